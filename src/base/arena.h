@@ -1,0 +1,43 @@
+// arena.h — memory with one lifetime.
+//
+// Small allocations come from an arena named for how long they live and are freed together. When
+// the system has no memory the arena stops the program with a message: no caller could do better.
+// Buffers whose size a file decides are bounded by the file's length before they are asked for;
+// large ones (caches, workspaces) come from big_alloc, which reports failure.
+#ifndef LATHE_BASE_ARENA_H
+#define LATHE_BASE_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+typedef struct ArenaBlock ArenaBlock;
+
+// Zeroed is ready to use.
+typedef struct {
+    ArenaBlock *last;
+    size_t n_bytes; // asked for so far
+} Arena;
+
+// Zeroed memory for `count` items of `size` bytes, aligned to 16; good until arena_free().
+void *arena_alloc(Arena *a, size_t count, size_t size);
+#define arena_array(arena, count, Type) ((Type *)arena_alloc((arena), (count), sizeof(Type)))
+#define arena_new(arena, Type)          arena_array(arena, 1, Type)
+
+// Copies that live as long as the arena.
+Str arena_str(Arena *a, Str s);
+char *arena_cstr(Arena *a, Str s); // NUL-terminated, for the operating system
+Str arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void arena_free(Arena *a);
+
+// `n_bytes` of zeroed memory, aligned to 64, for `what` ("KV cache"). NULL and `err` when there is
+// none. free() it.
+void *big_alloc(size_t n_bytes, const char *what, Err *err);
+
+// Says so on stderr and exits with code 4 (the one place outside cli/ that does).
+_Noreturn void memory_is_out(size_t wanted);
+
+#endif

@@ -1,0 +1,45 @@
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void set_va(Err *err, ErrKind kind, const char *fmt, va_list args) {
+    err->kind = kind;
+    vsnprintf(err->text, sizeof err->text, fmt, args);
+}
+
+bool err_set(Err *err, ErrKind kind, const char *fmt, ...) {
+    if (!err) return false;
+    va_list args;
+    va_start(args, fmt);
+    set_va(err, kind, fmt, args);
+    va_end(args);
+    return false;
+}
+
+bool err_errno(Err *err, const char *fmt, ...) {
+    int reason = errno;
+    if (!err) return false;
+    va_list args;
+    va_start(args, fmt);
+    set_va(err, ERR_SYSTEM, fmt, args);
+    va_end(args);
+    size_t n = strlen(err->text);
+    snprintf(err->text + n, sizeof err->text - n, ": %s", strerror(reason));
+    return false;
+}
+
+bool err_prefix(Err *err, const char *fmt, ...) {
+    if (!err) return false;
+    Err inner = *err;
+    va_list args;
+    va_start(args, fmt);
+    set_va(err, inner.kind, fmt, args);
+    va_end(args);
+    size_t n = strlen(err->text);
+    snprintf(err->text + n, sizeof err->text - n, ": %.*s", (int)(sizeof err->text - 3),
+             inner.text);
+    return false;
+}

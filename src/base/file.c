@@ -1,0 +1,116 @@
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/size.h"
+
+bool file_write_at(int fd, uint64_t offset, const void *bytes, size_t n, const char *path,
+                   Err *err) {
+    const uint8_t *at = bytes;
+    while (n) {
+        ssize_t done = pwrite(fd, at, min_size(n, 1 << 30), (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return err_errno(err, "%s: cannot write", path);
+        at += done;
+        offset += (uint64_t)done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+bool file_write(const char *path, const void *bytes, size_t n, Err *err) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return err_errno(err, "%s: cannot create", path);
+    bool ok = file_write_at(fd, 0, bytes, n, path, err);
+    if (ok && fsync(fd) != 0) ok = err_errno(err, "%s: cannot sync", path);
+    if (close(fd) != 0 && ok) ok = err_errno(err, "%s: cannot close", path);
+    return ok;
+}
+
+bool file_replace(const char *path, const void *bytes, size_t n, Err *err) {
+    Arena arena = {0};
+    Str temporary = arena_printf(&arena, "%s.new", path);
+    bool ok = file_write(temporary.at, bytes, n, err);
+    if (ok && rename(temporary.at, path) != 0) ok = err_errno(err, "%s: cannot replace", path);
+    if (!ok) unlink(temporary.at);
+    arena_free(&arena);
+    return ok;
+}
+
+bool dir_make(const char *path, Err *err) {
+    if (mkdir(path, 0777) == 0) return true;
+    if (errno == EEXIST && path_is_dir(path)) return true;
+    return err_errno(err, "%s: cannot make the directory", path);
+}
+
+bool dir_sync(const char *path, Err *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return err_errno(err, "%s", path);
+    bool ok = fsync(fd) == 0 || errno == EINVAL; // some file systems cannot sync a directory
+    if (!ok) err_errno(err, "%s: cannot sync", path);
+    close(fd);
+    return ok;
+}
+
+bool path_exists(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+bool path_is_dir(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+char *path_join(Arena *a, const char *dir, const char *name) {
+    return arena_cstr(a, arena_printf(a, "%s/%s", dir, name));
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool dir_list(DirList *list, Arena *arena, const char *dir, Err *err) {
+    *list = (DirList){0};
+    DIR *d = opendir(dir);
+    if (!d) return err_errno(err, "%s", dir);
+    size_t cap = 0;
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (list->count == cap) {
+            size_t larger = cap ? 2 * cap : 16;
+            char **names = arena_array(arena, larger, char *);
+            if (cap) memcpy(names, list->names, cap * sizeof *names);
+            list->names = names;
+            cap = larger;
+        }
+        list->names[list->count++] = arena_cstr(arena, str_of(entry->d_name));
+    }
+    closedir(d);
+    if (list->count) qsort(list->names, list->count, sizeof *list->names, compare_names);
+    return true;
+}
+
+bool dir_remove_tree(const char *path, Err *err) {
+    struct stat st;
+    if (lstat(path, &st) != 0) return errno == ENOENT ? true : err_errno(err, "%s", path);
+    if (!S_ISDIR(st.st_mode)) {
+        if (unlink(path) != 0) return err_errno(err, "%s: cannot remove", path);
+        return true;
+    }
+    Arena arena = {0};
+    DirList list;
+    bool ok = dir_list(&list, &arena, path, err);
+    for (size_t i = 0; ok && i < list.count; i++)
+        ok = dir_remove_tree(path_join(&arena, path, list.names[i]), err);
+    if (ok && rmdir(path) != 0) ok = err_errno(err, "%s: cannot remove", path);
+    arena_free(&arena);
+    return ok;
+}

@@ -1,0 +1,40 @@
+// file.h — writing so that nothing is lost: files are written whole and synced, a directory is
+// built under another name and renamed into place.
+#ifndef LATHE_BASE_FILE_H
+#define LATHE_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+// Writes `n` bytes to a new or truncated file at `path` and syncs it.
+bool file_write(const char *path, const void *bytes, size_t n, Err *err);
+// As file_write, but through a temporary file beside it and a rename: `path` is the old file or the
+// new one.
+bool file_replace(const char *path, const void *bytes, size_t n, Err *err);
+// Writes all of `bytes` at `offset` of the open file `fd`; `path` is for the message.
+bool file_write_at(int fd, uint64_t offset, const void *bytes, size_t n, const char *path,
+                   Err *err);
+
+bool dir_make(const char *path, Err *err); // fine when it is already a directory
+bool dir_sync(const char *path, Err *err); // makes entries created in it durable
+bool dir_remove_tree(const char *path,
+                     Err *err); // `path` and all below it; absent is fine; links are not followed
+bool path_exists(const char *path);
+bool path_is_dir(const char *path);
+
+// "dir/name" in the arena, NUL-terminated.
+char *path_join(Arena *a, const char *dir, const char *name);
+
+// Names in `dir` (neither "." nor ".."), sorted by bytes.
+typedef struct {
+    char **names;
+    size_t count;
+} DirList;
+bool dir_list(DirList *list, Arena *arena, const char *dir, Err *err);
+
+#endif

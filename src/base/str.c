@@ -1,0 +1,65 @@
+#include "base/str.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+
+int str_compare(Str a, Str b) {
+    size_t n = a.len < b.len ? a.len : b.len;
+    int order = n ? memcmp(a.at, b.at, n) : 0;
+    if (order) return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+static void reserve(StrBuf *b, size_t more) {
+    if (more < b->cap - b->len) return; // room for the final NUL too
+    size_t cap = b->cap ? b->cap : 64;
+    while (cap - b->len <= more) {
+        if (cap > SIZE_MAX / 2) memory_is_out(more);
+        cap *= 2;
+    }
+    char *at = realloc(b->at, cap);
+    if (!at) memory_is_out(cap);
+    b->at = at;
+    b->cap = cap;
+}
+
+char *strbuf_extend(StrBuf *b, size_t n) {
+    reserve(b, n);
+    char *start = b->at + b->len;
+    memset(start, 0, n + 1);
+    b->len += n;
+    return start;
+}
+
+void strbuf_add(StrBuf *b, Str s) {
+    reserve(b, s.len);
+    if (s.len) memcpy(b->at + b->len, s.at, s.len);
+    b->len += s.len;
+    b->at[b->len] = 0;
+}
+
+void strbuf_add_char(StrBuf *b, char c) {
+    strbuf_add(b, (Str){&c, 1});
+}
+
+void strbuf_printf(StrBuf *b, const char *fmt, ...) {
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    assert(n >= 0);
+    reserve(b, (size_t)n);
+    vsnprintf(b->at + b->len, (size_t)n + 1, fmt, again);
+    va_end(again);
+    b->len += (size_t)n;
+}
+
+void strbuf_free(StrBuf *b) {
+    free(b->at);
+    *b = (StrBuf){0};
+}

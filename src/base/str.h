@@ -1,0 +1,61 @@
+// str.h — strings as views, and a buffer to build them in.
+//
+// A Str points into memory that someone else keeps (a mapping, an arena, a literal) and is not
+// NUL-terminated. A StrBuf owns a growing heap buffer; strbuf_free() releases it, strbuf_str()
+// views it until the next append.
+#ifndef LATHE_BASE_STR_H
+#define LATHE_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+    const char *at;
+    size_t len;
+} Str;
+
+// For printf's "%.*s". Lengths beyond INT_MAX are cut: messages, not data.
+#define STR_ARG(s)   ((int)((s).len > 4096 ? 4096 : (s).len)), ((s).len ? (s).at : "")
+#define STR(literal) ((Str){(literal), sizeof(literal) - 1})
+
+static inline Str str_of(const char *c_string) {
+    return (Str){c_string, strlen(c_string)};
+}
+
+static inline bool str_eq(Str a, Str b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+static inline bool str_is(Str a, const char *c_string) {
+    return str_eq(a, str_of(c_string));
+}
+
+static inline bool str_starts(Str s, Str prefix) {
+    return s.len >= prefix.len && memcmp(s.at, prefix.at, prefix.len) == 0;
+}
+
+static inline bool str_ends(Str s, Str suffix) {
+    return s.len >= suffix.len && memcmp(s.at + s.len - suffix.len, suffix.at, suffix.len) == 0;
+}
+
+// memcmp order, shorter first on a tie: the order of a qsort over names.
+int str_compare(Str a, Str b);
+
+typedef struct {
+    char *at; // NUL-terminated when not NULL
+    size_t len, cap;
+} StrBuf;
+
+void strbuf_add(StrBuf *b, Str s);
+void strbuf_add_char(StrBuf *b, char c);
+void strbuf_printf(StrBuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Appends `n` bytes of zero and returns where they start.
+char *strbuf_extend(StrBuf *b, size_t n);
+static inline Str strbuf_str(const StrBuf *b) {
+    return (Str){b->at ? b->at : "", b->len};
+}
+void strbuf_free(StrBuf *b); // leaves an empty, usable buffer
+
+#endif

@@ -1,0 +1,128 @@
+// contract.h — what a model means: every number that gives the weights their meaning, each with its source.
+//
+// The contract is read once, completely. A value comes from a key, from a tensor, from a tensor's shape, from the
+// architecture (a fact of its row in arch.c), or from a derivation that is printed as such with its rule. There are no
+// silent defaults. Every key and every tensor of the file is consumed, or listed as harmless with the reason, or an
+// error that names it. Contradictions between keys and shapes are errors.
+#ifndef LATHE_CONTRACT_CONTRACT_H
+#define LATHE_CONTRACT_CONTRACT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "gguf/gguf.h"
+
+typedef enum { ARCH_LLAMA, ARCH_PHI3, ARCH_COUNT } Architecture;
+typedef enum { NORM_RMS } NormKind;
+typedef enum {
+    ROPE_HALF,        // dim i with dim i + rope_dim / 2 ("NeoX")
+    ROPE_INTERLEAVED, // dim 2i with dim 2i + 1
+} RopeStyle;
+typedef enum { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_YARN, ROPE_SCALING_LONGROPE } RopeScaling;
+typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH } Activation;
+
+#define NO_TOKEN UINT32_MAX
+
+typedef struct { const float *at; size_t count; } F32List;
+typedef struct { const uint32_t *at; size_t count; } U32List;
+
+typedef struct {
+#define ENUM(T) T
+#define U32 uint32_t
+#define F32 float
+#define BOOL bool
+#define F32S F32List
+#define U32S U32List
+#define TEXT Str
+#define FIELD(name, type, unit, key, hf_key, doc) type name;
+#include "contract/fields.def"
+#undef FIELD
+#undef ENUM
+#undef U32
+#undef F32
+#undef BOOL
+#undef F32S
+#undef U32S
+#undef TEXT
+} Contract;
+
+typedef enum {
+#define FIELD(name, type, unit, key, hf_key, doc) FIELD_##name,
+#include "contract/fields.def"
+#undef FIELD
+    FIELD_COUNT,
+} FieldId;
+
+// Where a field's value came from.
+typedef enum { SOURCE_NONE, SOURCE_KEY, SOURCE_TENSOR, SOURCE_SHAPE, SOURCE_ARCHITECTURE, SOURCE_DERIVED } SourceKind;
+typedef struct {
+    SourceKind kind;
+    Str text; // the key's or tensor's name, or the rule: "sqrt(1 + ln(131072/4096) / ln 4096)"
+} Source;
+
+// Rows [first_row, first_row + n_rows) of a tensor: q, k and v may be one tensor in the file or three.
+// A vector (norm weight, bias) is n_rows weights of one row. tensor NULL: the model has none.
+typedef struct {
+    const TensorInfo *tensor;
+    size_t first_row, n_rows;
+} Rows;
+
+typedef struct {
+    Rows attn_norm; // [d_model]
+    Rows q, k, v;   // [heads * head_dim, d_model], in the file's row order (see rope_style)
+    Rows q_bias, k_bias, v_bias;
+    Rows attn_out, attn_out_bias; // [d_model, n_heads * head_dim_v]
+    Rows ffn_norm;
+    Rows gate, up; // [d_ff, d_model]
+    Rows down;     // [d_model, d_ff]
+} LayerWeights;
+
+typedef struct {
+    Rows embedding;   // [n_vocab, d_model]
+    Rows output_norm; // [d_model]
+    Rows head;        // [n_vocab, d_model]; the embedding's rows when tied
+    LayerWeights *layers; // [n_layers]
+} ModelWeights;
+
+// A key or tensor that was seen and left unread on purpose.
+typedef struct {
+    Str name;
+    Str reason;
+} Harmless;
+
+// The contract of one file with its evidence. Views into the Gguf and the arena it was read with.
+typedef struct {
+    Contract contract;
+    Source sources[FIELD_COUNT];
+    ModelWeights weights;
+    const Harmless *harmless;
+    size_t n_harmless;
+} Model;
+
+// Reads the contract of `g`. Errors name the key or tensor, what was found and what was expected.
+bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err);
+
+// "name = value" lines in table order, floats by the shortest decimal that reads back, lists in full: the text that
+// the digest is taken over. It has no sources in it: two files with the same meaning have the same digest.
+void contract_print(const Contract *c, StrBuf *out);
+Sha256 contract_digest(const Contract *c);
+
+// One field's value as contract_print prints it.
+void contract_print_field(const Contract *c, FieldId field, StrBuf *out);
+const char *field_name(FieldId field);
+const char *field_unit(FieldId field);
+const char *field_doc(FieldId field);
+const char *source_kind_name(SourceKind kind);
+
+// The JSON object of a contract, { "field": value, … } in table order (jansson; the caller owns the reference).
+struct json_t;
+struct json_t *contract_to_json(const Contract *c);
+// Reads it back into `c`, strings and lists in the arena. Every field must be there and nothing else.
+bool contract_from_json(Contract *c, const struct json_t *json, Arena *arena, Err *err);
+
+#endif

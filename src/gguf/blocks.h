@@ -1,0 +1,43 @@
+// blocks.h — the weight formats of GGUF files: their numbers, names, and the bytes of one block.
+//
+// Checked against ggml's `ggml-common.h` and `ggml.h` (ggml-org/llama.cpp) and against the tables of the PyPI package
+// `gguf` (tests/oracle/test_blocks.py). Sizes come from the structs, so they cannot drift from the code that decodes them.
+#ifndef LATHE_GGUF_BLOCKS_H
+#define LATHE_GGUF_BLOCKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { QK = 32, QK_K = 256 }; // weights in a small block and in a super-block
+
+// All fields little-endian; `d`, `m`, `dmin` are binary16.
+typedef struct { uint16_t d; uint8_t codes[QK / 2]; } BlockQ4_0;
+typedef struct { uint16_t d, m; uint8_t codes[QK / 2]; } BlockQ4_1;
+typedef struct { uint16_t d; uint8_t high[4]; uint8_t codes[QK / 2]; } BlockQ5_0;
+typedef struct { uint16_t d, m; uint8_t high[4]; uint8_t codes[QK / 2]; } BlockQ5_1;
+typedef struct { uint16_t d; int8_t codes[QK]; } BlockQ8_0;
+typedef struct { uint8_t scales[QK_K / 16]; uint8_t codes[QK_K / 4]; uint16_t d, dmin; } BlockQ2_K;
+typedef struct { uint8_t high[QK_K / 8]; uint8_t codes[QK_K / 4]; uint8_t scales[12]; uint16_t d; } BlockQ3_K;
+typedef struct { uint16_t d, dmin; uint8_t scales[12]; uint8_t codes[QK_K / 2]; } BlockQ4_K;
+typedef struct { uint16_t d, dmin; uint8_t scales[12]; uint8_t high[QK_K / 8]; uint8_t codes[QK_K / 2]; } BlockQ5_K;
+typedef struct { uint8_t low[QK_K / 2]; uint8_t high[QK_K / 4]; int8_t scales[QK_K / 16]; uint16_t d; } BlockQ6_K;
+typedef struct { float d; int8_t codes[QK_K]; int16_t sums[QK_K / 16]; } BlockQ8_K;
+
+// One row a format: BLOCK(id in the file, NAME, weights a block, bytes a block, decoder in quant/ or NULL).
+// Formats without a decoder are known by name, so that the refusal can say what was found.
+typedef struct {
+    uint32_t id;       // the number in the file
+    const char *name;  // as ggml prints it, upper case
+    uint32_t n_weights; // in one block
+    uint32_t n_bytes;   // of one block
+    bool is_decodable;  // quant/ can turn it into floats
+} BlockType;
+
+// The row of `id`, or NULL for a number no known ggml has given out.
+const BlockType *block_type(uint32_t id);
+const BlockType *block_type_named(const char *name);
+size_t block_type_count(void);
+const BlockType *block_type_at(size_t row); // row < block_type_count()
+
+#endif

@@ -1,0 +1,205 @@
+// mil.h — ML Programs in memory: the typed intermediate form that Core ML packages carry.
+//
+// A Program holds functions; a Function holds values and ops in arrays. Values and ops are named by index and each
+// value is defined once, before its uses. Types are inferred by the builder (build.h) as ops are added, or checked by
+// the validator when a program was read from a file. Everything lives in one arena.
+//
+// Constants are values with data: immediate bytes, or a place in a weight file. A `const` op gives one a name in the
+// program; a literal is a constant written in place as an operand (the iOS 18 constexpr ops take theirs so).
+//
+// Source of op names, parameters and inference rules: coremltools 9, coremltools/converters/mil/mil/ops/defs.
+#ifndef LATHE_MIL_MIL_H
+#define LATHE_MIL_MIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum { MIL_MAX_RANK = 6, MIL_MAX_PARAMS = 16 };
+enum { MIL_UNKNOWN_DIM = -1 };
+
+// One row a dtype: name in text, number in MIL.proto's DataType, number in a blob file's mil_dtype, bits.
+// Checked against coremltools mlmodel/format/MIL.proto and mlmodel/src/MILBlob/Blob/BlobDataType.hpp.
+#define MIL_DTYPES(ROW)                                                                            \
+    ROW(BOOL, "bool", 1, 0, 8)                                                                     \
+    ROW(STRING, "string", 2, 0, 0)                                                                 \
+    ROW(F16, "fp16", 10, 1, 16)                                                                    \
+    ROW(F32, "fp32", 11, 2, 32)                                                                    \
+    ROW(F64, "fp64", 12, 0, 64)                                                                    \
+    ROW(BF16, "bf16", 13, 5, 16)                                                                   \
+    ROW(I8, "int8", 21, 4, 8)                                                                      \
+    ROW(I16, "int16", 22, 6, 16)                                                                   \
+    ROW(I32, "int32", 23, 14, 32)                                                                  \
+    ROW(I64, "int64", 24, 0, 64)                                                                   \
+    ROW(I4, "int4", 25, 8, 4)                                                                      \
+    ROW(U8, "uint8", 31, 3, 8)                                                                     \
+    ROW(U16, "uint16", 32, 7, 16)                                                                  \
+    ROW(U32, "uint32", 33, 15, 32)                                                                 \
+    ROW(U64, "uint64", 34, 0, 64)                                                                  \
+    ROW(U4, "uint4", 35, 11, 4)                                                                    \
+    ROW(U2, "uint2", 36, 10, 2)                                                                    \
+    ROW(U1, "uint1", 37, 9, 1)                                                                     \
+    ROW(U6, "uint6", 38, 13, 6)                                                                    \
+    ROW(U3, "uint3", 39, 12, 3)
+
+typedef enum {
+#define ROW(name, text, proto, blob, bits) MIL_##name,
+    MIL_DTYPES(ROW)
+#undef ROW
+        MIL_DTYPE_COUNT,
+} MilDtype;
+
+typedef struct {
+    const char *name;
+    uint32_t proto_id; // DataType of MIL.proto
+    uint32_t blob_id;  // mil_dtype of a blob record; 0: cannot live in a blob
+    uint32_t bits;     // of one element; 0 for strings
+} MilDtypeInfo;
+extern const MilDtypeInfo mil_dtypes[MIL_DTYPE_COUNT];
+
+typedef struct {
+    MilDtype dtype;
+    bool is_state; // a state that wraps this tensor type
+    int rank;      // 0: scalar
+    int64_t dims[MIL_MAX_RANK]; // outermost first; MIL_UNKNOWN_DIM for a dim that is not fixed
+} MilType;
+
+// Number of elements; false when a dim is unknown or the product overflows.
+bool mil_type_count(const MilType *t, size_t *count);
+// Packed bytes of a value of this type (sub-byte types rounded up); false as above.
+bool mil_type_bytes(const MilType *t, size_t *n_bytes);
+bool mil_type_eq(const MilType *a, const MilType *b);
+void mil_type_print(const MilType *t, StrBuf *out); // "fp16[1, 8, 1, 4]", "state<fp16[2, 4]>"
+
+typedef struct {
+    uint32_t at; // index into Function.values
+} ValueId;
+#define MIL_NO_VALUE ((ValueId){UINT32_MAX})
+static inline bool value_is_none(ValueId v) { return v.at == UINT32_MAX; }
+
+// The content of a constant.
+typedef struct {
+    bool is_blob;
+    // immediate: packed little-endian elements (bool one byte each, sub-byte types as a bit stream)…
+    const void *bytes;
+    size_t n_bytes;
+    const Str *strings; // …or strings, when the dtype is MIL_STRING
+    // blob: the file as the program names it ("@model_path/weights/weight.bin") and its metadata record's offset
+    Str file;
+    uint64_t offset;
+} MilData;
+
+typedef struct MilOpInfo MilOpInfo; // a row of ops.def
+
+typedef struct {
+    Str name; // unique in the function; empty for literals
+    MilType type;
+    const MilData *data; // of a constant; NULL for what is computed
+    uint32_t op;         // defining op, or MIL_NO_OP for function inputs and literals
+    uint32_t result;     // which of its outputs
+} MilValue;
+enum { MIL_NO_OP = UINT32_MAX };
+
+// Operands of one parameter: values [first, first + count) of Function.operands. count 0: not given.
+typedef struct {
+    uint32_t first, count;
+} MilArg;
+
+typedef struct {
+    const MilOpInfo *info; // never NULL: a file with an unknown op does not become a Program
+    Str name;              // the op's `name` attribute
+    MilArg args[MIL_MAX_PARAMS]; // in the order of info->params
+    uint32_t first_output, n_outputs; // values [first_output, first_output + n_outputs)
+} MilOp;
+
+typedef struct {
+    Str name;
+    Str opset; // "CoreML8"
+    Arena *arena;
+    MilValue *values;
+    MilOp *ops; // in execution order
+    ValueId *operands;
+    ValueId *inputs;  // in declared order, states among them
+    ValueId *outputs; // named by their values
+    uint32_t n_values, n_ops, n_operands, n_inputs, n_outputs;
+    uint32_t cap_values, cap_ops, cap_operands, cap_inputs, cap_outputs;
+} MilFunction;
+
+typedef struct {
+    int32_t spec_version; // 9 for CoreML8
+    Arena *arena;
+    MilFunction **functions;
+    uint32_t n_functions, cap_functions;
+    Str default_function; // of a multi-function program; empty when there is one, called main
+} MilProgram;
+
+typedef enum {
+    // parameters are written as attributes (constexpr_affine_dequantize and the other iOS 16 constexpr ops)
+    MIL_OP_ATTRIBUTES = 1,
+    // parameters are written as inputs with values in place (iOS 18 constexpr ops)
+    MIL_OP_LITERALS = 2,
+    MIL_OP_CONSTEXPR = 4, // computed when the model is compiled, no run-time work
+} MilOpFlags;
+
+enum {
+    MIL_PARAM_OPTIONAL = 1,
+    MIL_PARAM_CONST = 2, // must be a compile-time constant
+    MIL_PARAM_TUPLE = 4, // one or more operands
+};
+
+typedef struct {
+    const char *name;
+    uint32_t dtypes; // bit set over MilDtype
+    uint8_t group;   // parameters with the same letter share one dtype; 0: free
+    uint8_t flags;
+} MilParam;
+
+struct MilOpInfo {
+    const char *name; // as in the file, without opset prefix
+    uint32_t opcode;  // MIL_OP_<name>
+    const MilParam *params;
+    uint32_t n_params;
+    uint32_t flags;
+    int32_t since; // first spec version with this definition
+};
+
+typedef enum {
+#define OP(name, ...) MIL_OP_##name,
+#include "mil/ops.def"
+#undef OP
+    MIL_OP_COUNT,
+} MilOpcode;
+
+const MilOpInfo *mil_op(MilOpcode opcode);
+const MilOpInfo *mil_op_named(Str name); // NULL when unknown
+// Index of the parameter called `name`, or -1.
+int mil_param(const MilOpInfo *info, const char *name);
+
+// Access. The value must exist; operand() gives MIL_NO_VALUE for a parameter not given.
+static inline const MilValue *mil_value(const MilFunction *f, ValueId v) { return &f->values[v.at]; }
+static inline ValueId mil_operand(const MilFunction *f, const MilOp *op, int param) {
+    return op->args[param].count ? f->operands[op->args[param].first] : MIL_NO_VALUE;
+}
+MilFunction *mil_find_function(const MilProgram *p, Str name); // NULL when absent
+
+// Immediate constants as numbers: false when `v` is not an immediate constant of that kind or has not `count` items.
+bool mil_const_ints(const MilFunction *f, ValueId v, int64_t *out, size_t cap, size_t *count);
+bool mil_const_int(const MilFunction *f, ValueId v, int64_t *out);
+bool mil_const_bool(const MilFunction *f, ValueId v, bool *out);
+bool mil_const_float(const MilFunction *f, ValueId v, double *out); // fp16 or fp32
+bool mil_const_str(const MilFunction *f, ValueId v, Str *out);
+
+// The text form: prints, and parses back to the same program.
+void mil_print(const MilProgram *p, StrBuf *out);
+MilProgram *mil_parse(Arena *arena, Str text, Err *err);
+
+// Checks everything a file could have wrong: operands defined before use, parameters present and of allowed types and
+// constness, declared output types equal to inferred ones, names unique and well-formed, states only where states may
+// be, outputs defined. `where` opens the message.
+bool mil_validate(const MilProgram *p, const char *where, Err *err);
+
+#endif
