@@ -1,0 +1,122 @@
+// inspect.c — `lathe inspect MODEL.gguf`: the contract, each value with its source, and the
+// tensors.
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "contract/contract.h"
+
+static const char usage[] =
+    "usage: lathe inspect MODEL.gguf [--json]\n\n"
+    "Prints what the model means: every number of its contract with its unit and where it comes\n"
+    "from (a key, a tensor, a shape, the architecture, or a stated derivation), the keys left "
+    "unread\n"
+    "with the reason, and the tensors by type. --json prints the same whole, for programs.\n";
+
+typedef struct {
+    const BlockType *type;
+    size_t count;
+    uint64_t n_weights, n_bytes;
+} TypeSum;
+
+static size_t sum_types(const Gguf *g, TypeSum *sums, size_t cap) {
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        const TensorInfo *t = &g->tensors[i];
+        size_t at = 0;
+        while (at < n && sums[at].type != t->type) at++;
+        if (at == n && n < cap) sums[n++] = (TypeSum){.type = t->type};
+        sums[at].count++;
+        sums[at].n_weights += t->n_weights;
+        sums[at].n_bytes += t->n_bytes;
+    }
+    return n;
+}
+
+static void print_text(const Gguf *g, const Model *m) {
+    enum { MAX_VALUE = 44 };
+    for (int f = 0; f < FIELD_COUNT; f++) {
+        StrBuf value = {0};
+        contract_print_field(&m->contract, (FieldId)f, &value);
+        const char *text = value.len ? value.at : "-";
+        bool is_cut = value.len > MAX_VALUE;
+        printf("%-19s %.*s%s %s  <- %s%s%.*s\n", field_name((FieldId)f), MAX_VALUE, text,
+               is_cut ? "…" : "", field_unit((FieldId)f), source_kind_name(m->sources[f].kind),
+               m->sources[f].text.len ? ": " : "", STR_ARG(m->sources[f].text));
+        strbuf_free(&value);
+    }
+    printf("\ncontract sha256 %s\n\n", contract_digest(&m->contract).hex);
+    for (size_t i = 0; i < m->n_harmless; i++)
+        printf("unread  %-42.*s %.*s\n", STR_ARG(m->harmless[i].name),
+               STR_ARG(m->harmless[i].reason));
+    TypeSum sums[64];
+    size_t n = sum_types(g, sums, 64);
+    putchar('\n');
+    for (size_t i = 0; i < n; i++)
+        printf("tensors %-7s %4zu  %12" PRIu64 " weights  %12" PRIu64 " bytes\n",
+               sums[i].type->name, sums[i].count, sums[i].n_weights, sums[i].n_bytes);
+}
+
+static json_t *text_json(Str s) {
+    json_t *value = json_stringn(s.at, s.len);
+    return value ? value : json_string("(not UTF-8)");
+}
+
+static void print_json(const Gguf *g, const Model *m) {
+    json_t *sources = json_object(), *unread = json_array(), *tensors = json_array();
+    for (int f = 0; f < FIELD_COUNT; f++)
+        json_object_set_new(sources, field_name((FieldId)f),
+                            json_pack("{s:s, s:o, s:s, s:s}", "kind",
+                                      source_kind_name(m->sources[f].kind), "from",
+                                      text_json(m->sources[f].text), "unit", field_unit((FieldId)f),
+                                      "meaning", field_doc((FieldId)f)));
+    for (size_t i = 0; i < m->n_harmless; i++)
+        json_array_append_new(unread,
+                              json_pack("{s:o, s:o}", "name", text_json(m->harmless[i].name),
+                                        "reason", text_json(m->harmless[i].reason)));
+    TypeSum sums[64];
+    size_t n = sum_types(g, sums, 64);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(tensors, json_pack("{s:s, s:I, s:I, s:I}", "type", sums[i].type->name,
+                                                 "count", (json_int_t)sums[i].count, "weights",
+                                                 (json_int_t)sums[i].n_weights, "bytes",
+                                                 (json_int_t)sums[i].n_bytes));
+    json_t *all = json_pack(
+        "{s:o, s:o, s:s, s:o, s:o}", "contract", contract_to_json(&m->contract), "sources", sources,
+        "contract_sha256", contract_digest(&m->contract).hex, "unread", unread, "tensors", tensors);
+    json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(all);
+}
+
+bool command_inspect(int argc, char **argv, Err *err) {
+    const char *path = NULL;
+    bool as_json = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(usage, stdout);
+            return true;
+        }
+        if (strcmp(argv[i], "--json") == 0)
+            as_json = true;
+        else if (argv[i][0] == '-' || path)
+            return err_set(err, ERR_USAGE, "unexpected '%s'\n%s", argv[i], usage);
+        else
+            path = argv[i];
+    }
+    if (!path) return err_set(err, ERR_USAGE, "no model given\n%s", usage);
+
+    Arena arena = {0};
+    Gguf g = {0};
+    Model m;
+    bool ok = gguf_open(&g, &arena, path, err) &&
+              (model_read(&m, &g, &arena, err) || err_prefix(err, "%s", path));
+    if (ok && as_json) print_json(&g, &m);
+    if (ok && !as_json) print_text(&g, &m);
+    gguf_close(&g);
+    arena_free(&arena);
+    return ok;
+}

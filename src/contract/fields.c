@@ -1,0 +1,281 @@
+// fields.c — everything that follows from the table of fields: text form, digest, JSON.
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "contract/contract.h"
+
+typedef enum {
+    KIND_U32,
+    KIND_F32,
+    KIND_BOOL,
+    KIND_F32S,
+    KIND_U32S,
+    KIND_TEXT,
+    KIND_Architecture,
+    KIND_NormKind,
+    KIND_RopeStyle,
+    KIND_RopeScaling,
+    KIND_Activation,
+    KIND_COUNT,
+} Kind;
+
+// Names of enum values, by kind; a kind without names is not an enum.
+typedef struct {
+    const char *names[8];
+} EnumNames;
+static const EnumNames enums[KIND_COUNT] = {
+    [KIND_Architecture] = {{[ARCH_LLAMA] = "llama", [ARCH_PHI3] = "phi3"}},
+    [KIND_NormKind] = {{[NORM_RMS] = "rms"}},
+    [KIND_RopeStyle] = {{[ROPE_HALF] = "half", [ROPE_INTERLEAVED] = "interleaved"}},
+    [KIND_RopeScaling] = {{[ROPE_SCALING_NONE] = "none",
+                           [ROPE_SCALING_LINEAR] = "linear",
+                           [ROPE_SCALING_LLAMA3] = "llama3",
+                           [ROPE_SCALING_YARN] = "yarn",
+                           [ROPE_SCALING_LONGROPE] = "longrope"}},
+    [KIND_Activation] = {{[ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_tanh"}},
+};
+
+typedef struct {
+    const char *name, *unit, *doc;
+    Kind kind;
+    size_t at; // in Contract
+} FieldRow;
+
+static const FieldRow rows[FIELD_COUNT] = {
+#define ENUM(T) KIND_##T
+#define U32     KIND_U32
+#define F32     KIND_F32
+#define BOOL    KIND_BOOL
+#define F32S    KIND_F32S
+#define U32S    KIND_U32S
+#define TEXT    KIND_TEXT
+#define FIELD(name, kind, unit, key, hf_key, doc)                                                  \
+    [FIELD_##name] = {#name, unit, doc, kind, offsetof(Contract, name)},
+#include "contract/fields.def"
+#undef FIELD
+#undef ENUM
+#undef U32
+#undef F32
+#undef BOOL
+#undef F32S
+#undef U32S
+#undef TEXT
+};
+
+const char *field_name(FieldId field) {
+    return rows[field].name;
+}
+
+const char *field_unit(FieldId field) {
+    return rows[field].unit;
+}
+
+const char *field_doc(FieldId field) {
+    return rows[field].doc;
+}
+
+const char *source_kind_name(SourceKind kind) {
+    static const char *const names[] = {
+        [SOURCE_NONE] = "none",
+        [SOURCE_KEY] = "key",
+        [SOURCE_TENSOR] = "tensor",
+        [SOURCE_SHAPE] = "shape",
+        [SOURCE_ARCHITECTURE] = "architecture",
+        [SOURCE_DERIVED] = "derived",
+    };
+    return names[kind];
+}
+
+static const void *field_at(const Contract *c, const FieldRow *row) {
+    return (const char *)c + row->at;
+}
+
+// The shortest decimal that reads back as the same float.
+static void print_float(float x, StrBuf *out) {
+    char text[32];
+    if (x == rintf(x) && fabsf(x) < 1e7f) {
+        strbuf_printf(out, "%.0f", (double)x);
+        return;
+    }
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)x);
+        if (strtof(text, NULL) == x) break;
+    }
+    strbuf_add(out, str_of(text));
+}
+
+static int enum_value(const Contract *c, const FieldRow *row) {
+    int value; // enums are ints in every ABI lathe is built for; the assertion holds them to it
+    _Static_assert(sizeof(Architecture) == sizeof value && sizeof(RopeScaling) == sizeof value,
+                   "enum size");
+    memcpy(&value, field_at(c, row), sizeof value);
+    return value;
+}
+
+void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
+    const FieldRow *row = &rows[field];
+    const void *at = field_at(c, row);
+    switch (row->kind) {
+    case KIND_U32: {
+        uint32_t value = *(const uint32_t *)at;
+        if (field == FIELD_bos_id && value == NO_TOKEN)
+            strbuf_add(out, STR("none"));
+        else
+            strbuf_printf(out, "%u", value);
+        break;
+    }
+    case KIND_F32: print_float(*(const float *)at, out); break;
+    case KIND_BOOL: strbuf_add(out, str_of(*(const bool *)at ? "true" : "false")); break;
+    case KIND_TEXT: strbuf_add(out, *(const Str *)at); break;
+    case KIND_F32S: {
+        const F32List *list = at;
+        for (size_t i = 0; i < list->count; i++) {
+            if (i) strbuf_add_char(out, ' ');
+            print_float(list->at[i], out);
+        }
+        break;
+    }
+    case KIND_U32S: {
+        const U32List *list = at;
+        for (size_t i = 0; i < list->count; i++) strbuf_printf(out, i ? " %u" : "%u", list->at[i]);
+        break;
+    }
+    default: strbuf_add(out, str_of(enums[row->kind].names[enum_value(c, row)]));
+    }
+}
+
+void contract_print(const Contract *c, StrBuf *out) {
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        strbuf_printf(out, "%s = ", rows[i].name);
+        contract_print_field(c, (FieldId)i, out);
+        strbuf_add_char(out, '\n');
+    }
+}
+
+Sha256 contract_digest(const Contract *c) {
+    StrBuf text = {0};
+    contract_print(c, &text);
+    Sha256 digest = sha256_bytes(text.at, text.len);
+    strbuf_free(&text);
+    return digest;
+}
+
+// ---- JSON
+
+// The double nearest to the float's shortest decimal: prints short, reads back exactly.
+static json_t *float_json(float x) {
+    StrBuf text = {0};
+    print_float(x, &text);
+    json_t *value = json_real(strtod(text.at, NULL));
+    strbuf_free(&text);
+    return value;
+}
+
+static json_t *field_json(const Contract *c, const FieldRow *row) {
+    const void *at = field_at(c, row);
+    switch (row->kind) {
+    case KIND_U32: return json_integer(*(const uint32_t *)at);
+    case KIND_F32: return float_json(*(const float *)at);
+    case KIND_BOOL: return json_boolean(*(const bool *)at);
+    case KIND_TEXT: return json_stringn(((const Str *)at)->at, ((const Str *)at)->len);
+    case KIND_F32S: {
+        json_t *array = json_array();
+        const F32List *list = at;
+        for (size_t i = 0; i < list->count; i++)
+            json_array_append_new(array, float_json(list->at[i]));
+        return array;
+    }
+    case KIND_U32S: {
+        json_t *array = json_array();
+        const U32List *list = at;
+        for (size_t i = 0; i < list->count; i++)
+            json_array_append_new(array, json_integer(list->at[i]));
+        return array;
+    }
+    default: return json_string(enums[row->kind].names[enum_value(c, row)]);
+    }
+}
+
+json_t *contract_to_json(const Contract *c) {
+    json_t *object = json_object();
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (json_object_set_new(object, rows[i].name, field_json(c, &rows[i])) != 0)
+            memory_is_out(0);
+    return object;
+}
+
+static bool read_u32(const json_t *value, uint32_t *out) {
+    json_int_t n = json_integer_value(value);
+    if (!json_is_integer(value) || n < 0 || n > UINT32_MAX) return false;
+    *out = (uint32_t)n;
+    return true;
+}
+
+static bool read_f32(const json_t *value, float *out) {
+    if (!json_is_number(value)) return false;
+    *out = (float)json_number_value(value);
+    return isfinite(*out);
+}
+
+static bool read_list(void *at, Kind kind, const json_t *value, Arena *arena) {
+    if (!json_is_array(value)) return false;
+    size_t n = json_array_size(value);
+    if (kind == KIND_F32S) {
+        float *items = arena_array(arena, n, float);
+        for (size_t i = 0; i < n; i++)
+            if (!read_f32(json_array_get(value, i), &items[i])) return false;
+        *(F32List *)at = (F32List){items, n};
+    } else {
+        uint32_t *items = arena_array(arena, n, uint32_t);
+        for (size_t i = 0; i < n; i++)
+            if (!read_u32(json_array_get(value, i), &items[i])) return false;
+        *(U32List *)at = (U32List){items, n};
+    }
+    return true;
+}
+
+static bool read_enum(void *at, const EnumNames *names, const json_t *value) {
+    if (!json_is_string(value)) return false;
+    for (int i = 0; i < (int)COUNT_OF(names->names) && names->names[i]; i++) {
+        if (strcmp(names->names[i], json_string_value(value)) != 0) continue;
+        memcpy(at, &i, sizeof i);
+        return true;
+    }
+    return false;
+}
+
+static bool read_field(Contract *c, const FieldRow *row, const json_t *value, Arena *arena) {
+    void *at = (char *)c + row->at;
+    switch (row->kind) {
+    case KIND_U32: return read_u32(value, at);
+    case KIND_F32: return read_f32(value, at);
+    case KIND_BOOL: *(bool *)at = json_is_true(value); return json_is_boolean(value);
+    case KIND_TEXT:
+        if (!json_is_string(value)) return false;
+        *(Str *)at = arena_str(arena, (Str){json_string_value(value), json_string_length(value)});
+        return true;
+    case KIND_F32S:
+    case KIND_U32S: return read_list(at, row->kind, value, arena);
+    default: return read_enum(at, &enums[row->kind], value);
+    }
+}
+
+bool contract_from_json(Contract *c, const json_t *json, Arena *arena, Err *err) {
+    *c = (Contract){0};
+    if (!json_is_object(json)) return err_set(err, ERR_FORMAT, "the contract is no JSON object");
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const json_t *value = json_object_get(json, rows[i].name);
+        if (!value) return err_set(err, ERR_FORMAT, "contract field '%s' is absent", rows[i].name);
+        if (!read_field(c, &rows[i], value, arena))
+            return err_set(err, ERR_FORMAT, "contract field '%s' has a value of the wrong kind",
+                           rows[i].name);
+    }
+    if (json_object_size(json) != FIELD_COUNT)
+        return err_set(err, ERR_FORMAT, "the contract has %zu fields, expected %d",
+                       json_object_size(json), FIELD_COUNT);
+    return true;
+}

@@ -1,0 +1,96 @@
+// leftovers.c — what was not read: harmless for a stated reason, or an error.
+#include "base/size.h"
+#include "contract/read.h"
+
+typedef struct {
+    const char *name; // a '*' at the end stands for anything; "ARCH" for the architecture
+    const char *reason;
+} HarmlessRow;
+
+static const HarmlessRow harmless_keys[] = {
+    {"general.*", "describes the file"},
+    {"quantize.*", "how the file was made"},
+    {"imatrix.*", "how the file was made"},
+    {"split.*", "bookkeeping of split files, read with the tensors"},
+    {"ARCH.rope.scaling.finetuned", "a statement about training"},
+    {"ARCH.tensor_data_layout", "names the row order that the architecture has anyway"},
+    {"tokenizer.ggml.unknown_token_id", "read by the tokenizer"},
+    {"tokenizer.ggml.padding_token_id", "lathe never pads with tokens"},
+    {"tokenizer.ggml.separator_token_id", "no prompt of a decoder uses it"},
+    {"tokenizer.ggml.cls_token_id", "no prompt of a decoder uses it"},
+    {"tokenizer.ggml.seperator_token_id", "no prompt of a decoder uses it"},
+    {"tokenizer.ggml.mask_token_id", "no prompt of a decoder uses it"},
+    {"tokenizer.ggml.add_space_prefix", "read by the tokenizer"},
+    {"tokenizer.ggml.remove_extra_whitespaces", "read by the tokenizer"},
+    {"tokenizer.ggml.add_sep_token", "no prompt of a decoder uses it"},
+    {"tokenizer.ggml.token_type_count", "no decoder has token types"},
+    {"tokenizer.ggml.added_tokens", "a second copy of what token_type says"},
+    {"tokenizer.ggml.fim_pre_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.fim_suf_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.fim_mid_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.fim_pad_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.fim_rep_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.fim_sep_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.prefix_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.suffix_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.ggml.middle_token_id", "for infilling, which lathe does not do"},
+    {"tokenizer.chat_template.*", "templates for other uses, by name"},
+    {"tokenizer.chat_templates", "the names of the other templates"},
+    {"tokenizer.huggingface.json", "a second copy of the vocabulary"},
+    {"tokenizer.rwkv.world", "a second copy of the vocabulary"},
+};
+
+// Rotary tables that old converters stored; the angles follow from the contract.
+static bool is_old_rope_table(Str name) {
+    return str_starts(name, STR("blk.")) &&
+           (str_ends(name, STR(".attn_rot_embd")) || str_ends(name, STR(".attn_rot_embd.weight")));
+}
+
+static bool matches(ContractReader *r, const char *pattern, Str name) {
+    Str p = str_of(pattern);
+    if (str_starts(p, STR("ARCH."))) p = arena_printf(r->arena, "%s%s", r->arch->name, pattern + 4);
+    if (p.at[p.len - 1] == '*') return str_starts(name, (Str){p.at, p.len - 1});
+    return str_eq(p, name);
+}
+
+void reader_harmless(ContractReader *r, Str name, const char *reason) {
+    r->harmless[r->n_harmless++] = (Harmless){name, str_of(reason)};
+}
+
+// Keys of mixture models, harmless when they say that there is no mixture.
+static bool is_zero_expert_key(ContractReader *r, const GgufKey *k) {
+    uint64_t value;
+    return (matches(r, "ARCH.expert_count", k->name) ||
+            matches(r, "ARCH.expert_used_count", k->name)) &&
+           gguf_u64(k, 0, &value) && value == 0;
+}
+
+static void judge_key(ContractReader *r, const GgufKey *k) {
+    for (size_t i = 0; i < COUNT_OF(harmless_keys); i++) {
+        if (!matches(r, harmless_keys[i].name, k->name)) continue;
+        reader_harmless(r, k->name, harmless_keys[i].reason);
+        return;
+    }
+    if (is_zero_expert_key(r, k)) {
+        reader_harmless(r, k->name, "0: every layer has one feed-forward block");
+        return;
+    }
+    reader_fail(r,
+                "key '%.*s': not known to lathe for architecture %s, so the model may mean "
+                "something lathe would not compute",
+                STR_ARG(k->name), r->arch->name);
+}
+
+void read_leftovers(ContractReader *r) {
+    for (size_t i = 0; i < r->g->n_keys && !r->failed; i++)
+        if (!r->is_key_used[i]) judge_key(r, &r->g->keys[i]);
+    for (size_t i = 0; i < r->g->n_tensors && !r->failed; i++) {
+        const TensorInfo *t = &r->g->tensors[i];
+        if (r->is_tensor_used[i]) continue;
+        if (is_old_rope_table(t->name))
+            reader_harmless(r, t->name, "a rotary table; angles follow from the contract");
+        else
+            reader_fail(r, "tensor '%.*s': not part of architecture %s as lathe knows it",
+                        STR_ARG(t->name), r->arch->name);
+    }
+}

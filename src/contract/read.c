@@ -1,0 +1,232 @@
+// read.c — the fields of a contract, in the order of the table, each with its source.
+#include "contract/read.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+
+// llama.cpp's converter permutes q and k rows of llama-architecture models so that rotated pairs
+// are neighbours (convert_hf_to_gguf.py, LlamaModel.permute) and rotates them as such
+// (llama-model.cpp, llama_model_rope_type); phi3 files keep the halves of the original.
+static const ArchInfo archs[] = {
+    {"llama", ARCH_LLAMA, ROPE_INTERLEAVED, "llama files store rotated pairs as neighbours"},
+    {"phi3", ARCH_PHI3, ROPE_HALF, "phi3 files store halves, as the original weights"},
+};
+
+// Bounds no model comes near; they keep later arithmetic far from overflow.
+enum {
+    MAX_LAYERS = 4096,
+    MAX_DIM = 1 << 20,
+    MAX_HEADS = 4096,
+    MAX_HEAD_DIM = 4096,
+    MAX_CONTEXT = 1 << 28,
+};
+
+void reader_fail(ContractReader *r, const char *fmt, ...) {
+    if (r->failed) return;
+    r->failed = true;
+    char text[800];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    err_set(r->err, ERR_FORMAT, "%s", text);
+}
+
+void reader_source(ContractReader *r, FieldId field, SourceKind kind, Str text) {
+    r->model->sources[field] = (Source){kind, text};
+}
+
+void reader_derived(ContractReader *r, FieldId field, const char *fmt, ...) {
+    char text[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    reader_source(r, field, SOURCE_DERIVED, arena_str(r->arena, str_of(text)));
+}
+
+const GgufKey *reader_key(ContractReader *r, const char *name) {
+    const GgufKey *k = gguf_find_key(r->g, str_of(name));
+    if (k) r->is_key_used[k - r->g->keys] = true;
+    return k;
+}
+
+const GgufKey *reader_arch_key(ContractReader *r, const char *suffix) {
+    return reader_key(r, arena_printf(r->arena, "%s.%s", r->arch->name, suffix).at);
+}
+
+bool read_count(ContractReader *r, FieldId field, const char *suffix, uint32_t least, uint32_t most,
+                uint32_t *out) {
+    const GgufKey *k = r->failed ? NULL : reader_arch_key(r, suffix);
+    if (!k) return false;
+    uint64_t value;
+    if (k->type == GGUF_ARRAY) {
+        reader_fail(r, "key '%.*s': a list of %zu values, one a layer; lathe supports one for all",
+                    STR_ARG(k->name), k->n_items);
+    } else if (!gguf_u64(k, 0, &value)) {
+        reader_fail(r, "key '%.*s': type %s, expected a whole number", STR_ARG(k->name),
+                    gguf_type_name(k->type));
+    } else if (value < least || value > most) {
+        reader_fail(r, "key '%.*s': %" PRIu64 ", expected %u to %u", STR_ARG(k->name), value, least,
+                    most);
+    } else {
+        *out = (uint32_t)value;
+        reader_source(r, field, SOURCE_KEY, k->name);
+        return true;
+    }
+    return false;
+}
+
+bool read_float(ContractReader *r, FieldId field, const char *suffix, float least, float most,
+                float *out) {
+    const GgufKey *k = r->failed ? NULL : reader_arch_key(r, suffix);
+    if (!k) return false;
+    double value;
+    if (k->type == GGUF_ARRAY || !gguf_f64(k, 0, &value)) {
+        reader_fail(r, "key '%.*s': type %s, expected a number", STR_ARG(k->name),
+                    gguf_type_name(k->type));
+    } else if (!(value >= (double)least && value <= (double)most)) {
+        reader_fail(r, "key '%.*s': %g, expected %g to %g", STR_ARG(k->name), value, (double)least,
+                    (double)most);
+    } else {
+        *out = (float)value;
+        reader_source(r, field, SOURCE_KEY, k->name);
+        return true;
+    }
+    return false;
+}
+
+uint32_t need_count(ContractReader *r, FieldId field, const char *suffix, uint32_t most) {
+    uint32_t value = 0;
+    if (!read_count(r, field, suffix, 1, most, &value))
+        reader_fail(r, "key '%s.%s' is absent: the file does not say its %s", r->arch->name, suffix,
+                    field_doc(field));
+    return value;
+}
+
+static bool find_arch(ContractReader *r) {
+    const GgufKey *k = reader_key(r, "general.architecture");
+    Str name;
+    if (!k || !gguf_str(k, 0, &name)) {
+        reader_fail(r, "key 'general.architecture' is absent or no string");
+        return false;
+    }
+    for (size_t i = 0; i < COUNT_OF(archs); i++)
+        if (str_is(name, archs[i].name)) r->arch = &archs[i];
+    if (!r->arch)
+        reader_fail(
+            r,
+            "architecture '%.*s' is not supported; known are llama (Llama, Mistral, SmolLM) "
+            "and phi3 (Phi-3, 3.5, 4-mini)",
+            STR_ARG(name));
+    return r->arch != NULL;
+}
+
+static void read_shape(ContractReader *r, Contract *c) {
+    c->n_layers = need_count(r, FIELD_n_layers, "block_count", MAX_LAYERS);
+    c->d_model = need_count(r, FIELD_d_model, "embedding_length", MAX_DIM);
+    c->n_heads = need_count(r, FIELD_n_heads, "attention.head_count", MAX_HEADS);
+    c->d_ff = need_count(r, FIELD_d_ff, "feed_forward_length", MAX_DIM);
+    if (!read_count(r, FIELD_n_kv_heads, "attention.head_count_kv", 1, MAX_HEADS, &c->n_kv_heads)) {
+        c->n_kv_heads = c->n_heads;
+        reader_derived(r, FIELD_n_kv_heads,
+                       "no attention.head_count_kv: every query head has its own");
+    }
+    if (r->failed) return;
+    if (c->n_heads % c->n_kv_heads)
+        reader_fail(r,
+                    "%u query heads (attention.head_count) cannot share %u key and value heads "
+                    "(attention.head_count_kv) evenly",
+                    c->n_heads, c->n_kv_heads);
+    if (!read_count(r, FIELD_head_dim, "attention.key_length", 2, MAX_HEAD_DIM, &c->head_dim)) {
+        c->head_dim = c->d_model / c->n_heads;
+        reader_derived(r, FIELD_head_dim, "embedding_length / attention.head_count = %u / %u",
+                       c->d_model, c->n_heads);
+        if (c->head_dim * c->n_heads != c->d_model || c->head_dim < 2)
+            reader_fail(r,
+                        "no attention.key_length, and embedding_length %u is not divisible by "
+                        "attention.head_count %u",
+                        c->d_model, c->n_heads);
+    }
+    if (!read_count(r, FIELD_head_dim_v, "attention.value_length", 1, MAX_HEAD_DIM,
+                    &c->head_dim_v)) {
+        c->head_dim_v = c->head_dim;
+        reader_derived(r, FIELD_head_dim_v, "no attention.value_length: as wide as a key head");
+    }
+    c->context = need_count(r, FIELD_context, "context_length", MAX_CONTEXT);
+}
+
+static void read_norm(ContractReader *r, Contract *c) {
+    Str arch = str_of(r->arch->name);
+    c->norm = NORM_RMS;
+    reader_source(r, FIELD_norm, SOURCE_ARCHITECTURE, arch);
+    c->norm_offset = 0;
+    reader_source(r, FIELD_norm_offset, SOURCE_ARCHITECTURE, arch);
+    if (!read_float(r, FIELD_norm_eps, "attention.layer_norm_rms_epsilon", 1e-12f, 1e-2f,
+                    &c->norm_eps))
+        reader_fail(r, "key '%s.attention.layer_norm_rms_epsilon' is absent", r->arch->name);
+}
+
+static void read_attention(ContractReader *r, Contract *c) {
+    Str arch = str_of(r->arch->name);
+    if (!read_float(r, FIELD_attn_scale, "attention.scale", 1e-6f, 1e3f, &c->attn_scale)) {
+        c->attn_scale = (float)(1.0 / sqrt((double)c->head_dim));
+        reader_derived(r, FIELD_attn_scale, "1 / sqrt(head_dim) = 1 / sqrt(%u)", c->head_dim);
+    }
+    if (!read_count(r, FIELD_attn_window, "attention.sliding_window", 0, UINT32_MAX,
+                    &c->attn_window)) {
+        c->attn_window = 0;
+        reader_derived(r, FIELD_attn_window,
+                       "no attention.sliding_window: every earlier position is seen");
+    }
+    c->attn_softcap = c->final_softcap = 0;
+    reader_source(r, FIELD_attn_softcap, SOURCE_ARCHITECTURE, arch);
+    reader_source(r, FIELD_final_softcap, SOURCE_ARCHITECTURE, arch);
+    c->has_qk_norm = false;
+    reader_source(r, FIELD_has_qk_norm, SOURCE_ARCHITECTURE, arch);
+}
+
+// Multipliers that both architectures lack. A file that states one anyway (granite-like) is caught
+// as an unread key.
+static void read_multipliers(ContractReader *r, Contract *c) {
+    Str arch = str_of(r->arch->name);
+    c->activation = ACTIVATION_SILU;
+    reader_source(r, FIELD_activation, SOURCE_ARCHITECTURE, arch);
+    c->embedding_scale = c->residual_scale = c->logit_scale = 1;
+    reader_source(r, FIELD_embedding_scale, SOURCE_ARCHITECTURE, arch);
+    reader_source(r, FIELD_residual_scale, SOURCE_ARCHITECTURE, arch);
+    reader_source(r, FIELD_logit_scale, SOURCE_ARCHITECTURE, arch);
+}
+
+bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err) {
+    *m = (Model){0};
+    ContractReader r = {
+        .model = m,
+        .g = g,
+        .arena = arena,
+        .err = err,
+        .is_key_used = arena_array(arena, g->n_keys, bool),
+        .is_tensor_used = arena_array(arena, g->n_tensors, bool),
+        .harmless = arena_array(arena, g->n_keys + g->n_tensors, Harmless),
+    };
+    if (!find_arch(&r)) return false;
+    Contract *c = &m->contract;
+    c->architecture = r.arch->id;
+    reader_source(&r, FIELD_architecture, SOURCE_KEY, STR("general.architecture"));
+    read_shape(&r, c);
+    read_norm(&r, c);
+    read_attention(&r, c);
+    read_multipliers(&r, c);
+    if (!r.failed) read_rope(&r);
+    if (!r.failed) read_vocabulary(&r);
+    if (!r.failed) bind_weights(&r);
+    if (!r.failed) read_leftovers(&r);
+    m->harmless = r.harmless;
+    m->n_harmless = r.n_harmless;
+    return !r.failed;
+}

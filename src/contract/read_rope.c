@@ -1,0 +1,198 @@
+// read_rope.c — how positions turn queries and keys.
+//
+// Angles: pair i of rope_dim / 2 turns by position · base^(-2i / rope_dim) / factor_i; cos and sin
+// are both multiplied by the attention factor.
+#include <math.h>
+
+#include "contract/read.h"
+#include "quant/quant.h"
+
+static const TensorInfo *factor_tensor(ContractReader *r, const char *name, F32List *out,
+                                       FieldId field) {
+    const TensorInfo *t = reader_tensor(r, name);
+    *out = (F32List){NULL, 0};
+    if (!t) {
+        reader_derived(r, field, "no tensor '%s'", name);
+        return NULL;
+    }
+    uint32_t n = r->model->contract.rope_dim / 2;
+    if (!check_tensor(r, t, n, 0)) return NULL;
+    float *values = arena_array(r->arena, n, float);
+    decode_row(t, 0, values);
+    for (uint32_t i = 0; i < n; i++)
+        if (!(values[i] > 0 && isfinite(values[i])))
+            reader_fail(r, "tensor '%s': factor %u is %g, expected a positive number", name, i,
+                        (double)values[i]);
+    *out = (F32List){values, n};
+    reader_source(r, field, SOURCE_TENSOR, t->name);
+    return t;
+}
+
+static void read_rope_dim(ContractReader *r, Contract *c) {
+    if (!read_count(r, FIELD_rope_dim, "rope.dimension_count", 2, c->head_dim, &c->rope_dim)) {
+        c->rope_dim = c->head_dim;
+        reader_derived(r, FIELD_rope_dim, "no rope.dimension_count: all %u dims of a head rotate",
+                       c->head_dim);
+    }
+    if (c->rope_dim % 2)
+        reader_fail(r, "key '%s.rope.dimension_count': %u, expected an even number", r->arch->name,
+                    c->rope_dim);
+    if (!read_float(r, FIELD_rope_base, "rope.freq_base", 1.0f, 1e12f, &c->rope_base)) {
+        c->rope_base = 10000;
+        reader_derived(r, FIELD_rope_base,
+                       "no rope.freq_base: 10000, what Llama and Phi-3 use when config.json has no "
+                       "rope_theta");
+    }
+    c->rope_style = r->arch->rope_style;
+    reader_source(r, FIELD_rope_style, SOURCE_ARCHITECTURE, str_of(r->arch->rope_reason));
+}
+
+static bool scaling_kind(ContractReader *r, RopeScaling *kind) {
+    const GgufKey *k = reader_arch_key(r, "rope.scaling.type");
+    Str name;
+    if (!k) return false;
+    if (!gguf_str(k, 0, &name)) {
+        reader_fail(r, "key '%.*s': expected a string", STR_ARG(k->name));
+        return false;
+    }
+    reader_source(r, FIELD_rope_scaling, SOURCE_KEY, k->name);
+    if (str_is(name, "none"))
+        *kind = ROPE_SCALING_NONE;
+    else if (str_is(name, "linear"))
+        *kind = ROPE_SCALING_LINEAR;
+    else if (str_is(name, "yarn"))
+        *kind = ROPE_SCALING_YARN;
+    else if (str_is(name, "longrope"))
+        *kind = ROPE_SCALING_LONGROPE;
+    else
+        reader_fail(r, "key '%.*s': '%.*s', expected none, linear, yarn or longrope",
+                    STR_ARG(k->name), STR_ARG(name));
+    return true;
+}
+
+// Which scaling a file means. Factor tensors decide where the key is silent, as in every phi3 and
+// Llama 3.1 file; a key that says otherwise contradicts them.
+static void read_scaling(ContractReader *r, Contract *c) {
+    bool has_long = c->rope_factors_long.count || c->rope_factors_short.count;
+    bool has_freqs = c->rope_freq_factors.count > 0;
+    if (has_long && (!c->rope_factors_long.count || !c->rope_factors_short.count))
+        reader_fail(r, "of rope_factors_long.weight and rope_factors_short.weight one is missing");
+    if (has_long && has_freqs)
+        reader_fail(r,
+                    "both rope_factors_*.weight and rope_freqs.weight: two scalings in one file");
+    bool is_stated = scaling_kind(r, &c->rope_scaling);
+    RopeScaling implied = has_long    ? ROPE_SCALING_LONGROPE
+                          : has_freqs ? ROPE_SCALING_LLAMA3
+                                      : ROPE_SCALING_NONE;
+    const char *tensors = has_long    ? "rope_factors_long.weight and rope_factors_short.weight"
+                          : has_freqs ? "rope_freqs.weight"
+                                      : "no rope.scaling.type and no factor tensors";
+    if (!is_stated) {
+        c->rope_scaling = implied;
+        reader_derived(r, FIELD_rope_scaling, "%s", tensors);
+    } else if (implied != ROPE_SCALING_NONE && c->rope_scaling != implied &&
+               !(has_freqs && c->rope_scaling == ROPE_SCALING_NONE)) {
+        reader_fail(r, "rope.scaling.type contradicts the file's tensors: %s", tensors);
+    } else if (c->rope_scaling == ROPE_SCALING_LONGROPE && !has_long) {
+        reader_fail(r, "rope.scaling.type is longrope, but rope_factors_long.weight and "
+                       "rope_factors_short.weight are missing");
+    }
+    if (has_freqs) c->rope_scaling = ROPE_SCALING_LLAMA3;
+}
+
+static bool is_stretched(const Contract *c) {
+    return c->rope_scaling == ROPE_SCALING_LINEAR || c->rope_scaling == ROPE_SCALING_YARN;
+}
+
+static void read_stretch(ContractReader *r, Contract *c) {
+    float factor = 1;
+    bool is_stated =
+        read_float(r, FIELD_rope_factor, "rope.scaling.factor", 1e-3f, 1e6f, &factor) ||
+        read_float(r, FIELD_rope_factor, "rope.scale_linear", 1e-3f, 1e6f, &factor);
+    if (is_stated && factor != 1 && c->rope_scaling == ROPE_SCALING_NONE) {
+        // Files from before rope.scaling.type stated a linear scaling by the factor alone.
+        c->rope_scaling = ROPE_SCALING_LINEAR;
+        reader_derived(r, FIELD_rope_scaling, "a rope.scaling.factor without a type is linear");
+    }
+    if (is_stretched(c) && !is_stated)
+        reader_fail(r, "%s.rope.scaling.type asks for a factor, but rope.scaling.factor is absent",
+                    r->arch->name);
+    c->rope_factor = is_stretched(c) ? factor : 1;
+    if (!is_stated) reader_derived(r, FIELD_rope_factor, "no linear or yarn scaling");
+    if (is_stated && !is_stretched(c) && factor != 1)
+        reader_fail(r,
+                    "rope.scaling.factor %g belongs to linear or yarn scaling, which the file "
+                    "does not use",
+                    (double)factor);
+}
+
+static void read_original_context(ContractReader *r, Contract *c) {
+    uint32_t original = 0;
+    if (read_count(r, FIELD_original_context, "rope.scaling.original_context_length", 1, c->context,
+                   &original)) {
+        c->original_context = original;
+        return;
+    }
+    if (c->rope_scaling == ROPE_SCALING_LONGROPE || c->rope_scaling == ROPE_SCALING_YARN)
+        reader_fail(r,
+                    "key '%s.rope.scaling.original_context_length' is absent, but the scaling "
+                    "depends on it",
+                    r->arch->name);
+    c->original_context = c->context;
+    reader_derived(r, FIELD_original_context, "not stated: the context is the original one");
+}
+
+// YaRN's parameters; defaults are those of the paper (arXiv 2309.00071, section 3.2) and of
+// llama.cpp (common.h).
+static void read_yarn(ContractReader *r, Contract *c) {
+    bool is_yarn = c->rope_scaling == ROPE_SCALING_YARN;
+    c->yarn_ext_factor = is_yarn ? 1 : 0;
+    c->yarn_beta_fast = is_yarn ? 32 : 0;
+    c->yarn_beta_slow = is_yarn ? 1 : 0;
+    static const char rule[] = "not stated: the paper's value for yarn, 0 for other scalings";
+    if (!read_float(r, FIELD_yarn_ext_factor, "rope.scaling.yarn_ext_factor", 0, 1,
+                    &c->yarn_ext_factor))
+        reader_derived(r, FIELD_yarn_ext_factor, "%s", rule);
+    if (!read_float(r, FIELD_yarn_beta_fast, "rope.scaling.yarn_beta_fast", 0, 1e6f,
+                    &c->yarn_beta_fast))
+        reader_derived(r, FIELD_yarn_beta_fast, "%s", rule);
+    if (!read_float(r, FIELD_yarn_beta_slow, "rope.scaling.yarn_beta_slow", 0, 1e6f,
+                    &c->yarn_beta_slow))
+        reader_derived(r, FIELD_yarn_beta_slow, "%s", rule);
+}
+
+static void read_attn_factor(ContractReader *r, Contract *c) {
+    float stated = 1;
+    bool is_stated =
+        read_float(r, FIELD_attn_factor, "rope.scaling.attn_factor", 1e-3f, 1e3f, &stated);
+    double context = c->context, original = c->original_context;
+    c->attn_factor = stated;
+    if (c->rope_scaling == ROPE_SCALING_LONGROPE && !is_stated) {
+        // Hugging Face transformers, modeling_rope_utils.py, _compute_longrope_parameters.
+        double factor = context / original;
+        c->attn_factor = factor <= 1 ? 1 : (float)sqrt(1 + log(factor) / log(original));
+        reader_derived(r, FIELD_attn_factor, "sqrt(1 + ln(%u / %u) / ln %u)", c->context,
+                       c->original_context, c->original_context);
+    } else if (c->rope_scaling == ROPE_SCALING_YARN) {
+        // The paper's equation 22; llama.cpp multiplies it by the stated factor (ggml, rope_yarn).
+        c->attn_factor = (float)((double)stated * (1 + 0.1 * log((double)c->rope_factor)));
+        reader_derived(r, FIELD_attn_factor, "%g * (1 + 0.1 ln %g)", (double)stated,
+                       (double)c->rope_factor);
+    } else if (!is_stated) {
+        reader_derived(r, FIELD_attn_factor, "no scaling that has one");
+    }
+}
+
+void read_rope(ContractReader *r) {
+    Contract *c = &r->model->contract;
+    read_rope_dim(r, c);
+    if (r->failed) return;
+    factor_tensor(r, "rope_factors_short.weight", &c->rope_factors_short, FIELD_rope_factors_short);
+    factor_tensor(r, "rope_factors_long.weight", &c->rope_factors_long, FIELD_rope_factors_long);
+    factor_tensor(r, "rope_freqs.weight", &c->rope_freq_factors, FIELD_rope_freq_factors);
+    read_scaling(r, c);
+    read_stretch(r, c);
+    read_original_context(r, c);
+    read_yarn(r, c);
+    read_attn_factor(r, c);
+}

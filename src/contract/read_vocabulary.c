@@ -1,0 +1,175 @@
+// read_vocabulary.c — what the contract says about text: which vocabulary, how a text begins and
+// ends, and which tokens end an answer.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "contract/read.h"
+
+static Str need_text(ContractReader *r, FieldId field, const char *name) {
+    const GgufKey *k = reader_key(r, name);
+    Str value = {"", 0};
+    if (!k || !gguf_str(k, 0, &value) || k->type != GGUF_STRING)
+        reader_fail(r, "key '%s' is absent or no string", name);
+    else
+        reader_source(r, field, SOURCE_KEY, k->name);
+    return value;
+}
+
+static void hash_key(Hasher *hasher, ContractReader *r, const char *name) {
+    const GgufKey *k = reader_key(r, name);
+    uint8_t is_there = k != NULL;
+    hasher_add(hasher, &is_there, 1);
+    if (k) hasher_add(hasher, k->encoded.at, k->encoded.len);
+}
+
+static void read_tokens(ContractReader *r, Contract *c) {
+    const GgufKey *tokens = reader_key(r, "tokenizer.ggml.tokens");
+    if (!tokens || tokens->item_type != GGUF_STRING || tokens->type != GGUF_ARRAY) {
+        reader_fail(r, "key 'tokenizer.ggml.tokens' is absent or no list of strings");
+        return;
+    }
+    const TensorInfo *table = gguf_find_tensor(r->g, STR("token_embd.weight"));
+    uint32_t stated = 0;
+    bool is_stated = read_count(r, FIELD_n_vocab, "vocab_size", 1, 1u << 30, &stated);
+    if (!table) {
+        reader_fail(r, "tensor 'token_embd.weight' is missing");
+    } else if (table->dims[1] != tokens->n_items) {
+        reader_fail(r,
+                    "tensor 'token_embd.weight' has %zu rows, but 'tokenizer.ggml.tokens' lists "
+                    "%zu tokens",
+                    table->dims[1], tokens->n_items);
+    } else if (is_stated && stated != tokens->n_items) {
+        reader_fail(r, "key '%s.vocab_size' is %u, but 'tokenizer.ggml.tokens' lists %zu tokens",
+                    r->arch->name, stated, tokens->n_items);
+    } else {
+        c->n_vocab = (uint32_t)tokens->n_items;
+        if (!is_stated) reader_source(r, FIELD_n_vocab, SOURCE_SHAPE, STR("token_embd.weight"));
+    }
+    Hasher *hasher = hasher_new();
+    hash_key(hasher, r, "tokenizer.ggml.tokens");
+    hash_key(hasher, r, "tokenizer.ggml.token_type");
+    hash_key(hasher, r, "tokenizer.ggml.scores");
+    hash_key(hasher, r, "tokenizer.ggml.merges");
+    c->vocab_digest = arena_str(r->arena, str_of(hasher_end(hasher).hex));
+    reader_source(r, FIELD_vocab_digest, SOURCE_KEY, STR("tokenizer.ggml.tokens"));
+}
+
+// A token id key: NO_TOKEN when absent, failure when it names no token.
+static uint32_t read_id(ContractReader *r, const char *name) {
+    const GgufKey *k = reader_key(r, name);
+    uint64_t id;
+    if (!k) return NO_TOKEN;
+    if (gguf_u64(k, 0, &id) && id < r->model->contract.n_vocab) return (uint32_t)id;
+    // Files of models without such a token state -1 or 2^32 - 1.
+    int64_t value;
+    if ((gguf_i64(k, 0, &value) && value == -1) || (gguf_u64(k, 0, &id) && id == UINT32_MAX))
+        return NO_TOKEN;
+    reader_fail(r, "key '%s': names no token of the %u in the vocabulary", name,
+                r->model->contract.n_vocab);
+    return NO_TOKEN;
+}
+
+static bool read_policy(ContractReader *r, FieldId field, const char *name, bool otherwise,
+                        const char *rule) {
+    const GgufKey *k = reader_key(r, name);
+    bool value = otherwise;
+    if (!k)
+        reader_derived(r, field, "no %s: %s", name, rule);
+    else if (!gguf_bool(k, 0, &value))
+        reader_fail(r, "key '%s': expected true or false", name);
+    else
+        reader_source(r, field, SOURCE_KEY, k->name);
+    return value;
+}
+
+// Tokens that end a turn in the formats of the supported families. Files often name only one of
+// them, and a model that ends with another would never stop.
+static const char *const turn_ends[] = {
+    "<|im_end|>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>",
+};
+
+static bool is_control(ContractReader *r, size_t token) {
+    enum { TYPE_CONTROL = 3 }; // gguf-py, TokenType
+    const GgufKey *types = gguf_find_key(r->g, STR("tokenizer.ggml.token_type"));
+    int64_t type;
+    return types && gguf_i64(types, token, &type) && type == TYPE_CONTROL;
+}
+
+static int compare_ids(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void read_stops(ContractReader *r, Contract *c) {
+    static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id"};
+    uint32_t *ids = arena_array(r->arena, COUNT_OF(keys) + COUNT_OF(turn_ends), uint32_t);
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        uint32_t id = read_id(r, keys[i]);
+        if (id != NO_TOKEN) ids[n++] = id;
+    }
+    if (n == 0) {
+        reader_fail(r, "no key 'tokenizer.ggml.eos_token_id': nothing would end an answer");
+        return;
+    }
+    const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
+    for (size_t t = 0; t < tokens->n_items; t++)
+        for (size_t i = 0; i < COUNT_OF(turn_ends); i++)
+            if (str_is(tokens->strings[t], turn_ends[i]) && is_control(r, t)) {
+                bool is_known = false;
+                for (size_t k = 0; k < n; k++) is_known = is_known || ids[k] == t;
+                if (!is_known && n < COUNT_OF(keys) + COUNT_OF(turn_ends)) ids[n++] = (uint32_t)t;
+            }
+    qsort(ids, n, sizeof *ids, compare_ids);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || ids[kept - 1] != ids[i]) ids[kept++] = ids[i];
+    c->stop_ids = (U32List){ids, kept};
+    reader_derived(
+        r, FIELD_stop_ids,
+        "tokenizer.ggml.eos_token_id, eot_token_id, eom_token_id, and control tokens that "
+        "end a turn by name");
+}
+
+void read_vocabulary(ContractReader *r) {
+    Contract *c = &r->model->contract;
+    c->tokenizer = need_text(r, FIELD_tokenizer, "tokenizer.ggml.model");
+    bool is_bpe = str_is(c->tokenizer, "gpt2");
+    if (is_bpe) {
+        c->pre_tokenizer = need_text(r, FIELD_pre_tokenizer, "tokenizer.ggml.pre");
+    } else {
+        const GgufKey *pre = reader_key(r, "tokenizer.ggml.pre");
+        c->pre_tokenizer = (Str){"", 0};
+        if (pre) gguf_str(pre, 0, &c->pre_tokenizer);
+        reader_derived(r, FIELD_pre_tokenizer, "only byte-level BPE cuts text before it merges");
+    }
+    if (!r->failed) read_tokens(r, c);
+    if (r->failed) return;
+    c->bos_id = read_id(r, "tokenizer.ggml.bos_token_id");
+    if (c->bos_id == NO_TOKEN)
+        reader_derived(r, FIELD_bos_id, "no tokenizer.ggml.bos_token_id");
+    else
+        reader_source(r, FIELD_bos_id, SOURCE_KEY, STR("tokenizer.ggml.bos_token_id"));
+    bool is_llama_text = !is_bpe || str_is(c->pre_tokenizer, "llama-bpe");
+    c->adds_bos =
+        read_policy(r, FIELD_adds_bos, "tokenizer.ggml.add_bos_token", is_llama_text,
+                    "SentencePiece and Llama 3 vocabularies begin a text with it, others do not");
+    c->adds_eos = read_policy(r, FIELD_adds_eos, "tokenizer.ggml.add_eos_token", false,
+                              "a prompt is to be continued");
+    if (c->adds_bos && c->bos_id == NO_TOKEN)
+        reader_fail(r, "texts begin with a token that the file does not name: no "
+                       "tokenizer.ggml.bos_token_id");
+    read_stops(r, c);
+
+    const GgufKey *chat = reader_key(r, "tokenizer.chat_template");
+    Str text;
+    c->template_digest = (Str){"", 0};
+    if (chat && gguf_str(chat, 0, &text)) {
+        c->template_digest = arena_str(r->arena, str_of(sha256_bytes(text.at, text.len).hex));
+        reader_source(r, FIELD_template_digest, SOURCE_KEY, chat->name);
+    } else {
+        reader_derived(r, FIELD_template_digest, "no tokenizer.chat_template");
+    }
+}
