@@ -81,6 +81,9 @@ typedef struct {
 #define MIL_NO_VALUE ((ValueId){UINT32_MAX})
 static inline bool value_is_none(ValueId v) { return v.at == UINT32_MAX; }
 
+// Where packages keep weights, as programs name it.
+#define MIL_WEIGHT_FILE "@model_path/weights/weight.bin"
+
 // The content of a constant.
 typedef struct {
     bool is_blob;
@@ -149,6 +152,7 @@ enum {
     MIL_PARAM_OPTIONAL = 1,
     MIL_PARAM_CONST = 2, // must be a compile-time constant
     MIL_PARAM_TUPLE = 4, // one or more operands
+    MIL_PARAM_STATE = 8, // a state; every other parameter takes no state
 };
 
 typedef struct {
@@ -168,9 +172,11 @@ struct MilOpInfo {
 };
 
 typedef enum {
+#define P(name, dtypes, group, flags)
 #define OP(name, ...) MIL_OP_##name,
 #include "mil/ops.def"
 #undef OP
+#undef P
     MIL_OP_COUNT,
 } MilOpcode;
 

@@ -1,0 +1,205 @@
+// attention.c — rotary embedding, KV states and scores of one layer.
+//
+// Query heads that share a key/value head are stacked along the rows of one batched matmul,
+// [1, kv heads, G · T, head_dim] × [1, kv heads, head_dim, S], instead of one product a head: the
+// per-head form was 80 of the 149 ops of a layer in the port this program descends from.
+#include "base/size.h"
+#include "compile/graph.h"
+
+// On macOS 27, M2, a matmul whose rows × keys of one head reach 2^20 came out wrong; 1023² was
+// right, 1024² was not, and axes of 510 to 512 were wrong too, 500 and 513 right (eeANE 2.1.0,
+// PyPI, `attention_split.py`, `embedding_gemma2.py`). Stacked heads are counted as rows.
+enum { MAX_SCORES = 1 << 20, WRONG_AXIS_FIRST = 501, WRONG_AXIS_LAST = 512 };
+
+// Products of small probabilities fall below what the ANE's accumulator keeps (LSB 2^-16): P·V over
+// thousands of keys was 4 to 5 % off on an M5 Pro and 0.06 % with P × 64 (cadamcat/llms-on-apple-
+// neural-engine, findings/attention-product-precision).
+#define PROBABILITY_GAIN 64.0f
+
+static ValueId slice4(Graph *g, const char *what, ValueId x, int axis, int32_t begin, int32_t end) {
+    int32_t begins[4] = {0}, ends[4];
+    if (!builder_ok(&g->builder)) return MIL_NO_VALUE;
+    const MilType *type = &mil_value(g->builder.f, x)->type;
+    for (int i = 0; i < 4; i++) ends[i] = (int32_t)type->dims[i];
+    if (begin == 0 && end == ends[axis]) return x;
+    begins[axis] = begin;
+    ends[axis] = end;
+    return build_slice(&g->builder, graph_name(g, what), x, begins, ends, 4);
+}
+
+static ValueId reshape4(Graph *g, const char *what, ValueId x, uint32_t a, uint32_t b, uint32_t c) {
+    int32_t shape[4] = {1, (int32_t)a, (int32_t)b, (int32_t)c};
+    return build_reshape(&g->builder, graph_name(g, what), x, shape, 4);
+}
+
+static ValueId swap_last(Graph *g, const char *what, ValueId x) {
+    static const int32_t perm[4] = {0, 1, 3, 2};
+    return build_transpose(&g->builder, graph_name(g, what), x, perm, 4);
+}
+
+// Turns the first rope_dim dims of each head, dim i with dim i + rope_dim / 2; the rest pass
+// through. x: [1, heads, head_dim, T]. cos and sin come from the host: no trigonometry, no gather.
+static ValueId rotate(Graph *g, ValueId x) {
+    Builder *b = &g->builder;
+    const Contract *c = g->contract;
+    int32_t half = (int32_t)c->rope_dim / 2, dim = (int32_t)c->rope_dim;
+    ValueId low = slice4(g, "rope_low", x, 2, 0, half);
+    ValueId high = slice4(g, "rope_high", x, 2, half, dim);
+    ValueId low_cos = build_binary(b, graph_name(g, "rope_low_cos"), MIL_OP_mul, low, g->cos);
+    ValueId high_sin = build_binary(b, graph_name(g, "rope_high_sin"), MIL_OP_mul, high, g->sin);
+    ValueId high_cos = build_binary(b, graph_name(g, "rope_high_cos"), MIL_OP_mul, high, g->cos);
+    ValueId low_sin = build_binary(b, graph_name(g, "rope_low_sin"), MIL_OP_mul, low, g->sin);
+    ValueId parts[3] = {
+        build_binary(b, graph_name(g, "rope_first"), MIL_OP_sub, low_cos, high_sin),
+        build_binary(b, graph_name(g, "rope_second"), MIL_OP_add, high_cos, low_sin),
+    };
+    size_t n_parts = 2;
+    if (c->rope_dim < c->head_dim)
+        parts[n_parts++] = slice4(g, "rope_rest", x, 2, dim, (int32_t)c->head_dim);
+    return build_concat(b, graph_name(g, "rope"), parts, n_parts, 2);
+}
+
+// KV_SLICE. The state [2 layers, kv heads, rows, head_dim] holds keys of layer l at 2l and values
+// at 2l + 1, and each layer puts its new rows in place: the idiom with a shipping record. Three or
+// more states written like this fail at run time, so there is one.
+static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *keys,
+                      ValueId *values) {
+    Builder *b = &g->builder;
+    const Contract *c = g->contract;
+    int32_t pair = 2 * (int32_t)layer;
+    ValueId rows = build_concat(b, graph_name(g, "kv_rows"), (ValueId[]){k, v}, 2, 0);
+    ValueId begin =
+        build_concat(b, graph_name(g, "kv_at"),
+                     (ValueId[]){
+                         build_const_ints(b, graph_name(g, "kv_at_head"), (int32_t[]){pair, 0}, 2),
+                         g->kv_begin,
+                         build_const_ints(b, graph_name(g, "kv_at_dim"), (int32_t[]){0}, 1),
+                     },
+                     3, 0);
+    ValueId end = build_concat(
+        b, graph_name(g, "kv_to"),
+        (ValueId[]){
+            build_const_ints(b, graph_name(g, "kv_to_head"),
+                             (int32_t[]){pair + 2, (int32_t)c->n_kv_heads}, 2),
+            g->kv_end,
+            build_const_ints(b, graph_name(g, "kv_to_dim"), (int32_t[]){(int32_t)c->head_dim}, 1),
+        },
+        3, 0);
+    ValueId before = build_read_state(b, graph_name(g, "kv_before"), g->kv);
+    ValueId after = build_slice_update(b, graph_name(g, "kv_update"), before, rows, begin, end);
+    build_write_state(b, graph_name(g, "kv_write"), g->kv, after);
+    ValueId now = build_read_state(b, graph_name(g, "kv_now"), g->kv);
+    *keys = slice4(g, "keys", now, 0, pair, pair + 1);
+    *values = slice4(g, "values", now, 0, pair + 1, pair + 2);
+}
+
+// KV_OVERWRITE. cache · (1 - written) + new rows at their places, stored whole: heavy on memory,
+// but seen resident with 40 states. write_mask has a 1 in column t at the row position t goes to.
+static ValueId put_overwrite(Graph *g, const char *kind, ValueId state, ValueId rows) {
+    Builder *b = &g->builder;
+#define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", kind, part).at)
+    ValueId before = build_read_state(b, NAME("before"), state);
+    ValueId kept = build_binary(b, NAME("kept"), MIL_OP_mul, before, g->keep);
+    ValueId placed = g->n_rows == 1
+                         ? build_binary(b, NAME("placed"), MIL_OP_mul, g->write_mask, rows)
+                         : build_matmul(b, NAME("placed"), g->write_mask, rows, false, false);
+    ValueId after = build_binary(b, NAME("after"), MIL_OP_add, kept, placed);
+    build_write_state(b, NAME("write"), state, after);
+    return build_read_state(b, NAME("now"), state);
+#undef NAME
+}
+
+void graph_declare_states(Graph *g, uint32_t n_layers) {
+    const Contract *c = g->contract;
+    int64_t rows = g->plan->state_rows, heads = c->n_kv_heads;
+    if (g->plan->options.kv == KV_SLICE) {
+        MilType type = MIL_TENSOR(MIL_F16, 2 * (int64_t)n_layers, heads, rows, c->head_dim);
+        g->kv = build_state(&g->builder, STATE_KV, type);
+        return;
+    }
+    g->states = arena_array(g->arena, 2 * (size_t)n_layers, ValueId);
+    MilType keys = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim);
+    MilType values = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim_v);
+    for (uint32_t l = 0; l < n_layers; l++) {
+        Str k = arena_printf(g->arena, "k_%02u", l), v = arena_printf(g->arena, "v_%02u", l);
+        g->states[2 * l] = build_state(&g->builder, k.at, keys);
+        g->states[2 * l + 1] = build_state(&g->builder, v.at, values);
+    }
+}
+
+// How many pieces the rows are cut into so that no piece meets a limit above.
+static uint32_t n_pieces(uint32_t rows, uint32_t keys) {
+    uint32_t pieces = 1;
+    for (;; pieces *= 2) {
+        uint32_t piece = (rows + pieces - 1) / pieces;
+        bool is_wrong_axis = piece >= WRONG_AXIS_FIRST && piece <= WRONG_AXIS_LAST;
+        if (piece == 1 || ((uint64_t)piece * keys < MAX_SCORES && !is_wrong_axis)) return pieces;
+    }
+}
+
+// softmax(q kᵀ + mask) v for rows [begin, end) of q [1, kv heads, G·T, head_dim].
+static ValueId attend(Graph *g, uint32_t piece, ValueId q, ValueId keys, ValueId values,
+                      uint32_t begin, uint32_t end) {
+    Builder *b = &g->builder;
+    const Contract *c = g->contract;
+#define WHAT(part) arena_printf(g->arena, "%s_%u", part, piece).at
+#define NAME(part) graph_name(g, WHAT(part))
+    ValueId rows = slice4(g, WHAT("q_rows"), q, 2, (int32_t)begin, (int32_t)end);
+    ValueId mask = slice4(g, WHAT("mask_rows"), g->mask, 2, (int32_t)begin, (int32_t)end);
+    ValueId scores = build_matmul(b, NAME("scores"), rows, keys, false, true);
+    if (c->attn_softcap > 0) {
+        ValueId inner = graph_scale(g, WHAT("cap_inner"), scores, 1 / c->attn_softcap);
+        ValueId curved = build_unary(b, NAME("cap_tanh"), MIL_OP_tanh, inner);
+        scores = graph_scale(g, WHAT("cap"), curved, c->attn_softcap);
+    }
+    ValueId masked = build_binary(b, NAME("masked"), MIL_OP_add, scores, mask);
+    ValueId shares = build_softmax(b, NAME("shares"), masked, -1);
+    ValueId raised = graph_scale(g, WHAT("raised"), shares, PROBABILITY_GAIN);
+    ValueId mixed = build_matmul(b, NAME("mixed"), raised, values, false, false);
+    return graph_scale(g, WHAT("heads"), mixed, 1 / PROBABILITY_GAIN);
+#undef NAME
+#undef WHAT
+}
+
+ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
+    Builder *b = &g->builder;
+    const Contract *c = g->contract;
+    uint32_t T = g->n_rows, S = g->plan->state_rows, group = c->n_heads / c->n_kv_heads;
+    uint32_t qk_heads = c->n_heads + c->n_kv_heads, v_channels = c->n_kv_heads * c->head_dim_v;
+
+    // Queries and keys turn together: [1, heads + kv heads, head_dim, T].
+    ValueId qk = graph_channels(g, "qk_channels", qkv, 0, qk_heads * c->head_dim);
+    ValueId turned = rotate(g, reshape4(g, "qk", qk, qk_heads, c->head_dim, T));
+    ValueId q = slice4(g, "q_heads", turned, 1, 0, (int32_t)c->n_heads);
+    // Scaled before the product, where numbers are smaller than after it.
+    ValueId scaled = graph_scale(g, "q_scaled", q, c->attn_scale);
+    ValueId q_rows =
+        reshape4(g, "q_stacked", swap_last(g, "q", scaled), c->n_kv_heads, group * T, c->head_dim);
+    ValueId k =
+        swap_last(g, "k", slice4(g, "k_heads", turned, 1, (int32_t)c->n_heads, (int32_t)qk_heads));
+    ValueId v_part = graph_channels(g, "v_channels", qkv, qk_heads * c->head_dim,
+                                    qk_heads * c->head_dim + v_channels);
+    ValueId v = swap_last(g, "v", reshape4(g, "v_heads", v_part, c->n_kv_heads, c->head_dim_v, T));
+
+    ValueId keys, values;
+    if (g->plan->options.kv == KV_SLICE) {
+        put_slice(g, k, v, layer, &keys, &values);
+    } else {
+        keys = put_overwrite(g, "keys", g->states[2 * layer], k);
+        values = put_overwrite(g, "values", g->states[2 * layer + 1], v);
+    }
+
+    uint32_t rows = group * T, pieces = n_pieces(rows, S), step = (rows + pieces - 1) / pieces;
+    ValueId *heads = arena_array(g->arena, pieces, ValueId);
+    uint32_t n = 0;
+    for (uint32_t begin = 0; begin < rows; begin += step, n++)
+        heads[n] =
+            attend(g, n, q_rows, keys, values, begin, (uint32_t)min_size(rows, begin + step));
+    ValueId joined = n == 1 ? heads[0] : build_concat(b, graph_name(g, "heads"), heads, n, 2);
+
+    // [1, kv heads, G·T, head_dim_v] to [1, heads · head_dim_v, 1, T]. Dims before positions: a
+    // plain reshape is right for T = 1 only.
+    ValueId by_head = reshape4(g, "by_head", joined, c->n_heads, T, c->head_dim_v);
+    return reshape4(g, "attended", swap_last(g, "by_channel", by_head), c->n_heads * c->head_dim_v,
+                    1, T);
+}

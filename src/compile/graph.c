@@ -1,0 +1,45 @@
+#include "compile/graph.h"
+
+const char *graph_name(Graph *g, const char *what) {
+    return arena_printf(g->arena, "%s%s", g->prefix, what).at;
+}
+
+ValueId graph_matrix(Graph *g, const PackedTensor *t) {
+    Builder *b = &g->builder;
+    int64_t rows = t->n_rows, cols = t->n_cols;
+    const char *name = arena_cstr(g->arena, t->name);
+    if (t->form == WEIGHTS_F16)
+        return build_const_blob(b, name, MIL_TENSOR(MIL_F16, rows, cols, 1, 1), t->data_offset);
+    int64_t scales = t->form == WEIGHTS_INT8_CHANNEL ? rows : 1;
+    ValueId data = build_literal_blob(b, MIL_TENSOR(MIL_I8, rows, cols, 1, 1), t->data_offset);
+    ValueId scale = build_literal_blob(b, MIL_TENSOR(MIL_F16, scales, 1, 1, 1), t->scale_offset);
+    return build_constexpr_blockwise(b, name, data, scale);
+}
+
+ValueId graph_vector(Graph *g, const PackedTensor *t) {
+    return build_const_blob(&g->builder, arena_cstr(g->arena, t->name),
+                            MIL_TENSOR(MIL_F16, 1, t->n_rows, 1, 1), t->data_offset);
+}
+
+ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
+                      const PackedTensor *bias) {
+    Builder *b = &g->builder;
+    ValueId weight = graph_matrix(g, matrix);
+    ValueId y = build_conv1x1(b, graph_name(g, what), x, weight, MIL_NO_VALUE);
+    if (!bias || bias->n_parts == 0) return y;
+    const char *name = arena_printf(g->arena, "%s_biased", what).at;
+    return build_binary(b, graph_name(g, name), MIL_OP_add, y, graph_vector(g, bias));
+}
+
+ValueId graph_scale(Graph *g, const char *what, ValueId x, float factor) {
+    if (factor == 1.0f) return x;
+    const char *name = arena_printf(g->arena, "%s_factor", what).at;
+    ValueId by = build_const_f16(&g->builder, graph_name(g, name), factor);
+    return build_binary(&g->builder, graph_name(g, what), MIL_OP_mul, x, by);
+}
+
+ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, uint32_t end) {
+    int32_t begins[4] = {0, (int32_t)begin, 0, 0};
+    int32_t ends[4] = {1, (int32_t)end, 1, (int32_t)g->n_rows};
+    return build_slice(&g->builder, graph_name(g, what), x, begins, ends, 4);
+}

@@ -1,0 +1,53 @@
+// graph.h — what the builders of one function share. Internal to compile/.
+//
+// Activations are [1, channels, 1, T]: channels second and positions last, the vendor's layout (a
+// last axis of 1 costs padding, so decode pays it on tensors that are small anyway). Everything is
+// fp16 of rank 4. The only integers are the write position and the vectors made of it, which feed
+// state updates and nothing else.
+#ifndef LATHE_COMPILE_GRAPH_H
+#define LATHE_COMPILE_GRAPH_H
+
+#include "compile/compile.h"
+#include "mil/build.h"
+
+typedef struct {
+    Builder builder;
+    const Contract *contract;
+    const ShardPlan *plan;
+    Arena *arena;
+    uint32_t n_rows; // T
+    char prefix[32]; // of value names: "layer_03_"
+    // inputs
+    ValueId cos, sin;         // [1, 1, rope_dim / 2, T]
+    ValueId mask;             // [1, 1, G * T, state_rows], G query heads share a kv head
+    ValueId kv_begin, kv_end; // int32 [1] (KV_SLICE)
+    ValueId write_mask, keep; // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
+    ValueId kv;               // the packed state (KV_SLICE)
+    ValueId *states;          // [2 layers of the shard]: keys, values, keys, … (KV_OVERWRITE)
+} Graph;
+
+// "layer_03_" + what, in the arena.
+const char *graph_name(Graph *g, const char *what);
+
+// A matrix of the weight file as an fp16 value [n_rows, n_cols, 1, 1]; a vector as [1, n_rows, 1,
+// 1].
+ValueId graph_matrix(Graph *g, const PackedTensor *t);
+ValueId graph_vector(Graph *g, const PackedTensor *t);
+// convolution 1×1 with the matrix, plus the bias when there is one.
+ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
+                      const PackedTensor *bias);
+// x * factor, or x itself when the factor is 1.
+ValueId graph_scale(Graph *g, const char *what, ValueId x, float factor);
+// Channels [begin, end) of x [1, C, 1, T].
+ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, uint32_t end);
+
+// norm.c: x [1, d_model, 1, T] normalised over channels and multiplied by `weight`.
+ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight);
+
+// attention.c: from projected q, k, v [1, (heads + 2 kv heads) * head_dim, 1, T] to the heads'
+// outputs [1, heads * head_dim_v, 1, T]. `layer` counts within the shard.
+ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer);
+// The states of a function of `n_layers` layers, declared after its inputs.
+void graph_declare_states(Graph *g, uint32_t n_layers);
+
+#endif

@@ -1,0 +1,39 @@
+// norm.c — RMSNorm out of elementary ops, safe in fp16 for any input.
+//
+// y = w · x / sqrt(mean(x²) + eps). Squares of |x| > 255 leave fp16, and the row comes out as
+// zeros, not NaN. So x is divided by its largest magnitude m first, which is what coremltools' own
+// lowering does and stays on the ANE. With u = x / m and d channels:
+//
+//     y = w · u · sqrt(d) / sqrt(sum(u²) + (sqrt(d · eps) / m)²)
+//
+// The sum lies in [1, d], and eps is scaled by d so that it does not vanish among fp16's
+// subnormals.
+#include <math.h>
+
+#include "compile/graph.h"
+
+// A row of zeros must stay one: m is kept at fp16's smallest normal number or above.
+#define LEAST_MAGNITUDE 0x1p-14f
+
+ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight) {
+    Builder *b = &g->builder;
+    const Contract *c = g->contract;
+    float d = (float)c->d_model;
+#define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", what, part).at)
+    ValueId magnitude = build_unary(b, NAME("abs"), MIL_OP_abs, x);
+    ValueId max = build_reduce(b, NAME("max"), MIL_OP_reduce_max, magnitude, 1, true);
+    ValueId least = build_const_f16(b, NAME("least"), LEAST_MAGNITUDE);
+    ValueId m = build_binary(b, NAME("m"), MIL_OP_maximum, max, least);
+    ValueId u = build_binary(b, NAME("u"), MIL_OP_real_div, x, m);
+    ValueId squares = build_binary(b, NAME("squares"), MIL_OP_mul, u, u);
+    ValueId sum = build_reduce(b, NAME("sum"), MIL_OP_reduce_sum, squares, 1, true);
+    ValueId root_eps = build_const_f16(b, NAME("root_eps"), sqrtf(d * c->norm_eps));
+    ValueId scaled_eps = build_binary(b, NAME("scaled_eps"), MIL_OP_real_div, root_eps, m);
+    ValueId eps = build_binary(b, NAME("eps"), MIL_OP_mul, scaled_eps, scaled_eps);
+    ValueId total = build_binary(b, NAME("total"), MIL_OP_add, sum, eps);
+    ValueId inverse = build_rsqrt(b, NAME("rsqrt"), total, 0.0f);
+    ValueId gain = graph_scale(g, arena_printf(g->arena, "%s_gain", what).at, inverse, sqrtf(d));
+    ValueId unit = build_binary(b, NAME("unit"), MIL_OP_mul, u, gain);
+    return build_binary(b, NAME("y"), MIL_OP_mul, unit, graph_vector(g, weight));
+#undef NAME
+}

@@ -1,0 +1,167 @@
+#include "compile/plan.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "compile/compile.h"
+
+// Limits of one compiled model by operating system: eeANE 2.1.0 (PyPI), `ne_limits.py`, measured on
+// an M2; Apple documents nothing. A Core ML compiler message of its own names 2 GiB.
+static const Target targets[] = {
+    {"macos27", UINT64_C(1) << 30, "macOS 27 and later: packages below 1 GiB"},
+    {"macos26", UINT64_C(2) << 30, "macOS 15 to 26: packages below 2 GiB"},
+};
+
+// What a package holds besides weights: program, manifest, description. Generous on purpose (the
+// largest seen is 60 KB a layer for both functions); the size that came out is checked again.
+enum { PROGRAM_BYTES_PER_LAYER = 128 << 10, PROGRAM_BYTES = 64 << 10 };
+
+const Target *target_at(size_t i) {
+    return i < COUNT_OF(targets) ? &targets[i] : NULL;
+}
+
+const Target *target_named(const char *name) {
+    for (size_t i = 0; i < COUNT_OF(targets); i++)
+        if (strcmp(targets[i].name, name) == 0) return &targets[i];
+    return NULL;
+}
+
+static const char *const kv_forms[] = {[KV_SLICE] = "slice", [KV_OVERWRITE] = "overwrite"};
+static const char *const weight_forms[] = {
+    [WEIGHTS_INT8_CHANNEL] = "int8",
+    [WEIGHTS_INT8_TENSOR] = "int8-tensor",
+    [WEIGHTS_F16] = "fp16",
+};
+
+const char *kv_form_name(KvForm form) {
+    return kv_forms[form];
+}
+
+const char *weight_form_name(WeightForm form) {
+    return weight_forms[form];
+}
+
+static int name_at(const char *const *names, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return (int)i;
+    return -1;
+}
+
+bool kv_form_named(const char *name, KvForm *form) {
+    int at = name_at(kv_forms, COUNT_OF(kv_forms), name);
+    if (at >= 0) *form = (KvForm)at;
+    return at >= 0;
+}
+
+bool weight_form_named(const char *name, WeightForm *form) {
+    int at = name_at(weight_forms, COUNT_OF(weight_forms), name);
+    if (at >= 0) *form = (WeightForm)at;
+    return at >= 0;
+}
+
+// The last axis of a state must be a multiple of 32 or loading fails on the ANE (apple/coremltools
+// issue #2631); here that axis is head_dim, but rows are rounded too, since they become the last
+// axis of the scores. 501 to 512 gave wrong results on macOS 27 (eeANE 2.1.0): 544 is the next.
+static uint32_t state_rows(uint32_t context) {
+    uint32_t rows = (uint32_t)round_up(context, 32);
+    return rows > 500 && rows <= 512 ? 544 : rows;
+}
+
+static uint64_t layer_bytes(const Model *model, WeightForm form, Arena *arena) {
+    PackedTensor tensors[PACKED_PER_LAYER];
+    packed_layer(tensors, model, form, 0, arena);
+    uint64_t n_bytes = PROGRAM_BYTES_PER_LAYER;
+    for (int i = 0; i < PACKED_PER_LAYER; i++) n_bytes += packed_bytes(&tensors[i]);
+    return n_bytes;
+}
+
+static uint64_t head_bytes(const Model *model, WeightForm form, uint32_t first, uint32_t end,
+                           Arena *arena) {
+    PackedTensor head = packed_head(model, form, first, end, arena);
+    PackedTensor norm = packed_output_norm(model);
+    // A slice that is not a multiple of a record's alignment wastes less than one record.
+    uint64_t n_slices = (end - first + HEAD_SLICE_ROWS - 1) / HEAD_SLICE_ROWS;
+    return packed_bytes(&head) + packed_bytes(&norm) + 4 * n_slices * BLOB_RECORD_BYTES;
+}
+
+static void add_shard(ShardPlan *plan, ShardRange range) {
+    plan->shards[plan->n_shards++] = range;
+}
+
+static bool refuse_size(const ShardPlan *plan, const char *what, uint64_t n_bytes, Err *err) {
+    const Target *target = plan->options.target;
+    return err_set(err, ERR_FORMAT,
+                   "%s takes %" PRIu64 " bytes as %s (%.1f MiB, %d KiB of program included), but a "
+                   "package for %s must stay below %" PRIu64
+                   " (%.0f MiB); choose a smaller weight form or another target",
+                   what, n_bytes, weight_form_name(plan->options.weights),
+                   (double)n_bytes / (1 << 20), PROGRAM_BYTES_PER_LAYER >> 10, target->name,
+                   target->package_limit, (double)target->package_limit / (1 << 20));
+}
+
+// Head shards of whole slices, for a head that does not fit beside one layer.
+static bool plan_head_alone(ShardPlan *plan, const Model *model, Arena *arena, Err *err) {
+    uint32_t n_vocab = model->contract.n_vocab, n_layers = model->contract.n_layers;
+    WeightForm form = plan->options.weights;
+    uint64_t limit = plan->options.target->package_limit - PROGRAM_BYTES;
+    for (uint32_t first = 0; first < n_vocab;) {
+        uint32_t end = first;
+        while (end < n_vocab) {
+            uint32_t next = (uint32_t)min_size(n_vocab, (size_t)end + HEAD_SLICE_ROWS);
+            if (head_bytes(model, form, first, next, arena) >= limit) break;
+            end = next;
+        }
+        if (end == first)
+            return refuse_size(
+                plan, "a head slice of 65536 rows",
+                head_bytes(model, form, first,
+                           (uint32_t)min_size(n_vocab, (size_t)first + HEAD_SLICE_ROWS), arena),
+                err);
+        add_shard(plan, (ShardRange){n_layers, n_layers, first, end,
+                                     PROGRAM_BYTES + head_bytes(model, form, first, end, arena)});
+        first = end;
+    }
+    return true;
+}
+
+bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
+                 Err *err) {
+    const Contract *c = &model->contract;
+    *plan = (ShardPlan){.options = *options, .state_rows = state_rows(options->context)};
+    if (options->context == 0 || options->context > c->context)
+        return err_set(err, ERR_USAGE, "context of %u positions: the model was made for 1 to %u",
+                       options->context, c->context);
+    if (options->prefill_rows > options->context)
+        return err_set(err, ERR_USAGE,
+                       "context of %u positions: shorter than one prefill call of %u",
+                       options->context, options->prefill_rows);
+
+    uint64_t limit = options->target->package_limit - PROGRAM_BYTES;
+    uint64_t layer = layer_bytes(model, options->weights, arena);
+    uint64_t head = head_bytes(model, options->weights, 0, c->n_vocab, arena);
+    if (layer >= limit) return refuse_size(plan, "one layer", layer, err);
+    uint64_t most = (limit - 1) / layer;
+    if (options->layers_per_shard && most > options->layers_per_shard)
+        most = options->layers_per_shard;
+
+    // From the back: the package with the head takes what still fits, the others fill up from the
+    // first layer on.
+    bool is_head_alone = head + layer >= limit;
+    uint64_t beside_head = is_head_alone ? 0 : (limit - 1 - head) / layer;
+    if (beside_head > most) beside_head = most;
+    if (beside_head > c->n_layers) beside_head = c->n_layers;
+    uint32_t before_head = c->n_layers - (uint32_t)beside_head;
+
+    plan->shards =
+        arena_array(arena, (size_t)c->n_layers + c->n_vocab / HEAD_SLICE_ROWS + 2, ShardRange);
+    for (uint32_t first = 0; first < before_head;) {
+        uint32_t end = first + (uint32_t)min_size((size_t)most, before_head - first);
+        add_shard(plan, (ShardRange){first, end, 0, 0, PROGRAM_BYTES + (end - first) * layer});
+        first = end;
+    }
+    if (is_head_alone) return plan_head_alone(plan, model, arena, err);
+    add_shard(plan, (ShardRange){before_head, c->n_layers, 0, c->n_vocab,
+                                 PROGRAM_BYTES + beside_head * layer + head});
+    return true;
+}

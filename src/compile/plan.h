@@ -1,0 +1,63 @@
+// plan.h — which layers go into which package, decided in bytes.
+//
+// One compiled model may have about 2 GiB up to macOS 26 and 1 GiB from macOS 27; a larger one
+// loads and runs, silently, on the CPU (measured by eeANE 2.1.0, PyPI, on an M2). Packed bytes
+// count. So a package holds as many layers as stay below its target's limit, and the last one
+// takes the head along when there is room.
+#ifndef LATHE_COMPILE_PLAN_H
+#define LATHE_COMPILE_PLAN_H
+
+#include "contract/contract.h"
+
+typedef enum {
+    KV_SLICE,     // one packed state, new rows put in place at a position
+    KV_OVERWRITE, // a state a layer and kind, blended with a write mask and stored whole
+} KvForm;
+
+typedef enum {
+    WEIGHTS_INT8_CHANNEL, // one scale an output channel
+    WEIGHTS_INT8_TENSOR,  // one scale a matrix
+    WEIGHTS_F16,
+} WeightForm;
+
+typedef struct {
+    const char *name; // "macos27"
+    uint64_t package_limit;
+    const char *doc;
+} Target;
+
+typedef struct {
+    uint32_t context;      // positions to hold
+    uint32_t prefill_rows; // T of `prefill`; 0 for no such function
+    KvForm kv;
+    WeightForm weights;
+    const Target *target;
+    uint32_t layers_per_shard; // at most; 0: as the target allows
+} CompileOptions;
+
+// A row of layers, the head or a part of it, or both.
+typedef struct {
+    uint32_t first_layer, end_layer;
+    uint32_t first_logit, end_logit; // vocabulary rows; equal when the shard has no head
+    uint64_t n_bytes;                // planned size of the package
+} ShardRange;
+
+typedef struct {
+    CompileOptions options;
+    uint32_t state_rows; // rows of the KV states: the context, rounded up to what the ANE takes
+    ShardRange *shards;
+    size_t n_shards;
+} ShardPlan;
+
+const Target *target_named(const char *name); // NULL when unknown
+const Target *target_at(size_t i);            // NULL past the last
+const char *kv_form_name(KvForm form);        // "slice", "overwrite"
+const char *weight_form_name(WeightForm form);
+bool kv_form_named(const char *name, KvForm *form);
+bool weight_form_named(const char *name, WeightForm *form);
+
+// Fails with the arithmetic when a single layer, or a 65,536-row slice of the head, does not fit.
+bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
+                 Err *err);
+
+#endif

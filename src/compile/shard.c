@@ -1,0 +1,202 @@
+// shard.c — the functions of one package.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "compile/graph.h"
+
+static MilType activation(int64_t channels, int64_t rows) {
+    return MIL_TENSOR(MIL_F16, 1, channels, 1, rows);
+}
+
+static void enter_layer(Graph *g, uint32_t layer) {
+    snprintf(g->prefix, sizeof g->prefix, "layer_%02u_", layer);
+    g->builder.scope = arena_printf(g->arena, "layer %u", layer);
+}
+
+static ValueId activate(Graph *g, ValueId gate) {
+    switch (g->contract->activation) {
+    case ACTIVATION_SILU: return build_unary(&g->builder, graph_name(g, "silu"), MIL_OP_silu, gate);
+    case ACTIVATION_GELU_TANH: {
+        ValueId mode =
+            build_const_str(&g->builder, graph_name(g, "gelu_mode"), "TANH_APPROXIMATION");
+        BuildArg args[] = {{"x", &gate, 1}, {"mode", &mode, 1}};
+        return build_op(&g->builder, graph_name(g, "gelu"), MIL_OP_gelu, args, COUNT_OF(args));
+    }
+    }
+    return MIL_NO_VALUE;
+}
+
+// One decoder block; the last one of a shard names its result `hidden`.
+static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t, uint32_t in_shard,
+                           bool is_last) {
+    Builder *b = &g->builder;
+    const Contract *c = g->contract;
+    ValueId normed = graph_norm(g, "attn_norm", x, &t[PACKED_ATTN_NORM]);
+    ValueId qkv = graph_project(g, "qkv_y", normed, &t[PACKED_QKV], &t[PACKED_QKV_BIAS]);
+    ValueId heads = graph_attention(g, qkv, in_shard);
+    ValueId attended =
+        graph_project(g, "attn_out_y", heads, &t[PACKED_ATTN_OUT], &t[PACKED_ATTN_OUT_BIAS]);
+    ValueId attn_add = graph_scale(g, "attn_residual", attended, c->residual_scale);
+    ValueId middle = build_binary(b, graph_name(g, "middle"), MIL_OP_add, x, attn_add);
+
+    ValueId inner = graph_norm(g, "ffn_norm", middle, &t[PACKED_FFN_NORM]);
+    ValueId both = graph_project(g, "gate_up_y", inner, &t[PACKED_GATE_UP], NULL);
+    ValueId gate = graph_channels(g, "gate", both, 0, c->d_ff);
+    ValueId up = graph_channels(g, "up", both, c->d_ff, 2 * c->d_ff);
+    ValueId gated = build_binary(b, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), up);
+    ValueId down = graph_project(g, "down_y", gated, &t[PACKED_DOWN], NULL);
+    ValueId ffn_add = graph_scale(g, "ffn_residual", down, c->residual_scale);
+    return build_binary(b, is_last ? OUTPUT_HIDDEN : graph_name(g, "out"), MIL_OP_add, middle,
+                        ffn_add);
+}
+
+// The mask for stacked heads: the same T rows for each of the G query heads of a kv head.
+static ValueId stack_mask(Graph *g, ValueId mask) {
+    uint32_t group = g->contract->n_heads / g->contract->n_kv_heads;
+    if (group == 1) return mask;
+    ValueId *copies = arena_array(g->arena, group, ValueId);
+    for (uint32_t i = 0; i < group; i++) copies[i] = mask;
+    return build_concat(&g->builder, "mask_stacked", copies, group, 2);
+}
+
+// Which rows of the states stay: those that no column of the write mask names.
+static ValueId kept_rows(Graph *g) {
+    Builder *b = &g->builder;
+    ValueId written = g->n_rows == 1
+                          ? g->write_mask
+                          : build_reduce(b, "written", MIL_OP_reduce_sum, g->write_mask, 3, true);
+    ValueId one = build_const_f16(b, "one", 1.0f);
+    return build_binary(b, "keep", MIL_OP_sub, one, written);
+}
+
+static void declare_inputs(Graph *g, uint32_t n_layers, ValueId *x) {
+    Builder *b = &g->builder;
+    const Contract *c = g->contract;
+    int64_t T = g->n_rows, S = g->plan->state_rows;
+    bool is_slice = g->plan->options.kv == KV_SLICE;
+    *x = build_input(b, INPUT_X, activation(c->d_model, T));
+    g->cos = build_input(b, INPUT_COS, MIL_TENSOR(MIL_F16, 1, 1, c->rope_dim / 2, T));
+    g->sin = build_input(b, INPUT_SIN, MIL_TENSOR(MIL_F16, 1, 1, c->rope_dim / 2, T));
+    ValueId mask = build_input(b, INPUT_MASK, MIL_TENSOR(MIL_F16, 1, 1, T, S));
+    if (is_slice) {
+        g->kv_begin = build_input(b, INPUT_KV_BEGIN, MIL_TENSOR(MIL_I32, 1));
+        g->kv_end = build_input(b, INPUT_KV_END, MIL_TENSOR(MIL_I32, 1));
+    } else {
+        g->write_mask = build_input(b, INPUT_WRITE_MASK, MIL_TENSOR(MIL_F16, 1, 1, S, T));
+    }
+    graph_declare_states(g, n_layers);
+    g->mask = stack_mask(g, mask);
+    if (!is_slice) g->keep = kept_rows(g);
+}
+
+static bool build_layers(const CompiledShard *shard, const Model *model, const ShardPlan *plan,
+                         const char *function, uint32_t n_rows, Arena *arena, Err *err) {
+    uint32_t n_layers = shard->range.end_layer - shard->range.first_layer;
+    Graph g = {.builder = builder_begin(shard->program, function, err),
+               .contract = &model->contract,
+               .plan = plan,
+               .arena = arena,
+               .n_rows = n_rows};
+    g.builder.scope = str_of(function);
+    ValueId x;
+    declare_inputs(&g, n_layers, &x);
+    for (uint32_t i = 0; i < n_layers; i++) {
+        enter_layer(&g, shard->range.first_layer + i);
+        x = build_layer(&g, x, shard->tensors + (size_t)i * PACKED_PER_LAYER, i, i + 1 == n_layers);
+    }
+    build_output(&g.builder, x);
+    return builder_ok(&g.builder);
+}
+
+static bool build_head(const CompiledShard *shard, const Model *model, const ShardPlan *plan,
+                       const PackedTensor *norm, const char *function, Arena *arena, Err *err) {
+    const Contract *c = &model->contract;
+    Graph g = {.builder = builder_begin(shard->program, function, err),
+               .contract = c,
+               .plan = plan,
+               .arena = arena,
+               .n_rows = 1};
+    g.builder.scope = STR("head");
+    ValueId x = build_input(&g.builder, INPUT_X, activation(c->d_model, 1));
+    ValueId normed = graph_norm(&g, "output_norm", x, norm);
+    size_t n_slices = shard->n_tensors - (size_t)(norm + 1 - shard->tensors);
+    for (size_t i = 0; i < n_slices; i++) {
+        const char *name = arena_printf(arena, OUTPUT_LOGITS "%zu", i).at;
+        bool is_plain = c->logit_scale == 1.0f && c->final_softcap == 0;
+        const char *raw = is_plain ? name : arena_printf(arena, "raw_%zu", i).at;
+        ValueId logits = graph_project(&g, raw, normed, norm + 1 + i, NULL);
+        if (!is_plain && c->final_softcap == 0)
+            logits = graph_scale(&g, name, logits, c->logit_scale);
+        if (c->final_softcap > 0) {
+            const char *inner = arena_printf(arena, "cap_inner_%zu", i).at;
+            const char *curve = arena_printf(arena, "cap_tanh_%zu", i).at;
+            ValueId scaled = graph_scale(&g, inner, logits, c->logit_scale / c->final_softcap);
+            ValueId curved = build_unary(&g.builder, curve, MIL_OP_tanh, scaled);
+            logits = graph_scale(&g, name, curved, c->final_softcap);
+        }
+        build_output(&g.builder, logits);
+    }
+    return builder_ok(&g.builder);
+}
+
+static void place_tensors(CompiledShard *shard, const Model *model, const ShardPlan *plan,
+                          Arena *arena) {
+    const ShardRange *r = &shard->range;
+    WeightForm form = plan->options.weights;
+    size_t n_layers = r->end_layer - r->first_layer;
+    size_t n_slices = (r->end_logit - r->first_logit + HEAD_SLICE_ROWS - 1) / HEAD_SLICE_ROWS;
+    shard->n_tensors = n_layers * PACKED_PER_LAYER + (n_slices ? n_slices + 1 : 0);
+    shard->tensors = arena_array(arena, shard->n_tensors, PackedTensor);
+    PackedTensor *t = shard->tensors;
+    for (uint32_t l = r->first_layer; l < r->end_layer; l++, t += PACKED_PER_LAYER)
+        packed_layer(t, model, form, l, arena);
+    if (n_slices) *t++ = packed_output_norm(model);
+    for (uint32_t first = r->first_logit; first < r->end_logit; first += HEAD_SLICE_ROWS)
+        *t++ =
+            packed_head(model, form, first,
+                        (uint32_t)min_size(r->end_logit, (size_t)first + HEAD_SLICE_ROWS), arena);
+    for (size_t i = 0; i < shard->n_tensors; i++)
+        packed_place(&shard->tensors[i], &shard->blobs, arena);
+}
+
+static bool refuse_unbuilt(const Contract *c, const ShardPlan *plan, Err *err) {
+    if (c->has_qk_norm)
+        return err_set(err, ERR_FORMAT,
+                       "has_qk_norm: conversion of per-head norms is not built yet");
+    if (plan->options.kv == KV_SLICE && c->head_dim != c->head_dim_v)
+        return err_set(err, ERR_FORMAT,
+                       "head_dim %u and head_dim_v %u differ: one packed state cannot hold both; "
+                       "use --kv overwrite",
+                       c->head_dim, c->head_dim_v);
+    return true;
+}
+
+bool compile_shard(CompiledShard *shard, const Model *model, const ShardPlan *plan,
+                   const ShardRange *range, Arena *arena, Err *err) {
+    *shard = (CompiledShard){.range = *range};
+    if (!refuse_unbuilt(&model->contract, plan, err)) return false;
+    enum { SPEC_VERSION = 9 }; // CoreML8: macOS 15 and later, the first with states
+    shard->program = mil_program_new(arena, SPEC_VERSION);
+    place_tensors(shard, model, plan, arena);
+
+    bool has_layers = range->end_layer > range->first_layer;
+    bool has_head = range->end_logit > range->first_logit;
+    uint32_t prefill = plan->options.prefill_rows;
+    // A package with one function has to call it main.
+    bool is_single = has_layers + (has_layers && prefill) + has_head == 1;
+    const char *only = is_single ? "main" : NULL;
+    if (has_layers &&
+        !build_layers(shard, model, plan, only ? only : FUNCTION_DECODE, 1, arena, err))
+        return false;
+    if (has_layers && prefill &&
+        !build_layers(shard, model, plan, FUNCTION_PREFILL, prefill, arena, err))
+        return false;
+    const PackedTensor *norm =
+        shard->tensors + (size_t)(range->end_layer - range->first_layer) * PACKED_PER_LAYER;
+    if (has_head && !build_head(shard, model, plan, norm, only ? only : FUNCTION_HEAD, arena, err))
+        return false;
+    if (!is_single)
+        shard->program->default_function = has_layers ? STR(FUNCTION_DECODE) : STR(FUNCTION_HEAD);
+    return mil_validate(shard->program, "compiled shard", err);
+}

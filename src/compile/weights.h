@@ -1,0 +1,81 @@
+// weights.h — the tensors of a package: which rows of which source tensors they are made of, and
+// how they get into the weight file.
+//
+// Matrices that read the same input are stacked, so that a layer has four convolutions: q, k and v;
+// the attention output; gate and up; down. Weights are quantised from the source's blocks directly
+// and streamed in blocks of rows, so memory does not grow with the model.
+#ifndef LATHE_COMPILE_WEIGHTS_H
+#define LATHE_COMPILE_WEIGHTS_H
+
+#include "base/pool.h"
+#include "base/progress.h"
+#include "compile/plan.h"
+#include "mil/blobs.h"
+
+enum { PACKED_MAX_PARTS = 3 };
+#define NO_LAYER UINT32_MAX
+
+// Rows [first_row, first_row + rows.n_rows) of the packed tensor.
+typedef struct {
+    const char *role; // as the fields of LayerWeights and ModelWeights are called: "q", "down"
+    Rows rows;
+    uint32_t first_row;
+    bool is_unrolled; // rotated pairs (2i, 2i + 1) of each head become (i, i + rope_dim / 2)
+} PackedPart;
+
+typedef struct {
+    Str name;                // of the value in the program: "layer_03_qkv"
+    uint32_t layer;          // NO_LAYER for the head's
+    uint32_t n_rows, n_cols; // n_cols 1 for norm weights and biases
+    WeightForm form;         // WEIGHTS_F16 for norm weights and biases
+    PackedPart parts[PACKED_MAX_PARTS];
+    size_t n_parts;
+    float offset;          // added to each weight (norms)
+    uint64_t data_offset;  // records in the weight file
+    uint64_t scale_offset; // int8 forms only
+} PackedTensor;
+
+typedef enum {
+    PACKED_ATTN_NORM,
+    PACKED_QKV,
+    PACKED_QKV_BIAS,
+    PACKED_ATTN_OUT,
+    PACKED_ATTN_OUT_BIAS,
+    PACKED_FFN_NORM,
+    PACKED_GATE_UP,
+    PACKED_DOWN,
+    PACKED_PER_LAYER,
+} PackedSlot;
+
+// The tensors of a layer by slot; those the model lacks have n_parts 0. Nothing is placed yet.
+void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, WeightForm form,
+                  uint32_t layer, Arena *arena);
+PackedTensor packed_output_norm(const Model *model);
+// Rows [first, end) of the head.
+PackedTensor packed_head(const Model *model, WeightForm form, uint32_t first, uint32_t end,
+                         Arena *arena);
+
+// Bytes the tensor takes in a weight file, records included.
+uint64_t packed_bytes(const PackedTensor *t);
+// Reserves its place.
+void packed_place(PackedTensor *t, BlobPlan *blobs, Arena *arena);
+
+// Takes `n` bytes of the blob at record `offset`, `at` bytes into its data.
+typedef bool PutBytes(void *context, uint64_t offset, uint64_t at, const void *bytes, size_t n,
+                      Err *err);
+
+typedef struct {
+    PutBytes *put;
+    void *put_context;
+    Pool *pool;
+    const Progress *progress; // in source bytes; may be NULL
+    uint64_t *done_bytes;     // source bytes read so far, over all calls
+    uint64_t total_bytes;
+    uint32_t rope_dim, head_dim; // for is_unrolled
+} PackJob;
+
+// Streams the tensor's data (and scales). Fails when a source weight is not finite or too large for
+// fp16, naming tensor and row.
+bool pack_weights(const PackedTensor *t, const PackJob *job, Err *err);
+
+#endif
