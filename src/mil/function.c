@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "mil/build.h"
 
 // Makes room for one more item; the old array stays in the arena, so growth doubles.
 static void *grow(Arena *arena, void *items, uint32_t count, uint32_t *cap, size_t size) {

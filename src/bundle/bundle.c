@@ -1,0 +1,161 @@
+#include "bundle/bundle.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/size.h"
+
+static const MilFunction *find_function(const Package *p, const ChainFunction *f, Err *err) {
+    const MilFunction *found = mil_find_function(p->program, f->name);
+    if (!found) err_set(err, ERR_FORMAT, "%s: no function '%.*s'", p->path, STR_ARG(f->name));
+    return found;
+}
+
+static bool check_port(const Package *p, const MilFunction *f, const ChainPort *port, ValueId v,
+                       bool is_state, Err *err) {
+    const MilValue *value = mil_value(f, v);
+    MilType wanted = port->type;
+    wanted.is_state = is_state;
+    if (str_eq(value->name, port->name) && mil_type_eq(&value->type, &wanted)) return true;
+    return err_set(
+        err, ERR_FORMAT,
+        "%s: function '%.*s' has '%.*s' where chain.json states '%.*s', or another shape", p->path,
+        STR_ARG(f->name), STR_ARG(value->name), STR_ARG(port->name));
+}
+
+// The package's function against what the chain says of it: same ports, same order, same types.
+static bool check_function(const Package *p, const ChainFunction *stated, Err *err) {
+    const MilFunction *f = find_function(p, stated, err);
+    if (!f) return false;
+    if (f->n_inputs != stated->n_inputs + stated->n_states || f->n_outputs != stated->n_outputs)
+        return err_set(
+            err, ERR_FORMAT,
+            "%s: function '%.*s' has %u inputs and %u outputs; chain.json states %zu and "
+            "%zu",
+            p->path, STR_ARG(f->name), f->n_inputs, f->n_outputs,
+            stated->n_inputs + stated->n_states, stated->n_outputs);
+    size_t n_inputs = 0, n_states = 0;
+    for (uint32_t i = 0; i < f->n_inputs; i++) {
+        bool is_state = mil_value(f, f->inputs[i])->type.is_state;
+        size_t at = is_state ? n_states++ : n_inputs++;
+        if (at >= (is_state ? stated->n_states : stated->n_inputs))
+            return err_set(err, ERR_FORMAT, "%s: function '%.*s' has other states than chain.json",
+                           p->path, STR_ARG(f->name));
+        const ChainPort *port = is_state ? &stated->states[at] : &stated->inputs[at];
+        if (!check_port(p, f, port, f->inputs[i], is_state, err)) return false;
+    }
+    for (uint32_t i = 0; i < f->n_outputs; i++)
+        if (!check_port(p, f, &stated->outputs[i], f->outputs[i], false, err)) return false;
+    return true;
+}
+
+static bool check_note(const Package *p, const char *key, Str wanted, Err *err) {
+    const char *found = package_note(p, key);
+    if (found && str_is(wanted, found)) return true;
+    return err_set(err, ERR_FORMAT, "%s: %s is %s, but chain.json states %.*s", p->path, key,
+                   found ? found : "absent", STR_ARG(wanted));
+}
+
+static bool open_package(Bundle *b, Arena *arena, size_t i, Err *err) {
+    const ChainShard *shard = &b->chain.shards[i];
+    Package *p = &b->packages[i];
+    const char *path = path_join(arena, b->dir, arena_cstr(arena, shard->package));
+    if (!package_open(p, arena, path, err) ||
+        !check_note(p, "lathe.contract", b->chain.contract_digest, err) ||
+        !check_note(p, "lathe.source", b->chain.source_sha256, err))
+        return false;
+    if (p->program->n_functions != shard->n_functions)
+        return err_set(err, ERR_FORMAT, "%s: %u functions, chain.json states %zu", path,
+                       p->program->n_functions, shard->n_functions);
+    for (size_t f = 0; f < shard->n_functions; f++)
+        if (!check_function(p, &shard->functions[f], err)) return false;
+    return true;
+}
+
+static bool open_host(Bundle *b, Arena *arena, Err *err) {
+    const Contract *c = &b->chain.contract;
+    const char *path = path_join(arena, b->dir, "host.gguf");
+    if (!gguf_open(&b->host, arena, path, err)) return false;
+    b->embedding = gguf_find_tensor(&b->host, STR("token_embd.weight"));
+    if (!b->embedding || b->embedding->dims[0] != c->d_model ||
+        b->embedding->dims[1] != c->n_vocab || b->embedding->n_dims != 2 ||
+        !b->embedding->type->is_decodable)
+        return err_set(err, ERR_FORMAT, "%s: no token_embd.weight of %u rows of %u weights", path,
+                       c->n_vocab, c->d_model);
+    return true;
+}
+
+bool bundle_open(Bundle *b, Arena *arena, const char *dir, Err *err) {
+    *b = (Bundle){.dir = arena_cstr(arena, str_of(dir))};
+    bool ok = chain_read(&b->chain, arena, dir, err) && open_host(b, arena, err);
+    if (ok) b->packages = arena_array(arena, b->chain.n_shards, Package);
+    for (size_t i = 0; ok && i < b->chain.n_shards; i++) ok = open_package(b, arena, i, err);
+    if (!ok) bundle_close(b);
+    return ok;
+}
+
+void bundle_close(Bundle *b) {
+    if (b->packages)
+        for (size_t i = 0; i < b->chain.n_shards; i++) package_close(&b->packages[i]);
+    gguf_close(&b->host);
+    *b = (Bundle){0};
+}
+
+static bool check_file(const char *dir, const ChainFile *file, bool is_thorough, Arena *scratch,
+                       Err *err) {
+    const char *path = path_join(scratch, dir, arena_cstr(scratch, file->path));
+    FileMap map;
+    if (!map_file(&map, path, err)) return false;
+    bool same = map.len == file->n_bytes;
+    if (same && is_thorough) {
+        Sha256 found = sha256_bytes(map.at, map.len);
+        same = str_is(file->sha256, found.hex);
+    } else if (same) {
+        Xxh128 found = xxh128_bytes(map.at, map.len);
+        same = str_is(file->xxh128, found.hex);
+    }
+    uint64_t n_bytes = map.len;
+    unmap_file(&map);
+    if (same) return true;
+    return err_set(err, ERR_GATE,
+                   "%s (%" PRIu64 " bytes) is not the file chain.json describes (%" PRIu64
+                   " bytes, another digest); convert the model again: lathe convert --force",
+                   path, n_bytes, file->n_bytes);
+}
+
+// Names in the bundle's folders: nothing may lie there that no digest covers.
+static bool check_strangers(const char *dir, const Chain *chain, Arena *scratch, Err *err) {
+    DirList shards;
+    if (!dir_list(&shards, scratch, path_join(scratch, dir, "shards"), err)) return false;
+    for (size_t i = 0; i < shards.count; i++) {
+        Str name = arena_printf(scratch, "shards/%s", shards.names[i]);
+        bool is_known = false;
+        for (size_t s = 0; s < chain->n_shards; s++)
+            is_known = is_known || str_eq(chain->shards[s].package, name);
+        if (!is_known)
+            return err_set(err, ERR_GATE, "%s/%.*s is not part of the bundle; remove it", dir,
+                           STR_ARG(name));
+    }
+    return true;
+}
+
+bool bundle_check_files(const char *dir, const Chain *chain, bool is_thorough,
+                        const Progress *progress, Err *err) {
+    uint64_t total = chain->host.n_bytes, done = 0;
+    for (size_t s = 0; s < chain->n_shards; s++) total += chain->shards[s].n_bytes;
+    Arena scratch = {0};
+    bool ok = check_strangers(dir, chain, &scratch, err) &&
+              check_file(dir, &chain->host, is_thorough, &scratch, err);
+    done += chain->host.n_bytes;
+    for (size_t s = 0; ok && s < chain->n_shards; s++) {
+        const ChainShard *shard = &chain->shards[s];
+        for (size_t f = 0; ok && f < shard->n_files; f++) {
+            ok = check_file(dir, &shard->files[f], is_thorough, &scratch, err);
+            done += shard->files[f].n_bytes;
+            progress_report(progress, "digests", done, total);
+        }
+    }
+    arena_free(&scratch);
+    return ok;
+}

@@ -1,0 +1,92 @@
+// chain.h — chain.json: what a bundle is made of, for whoever runs or checks it.
+//
+// It states the contract and its digest, the source file, the options, and every package in order:
+// functions with the shapes of their inputs, outputs and states, which rows of which source tensors
+// stand in which weight, and the digest of every file. docs/chain-schema.md explains each member;
+// docs/chain.schema.json is the same for machines.
+#ifndef LATHE_BUNDLE_CHAIN_H
+#define LATHE_BUNDLE_CHAIN_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "contract/contract.h"
+#include "mil/mil.h"
+
+enum { CHAIN_SCHEMA = 1 };
+#define CHAIN_NO_LAYER UINT32_MAX
+
+typedef struct {
+    Str path; // within the bundle, '/' between parts
+    uint64_t n_bytes;
+    Str sha256, xxh128;
+} ChainFile;
+
+typedef struct {
+    Str name;
+    MilType type;
+} ChainPort;
+
+typedef struct {
+    Str role;        // "decode", "prefill" or "head"
+    Str name;        // in the package: "main" when it is the only one
+    uint32_t n_rows; // positions a call
+    ChainPort *inputs, *outputs, *states;
+    size_t n_inputs, n_outputs, n_states;
+} ChainFunction;
+
+// Rows [first_row, first_row + n_rows) of a packed tensor.
+typedef struct {
+    Str role;   // "q", "down", …: a field of LayerWeights or ModelWeights
+    Str source; // tensor of the GGUF file
+    uint64_t source_first_row;
+    uint32_t first_row, n_rows;
+    bool is_unrolled; // rows of each head: pairs (2i, 2i + 1) of the source lie at (i, i + rope_dim
+                      // / 2)
+} ChainPart;
+
+typedef struct {
+    Str name;       // of the value in the program
+    Str form;       // "int8", "int8-tensor", "fp16"
+    uint32_t layer; // CHAIN_NO_LAYER for the head's
+    uint32_t n_rows, n_cols;
+    float offset; // added to each source weight
+    ChainPart *parts;
+    size_t n_parts;
+} ChainTensor;
+
+typedef struct {
+    Str package; // directory within the bundle
+    uint32_t first_layer, end_layer, first_logit, end_logit;
+    uint64_t n_bytes; // of its files
+    ChainFile *files;
+    ChainFunction *functions;
+    ChainTensor *tensors;
+    size_t n_files, n_functions, n_tensors;
+} ChainShard;
+
+typedef struct {
+    Str tool_version;
+    Contract contract;
+    Str contract_digest;
+    Str source_name, source_sha256; // file name without directories; digest over all its parts
+    uint64_t source_bytes;
+    uint32_t context, state_rows, prefill_rows;
+    Str kv, weights, target;
+    uint64_t package_limit;
+    ChainFile host; // host.gguf
+    ChainShard *shards;
+    size_t n_shards;
+} Chain;
+
+// Reads dir/chain.json. Everything is required and checked: types, ranges, that layers and logits
+// are covered once and in order, that the contract has the stated digest, that paths stay inside.
+bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err);
+// Writes it; the same chain gives the same bytes.
+bool chain_write(const Chain *chain, const char *dir, Err *err);
+
+// The function of `shard` with that role, or NULL.
+const ChainFunction *chain_function(const ChainShard *shard, const char *role);
+
+#endif

@@ -1,0 +1,249 @@
+// chain_read.c — chain.json is a file like any other: nothing in it is believed before it is
+// checked.
+#include <jansson.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "bundle/chain.h"
+#include "bundle/json_need.h"
+
+enum {
+    MAX_SHARDS = 4096,
+    MAX_FILES = 16,
+    MAX_FUNCTIONS = 8,
+    MAX_PORTS = 4096,
+    MAX_TENSORS = 1 << 16,
+    MAX_PARTS = 8,
+};
+
+// A path that leads nowhere but into the bundle: relative, no empty, "." or ".." parts.
+static bool is_inside(Str path) {
+    size_t start = 0;
+    for (size_t i = 0; i <= path.len; i++) {
+        if (i < path.len && path.at[i] == 0) return false;
+        if (i < path.len && path.at[i] != '/') continue;
+        Str part = {path.at + start, i - start};
+        if (part.len == 0 || str_is(part, ".") || str_is(part, "..")) return false;
+        start = i + 1;
+    }
+    return true;
+}
+
+static Str need_path(JsonNeed *n, const json_t *object, const char *key) {
+    Str path = need_str(n, object, key);
+    if (n->failed || is_inside(path)) return path;
+    n->failed = true;
+    err_set(n->err, ERR_FORMAT, "member \"%s\": '%.*s' does not stay inside the bundle", key,
+            STR_ARG(path));
+    return path;
+}
+
+static ChainFile read_file_entry(JsonNeed *n, const json_t *json) {
+    return (ChainFile){
+        .path = need_path(n, json, "path"),
+        .n_bytes = need_u64(n, json, "bytes", INT64_MAX),
+        .sha256 = need_str(n, json, "sha256"),
+        .xxh128 = need_str(n, json, "xxh128"),
+    };
+}
+
+static MilType need_type(JsonNeed *n, const json_t *json) {
+    MilType type = {.dtype = MIL_DTYPE_COUNT};
+    Str dtype = need_str(n, json, "dtype");
+    for (int i = 0; i < MIL_DTYPE_COUNT; i++)
+        if (str_is(dtype, mil_dtypes[i].name)) type.dtype = (MilDtype)i;
+    if (!n->failed && type.dtype == MIL_DTYPE_COUNT) {
+        n->failed = true;
+        err_set(n->err, ERR_FORMAT, "member \"dtype\": '%.*s' is no type", STR_ARG(dtype));
+    }
+    size_t rank;
+    const json_t *shape = need_array(n, json, "shape", MIL_MAX_RANK, &rank);
+    type.rank = (int)rank;
+    for (size_t i = 0; i < rank; i++) type.dims[i] = json_integer_value(json_array_get(shape, i));
+    return type;
+}
+
+static ChainPort *read_ports(JsonNeed *n, const json_t *json, const char *key, size_t *count) {
+    const json_t *array = need_array(n, json, key, MAX_PORTS, count);
+    ChainPort *ports = arena_array(n->arena, *count, ChainPort);
+    for (size_t i = 0; i < *count; i++) {
+        const json_t *port = json_array_get(array, i);
+        ports[i] = (ChainPort){need_str(n, port, "name"), need_type(n, port)};
+    }
+    return ports;
+}
+
+static ChainFunction read_function(JsonNeed *n, const json_t *json) {
+    ChainFunction f = {
+        .role = need_str(n, json, "role"),
+        .name = need_str(n, json, "name"),
+        .n_rows = need_u32(n, json, "rows"),
+    };
+    f.inputs = read_ports(n, json, "inputs", &f.n_inputs);
+    f.outputs = read_ports(n, json, "outputs", &f.n_outputs);
+    f.states = read_ports(n, json, "states", &f.n_states);
+    return f;
+}
+
+static ChainTensor read_tensor(JsonNeed *n, const json_t *json) {
+    bool is_of_layer = !json_is_null(json_object_get(json, "layer"));
+    ChainTensor t = {
+        .name = need_str(n, json, "name"),
+        .form = need_str(n, json, "form"),
+        .layer = is_of_layer ? need_u32(n, json, "layer") : CHAIN_NO_LAYER,
+        .n_rows = need_u32(n, json, "rows"),
+        .n_cols = need_u32(n, json, "cols"),
+        .offset = (float)need_number(n, json, "offset"),
+    };
+    const json_t *parts = need_array(n, json, "parts", MAX_PARTS, &t.n_parts);
+    t.parts = arena_array(n->arena, t.n_parts, ChainPart);
+    uint64_t next_row = 0;
+    for (size_t i = 0; i < t.n_parts; i++) {
+        const json_t *part = json_array_get(parts, i);
+        t.parts[i] = (ChainPart){
+            .role = need_str(n, part, "role"),
+            .source = need_str(n, part, "source"),
+            .source_first_row = need_u64(n, part, "source_first_row", INT64_MAX),
+            .first_row = need_u32(n, part, "first_row"),
+            .n_rows = need_u32(n, part, "rows"),
+            .is_unrolled = need_bool(n, part, "unrolled"),
+        };
+        if (!n->failed && t.parts[i].first_row != next_row) {
+            n->failed = true;
+            err_set(n->err, ERR_FORMAT, "tensor '%.*s': its parts do not follow one another",
+                    STR_ARG(t.name));
+        }
+        next_row += t.parts[i].n_rows;
+    }
+    if (!n->failed && next_row != t.n_rows) {
+        n->failed = true;
+        err_set(n->err, ERR_FORMAT, "tensor '%.*s': parts of %llu rows in all, expected %u",
+                STR_ARG(t.name), (unsigned long long)next_row, t.n_rows);
+    }
+    return t;
+}
+
+static void need_range(JsonNeed *n, const json_t *json, const char *key, uint32_t *first,
+                       uint32_t *end) {
+    size_t count;
+    const json_t *pair = need_array(n, json, key, 2, &count);
+    json_int_t a = json_integer_value(json_array_get(pair, 0));
+    json_int_t b = json_integer_value(json_array_get(pair, 1));
+    if (!n->failed && (count != 2 || a < 0 || b < a || b > UINT32_MAX)) {
+        n->failed = true;
+        err_set(n->err, ERR_FORMAT, "member \"%s\": expected [first, end]", key);
+    }
+    *first = (uint32_t)a;
+    *end = (uint32_t)b;
+}
+
+static ChainShard read_shard(JsonNeed *n, const json_t *json) {
+    ChainShard s = {
+        .package = need_path(n, json, "package"),
+        .n_bytes = need_u64(n, json, "bytes", INT64_MAX),
+    };
+    need_range(n, json, "layers", &s.first_layer, &s.end_layer);
+    need_range(n, json, "logits", &s.first_logit, &s.end_logit);
+    const json_t *files = need_array(n, json, "files", MAX_FILES, &s.n_files);
+    s.files = arena_array(n->arena, s.n_files, ChainFile);
+    for (size_t i = 0; i < s.n_files; i++)
+        s.files[i] = read_file_entry(n, json_array_get(files, i));
+    const json_t *functions = need_array(n, json, "functions", MAX_FUNCTIONS, &s.n_functions);
+    s.functions = arena_array(n->arena, s.n_functions, ChainFunction);
+    for (size_t i = 0; i < s.n_functions; i++)
+        s.functions[i] = read_function(n, json_array_get(functions, i));
+    const json_t *tensors = need_array(n, json, "tensors", MAX_TENSORS, &s.n_tensors);
+    s.tensors = arena_array(n->arena, s.n_tensors, ChainTensor);
+    for (size_t i = 0; i < s.n_tensors; i++)
+        s.tensors[i] = read_tensor(n, json_array_get(tensors, i));
+    return s;
+}
+
+// Shards cover the layers and the vocabulary once, in order, and have the functions for it.
+static bool check_cover(const Chain *c, Err *err) {
+    uint32_t layer = 0, logit = 0;
+    for (size_t i = 0; i < c->n_shards; i++) {
+        const ChainShard *s = &c->shards[i];
+        bool has_layers = s->end_layer > s->first_layer, has_head = s->end_logit > s->first_logit;
+        if (has_layers && s->first_layer != layer)
+            return err_set(err, ERR_FORMAT, "shard %zu begins at layer %u, expected %u", i,
+                           s->first_layer, layer);
+        if (has_head && s->first_logit != logit)
+            return err_set(err, ERR_FORMAT, "shard %zu begins at vocabulary row %u, expected %u", i,
+                           s->first_logit, logit);
+        if (has_layers) layer = s->end_layer;
+        if (has_head) logit = s->end_logit;
+        if (has_layers && !chain_function(s, "decode"))
+            return err_set(err, ERR_FORMAT, "shard %zu has layers but no decode function", i);
+        if (has_layers && c->prefill_rows && !chain_function(s, "prefill"))
+            return err_set(err, ERR_FORMAT, "shard %zu has layers but no prefill function", i);
+        if (has_head && !chain_function(s, "head"))
+            return err_set(err, ERR_FORMAT, "shard %zu has vocabulary rows but no head function",
+                           i);
+    }
+    if (layer != c->contract.n_layers || logit != c->contract.n_vocab)
+        return err_set(err, ERR_FORMAT,
+                       "shards end at layer %u and vocabulary row %u, expected %u and %u", layer,
+                       logit, c->contract.n_layers, c->contract.n_vocab);
+    return true;
+}
+
+static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
+    JsonNeed n = {.arena = arena, .err = err};
+    uint32_t schema = need_u32(&n, json, "schema");
+    if (!n.failed && schema != CHAIN_SCHEMA)
+        return err_set(err, ERR_FORMAT,
+                       "schema %u, this lathe reads %d; convert the model again with this version",
+                       schema, CHAIN_SCHEMA);
+    c->tool_version = need_str(&n, json, "tool");
+    const json_t *source = need_object(&n, json, "source");
+    c->source_name = need_path(&n, source, "name");
+    c->source_bytes = need_u64(&n, source, "bytes", INT64_MAX);
+    c->source_sha256 = need_str(&n, source, "sha256");
+    const json_t *contract = need_object(&n, json, "contract");
+    c->contract_digest = need_str(&n, json, "contract_sha256");
+    const json_t *options = need_object(&n, json, "options");
+    c->context = need_u32(&n, options, "context");
+    c->state_rows = need_u32(&n, options, "state_rows");
+    c->prefill_rows = need_u32(&n, options, "prefill_rows");
+    c->kv = need_str(&n, options, "kv");
+    c->weights = need_str(&n, options, "weights");
+    c->target = need_str(&n, options, "target");
+    c->package_limit = need_u64(&n, options, "package_limit", INT64_MAX);
+    c->host = read_file_entry(&n, need_object(&n, json, "host"));
+    const json_t *shards = need_array(&n, json, "shards", MAX_SHARDS, &c->n_shards);
+    c->shards = arena_array(arena, c->n_shards, ChainShard);
+    for (size_t i = 0; i < c->n_shards; i++)
+        c->shards[i] = read_shard(&n, json_array_get(shards, i));
+    if (n.failed) return false;
+
+    if (!contract_from_json(&c->contract, contract, arena, err)) return false;
+    Sha256 digest = contract_digest(&c->contract);
+    if (!str_is(c->contract_digest, digest.hex))
+        return err_set(err, ERR_FORMAT,
+                       "the contract's digest is %s, but chain.json states %.*s: it was altered; "
+                       "convert the model again",
+                       digest.hex, STR_ARG(c->contract_digest));
+    if (c->context == 0 || c->context > c->state_rows || c->prefill_rows > c->context)
+        return err_set(err, ERR_FORMAT, "context %u, state_rows %u, prefill_rows %u contradict",
+                       c->context, c->state_rows, c->prefill_rows);
+    return check_cover(c, err);
+}
+
+bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err) {
+    *chain = (Chain){0};
+    const char *path = path_join(arena, dir, "chain.json");
+    if (!path_exists(path))
+        return err_set(err, ERR_FORMAT, "%s: no chain.json in it: not a lathe bundle", dir);
+    json_t *json = json_read_file(path, err);
+    if (!json) return false;
+    bool ok = read_chain(chain, arena, json, err) || err_prefix(err, "%s", path);
+    json_decref(json);
+    return ok;
+}
+
+const ChainFunction *chain_function(const ChainShard *shard, const char *role) {
+    for (size_t i = 0; i < shard->n_functions; i++)
+        if (str_is(shard->functions[i].role, role)) return &shard->functions[i];
+    return NULL;
+}

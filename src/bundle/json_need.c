@@ -1,0 +1,96 @@
+#include "bundle/json_need.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static const json_t *need(JsonNeed *n, const json_t *object, const char *key, json_type type,
+                          const char *what) {
+    if (n->failed) return NULL;
+    const json_t *value = json_object_get(object, key);
+    if (value && json_typeof(value) == type) return value;
+    n->failed = true;
+    err_set(n->err, ERR_FORMAT, "member \"%s\": %s, expected %s", key,
+            value ? "another type" : "absent", what);
+    return NULL;
+}
+
+const json_t *need_object(JsonNeed *n, const json_t *object, const char *key) {
+    return need(n, object, key, JSON_OBJECT, "an object");
+}
+
+const json_t *need_array(JsonNeed *n, const json_t *object, const char *key, size_t cap,
+                         size_t *count) {
+    const json_t *array = need(n, object, key, JSON_ARRAY, "an array");
+    *count = array ? json_array_size(array) : 0;
+    if (*count > cap) {
+        n->failed = true;
+        err_set(n->err, ERR_FORMAT, "member \"%s\": %zu items, expected at most %zu", key, *count,
+                cap);
+        *count = 0;
+        return NULL;
+    }
+    return array;
+}
+
+uint64_t need_u64(JsonNeed *n, const json_t *object, const char *key, uint64_t max) {
+    const json_t *value = need(n, object, key, JSON_INTEGER, "a whole number");
+    json_int_t number = value ? json_integer_value(value) : 0;
+    if (number >= 0 && (uint64_t)number <= max) return (uint64_t)number;
+    n->failed = true;
+    err_set(n->err, ERR_FORMAT, "member \"%s\": %" JSON_INTEGER_FORMAT ", expected 0 to %" PRIu64,
+            key, number, max);
+    return 0;
+}
+
+uint32_t need_u32(JsonNeed *n, const json_t *object, const char *key) {
+    return (uint32_t)need_u64(n, object, key, UINT32_MAX);
+}
+
+double need_number(JsonNeed *n, const json_t *object, const char *key) {
+    if (n->failed) return 0;
+    const json_t *value = json_object_get(object, key);
+    if (json_is_number(value)) return json_number_value(value);
+    need(n, object, key, JSON_REAL, "a number");
+    return 0;
+}
+
+bool need_bool(JsonNeed *n, const json_t *object, const char *key) {
+    if (n->failed) return false;
+    const json_t *value = json_object_get(object, key);
+    if (json_is_boolean(value)) return json_is_true(value);
+    need(n, object, key, JSON_TRUE, "true or false");
+    return false;
+}
+
+Str need_str(JsonNeed *n, const json_t *object, const char *key) {
+    const json_t *value = need(n, object, key, JSON_STRING, "a string");
+    if (!value) return (Str){"", 0};
+    return arena_str(n->arena, (Str){json_string_value(value), json_string_length(value)});
+}
+
+json_t *json_read_file(const char *path, Err *err) {
+    json_error_t why;
+    json_t *value = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (value && json_is_object(value)) return value;
+    if (!value)
+        err_set(err, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);
+    else
+        err_set(err, ERR_FORMAT, "%s: expected a JSON object", path);
+    json_decref(value);
+    return NULL;
+}
+
+bool json_write_file(const json_t *value, const char *path, Err *err) {
+    char *text = json_dumps(value, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    if (!text) memory_is_out(0);
+    StrBuf out = {0};
+    strbuf_add(&out, str_of(text));
+    strbuf_add_char(&out, '\n');
+    bool ok = file_replace(path, out.at, out.len, err);
+    strbuf_free(&out);
+    free(text);
+    return ok;
+}

@@ -1,0 +1,33 @@
+// json_need.h — members of a JSON object that have to be there, with errors that say where.
+#ifndef LATHE_BUNDLE_JSON_NEED_H
+#define LATHE_BUNDLE_JSON_NEED_H
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+// The first failure sticks: later calls return zeros, so a record is read whole and checked once.
+typedef struct {
+    Arena *arena; // of the strings
+    Err *err;
+    bool failed;
+} JsonNeed;
+
+const json_t *need_object(JsonNeed *n, const json_t *object, const char *key);
+// An array and its length; `cap` bounds what is believed.
+const json_t *need_array(JsonNeed *n, const json_t *object, const char *key, size_t cap,
+                         size_t *count);
+uint64_t need_u64(JsonNeed *n, const json_t *object, const char *key, uint64_t max);
+uint32_t need_u32(JsonNeed *n, const json_t *object, const char *key);
+double need_number(JsonNeed *n, const json_t *object, const char *key);
+bool need_bool(JsonNeed *n, const json_t *object, const char *key);
+Str need_str(JsonNeed *n, const json_t *object, const char *key);
+
+// Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
+json_t *json_read_file(const char *path, Err *err);
+// Writes `value` and a newline to `path`, whole or not at all. Takes no reference.
+bool json_write_file(const json_t *value, const char *path, Err *err);
+
+#endif

@@ -1,0 +1,28 @@
+// seal.h — the proof a bundle carries: which gates it passed, with which figures, over which bytes.
+//
+// seal.json holds the digest of chain.json, which holds the digest of every other file. It stands
+// beside chain.json rather than in it, so that sealing does not change what is sealed. A bundle
+// without a seal, with one over other bytes, or from gates that have been tightened since, is not
+// used.
+#ifndef LATHE_BUNDLE_SEAL_H
+#define LATHE_BUNDLE_SEAL_H
+
+#include <jansson.h>
+
+#include "base/progress.h"
+#include "bundle/chain.h"
+
+// Goes up whenever a gate becomes stricter or a new one is required.
+enum { SEAL_SCHEMA = 1 };
+
+// The gates a seal must list, in order; ends with NULL.
+extern const char *const seal_gates[];
+
+// Seals the bundle in `dir` with `gates`, an object of gate name to its figures (all passed).
+bool seal_write(const char *dir, const json_t *gates, const char *tool_version, Err *err);
+
+// Whether `dir` may be used: sealed by gates of this schema, over exactly these bytes. Reads every
+// file once (XXH3-128). Failures are ERR_GATE and name the mending command.
+bool seal_check(const char *dir, const Chain *chain, const Progress *progress, Err *err);
+
+#endif
