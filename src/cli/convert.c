@@ -14,7 +14,8 @@ typedef struct {
     bool replaces;
 } Arguments;
 
-// Contexts beyond this cost time on every token (the whole state is read), so it is the default cut.
+// Contexts beyond this cost time on every token (the whole state is read), so it is the default
+// cut.
 enum { DEFAULT_CONTEXT = 4096, PREFILL_ROWS = 64 };
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
@@ -25,7 +26,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "positions to hold (default: the model's, at most 4096)"},
         {"--weights", OPTION_TEXT, &a->weights, "FORM",
          "int8 (one scale an output channel, default), int8-tensor, fp16"},
-        {"--kv", OPTION_TEXT, &a->kv, "FORM", "slice (default) or overwrite: how states are written"},
+        {"--kv", OPTION_TEXT, &a->kv, "FORM",
+         "slice (default) or overwrite: how states are written"},
         {"--functions", OPTION_TEXT, &a->functions, "LIST", "decode,prefill (default) or decode"},
         {"--target", OPTION_TEXT, &a->target, "OS",
          "macos27 (default: packages below 1 GiB) or macos26 (2 GiB)"},
@@ -35,8 +37,9 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     };
     CommandLine line = {
         .usage = "lathe convert MODEL.gguf -o OUT.lathe [OPTIONS]",
-        .doc = "Turns a GGUF model into Core ML packages for the Apple Neural Engine. The result is "
-               "not\nused before it is proved: lathe verify OUT.lathe.",
+        .doc =
+            "Turns a GGUF model into Core ML packages for the Apple Neural Engine. The result is "
+            "not\nused before it is proved: lathe verify OUT.lathe.",
         .options = options,
         .n_options = sizeof options / sizeof options[0],
         .positional = {&a->model},
@@ -94,8 +97,8 @@ static void print_result(const Chain *chain, const char *out) {
 }
 
 bool command_convert(int argc, char **argv, Err *err) {
-    Arguments a = {.kv = "slice", .weights = "int8", .target = "macos27",
-                   .functions = "decode,prefill"};
+    Arguments a = {
+        .kv = "slice", .weights = "int8", .target = "macos27", .functions = "decode,prefill"};
     bool is_done;
     CompileOptions options;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;

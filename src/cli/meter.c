@@ -25,12 +25,14 @@ static void draw(Meter *m, double done, double total, double now) {
     double rate = done / (now - m->stage_started + 1e-9);
     bool is_bytes = total > 1e5; // bytes, or steps
     char line[160];
-    int n = snprintf(line, sizeof line, "%s %3.0f %%", m->stage, total > 0 ? 100 * done / total : 100);
+    int n =
+        snprintf(line, sizeof line, "%s %3.0f %%", m->stage, total > 0 ? 100 * done / total : 100);
     if (is_bytes)
         n += snprintf(line + n, sizeof line - (size_t)n, "  %.0f MB/s", rate / 1e6);
     else
         n += snprintf(line + n, sizeof line - (size_t)n, "  %.1f/s", rate);
-    if (rate > 0) snprintf(line + n, sizeof line - (size_t)n, "  %.0f s to go", (total - done) / rate);
+    if (rate > 0)
+        snprintf(line + n, sizeof line - (size_t)n, "  %.0f s to go", (total - done) / rate);
     unsigned width = (unsigned)strlen(line);
     fprintf(stderr, "\r%s%*s", line, m->width > width ? (int)(m->width - width) : 0, "");
     if (width > m->width) m->width = width;

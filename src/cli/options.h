@@ -17,7 +17,7 @@ typedef enum {
 } OptionKind;
 
 typedef struct {
-    const char *name;  // "--context", or "-p"
+    const char *name; // "--context", or "-p"
     OptionKind kind;
     void *value;
     const char *argument; // what its value is called in the help; NULL for flags

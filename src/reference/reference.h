@@ -1,7 +1,9 @@
-// reference.h — the model in fp32, straight from its contract and its stored weights: the truth lathe checks against.
+// reference.h — the model in fp32, straight from its contract and its stored weights: the truth
+// lathe checks against.
 //
-// Simple enough to read in one sitting, and independent: nothing of compile/, mil/, engine/ or runtime/ is used or
-// known. Weights are decoded row by row where they are used. Positions are free: a KV cache holds what was fed.
+// Simple enough to read in one sitting, and independent: nothing of compile/, mil/, engine/ or
+// runtime/ is used or known. Weights are decoded row by row where they are used. Positions are
+// free: a KV cache holds what was fed.
 #ifndef LATHE_REFERENCE_REFERENCE_H
 #define LATHE_REFERENCE_REFERENCE_H
 
@@ -10,41 +12,63 @@
 
 // Which tensor a row of weights belongs to, for callers that bring their own weights.
 typedef enum {
-    WEIGHT_EMBEDDING, WEIGHT_ATTN_NORM, WEIGHT_Q, WEIGHT_K, WEIGHT_V, WEIGHT_Q_BIAS, WEIGHT_K_BIAS, WEIGHT_V_BIAS,
-    WEIGHT_ATTN_OUT, WEIGHT_ATTN_OUT_BIAS, WEIGHT_FFN_NORM, WEIGHT_GATE, WEIGHT_UP, WEIGHT_DOWN, WEIGHT_OUTPUT_NORM,
+    WEIGHT_EMBEDDING,
+    WEIGHT_ATTN_NORM,
+    WEIGHT_Q,
+    WEIGHT_K,
+    WEIGHT_V,
+    WEIGHT_Q_BIAS,
+    WEIGHT_K_BIAS,
+    WEIGHT_V_BIAS,
+    WEIGHT_ATTN_OUT,
+    WEIGHT_ATTN_OUT_BIAS,
+    WEIGHT_FFN_NORM,
+    WEIGHT_GATE,
+    WEIGHT_UP,
+    WEIGHT_DOWN,
+    WEIGHT_OUTPUT_NORM,
     WEIGHT_HEAD,
 } WeightRole;
 
-// Gives row `row` of the matrix (or row 0 of the vector) `role` of `layer` as floats, in the source file's row order.
-// Returns false to have the reference use its own (the GGUF's). Called from several threads at once.
-typedef bool WeightRow(void *context, WeightRole role, uint32_t layer, size_t row, float *out, size_t n);
+// Gives row `row` of the matrix (or row 0 of the vector) `role` of `layer` as floats, in the source
+// file's row order. Returns false to have the reference use its own (the GGUF's). Called from
+// several threads at once.
+typedef bool WeightRow(void *context, WeightRole role, uint32_t layer, size_t row, float *out,
+                       size_t n);
 
-// Sees the residual stream: rows [n_tokens, d_model] entering layer `layer`, and once more, with layer == n_layers,
-// what enters the final norm.
+// Sees the residual stream: rows [n_tokens, d_model] entering layer `layer`, and once more, with
+// layer == n_layers, what enters the final norm.
 typedef void LayerTap(void *context, uint32_t layer, const float *rows, size_t n_tokens);
 
 typedef struct {
-    uint32_t context;     // positions to hold; also decides LongRoPE's factor set: long ones when it exceeds the original context
-    WeightRow *weights;   // NULL: the file's
+    uint32_t context;   // positions to hold; also decides LongRoPE's factor set: long ones when it
+                        // exceeds the original context
+    WeightRow *weights; // NULL: the file's
     void *weights_context;
-    LayerTap *tap;        // may be NULL
+    LayerTap *tap; // may be NULL
     void *tap_context;
 } ReferenceOptions;
 
 typedef struct Reference Reference;
-// `model` (and the file behind it) and `pool` must outlive the reference. The contract used is `contract`, which may
-// differ from model->contract in anything that is not a shape: that is how mutants are scored.
-Reference *reference_open(const Model *model, const Contract *contract, const ReferenceOptions *options, Pool *pool, Err *err);
+// `model` (and the file behind it) and `pool` must outlive the reference. The contract used is
+// `contract`, which may differ from model->contract in anything that is not a shape: that is how
+// mutants are scored.
+Reference *reference_open(const Model *model, const Contract *contract,
+                          const ReferenceOptions *options, Pool *pool, Err *err);
 
-// Feeds `n` tokens at the next positions. `logits`: NULL, or [n_vocab] of the last one, or with `all_logits` [n, n_vocab].
-bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logits, bool all_logits, Err *err);
-// As reference_feed from layer `first` to before layer `end`, on residual rows [n, d_model] given by the caller and
-// replaced by the result: one shard's worth. Positions are those of the layers' own caches.
-bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n, Err *err);
+// Feeds `n` tokens at the next positions. `logits`: NULL, or [n_vocab] of the last one, or with
+// `all_logits` [n, n_vocab].
+bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logits, bool all_logits,
+                    Err *err);
+// As reference_feed from layer `first` to before layer `end`, on residual rows [n, d_model] given
+// by the caller and replaced by the result: one shard's worth. Positions are those of the layers'
+// own caches.
+bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
+                          Err *err);
 // Final norm and head over one row [d_model].
 void reference_head(Reference *r, const float *row, float *logits);
 
-uint32_t reference_position(const Reference *r); // tokens fed so far
+uint32_t reference_position(const Reference *r);        // tokens fed so far
 void reference_rewind(Reference *r, uint32_t position); // forget what was fed from `position` on
 void reference_close(Reference *r);
 

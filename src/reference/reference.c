@@ -1,0 +1,409 @@
+#include "reference/reference.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "quant/quant.h"
+#include "reference/rope.h"
+
+// Tokens fed at once: each weight row is decoded once for all of them.
+enum { MAX_BATCH = 64 };
+
+struct Reference {
+    const Model *model;
+    Contract contract;
+    ReferenceOptions options;
+    Pool *pool;
+    uint32_t position;        // tokens fed
+    float *keys, *values;     // [layers][context][kv heads][head_dim, head_dim_v]
+    uint32_t *layer_position; // [layers]: rows in that layer's cache
+    double *angles;           // [rope_dim / 2]: turn of a pair per position
+    // one batch: [MAX_BATCH][…]
+    float *stream, *normed, *qkv, *heads, *gate, *up, *branch;
+    float *scores; // [threads][context]
+    float *rows;   // [threads][longest row of weights]
+    size_t longest_row;
+};
+
+// ---- weights
+
+static Rows find_rows(const Reference *r, WeightRole role, uint32_t layer) {
+    const ModelWeights *m = &r->model->weights;
+    const LayerWeights *w = layer < r->contract.n_layers ? &m->layers[layer] : NULL;
+    switch (role) {
+    case WEIGHT_EMBEDDING: return m->embedding;
+    case WEIGHT_OUTPUT_NORM: return m->output_norm;
+    case WEIGHT_HEAD: return m->head;
+    case WEIGHT_ATTN_NORM: return w->attn_norm;
+    case WEIGHT_Q: return w->q;
+    case WEIGHT_K: return w->k;
+    case WEIGHT_V: return w->v;
+    case WEIGHT_Q_BIAS: return w->q_bias;
+    case WEIGHT_K_BIAS: return w->k_bias;
+    case WEIGHT_V_BIAS: return w->v_bias;
+    case WEIGHT_ATTN_OUT: return w->attn_out;
+    case WEIGHT_ATTN_OUT_BIAS: return w->attn_out_bias;
+    case WEIGHT_FFN_NORM: return w->ffn_norm;
+    case WEIGHT_GATE: return w->gate;
+    case WEIGHT_UP: return w->up;
+    case WEIGHT_DOWN: return w->down;
+    }
+    return (Rows){0};
+}
+
+// Row `row` of a matrix into `out` [n].
+static void matrix_row(const Reference *r, WeightRole role, uint32_t layer, Rows rows, size_t row,
+                       float *out, size_t n) {
+    const ReferenceOptions *o = &r->options;
+    if (o->weights && o->weights(o->weights_context, role, layer, row, out, n)) return;
+    decode_row(rows.tensor, rows.first_row + row, out);
+}
+
+// A whole vector into `out` [n]; zeros when the model has none. A vector is part of one row of its
+// tensor.
+static void vector(const Reference *r, WeightRole role, uint32_t layer, float *out, size_t n) {
+    const ReferenceOptions *o = &r->options;
+    Rows rows = find_rows(r, role, layer);
+    memset(out, 0, n * sizeof *out);
+    if (!rows.tensor) return;
+    if (o->weights && o->weights(o->weights_context, role, layer, 0, out, n)) return;
+    float *whole = r->rows; // long enough for any row of any tensor
+    decode_row(rows.tensor, 0, whole);
+    memcpy(out, whole + rows.first_row, n * sizeof *out);
+}
+
+// ---- y[t] = W x[t] (+ bias), rows of W shared out over threads
+
+typedef struct {
+    const Reference *r;
+    WeightRole role;
+    uint32_t layer;
+    Rows rows;
+    const float *x;
+    float *y;
+    size_t n_in, n_tokens, x_stride, y_stride;
+} Product;
+
+static float dot(const float *a, const float *b, size_t n) {
+    // Sixteen sums side by side: what a compiler can vectorise without changing the result.
+    float sums[16] = {0};
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (size_t k = 0; k < 16; k++) sums[k] += a[i + k] * b[i + k];
+    double total = 0;
+    for (size_t k = 0; k < 16; k++) total += (double)sums[k];
+    for (; i < n; i++) total += (double)(a[i] * b[i]);
+    return (float)total;
+}
+
+static void multiply_rows(void *context, size_t first, size_t end, unsigned worker) {
+    const Product *p = context;
+    float *row = p->r->rows + worker * p->r->longest_row;
+    for (size_t i = first; i < end; i++) {
+        matrix_row(p->r, p->role, p->layer, p->rows, i, row, p->n_in);
+        for (size_t t = 0; t < p->n_tokens; t++)
+            p->y[t * p->y_stride + i] = dot(row, p->x + t * p->x_stride, p->n_in);
+    }
+}
+
+static void multiply(Reference *r, WeightRole role, uint32_t layer, const float *x, size_t x_stride,
+                     float *y, size_t y_stride, size_t n_tokens) {
+    Rows rows = find_rows(r, role, layer);
+    Product p = {r, role, layer, rows, x, y, rows.tensor->dims[0], n_tokens, x_stride, y_stride};
+    pool_run(r->pool, rows.n_rows, 4, multiply_rows, &p);
+}
+
+static void add_bias(Reference *r, WeightRole role, uint32_t layer, float *y, size_t y_stride,
+                     size_t n_tokens) {
+    Rows rows = find_rows(r, role, layer);
+    if (!rows.tensor) return;
+    float *bias = r->branch; // free while projections run
+    vector(r, role, layer, bias, rows.n_rows);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < rows.n_rows; i++) y[t * y_stride + i] += bias[i];
+}
+
+// ---- the parts of a block
+
+// RMSNorm (Zhang and Sennrich 2019, arXiv 1910.07467): w · x / sqrt(mean(x²) + eps).
+static void norm(Reference *r, WeightRole role, uint32_t layer, const float *x, float *y,
+                 size_t n_tokens) {
+    const Contract *c = &r->contract;
+    float *weight = r->gate; // free while a norm runs
+    vector(r, role, layer, weight, c->d_model);
+    for (size_t t = 0; t < n_tokens; t++, x += c->d_model, y += c->d_model) {
+        double squares = 0;
+        for (size_t i = 0; i < c->d_model; i++) squares += (double)x[i] * (double)x[i];
+        double scale = 1 / sqrt(squares / c->d_model + (double)c->norm_eps);
+        for (size_t i = 0; i < c->d_model; i++)
+            y[i] = (float)((double)x[i] * scale) * (weight[i] + c->norm_offset);
+    }
+}
+
+// Rotary embedding (Su et al. 2021, arXiv 2104.09864) of one head's first rope_dim dims.
+static void rotate(const Reference *r, float *head, uint32_t position) {
+    const Contract *c = &r->contract;
+    uint32_t half = c->rope_dim / 2;
+    bool is_half = c->rope_style == ROPE_HALF;
+    for (uint32_t i = 0; i < half; i++) {
+        double angle = r->angles[i] * position;
+        float cosine = (float)(cos(angle) * (double)c->attn_factor);
+        float sine = (float)(sin(angle) * (double)c->attn_factor);
+        float *a = &head[is_half ? i : 2 * i], *b = &head[is_half ? i + half : 2 * i + 1];
+        float x = *a, y = *b;
+        *a = x * cosine - y * sine;
+        *b = y * cosine + x * sine;
+    }
+}
+
+typedef struct {
+    Reference *r;
+    uint32_t layer, first; // position of the batch's first token
+    size_t qkv_stride;
+} Attention;
+
+static float *key_at(const Reference *r, uint32_t layer, uint32_t position) {
+    const Contract *c = &r->contract;
+    return r->keys + ((size_t)layer * r->options.context + position) * c->n_kv_heads * c->head_dim;
+}
+
+static float *value_at(const Reference *r, uint32_t layer, uint32_t position) {
+    const Contract *c = &r->contract;
+    return r->values +
+           ((size_t)layer * r->options.context + position) * c->n_kv_heads * c->head_dim_v;
+}
+
+// Row `i` is query head i % heads of token i / heads.
+static void attend_rows(void *context, size_t begin, size_t end, unsigned worker) {
+    const Attention *a = context;
+    const Reference *r = a->r;
+    const Contract *c = &r->contract;
+    float *scores = r->scores + (size_t)worker * r->options.context;
+    for (size_t row = begin; row < end; row++) {
+        uint32_t t = (uint32_t)(row / c->n_heads), head = (uint32_t)(row % c->n_heads);
+        uint32_t kv = head / (c->n_heads / c->n_kv_heads), position = a->first + t;
+        uint32_t window = c->attn_window;
+        uint32_t from = window && position + 1 > window ? position + 1 - window : 0;
+        const float *q = r->qkv + t * a->qkv_stride + (size_t)head * c->head_dim;
+        float *out =
+            r->heads + (size_t)t * c->n_heads * c->head_dim_v + (size_t)head * c->head_dim_v;
+
+        float max = -INFINITY;
+        for (uint32_t p = from; p <= position; p++) {
+            float s = dot(q, key_at(r, a->layer, p) + (size_t)kv * c->head_dim, c->head_dim) *
+                      c->attn_scale;
+            if (c->attn_softcap > 0) s = c->attn_softcap * tanhf(s / c->attn_softcap);
+            scores[p] = s;
+            if (s > max) max = s;
+        }
+        double sum = 0;
+        for (uint32_t p = from; p <= position; p++)
+            sum += (double)(scores[p] = expf(scores[p] - max));
+        memset(out, 0, c->head_dim_v * sizeof *out);
+        for (uint32_t p = from; p <= position; p++) {
+            float share = (float)((double)scores[p] / sum);
+            const float *v = value_at(r, a->layer, p) + (size_t)kv * c->head_dim_v;
+            for (uint32_t i = 0; i < c->head_dim_v; i++) out[i] += share * v[i];
+        }
+    }
+}
+
+static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tokens) {
+    const Contract *c = &r->contract;
+    size_t q = (size_t)c->n_heads * c->head_dim, k = (size_t)c->n_kv_heads * c->head_dim;
+    size_t v = (size_t)c->n_kv_heads * c->head_dim_v, stride = q + k + v;
+    multiply(r, WEIGHT_Q, layer, r->normed, c->d_model, r->qkv, stride, n_tokens);
+    multiply(r, WEIGHT_K, layer, r->normed, c->d_model, r->qkv + q, stride, n_tokens);
+    multiply(r, WEIGHT_V, layer, r->normed, c->d_model, r->qkv + q + k, stride, n_tokens);
+    add_bias(r, WEIGHT_Q_BIAS, layer, r->qkv, stride, n_tokens);
+    add_bias(r, WEIGHT_K_BIAS, layer, r->qkv + q, stride, n_tokens);
+    add_bias(r, WEIGHT_V_BIAS, layer, r->qkv + q + k, stride, n_tokens);
+    for (size_t t = 0; t < n_tokens; t++) {
+        float *row = r->qkv + t * stride;
+        uint32_t position = first + (uint32_t)t;
+        for (uint32_t h = 0; h < c->n_heads + c->n_kv_heads; h++)
+            rotate(r, row + (size_t)h * c->head_dim, position);
+        memcpy(key_at(r, layer, position), row + q, k * sizeof *row);
+        memcpy(value_at(r, layer, position), row + q + k, v * sizeof *row);
+    }
+    Attention a = {r, layer, first, stride};
+    pool_run(r->pool, n_tokens * c->n_heads, 1, attend_rows, &a);
+    multiply(r, WEIGHT_ATTN_OUT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, r->branch,
+             c->d_model, n_tokens);
+    Rows bias = find_rows(r, WEIGHT_ATTN_OUT_BIAS, layer);
+    if (!bias.tensor) return;
+    vector(r, WEIGHT_ATTN_OUT_BIAS, layer, r->gate, c->d_model);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < c->d_model; i++) r->branch[t * c->d_model + i] += r->gate[i];
+}
+
+static float activate(Activation kind, float x) {
+    if (kind == ACTIVATION_SILU) return x / (1 + expf(-x));
+    return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x))); // sqrt(2 / pi)
+}
+
+// down(activation(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202).
+static void feed_forward(Reference *r, uint32_t layer, size_t n_tokens) {
+    const Contract *c = &r->contract;
+    multiply(r, WEIGHT_GATE, layer, r->normed, c->d_model, r->gate, c->d_ff, n_tokens);
+    multiply(r, WEIGHT_UP, layer, r->normed, c->d_model, r->up, c->d_ff, n_tokens);
+    for (size_t i = 0; i < n_tokens * c->d_ff; i++)
+        r->gate[i] = activate(c->activation, r->gate[i]) * r->up[i];
+    multiply(r, WEIGHT_DOWN, layer, r->gate, c->d_ff, r->branch, c->d_model, n_tokens);
+}
+
+static void add_branch(Reference *r, float *stream, size_t n_tokens) {
+    for (size_t i = 0; i < n_tokens * r->contract.d_model; i++)
+        stream[i] += r->branch[i] * r->contract.residual_scale;
+}
+
+static void run_layer(Reference *r, uint32_t layer, float *stream, size_t n_tokens) {
+    uint32_t first = r->layer_position[layer];
+    if (r->options.tap) r->options.tap(r->options.tap_context, layer, stream, n_tokens);
+    norm(r, WEIGHT_ATTN_NORM, layer, stream, r->normed, n_tokens);
+    attention(r, layer, first, n_tokens);
+    add_branch(r, stream, n_tokens);
+    norm(r, WEIGHT_FFN_NORM, layer, stream, r->normed, n_tokens);
+    feed_forward(r, layer, n_tokens);
+    add_branch(r, stream, n_tokens);
+    r->layer_position[layer] += (uint32_t)n_tokens;
+}
+
+// ---- the public face
+
+static bool check_room(const Reference *r, uint32_t position, size_t n, Err *err) {
+    if (n <= r->options.context - position) return true;
+    return err_set(err, ERR_USAGE, "%zu tokens at position %u do not fit in a context of %u", n,
+                   position, r->options.context);
+}
+
+bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
+                          Err *err) {
+    if (first >= end) return true;
+    if (!check_room(r, r->layer_position[first], n, err)) return false;
+    for (size_t at = 0; at < n; at += MAX_BATCH) {
+        size_t batch = min_size(MAX_BATCH, n - at);
+        for (uint32_t layer = first; layer < end; layer++)
+            run_layer(r, layer, rows + at * r->contract.d_model, batch);
+    }
+    return true;
+}
+
+void reference_head(Reference *r, const float *row, float *logits) {
+    const Contract *c = &r->contract;
+    norm(r, WEIGHT_OUTPUT_NORM, c->n_layers, row, r->normed, 1);
+    multiply(r, WEIGHT_HEAD, c->n_layers, r->normed, c->d_model, logits, c->n_vocab, 1);
+    for (uint32_t i = 0; i < c->n_vocab; i++) {
+        logits[i] *= c->logit_scale;
+        if (c->final_softcap > 0)
+            logits[i] = c->final_softcap * tanhf(logits[i] / c->final_softcap);
+    }
+}
+
+bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logits, bool all_logits,
+                    Err *err) {
+    const Contract *c = &r->contract;
+    if (!check_room(r, r->position, n, err)) return false;
+    for (size_t at = 0; at < n; at += MAX_BATCH) {
+        size_t batch = min_size(MAX_BATCH, n - at);
+        for (size_t t = 0; t < batch; t++) {
+            if (tokens[at + t] >= c->n_vocab)
+                return err_set(err, ERR_USAGE, "token %u of a vocabulary of %u", tokens[at + t],
+                               c->n_vocab);
+            float *row = r->stream + t * c->d_model;
+            matrix_row(r, WEIGHT_EMBEDDING, 0, r->model->weights.embedding, tokens[at + t], row,
+                       c->d_model);
+            for (size_t i = 0; i < c->d_model; i++) row[i] *= c->embedding_scale;
+        }
+        for (uint32_t layer = 0; layer < c->n_layers; layer++)
+            run_layer(r, layer, r->stream, batch);
+        if (r->options.tap) r->options.tap(r->options.tap_context, c->n_layers, r->stream, batch);
+        r->position += (uint32_t)batch;
+        for (size_t t = 0; logits && t < batch; t++) {
+            bool is_last = at + t + 1 == n;
+            if (!all_logits && !is_last) continue;
+            reference_head(r, r->stream + t * c->d_model,
+                           all_logits ? logits + (at + t) * c->n_vocab : logits);
+        }
+    }
+    return true;
+}
+
+uint32_t reference_position(const Reference *r) {
+    return r->position;
+}
+
+void reference_rewind(Reference *r, uint32_t position) {
+    if (position < r->position) r->position = position;
+    for (uint32_t i = 0; i < r->contract.n_layers; i++)
+        if (position < r->layer_position[i]) r->layer_position[i] = position;
+}
+
+static size_t longest_row(const Model *m) {
+    size_t longest =
+        max_size(m->weights.embedding.tensor->dims[0], m->weights.head.tensor->dims[0]);
+    for (uint32_t i = 0; i < m->contract.n_layers; i++) {
+        const LayerWeights *w = &m->weights.layers[i];
+        const Rows all[] = {w->q,  w->k,    w->v,      w->attn_out,     w->gate,
+                            w->up, w->down, w->q_bias, w->attn_out_bias};
+        for (size_t k = 0; k < COUNT_OF(all); k++)
+            if (all[k].tensor) longest = max_size(longest, all[k].tensor->dims[0]);
+    }
+    return longest;
+}
+
+static float *floats(size_t a, size_t b, const char *what, bool *ok, Err *err) {
+    size_t n;
+    float *memory = NULL;
+    if (!mul_size(a, b, &n) || !mul_size(n, sizeof(float), &n))
+        *ok = err_set(err, ERR_SYSTEM, "%s: too large", what);
+    else if (*ok)
+        *ok = (memory = big_alloc(n, what, err)) != NULL;
+    return memory;
+}
+
+Reference *reference_open(const Model *model, const Contract *contract,
+                          const ReferenceOptions *options, Pool *pool, Err *err) {
+    const Contract *c = contract;
+    Reference *r = calloc(1, sizeof *r);
+    if (!r) memory_is_out(sizeof *r);
+    *r = (Reference){.model = model, .contract = *c, .options = *options, .pool = pool};
+    r->longest_row = longest_row(model);
+    size_t threads = pool ? pool_threads(pool) : 1, cells = (size_t)c->n_layers * options->context;
+    size_t q = (size_t)c->n_heads * c->head_dim, k = (size_t)c->n_kv_heads * c->head_dim;
+    size_t v = (size_t)c->n_kv_heads * c->head_dim_v;
+    size_t heads = (size_t)c->n_heads * c->head_dim_v;
+    // Norm weights and biases pass through `gate` and `branch`, so these hold the longest vector.
+    size_t widest = max_size(max_size(c->d_model, c->d_ff), max_size(q, heads));
+    bool ok = true;
+    r->keys = floats(cells, k, "key cache", &ok, err);
+    r->values = floats(cells, v, "value cache", &ok, err);
+    r->stream = floats(MAX_BATCH, c->d_model, "activations", &ok, err);
+    r->normed = floats(MAX_BATCH, c->d_model, "activations", &ok, err);
+    r->qkv = floats(MAX_BATCH, q + k + v, "activations", &ok, err);
+    r->heads = floats(MAX_BATCH, heads, "activations", &ok, err);
+    r->gate = floats(MAX_BATCH, widest, "activations", &ok, err);
+    r->up = floats(MAX_BATCH, c->d_ff, "activations", &ok, err);
+    r->branch = floats(MAX_BATCH, widest, "activations", &ok, err);
+    r->scores = floats(threads, options->context, "scores", &ok, err);
+    r->rows = floats(threads, r->longest_row, "rows of weights", &ok, err);
+    if (ok) r->layer_position = big_alloc(c->n_layers * sizeof(uint32_t), "positions", err);
+    if (ok) r->angles = big_alloc((c->rope_dim / 2 + 1) * sizeof(double), "angles", err);
+    if (!ok || !r->layer_position || !r->angles) {
+        reference_close(r);
+        return NULL;
+    }
+    rope_angles(c, options->context, r->angles);
+    return r;
+}
+
+void reference_close(Reference *r) {
+    if (!r) return;
+    void *all[] = {r->keys,   r->values, r->layer_position, r->angles, r->stream,
+                   r->normed, r->qkv,    r->heads,          r->gate,   r->up,
+                   r->branch, r->scores, r->rows,           r};
+    for (size_t i = 0; i < COUNT_OF(all); i++) free(all[i]);
+}
