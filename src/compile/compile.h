@@ -18,26 +18,7 @@
 #include "compile/weights.h"
 #include "mil/blobs.h"
 #include "mil/mil.h"
-
-// Names of functions, inputs, outputs and states: the interface between a package and its host
-// (docs/chain-schema.md gives shapes and meaning).
-#define FUNCTION_DECODE  "decode"
-#define FUNCTION_PREFILL "prefill"
-#define FUNCTION_HEAD    "head"
-#define INPUT_X          "x"
-#define INPUT_COS        "cos"
-#define INPUT_SIN        "sin"
-#define INPUT_MASK       "mask"
-#define INPUT_KV_BEGIN   "kv_begin"
-#define INPUT_KV_END     "kv_end"
-#define INPUT_WRITE_MASK "write_mask"
-#define OUTPUT_HIDDEN    "hidden"
-#define OUTPUT_LOGITS    "logits_" // and the number of the slice
-#define STATE_KV         "kv"
-
-// What is added to a score that must not count. Finite, exact in fp16, and exp of it is 0: the
-// float32 minimum turns to -inf in fp16, and a row with every key at -inf is NaN.
-#define MASK_OFF (-1e4f)
+#include "mil/ports.h"
 
 typedef struct {
     ShardRange range;

@@ -1,0 +1,115 @@
+#include "runtime/host.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mil/ports.h"
+#include "quant/quant.h"
+
+// ---- rotary tables. The reference computes its own; verify compares what comes of both.
+
+// YaRN (arXiv 2309.00071, section 3.2): pairs that turn often over the original context keep their
+// frequency, slow ones are stretched by `factor`, between them a linear ramp by pair number.
+static double yarn_turn(const Contract *c, uint32_t pair, double turn) {
+    const double full_turn = 6.283185307179586;
+    double log_base = log((double)c->rope_base), dims = c->rope_dim;
+    double fast = dims * log(c->original_context / ((double)c->yarn_beta_fast * full_turn));
+    double slow = dims * log(c->original_context / ((double)c->yarn_beta_slow * full_turn));
+    double first = floor(fast / (2 * log_base)), last = ceil(slow / (2 * log_base));
+    if (first < 0) first = 0;
+    if (last > dims - 1) last = dims - 1;
+    double width = last - first > 0.001 ? last - first : 0.001;
+    double stretched = (pair - first) / width;
+    if (stretched < 0) stretched = 0;
+    if (stretched > 1) stretched = 1;
+    double kept = (1 - stretched) * (double)c->yarn_ext_factor;
+    return turn * (kept + (1 - kept) / (double)c->rope_factor);
+}
+
+void rope_turns(const Contract *c, uint32_t context, double *turns) {
+    const F32List *divisors = NULL;
+    if (c->rope_scaling == ROPE_SCALING_LLAMA3) divisors = &c->rope_freq_factors;
+    if (c->rope_scaling == ROPE_SCALING_LONGROPE)
+        divisors = context > c->original_context ? &c->rope_factors_long : &c->rope_factors_short;
+    for (uint32_t pair = 0; pair < c->rope_dim / 2; pair++) {
+        double turn = exp(-log((double)c->rope_base) * (2.0 * pair / c->rope_dim));
+        if (divisors) turn /= (double)divisors->at[pair];
+        if (c->rope_scaling == ROPE_SCALING_LINEAR) turn /= (double)c->rope_factor;
+        if (c->rope_scaling == ROPE_SCALING_YARN) turn = yarn_turn(c, pair, turn);
+        turns[pair] = turn;
+    }
+}
+
+static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t position,
+                      uint32_t n_rows) {
+    for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
+        for (uint32_t t = 0; t < n_rows; t++) {
+            double angle = h->turns[pair] * (position + t), gain = (double)h->contract->attn_factor;
+            cosines[(size_t)pair * n_rows + t] = (float)(cos(angle) * gain);
+            sines[(size_t)pair * n_rows + t] = (float)(sin(angle) * gain);
+        }
+}
+
+// ---- mask and place
+
+// Row t stands at position + t and sees slots up to itself, within the model's window.
+static void fill_mask(const Host *h, float *mask, uint32_t position, uint32_t n_rows) {
+    uint32_t window = h->contract->attn_window;
+    for (uint32_t t = 0; t < n_rows; t++, mask += h->state_rows) {
+        uint32_t self = position + t, from = window && self + 1 > window ? self + 1 - window : 0;
+        for (uint32_t s = 0; s < h->state_rows; s++)
+            mask[s] = s >= from && s <= self ? 0.0f : MASK_OFF;
+    }
+}
+
+static void fill_place(const Host *h, Engine *e, uint32_t position, uint32_t n_rows) {
+    EngineTensor *begin = engine_input(e, STR(INPUT_KV_BEGIN));
+    if (begin) {
+        begin->i32[0] = (int32_t)position;
+        engine_input(e, STR(INPUT_KV_END))->i32[0] = (int32_t)(position + n_rows);
+        return;
+    }
+    EngineTensor *writes = engine_input(e, STR(INPUT_WRITE_MASK));
+    memset(writes->f32, 0, (size_t)h->state_rows * n_rows * sizeof(float));
+    for (uint32_t t = 0; t < n_rows; t++) writes->f32[(size_t)(position + t) * n_rows + t] = 1.0f;
+}
+
+void host_fill(const Host *h, Engine *e, uint32_t position, uint32_t n_rows) {
+    assert(n_rows <= h->state_rows && position <= h->state_rows - n_rows);
+    fill_rope(h, engine_input(e, STR(INPUT_COS))->f32, engine_input(e, STR(INPUT_SIN))->f32,
+              position, n_rows);
+    fill_mask(h, engine_input(e, STR(INPUT_MASK))->f32, position, n_rows);
+    fill_place(h, e, position, n_rows);
+}
+
+// ---- embedding
+
+void host_embed(const Host *h, const uint32_t *tokens, size_t n, float *x, size_t n_rows) {
+    const Contract *c = h->contract;
+    for (size_t t = 0; t < n_rows; t++) {
+        if (t < n) decode_row(h->embedding, tokens[t], h->row);
+        for (uint32_t i = 0; i < c->d_model; i++)
+            x[(size_t)i * n_rows + t] = h->row[i] * c->embedding_scale;
+    }
+}
+
+bool host_open(Host *h, const Contract *contract, const TensorInfo *embedding, uint32_t context,
+               uint32_t state_rows, Err *err) {
+    *h = (Host){.contract = contract, .embedding = embedding, .state_rows = state_rows};
+    h->turns = big_alloc((contract->rope_dim / 2 + 1) * sizeof *h->turns, "rotary table", err);
+    h->row = big_alloc(contract->d_model * sizeof *h->row, "an embedding row", err);
+    if (!h->turns || !h->row) {
+        host_close(h);
+        return false;
+    }
+    rope_turns(contract, context, h->turns);
+    return true;
+}
+
+void host_close(Host *h) {
+    free(h->turns);
+    free(h->row);
+    *h = (Host){0};
+}

@@ -1,0 +1,107 @@
+#include "runtime/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/size.h"
+
+typedef struct {
+    float logit, share;
+    uint32_t token;
+} Candidate;
+
+struct Sampler {
+    SamplerOptions options;
+    uint32_t n_vocab;
+    uint64_t random;       // state of splitmix64
+    Candidate *candidates; // [n_vocab]
+};
+
+Sampler *sampler_open(const SamplerOptions *options, uint32_t n_vocab, Err *err) {
+    Candidate *candidates = big_alloc(n_vocab * sizeof *candidates, "candidate tokens", err);
+    if (!candidates) return NULL;
+    Sampler *s = malloc(sizeof *s);
+    if (!s) memory_is_out(sizeof *s);
+    *s = (Sampler){*options, n_vocab, options->seed, candidates};
+    return s;
+}
+
+void sampler_close(Sampler *s) {
+    if (!s) return;
+    free(s->candidates);
+    free(s);
+}
+
+uint32_t logits_argmax(const float *logits, uint32_t n) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+// splitmix64 (Steele, Lea and Flood 2014); the upper 53 bits as a number in [0, 1).
+static double next_random(Sampler *s) {
+    uint64_t z = s->random += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+// Keskar et al. 2019 (arXiv 1909.05858), section 4.1; a token counts once however often it came.
+static void penalise(const Sampler *s, float *logits, const uint32_t *recent, size_t n) {
+    if (s->options.repeat_penalty == 1) return;
+    if (n > SAMPLER_REPEAT_WINDOW) {
+        recent += n - SAMPLER_REPEAT_WINDOW;
+        n = SAMPLER_REPEAT_WINDOW;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool is_repeated = false;
+        for (size_t k = 0; k < i; k++) is_repeated = is_repeated || recent[k] == recent[i];
+        if (is_repeated) continue;
+        float *logit = &logits[recent[i]];
+        *logit =
+            *logit > 0 ? *logit / s->options.repeat_penalty : *logit * s->options.repeat_penalty;
+    }
+}
+
+static int compare_candidates(const void *a, const void *b) {
+    const Candidate *x = a, *y = b;
+    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
+    return (x->token > y->token) - (x->token < y->token);
+}
+
+// Shares under the temperature, most likely first.
+static void weigh(Candidate *c, size_t n, float temperature) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)(c[i].share = expf((c[i].logit - c[0].logit) / temperature));
+    for (size_t i = 0; i < n; i++) c[i].share = (float)((double)c[i].share / sum);
+}
+
+static size_t cut(const SamplerOptions *o, Candidate *c, size_t n) {
+    if (o->top_k && n > o->top_k) n = o->top_k;
+    weigh(c, n, 1);
+    size_t kept = 0;
+    for (double sum = 0; kept < n && (sum < (double)o->top_p || o->top_p >= 1); kept++)
+        sum += (double)c[kept].share;
+    n = max_size(kept, 1);
+    for (kept = 1; kept < n && c[kept].share >= o->min_p * c[0].share;) kept++;
+    return kept;
+}
+
+uint32_t sampler_next(Sampler *s, float *logits, const uint32_t *recent, size_t n_recent) {
+    const SamplerOptions *o = &s->options;
+    penalise(s, logits, recent, n_recent);
+    if (o->temperature <= 0) return logits_argmax(logits, s->n_vocab);
+    for (uint32_t i = 0; i < s->n_vocab; i++) s->candidates[i] = (Candidate){logits[i], 0, i};
+    qsort(s->candidates, s->n_vocab, sizeof *s->candidates, compare_candidates);
+    size_t n = cut(o, s->candidates, s->n_vocab);
+    weigh(s->candidates, n, o->temperature);
+    double point = next_random(s);
+    for (size_t i = 0; i + 1 < n; i++) {
+        point -= (double)s->candidates[i].share;
+        if (point < 0) return s->candidates[i].token;
+    }
+    return s->candidates[n - 1].token;
+}

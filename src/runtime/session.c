@@ -1,0 +1,133 @@
+#include "runtime/session.h"
+
+#include <stdlib.h>
+
+#include "base/size.h"
+#include "runtime/shards.h"
+
+struct Session {
+    const Contract *contract;
+    uint32_t context, position;
+    const char *engine;
+    Reference *reference; // one of the two
+    Shards shards;
+    uint32_t prefill_rows;
+    float *x;   // [d_model, prefill_rows]
+    float *row; // [d_model]
+};
+
+Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err) {
+    Session *s = calloc(1, sizeof *s);
+    if (!s) memory_is_out(sizeof *s);
+    *s = (Session){.contract = &model->contract, .context = context, .engine = "reference (fp32)"};
+    ReferenceOptions options = {.context = context};
+    s->reference = reference_open(model, &model->contract, &options, pool, err);
+    if (s->reference) return s;
+    session_close(s);
+    return NULL;
+}
+
+Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err) {
+    const Chain *c = &bundle->chain;
+    Session *s = calloc(1, sizeof *s);
+    if (!s) memory_is_out(sizeof *s);
+    *s = (Session){
+        .contract = &c->contract,
+        .context = c->context,
+        .engine = arithmetic == ARITHMETIC_FP16 ? "cpu (fp16)" : "cpu (fp32)",
+        .prefill_rows = c->prefill_rows,
+    };
+    size_t rows = max_size(1, c->prefill_rows);
+    s->x = big_alloc(rows * c->contract.d_model * sizeof(float), "activations", err);
+    s->row = big_alloc(c->contract.d_model * sizeof(float), "activations", err);
+    if (s->x && s->row && shards_open(&s->shards, bundle, arithmetic, pool, err)) return s;
+    session_close(s);
+    return NULL;
+}
+
+void session_close(Session *s) {
+    if (!s) return;
+    reference_close(s->reference);
+    if (s->shards.bundle) shards_close(&s->shards);
+    free(s->x);
+    free(s->row);
+    free(s);
+}
+
+const char *session_engine(const Session *s) {
+    return s->engine;
+}
+
+uint32_t session_context(const Session *s) {
+    return s->context;
+}
+
+uint32_t session_n_vocab(const Session *s) {
+    return s->contract->n_vocab;
+}
+
+uint32_t session_position(const Session *s) {
+    return s->position;
+}
+
+void session_rewind(Session *s, uint32_t position) {
+    if (position < s->position) s->position = position;
+    // A bundle's stale slots are hidden by the mask until they are written again.
+    if (s->reference) reference_rewind(s->reference, position);
+}
+
+static bool feed_reference(Session *s, const uint32_t *tokens, size_t n, float *logits,
+                           const Progress *progress, Err *err) {
+    enum { STEP = 64 };
+    for (size_t at = 0; at < n; at += STEP) {
+        size_t count = min_size(STEP, n - at);
+        bool is_last = at + count == n;
+        if (!reference_feed(s->reference, tokens + at, count, is_last ? logits : NULL, false, err))
+            return false;
+        s->position += (uint32_t)count;
+        progress_report(progress, "prefill", at + count, n);
+    }
+    return true;
+}
+
+// A chunk goes through prefill when enough tokens are left and the padded rows still fit into the
+// state; a short rest is padded, since one wide call costs less than several narrow ones.
+static uint32_t chunk_rows(const Session *s, size_t left) {
+    enum { WORTH_PADDING = 4 };
+    bool fits = s->prefill_rows && s->position + s->prefill_rows <= s->context;
+    return fits && left >= WORTH_PADDING ? s->prefill_rows : 1;
+}
+
+static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, float *logits,
+                        const Progress *progress, Err *err) {
+    uint32_t d_model = s->contract->d_model;
+    for (size_t at = 0; at < n;) {
+        uint32_t rows = chunk_rows(s, n - at);
+        size_t count = min_size(rows, n - at);
+        host_embed(&s->shards.host, tokens + at, count, s->x, rows);
+        if (!shards_run_layers(&s->shards, s->x, s->position, rows, err)) return false;
+        at += count;
+        s->position += (uint32_t)count;
+        progress_report(progress, "prefill", at, n);
+        if (at < n || !logits) continue;
+        for (uint32_t i = 0; i < d_model; i++) s->row[i] = s->x[(size_t)i * rows + count - 1];
+        if (!shards_run_head(&s->shards, s->row, logits, err)) return false;
+    }
+    return true;
+}
+
+bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
+                  const Progress *progress, Err *err) {
+    if (n > s->context - s->position)
+        return err_set(
+            err, ERR_USAGE,
+            "%zu tokens at position %u do not fit into the context of %u; start afresh or "
+            "convert with a larger --context",
+            n, s->position, s->context);
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] >= s->contract->n_vocab)
+            return err_set(err, ERR_USAGE, "token %u of a vocabulary of %u", tokens[i],
+                           s->contract->n_vocab);
+    return s->reference ? feed_reference(s, tokens, n, logits, progress, err)
+                        : feed_bundle(s, tokens, n, logits, progress, err);
+}

@@ -1,0 +1,34 @@
+// session.h — a model that is being fed tokens: one interface over the engines that can run it.
+//
+//     reference  the GGUF file, fp32
+//     cpu        a bundle's packages, fp16 as Core ML would round
+//
+// Core ML itself is a third engine, on a Mac only; it is not part of this build yet.
+#ifndef LATHE_RUNTIME_SESSION_H
+#define LATHE_RUNTIME_SESSION_H
+
+#include "base/progress.h"
+#include "bundle/bundle.h"
+#include "engine/engine.h"
+#include "reference/reference.h"
+
+typedef struct Session Session;
+
+// The arguments must outlive the session. NULL and `err` on failure.
+Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err);
+Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
+void session_close(Session *s); // safe on NULL
+
+const char *session_engine(const Session *s); // "reference (fp32)", "cpu (fp16)"
+uint32_t session_context(const Session *s);
+uint32_t session_n_vocab(const Session *s);
+uint32_t session_position(const Session *s); // tokens fed
+
+// Feeds `n` tokens at the next positions, in chunks where the engine has them, and gives the logits
+// [n_vocab] of the last one. `logits` may be NULL. Fails when they do not fit into the context.
+bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
+                  const Progress *progress, Err *err);
+// Forgets what was fed from `position` on.
+void session_rewind(Session *s, uint32_t position);
+
+#endif

@@ -1,0 +1,93 @@
+#include "runtime/shards.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mil/ports.h"
+
+static bool open_function(Engine **out, const Package *p, const ChainShard *chain, const char *role,
+                          Arithmetic arithmetic, Pool *pool, Err *err) {
+    const ChainFunction *f = chain_function(chain, role);
+    if (!f) return true;
+    *out = engine_open(p, f->name, arithmetic, pool, err);
+    return *out != NULL || err_prefix(err, "%s", p->path);
+}
+
+static bool open_shard(Shard *shard, const Package *p, const ChainShard *chain,
+                       Arithmetic arithmetic, Pool *pool, Err *err) {
+    shard->chain = chain;
+    if (!open_function(&shard->decode, p, chain, FUNCTION_DECODE, arithmetic, pool, err) ||
+        !open_function(&shard->prefill, p, chain, FUNCTION_PREFILL, arithmetic, pool, err) ||
+        !open_function(&shard->head, p, chain, FUNCTION_HEAD, arithmetic, pool, err))
+        return false;
+    if (!shard->decode) return true;
+    shard->state = engine_state_open(p, err);
+    return shard->state != NULL;
+}
+
+bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err) {
+    const Chain *c = &bundle->chain;
+    *s = (Shards){.bundle = bundle};
+    s->shards = calloc(c->n_shards, sizeof *s->shards);
+    if (!s->shards) memory_is_out(c->n_shards * sizeof *s->shards);
+    bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows, err);
+    for (size_t i = 0; ok && i < c->n_shards; i++)
+        ok = open_shard(&s->shards[i], &bundle->packages[i], &c->shards[i], arithmetic, pool, err);
+    if (!ok) shards_close(s);
+    return ok;
+}
+
+void shards_close(Shards *s) {
+    for (size_t i = 0; s->shards && i < s->bundle->chain.n_shards; i++) {
+        engine_close(s->shards[i].decode);
+        engine_close(s->shards[i].prefill);
+        engine_close(s->shards[i].head);
+        engine_state_close(s->shards[i].state);
+    }
+    free(s->shards);
+    host_close(&s->host);
+    *s = (Shards){0};
+}
+
+void shards_reset(Shards *s) {
+    for (size_t i = 0; i < s->bundle->chain.n_shards; i++)
+        if (s->shards[i].state) engine_state_reset(s->shards[i].state);
+}
+
+bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,
+               Err *err) {
+    Shard *shard = &s->shards[i];
+    Engine *e = n_rows == 1 ? shard->decode : shard->prefill;
+    size_t n_bytes = (size_t)s->bundle->chain.contract.d_model * n_rows * sizeof(float);
+    host_fill(&s->host, e, position, n_rows);
+    memcpy(engine_input(e, STR(INPUT_X))->f32, x, n_bytes);
+    if (!engine_run(e, shard->state, err))
+        return err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
+    memcpy(out, engine_output(e, STR(OUTPUT_HIDDEN))->f32, n_bytes);
+    return true;
+}
+
+bool shards_run_layers(Shards *s, float *x, uint32_t position, uint32_t n_rows, Err *err) {
+    for (size_t i = 0; i < s->bundle->chain.n_shards; i++)
+        if (s->shards[i].decode && !shard_run(s, i, x, x, position, n_rows, err)) return false;
+    return true;
+}
+
+bool shards_run_head(Shards *s, const float *row, float *logits, Err *err) {
+    for (size_t i = 0; i < s->bundle->chain.n_shards; i++) {
+        const Shard *shard = &s->shards[i];
+        if (!shard->head) continue;
+        memcpy(engine_input(shard->head, STR(INPUT_X))->f32, row,
+               s->bundle->chain.contract.d_model * sizeof(float));
+        if (!engine_run(shard->head, NULL, err))
+            return err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
+        const ChainFunction *f = chain_function(shard->chain, FUNCTION_HEAD);
+        float *at = logits + shard->chain->first_logit;
+        for (uint32_t k = 0; k < f->n_outputs; k++) {
+            const EngineTensor *slice = engine_output_at(shard->head, k);
+            memcpy(at, slice->f32, slice->count * sizeof(float));
+            at += slice->count;
+        }
+    }
+    return true;
+}
