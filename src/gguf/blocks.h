@@ -1,7 +1,8 @@
 // blocks.h — the weight formats of GGUF files: their numbers, names, and the bytes of one block.
 //
-// Checked against ggml's `ggml-common.h` and `ggml.h` (ggml-org/llama.cpp) and against the tables of the PyPI package
-// `gguf` (tests/oracle/test_blocks.py). Sizes come from the structs, so they cannot drift from the code that decodes them.
+// Checked against ggml's `ggml-common.h` and `ggml.h` (ggml-org/llama.cpp) and against the tables
+// of the PyPI packages `gguf` and `xllamacpp` (tests/oracle/test_blocks.py). Sizes come from the
+// structs, so they cannot drift from the code that decodes them.
 #ifndef LATHE_GGUF_BLOCKS_H
 #define LATHE_GGUF_BLOCKS_H
 
@@ -11,7 +12,9 @@
 
 enum { QK = 32, QK_K = 256 }; // weights in a small block and in a super-block
 
-// All fields little-endian; `d`, `m`, `dmin` are binary16.
+// All fields little-endian; `d`, `m`, `dmin` are binary16 unless said otherwise. `codes` hold the
+// low bits of the weights, `high` those that did not fit in there.
+// clang-format off
 typedef struct { uint16_t d; uint8_t codes[QK / 2]; } BlockQ4_0;
 typedef struct { uint16_t d, m; uint8_t codes[QK / 2]; } BlockQ4_1;
 typedef struct { uint16_t d; uint8_t high[4]; uint8_t codes[QK / 2]; } BlockQ5_0;
@@ -23,12 +26,12 @@ typedef struct { uint16_t d, dmin; uint8_t scales[12]; uint8_t codes[QK_K / 2]; 
 typedef struct { uint16_t d, dmin; uint8_t scales[12]; uint8_t high[QK_K / 8]; uint8_t codes[QK_K / 2]; } BlockQ5_K;
 typedef struct { uint8_t low[QK_K / 2]; uint8_t high[QK_K / 4]; int8_t scales[QK_K / 16]; uint16_t d; } BlockQ6_K;
 typedef struct { float d; int8_t codes[QK_K]; int16_t sums[QK_K / 16]; } BlockQ8_K;
+// clang-format on
 
-// One row a format: BLOCK(id in the file, NAME, weights a block, bytes a block, decoder in quant/ or NULL).
-// Formats without a decoder are known by name, so that the refusal can say what was found.
+// One row of blocks.def.
 typedef struct {
-    uint32_t id;       // the number in the file
-    const char *name;  // as ggml prints it, upper case
+    uint32_t id;        // the number in the file
+    const char *name;   // as ggml prints it, upper case
     uint32_t n_weights; // in one block
     uint32_t n_bytes;   // of one block
     bool is_decodable;  // quant/ can turn it into floats

@@ -1,177 +1,137 @@
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "base/file.h"
 #include "base/size.h"
 #include "gguf/parse.h"
 
+// Names to rows, both sorted by name.
 typedef struct {
-    NameRow *keys, *tensors; // sorted by name
+    NameRow *keys, *tensors;
 } Index;
 
-static NameRow *index_names(Arena *arena, size_t n, const void *rows, size_t row_bytes) {
-    NameRow *names = arena_array(arena, n, NameRow);
-    // GgufKey and TensorInfo both begin with their name.
-    for (size_t i = 0; i < n; i++)
-        names[i] = (NameRow){*(const Str *)(const void *)((const char *)rows + i * row_bytes), i};
-    name_rows_sort(names, n);
-    return names;
-}
-
-static bool build_index(Gguf *g, Arena *arena, Err *err) {
+void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_rows) {
     Index *index = arena_new(arena, Index);
-    index->keys = index_names(arena, g->n_keys, g->keys, sizeof(GgufKey));
-    index->tensors = index_names(arena, g->n_tensors, g->tensors, sizeof(TensorInfo));
+    *index = (Index){key_rows, tensor_rows};
     g->index = index;
-    const NameRow *twins = name_rows_twins(index->tensors, g->n_tensors);
-    return !twins || err_set(err, ERR_FORMAT, "tensor '%.*s' stands in two parts of the model",
-                             STR_ARG(twins->name));
 }
 
 const GgufKey *gguf_find_key(const Gguf *g, Str name) {
-    const NameRow *row = name_rows_find(((const Index *)g->index)->keys, g->n_keys, name);
+    const Index *index = g->index;
+    const NameRow *row = index ? name_rows_find(index->keys, g->n_keys, name) : NULL;
     return row ? &g->keys[row->row] : NULL;
 }
 
 const TensorInfo *gguf_find_tensor(const Gguf *g, Str name) {
-    const NameRow *row = name_rows_find(((const Index *)g->index)->tensors, g->n_tensors, name);
+    const Index *index = g->index;
+    const NameRow *row = index ? name_rows_find(index->tensors, g->n_tensors, name) : NULL;
     return row ? &g->tensors[row->row] : NULL;
 }
 
-// ---- split models: keys of the first part count, tensors of all
-
-static bool split_value(const GgufFile *file, const char *name, uint64_t *value, Err *err) {
-    for (size_t i = 0; i < file->n_keys; i++)
-        if (str_is(file->keys[i].name, name) && gguf_u64(&file->keys[i], 0, value)) return true;
-    return err_set(err, ERR_FORMAT, "%s: a part of a split model without '%s'", file->path, name);
-}
-
-// "NAME-00002-of-00005.gguf": where the part number starts, and both numbers.
-static bool split_name(const char *path, size_t *stem, unsigned *number, unsigned *count) {
-    static const char tail[] = "-00000-of-00000.gguf";
-    size_t n = strlen(path), n_tail = sizeof tail - 1;
-    if (n <= n_tail) return false;
-    const char *at = path + n - n_tail;
-    for (size_t i = 0; i < n_tail; i++)
-        if (tail[i] == '0' ? at[i] < '0' || at[i] > '9' : at[i] != tail[i]) return false;
-    *stem = n - n_tail;
-    return sscanf(at, "-%5u-of-%5u", number, count) == 2;
-}
-
-static bool open_part(Gguf *g, GgufFile *file, Arena *arena, const char *path, size_t part,
-                      Err *err) {
-    file->path = arena_cstr(arena, str_of(path));
-    g->parts[part].path = arena_cstr(arena, str_of(path));
-    if (!map_file(&g->parts[part].map, path, err)) return false;
-    g->n_bytes += g->parts[part].map.len;
-    return gguf_parse_file(file, arena, g->parts[part].map.at, g->parts[part].map.len, err) ||
-           err_prefix(err, "%s", path);
-}
-
-static bool check_split(const GgufFile *file, size_t part, size_t n_parts, Err *err) {
-    uint64_t number, count;
-    if (!split_value(file, "split.no", &number, err) ||
-        !split_value(file, "split.count", &count, err))
-        return false;
-    if (number == part && count == n_parts) return true;
-    return err_set(err, ERR_FORMAT,
-                   "%s: says it is part %" PRIu64 " of %" PRIu64 ", but its name says %zu of %zu",
-                   file->path, number + 1, count, part + 1, n_parts);
-}
-
-static void adopt(Gguf *g, const GgufFile *first) {
-    g->version = first->version;
-    g->alignment = first->alignment;
-    g->keys = first->keys;
-    g->n_keys = first->n_keys;
-    g->tensors = first->tensors;
-    g->n_tensors = first->n_tensors;
-}
-
-static bool open_parts(Gguf *g, Arena *arena, const char *path, size_t stem, unsigned count,
-                       Err *err) {
-    GgufFile *files = arena_array(arena, count, GgufFile);
-    g->parts = arena_array(arena, count, GgufPart);
-    g->n_parts = count;
-    size_t n_tensors = 0;
-    for (unsigned i = 0; i < count; i++) {
-        const char *name =
-            arena_printf(arena, "%.*s-%05u-of-%05u.gguf", (int)stem, path, i + 1, count).at;
-        if (!path_exists(name))
-            return err_set(err, ERR_FORMAT, "%s: part %u of the model is missing: %s", path, i + 1,
-                           name);
-        if (!open_part(g, &files[i], arena, name, i, err) || !check_split(&files[i], i, count, err))
-            return false;
-        n_tensors += files[i].n_tensors;
-    }
-    adopt(g, &files[0]);
-    uint64_t stated;
-    if (!split_value(&files[0], "split.tensors.count", &stated, err)) return false;
-    if (stated != n_tensors)
+static bool check_version(const Reader *r, unsigned version, Err *err) {
+    if (r->short_read || version == 2 || version == 3) return true;
+    // A small number with its bytes turned round.
+    if ((version & 0xFFFF) == 0 && version != 0)
         return err_set(err, ERR_FORMAT,
-                       "%s: %zu tensors in all parts, 'split.tensors.count' says %" PRIu64, path,
-                       n_tensors, stated);
-    TensorInfo *all = arena_array(arena, n_tensors, TensorInfo);
-    for (unsigned i = 0, at = 0; i < count; at += (unsigned)files[i++].n_tensors)
-        if (files[i].n_tensors)
-            memcpy(all + at, files[i].tensors, files[i].n_tensors * sizeof *all);
-    g->tensors = all;
-    g->n_tensors = n_tensors;
-    return true;
+                       "a big-endian GGUF file; lathe reads little-endian ones (llama.cpp's "
+                       "gguf_convert_endian.py turns one into the other)");
+    return err_set(err, ERR_FORMAT,
+                   "GGUF version %u, expected 2 or 3; a current llama.cpp can convert the model "
+                   "again",
+                   version);
 }
 
-static bool open_single(Gguf *g, Arena *arena, const char *path, Err *err) {
-    GgufFile file = {0};
-    g->parts = arena_array(arena, 1, GgufPart);
-    g->n_parts = 1;
-    if (!open_part(g, &file, arena, path, 0, err)) return false;
-    adopt(g, &file);
+bool gguf_read_file(GgufFile *file, Arena *arena, const void *bytes, size_t n, Err *err) {
+    Reader r = reader_over(bytes, n);
+    Str magic = read_str(&r, 4);
+    if (!str_is(magic, "GGUF"))
+        return err_set(err, ERR_FORMAT, "not a GGUF file: it does not begin with \"GGUF\"");
+    file->version = read_u32(&r);
+    if (!check_version(&r, file->version, err)) return false;
+    uint64_t n_tensors = read_u64(&r), n_keys = read_u64(&r);
+    if (r.short_read)
+        return err_set(err, ERR_FORMAT, "the file ends inside its header, after %zu bytes", n);
+    // A record takes at least so many bytes, so a lying count cannot make us allocate.
+    enum { LEAST_KEY_BYTES = 8 + 1 + 4 + 1, LEAST_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8 };
+    if (n_keys > reader_left(&r) / LEAST_KEY_BYTES || n_keys > GGUF_MAX_KEYS)
+        return err_set(err, ERR_FORMAT,
+                       "%" PRIu64 " keys, expected at most %d and no more than %zu bytes can hold",
+                       n_keys, GGUF_MAX_KEYS, n);
+    if (n_tensors > reader_left(&r) / LEAST_TENSOR_BYTES || n_tensors > GGUF_MAX_TENSORS)
+        return err_set(err, ERR_FORMAT,
+                       "%" PRIu64
+                       " tensors, expected at most %d and no more than %zu bytes can hold",
+                       n_tensors, GGUF_MAX_TENSORS, n);
+    file->n_keys = (size_t)n_keys;
+    file->n_tensors = (size_t)n_tensors;
+    file->keys = arena_array(arena, file->n_keys, GgufKey);
+    file->tensors = arena_array(arena, file->n_tensors, TensorInfo);
+    return gguf_read_keys(file, &r, arena, err) &&
+           gguf_read_tensors(file, &r, arena, bytes, n, err);
+}
+
+void gguf_adopt(Gguf *g, Arena *arena, const GgufFile *file) {
+    g->version = file->version;
+    g->alignment = file->alignment;
+    g->keys = file->keys;
+    g->n_keys = file->n_keys;
+    g->tensors = file->tensors;
+    g->n_tensors = file->n_tensors;
+    gguf_set_index(g, arena, file->key_rows, file->tensor_rows);
+}
+
+bool gguf_open_part(Gguf *g, GgufFile *file, Arena *arena, const char *path, size_t part,
+                    Err *err) {
+    GgufPart *p = &g->parts[part];
+    p->path = arena_cstr(arena, str_of(path));
+    if (!map_file(&p->map, path, err)) return false;
+    g->n_bytes += p->map.len;
+    return gguf_read_file(file, arena, p->map.at, p->map.len, err) || err_prefix(err, "%s", path);
+}
+
+// One file is the whole model, unless it says that it is not.
+static bool adopt_whole(Gguf *g, Arena *arena, const GgufFile *file, const char *path, Err *err) {
     uint64_t count;
-    if (split_value(&file, "split.count", &count, NULL) && count > 1)
+    if (gguf_file_u64(file, "split.count", &count) && count > 1)
         return err_set(err, ERR_FORMAT,
                        "%s: one of %" PRIu64 " parts, but not named NAME-00001-of-%05" PRIu64
                        ".gguf, so the others cannot be found",
                        path, count, count);
+    gguf_adopt(g, arena, file);
     return true;
 }
 
 bool gguf_open(Gguf *g, Arena *arena, const char *path, Err *err) {
     *g = (Gguf){0};
-    size_t stem;
-    unsigned number, count;
+    SplitName name;
     bool ok;
-    if (split_name(path, &stem, &number, &count) && count > 1) {
-        ok = (count <= GGUF_MAX_SPLITS && number >= 1 && number <= count) ||
-             err_set(err, ERR_FORMAT, "%s: part %u of %u, expected at most %d parts", path, number,
-                     count, GGUF_MAX_SPLITS);
-        ok = ok && open_parts(g, arena, path, stem, count, err);
+    if (gguf_split_name(&name, path) && name.count > 1) {
+        ok = gguf_open_split(g, arena, path, &name, err);
     } else {
-        ok = open_single(g, arena, path, err);
+        GgufFile file = {0};
+        g->parts = arena_new(arena, GgufPart);
+        g->n_parts = 1;
+        ok = gguf_open_part(g, &file, arena, path, 0, err) &&
+             adopt_whole(g, arena, &file, path, err);
     }
-    ok = ok && (build_index(g, arena, err) || err_prefix(err, "%s", path));
     if (!ok) gguf_close(g);
     return ok;
 }
 
 bool gguf_open_bytes(Gguf *g, Arena *arena, const void *bytes, size_t n, const char *name,
                      Err *err) {
-    *g = (Gguf){0};
-    GgufFile file = {.path = name};
-    bool ok = gguf_parse_file(&file, arena, bytes, n, err) || err_prefix(err, "%s", name);
-    if (ok) {
-        adopt(g, &file);
-        g->n_bytes = n;
-        ok = build_index(g, arena, err);
-    }
+    GgufFile file = {0};
+    *g = (Gguf){.parts = arena_new(arena, GgufPart), .n_parts = 1, .n_bytes = n};
+    g->parts[0] = (GgufPart){arena_cstr(arena, str_of(name)), {bytes, n}, .is_borrowed = true};
+    bool ok = (gguf_read_file(&file, arena, bytes, n, err) || err_prefix(err, "%s", name)) &&
+              adopt_whole(g, arena, &file, name, err);
     if (!ok) gguf_close(g);
     return ok;
 }
 
 void gguf_close(Gguf *g) {
-    for (size_t i = 0; i < g->n_parts; i++) unmap_file(&g->parts[i].map);
+    for (size_t i = 0; i < g->n_parts; i++)
+        if (!g->parts[i].is_borrowed) unmap_file(&g->parts[i].map);
     *g = (Gguf){0};
 }
 

@@ -1,15 +1,17 @@
 // gguf.h — read a GGUF model file.
 //
-// The file is mapped and never copied: names, metadata and weights are views into the mapping and live until
-// gguf_close(). Every number in the file is untrusted; after gguf_open() succeeds, every TensorInfo lies wholly inside
-// its mapping, its shape, type and size agree, no two tensors overlap and no name or key occurs twice.
+// The file is mapped and never copied: names, metadata and weights are views into the mapping and
+// live until gguf_close(). Every number in the file is untrusted; after gguf_open() succeeds, every
+// TensorInfo lies wholly inside its mapping, its shape, type and size agree, no two tensors overlap
+// and no name or key occurs twice.
 //
 //     offset 0   "GGUF"  u32 version (2 or 3)  u64 n_tensors  u64 n_keys
 //     keys       string name, u32 type, value          string = u64 length, bytes
 //     tensors    string name, u32 n_dims, u64 dims[n_dims] (innermost first), u32 type, u64 offset
 //     padding to `general.alignment` (32 when absent), then the data that the offsets count from
 //
-// Source: ggml-org/ggml docs/gguf.md. A model split into NAME-00001-of-0000N.gguf files opens as one, by any of them.
+// Source: ggml-org/ggml docs/gguf.md. A model split into NAME-00001-of-0000N.gguf files opens as
+// one, by any of them.
 #ifndef LATHE_GGUF_GGUF_H
 #define LATHE_GGUF_GGUF_H
 
@@ -27,21 +29,23 @@
 
 enum { GGUF_MAX_DIMS = 4, GGUF_MAX_SPLITS = 999 };
 
-typedef enum {
+// clang-format off
+typedef enum { // numbered as in the file
     GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
     GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64,
     GGUF_TYPE_COUNT,
 } GgufType;
+// clang-format on
 
 // One key and its value.
 typedef struct {
     Str name;
-    GgufType type;      // of the value; GGUF_ARRAY for arrays
-    GgufType item_type; // of an array's items; otherwise equal to `type`
-    size_t n_items;     // 1 unless an array
+    GgufType type;       // of the value; GGUF_ARRAY for arrays
+    GgufType item_type;  // of an array's items; otherwise equal to `type`
+    size_t n_items;      // 1 unless an array
     const uint8_t *data; // the encoded items, little-endian; numbers and booleans only
     const Str *strings;  // [n_items] when items are strings
-    Str encoded;         // the value's bytes as in the file, type word not included: for verbatim copies
+    Str encoded; // the value's bytes as in the file, type word not included: for verbatim copies
 } GgufKey;
 
 typedef struct {
@@ -49,7 +53,7 @@ typedef struct {
     unsigned n_dims;
     size_t dims[GGUF_MAX_DIMS]; // innermost first; those beyond n_dims are 1
     const BlockType *type;
-    size_t n_weights;    // product of dims
+    size_t n_weights; // product of dims
     size_t n_bytes;
     const uint8_t *data; // n_bytes, inside a mapping
 } TensorInfo;
@@ -57,25 +61,29 @@ typedef struct {
 typedef struct {
     char *path;
     FileMap map;
+    bool is_borrowed; // the caller's bytes (gguf_open_bytes), not a mapping of ours
 } GgufPart;
 
 typedef struct {
-    unsigned version;   // of the first file
+    unsigned version; // of the first file
     size_t alignment;
     size_t n_keys;
-    const GgufKey *keys;      // in file order; of the first part when split
+    const GgufKey *keys; // in file order; of the first part when split
     size_t n_tensors;
     const TensorInfo *tensors; // in file order, part after part
     size_t n_parts;
     GgufPart *parts;
-    size_t n_bytes;           // of all parts
-    void *index;              // names -> rows, in the arena
+    size_t n_bytes; // of all parts
+    void *index;    // names -> rows, in the arena
 } Gguf;
 
-// Opens `path` (any part of a split model). On failure says why in `err`, leaves `g` closed and returns false.
+// Opens `path` (any part of a split model). Arrays go into `arena`, which must outlive `g`. On
+// failure says why in `err`, leaves `g` closed and returns false.
 bool gguf_open(Gguf *g, Arena *arena, const char *path, Err *err);
-// As gguf_open over bytes already in memory, which must outlive `g`; `name` stands for the path in messages.
-bool gguf_open_bytes(Gguf *g, Arena *arena, const void *bytes, size_t n, const char *name, Err *err);
+// As gguf_open over bytes already in memory, aligned to 8, which must outlive `g`; `name` stands
+// for the path in messages.
+bool gguf_open_bytes(Gguf *g, Arena *arena, const void *bytes, size_t n, const char *name,
+                     Err *err);
 void gguf_close(Gguf *g); // safe on a zeroed or half-opened Gguf
 
 // By name, or NULL: absence is the caller's to judge.
@@ -85,7 +93,8 @@ const TensorInfo *gguf_find_tensor(const Gguf *g, Str name);
 const char *gguf_type_name(GgufType type); // "u32", "string", …
 
 // Item `i` of a key as the asked type; false when the stored type cannot give it without loss
-// (any integer type gives u64/i64 when in range; f32 and f64 and integers give f64; only bool gives bool).
+// (any integer type gives u64/i64 when in range; f32 and f64 and integers give f64; only bool gives
+// bool).
 bool gguf_u64(const GgufKey *k, size_t i, uint64_t *out);
 bool gguf_i64(const GgufKey *k, size_t i, int64_t *out);
 bool gguf_f64(const GgufKey *k, size_t i, double *out);

@@ -1,4 +1,7 @@
 // parse.h — the pieces of reading one GGUF file. Internal to gguf/.
+//
+// gguf.c opens and looks up, split.c joins the parts of a model, read_keys.c and read_tensors.c
+// read the two tables of one file, names.c finds twins and finds by name, values.c converts items.
 #ifndef LATHE_GGUF_PARSE_H
 #define LATHE_GGUF_PARSE_H
 
@@ -6,39 +9,78 @@
 #include "gguf/gguf.h"
 
 enum {
-    GGUF_HEADER_BYTES = 24,
     GGUF_MAX_KEY_BYTES = 65535, // docs/gguf.md: keys are at most 2^16 - 1 bytes
     GGUF_MAX_NAME_BYTES = 64,   // docs/gguf.md: tensor names are at most 64 bytes
     GGUF_DEFAULT_ALIGNMENT = 32,
+    GGUF_MAX_ALIGNMENT = 1 << 24,
+    // Records in memory are larger than the least they take in a file, so a huge file of zeros
+    // could ask for more memory than its own size. The largest models have some thousand of either,
+    // and vocabularies with their merges stay below a million strings.
+    GGUF_MAX_KEYS = 1 << 16,
+    GGUF_MAX_TENSORS = 1 << 16,
+    GGUF_MAX_STRINGS = 1 << 24, // in all arrays of one file
 };
 
-// One file of a model: what its header says.
-typedef struct {
-    const char *path;
-    unsigned version;
-    size_t alignment;
-    GgufKey *keys;
-    TensorInfo *tensors;
-    size_t n_keys, n_tensors;
-} GgufFile;
-
-// Parses the `n` bytes at `bytes`. Views go into them, arrays into the arena.
-bool gguf_parse_file(GgufFile *file, Arena *arena, const void *bytes, size_t n, Err *err);
-bool gguf_parse_keys(GgufFile *file, Reader *r, Arena *arena, Err *err);
-bool gguf_parse_tensors(GgufFile *file, Reader *r, Arena *arena, const uint8_t *start, size_t n,
-                        Err *err);
-
-// A string as the file stores one: u64 length, bytes.
-Str gguf_read_str(Reader *r);
-
-// Sorts rows by name so that equal names are neighbours and lookups can halve.
+// A name and the row it stands in. Sorted, equal names are neighbours and lookups halve.
 typedef struct {
     Str name;
     size_t row;
 } NameRow;
+
 void name_rows_sort(NameRow *rows, size_t n);
-const NameRow *name_rows_twins(const NameRow *rows,
-                               size_t n); // the first of two equal names, or NULL
+const NameRow *name_rows_twin(const NameRow *rows, size_t n); // one of two equal names, or NULL
 const NameRow *name_rows_find(const NameRow *rows, size_t n, Str name);
+
+// One file of a model: what its header says.
+typedef struct {
+    unsigned version;
+    size_t alignment;
+    size_t n_keys, n_tensors, n_strings;
+    GgufKey *keys;
+    TensorInfo *tensors;
+    NameRow *key_rows, *tensor_rows; // sorted
+} GgufFile;
+
+// Reads the header in the `n` bytes at `bytes`. Views go into them, arrays into the arena. Messages
+// do not name the file: the caller puts its path before them.
+bool gguf_read_file(GgufFile *file, Arena *arena, const void *bytes, size_t n, Err *err);
+// The parts of it. `r` stands at the first record; n_keys, n_tensors and their arrays are set.
+bool gguf_read_keys(GgufFile *file, Reader *r, Arena *arena, Err *err);
+bool gguf_read_tensors(GgufFile *file, Reader *r, Arena *arena, const uint8_t *bytes, size_t n,
+                       Err *err);
+const GgufKey *gguf_file_key(const GgufFile *file, const char *name); // or NULL
+// The value of a key that must be one integer.
+bool gguf_file_u64(const GgufFile *file, const char *name, uint64_t *value);
+
+// A name of 1 to `max` bytes of printable ASCII, so that it can stand in any message; `what` it is
+// the name of. A file that ends before it is left to the caller, who looks at r->short_read.
+bool gguf_read_name(Str *name, Reader *r, size_t max, const char *what, Err *err);
+// A name as it stands in a message, cut so that the rest of the message still fits.
+static inline Str name_in_message(Str name) {
+    return (Str){name.at, name.len < 100 ? name.len : 100};
+}
+#define NAME_ARG(name) STR_ARG(name_in_message(name))
+
+// Maps and reads the file at `path` as part `part` of `g`.
+bool gguf_open_part(Gguf *g, GgufFile *file, Arena *arena, const char *path, size_t part, Err *err);
+// Takes over what `file` says as what the model says.
+void gguf_adopt(Gguf *g, Arena *arena, const GgufFile *file);
+void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_rows);
+
+// "STEM-00002-of-00005.gguf"
+typedef struct {
+    Str stem;
+    unsigned number, count;
+} SplitName;
+bool gguf_split_name(SplitName *name, const char *path);
+bool gguf_open_split(Gguf *g, Arena *arena, const char *path, const SplitName *name, Err *err);
+
+// What a type of value takes, by its number.
+typedef struct {
+    const char *name;
+    unsigned n_bytes; // of one item; 0 for strings and arrays
+    bool is_integer, is_signed;
+} GgufTypeRow;
+const GgufTypeRow *gguf_type_row(GgufType type);
 
 #endif

@@ -1,76 +1,64 @@
 // values.c — a key's items as the type the caller wants, when that loses nothing.
-#include <math.h>
 #include <string.h>
 
-#include "base/reader.h"
-#include "gguf/gguf.h"
+#include "gguf/parse.h"
 
-// The item as a signed or unsigned 64-bit integer; false for types that are not integers.
-static bool integer_item(const GgufKey *k, size_t i, uint64_t *bits, bool *is_negative) {
-    unsigned n;
-    bool is_signed = false;
-    switch (k->item_type) {
-    case GGUF_I8:
-        is_signed = true;
-        n = 1;
-        break;
-    case GGUF_U8: n = 1; break;
-    case GGUF_I16:
-        is_signed = true;
-        n = 2;
-        break;
-    case GGUF_U16: n = 2; break;
-    case GGUF_I32:
-        is_signed = true;
-        n = 4;
-        break;
-    case GGUF_U32: n = 4; break;
-    case GGUF_I64:
-        is_signed = true;
-        n = 8;
-        break;
-    case GGUF_U64: n = 8; break;
-    default: return false;
-    }
-    if (i >= k->n_items) return false;
-    *bits = load_le(k->data + i * n, n);
-    *is_negative = is_signed && (*bits >> (8 * n - 1));
-    if (*is_negative && n < 8) *bits |= ~UINT64_C(0) << (8 * n);
+// The bits of item `i`, zero-extended.
+static uint64_t item_bits(const GgufKey *k, size_t i) {
+    unsigned n = gguf_type_row(k->item_type)->n_bytes;
+    return load_le(k->data + i * n, n);
+}
+
+// An integer item as sign and magnitude; false for other types.
+static bool integer_item(const GgufKey *k, size_t i, bool *is_negative, uint64_t *magnitude) {
+    const GgufTypeRow *type = gguf_type_row(k->item_type);
+    if (!type->is_integer || i >= k->n_items) return false;
+    uint64_t bits = item_bits(k, i), sign = UINT64_C(1) << (8 * type->n_bytes - 1);
+    *is_negative = type->is_signed && (bits & sign);
+    // Two's complement: the sign bit counts -sign, the others as they stand.
+    *magnitude = *is_negative ? sign - (bits & (sign - 1)) : bits;
     return true;
 }
 
 bool gguf_u64(const GgufKey *k, size_t i, uint64_t *out) {
     bool is_negative;
-    return integer_item(k, i, out, &is_negative) && !is_negative;
+    return integer_item(k, i, &is_negative, out) && !is_negative;
 }
 
 bool gguf_i64(const GgufKey *k, size_t i, int64_t *out) {
-    uint64_t bits;
     bool is_negative;
-    if (!integer_item(k, i, &bits, &is_negative) || (!is_negative && bits > INT64_MAX))
-        return false;
-    *out = (int64_t)bits;
+    uint64_t magnitude;
+    if (!integer_item(k, i, &is_negative, &magnitude)) return false;
+    if (is_negative) {
+        *out = -(int64_t)(magnitude - 1) - 1; // also for -2^63
+        return true;
+    }
+    if (magnitude > INT64_MAX) return false;
+    *out = (int64_t)magnitude;
     return true;
 }
 
 bool gguf_f64(const GgufKey *k, size_t i, double *out) {
     if (i >= k->n_items) return false;
     if (k->item_type == GGUF_F32) {
-        uint32_t bits = (uint32_t)load_le(k->data + 4 * i, 4);
+        uint32_t bits = (uint32_t)item_bits(k, i);
         float x;
         memcpy(&x, &bits, sizeof x);
         *out = (double)x;
         return true;
     }
     if (k->item_type == GGUF_F64) {
-        uint64_t bits = load_le(k->data + 8 * i, 8);
+        uint64_t bits = item_bits(k, i);
         memcpy(out, &bits, sizeof *out);
         return true;
     }
-    int64_t integer;
-    if (!gguf_i64(k, i, &integer)) return false;
-    *out = (double)integer;
-    return (int64_t)*out == integer;
+    bool is_negative;
+    uint64_t magnitude, odd;
+    if (!integer_item(k, i, &is_negative, &magnitude)) return false;
+    for (odd = magnitude; odd && odd % 2 == 0;) odd /= 2;
+    if (odd >> 53) return false; // more digits than a double has
+    *out = is_negative ? -(double)magnitude : (double)magnitude;
+    return true;
 }
 
 bool gguf_bool(const GgufKey *k, size_t i, bool *out) {

@@ -1,10 +1,12 @@
 #include "gguf/writer.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/size.h"
+#include "gguf/parse.h"
 
 static void put_le(StrBuf *out, uint64_t value, unsigned n) {
     for (unsigned i = 0; i < n; i++) strbuf_add_char(out, (char)(value >> (8 * i)));
@@ -39,33 +41,46 @@ static void put_header(StrBuf *out, size_t alignment, const GgufKey *const *keys
     strbuf_extend(out, (size_t)round_up(out->len, alignment) - out->len);
 }
 
-static bool write_data(int fd, const char *path, uint64_t at, size_t alignment,
-                       const TensorInfo *const *tensors, size_t n_tensors, Err *err) {
-    static const char zeros[64];
-    for (size_t i = 0; i < n_tensors; i++) {
-        const TensorInfo *t = tensors[i];
-        if (!file_write_at(fd, at, t->data, t->n_bytes, path, err)) return false;
-        at += t->n_bytes;
-        for (uint64_t gap = round_up(at, alignment) - at; gap;) {
-            size_t n = min_size((size_t)gap, sizeof zeros);
-            if (!file_write_at(fd, at, zeros, n, path, err)) return false;
-            at += n;
-            gap -= n;
-        }
+// Zeros from `at` to the next multiple of `alignment`, which moves `at` there.
+static bool write_padding(int fd, const char *path, uint64_t *at, size_t alignment, Err *err) {
+    static const char zeros[4096];
+    for (uint64_t end = round_up(*at, alignment); *at < end;) {
+        size_t n = min_size((size_t)(end - *at), sizeof zeros);
+        if (!file_write_at(fd, *at, zeros, n, path, err)) return false;
+        *at += n;
     }
     return true;
 }
 
+static bool write_data(int fd, const char *path, uint64_t at, size_t alignment,
+                       const TensorInfo *const *tensors, size_t n_tensors, Err *err) {
+    for (size_t i = 0; i < n_tensors; i++) {
+        if (!file_write_at(fd, at, tensors[i]->data, tensors[i]->n_bytes, path, err)) return false;
+        at += tensors[i]->n_bytes;
+        if (!write_padding(fd, path, &at, alignment, err)) return false;
+    }
+    return true;
+}
+
+// What a reader of the file will take the alignment to be.
+static uint64_t stated_alignment(const GgufKey *const *keys, size_t n_keys) {
+    uint64_t alignment = GGUF_DEFAULT_ALIGNMENT;
+    for (size_t i = 0; i < n_keys; i++)
+        if (str_is(keys[i]->name, "general.alignment")) gguf_u64(keys[i], 0, &alignment);
+    return alignment;
+}
+
 bool gguf_write(const char *path, size_t alignment, const GgufKey *const *keys, size_t n_keys,
                 const TensorInfo *const *tensors, size_t n_tensors, Err *err) {
+    assert(alignment == stated_alignment(keys, n_keys));
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return err_errno(err, "%s: cannot write it", path);
+    if (fd < 0) return err_errno(err, "%s: cannot create", path);
     StrBuf header = {0};
     put_header(&header, alignment, keys, n_keys, tensors, n_tensors);
     bool ok = file_write_at(fd, 0, header.at, header.len, path, err) &&
-              write_data(fd, path, header.len, alignment, tensors, n_tensors, err) &&
-              (fsync(fd) == 0 || err_errno(err, "%s: cannot sync it", path));
+              write_data(fd, path, header.len, alignment, tensors, n_tensors, err);
     strbuf_free(&header);
-    if (close(fd) != 0 && ok) ok = err_errno(err, "%s: cannot write it", path);
+    if (ok && fsync(fd) != 0) ok = err_errno(err, "%s: cannot sync", path);
+    if (close(fd) != 0 && ok) ok = err_errno(err, "%s: cannot close", path);
     return ok;
 }

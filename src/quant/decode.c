@@ -1,65 +1,58 @@
 // decode.c — GGUF blocks to floats, with the arithmetic of ggml's scalar reference (ggml-quants.c,
-// dequantize_row_*), so that weights are the same floats everywhere.
+// dequantize_row_*): the same products and sums in the same order, so that weights are the same
+// floats everywhere.
 #include <assert.h>
 #include <string.h>
 
 #include "base/half.h"
-#include "base/reader.h"
-#include "base/size.h"
 #include "quant/quant.h"
 
-static float half_at(const uint16_t *field) {
-    uint8_t bytes[2];
-    memcpy(bytes, field, sizeof bytes);
-    return f32_from_half((uint16_t)load_le(bytes, 2));
-}
+// Blocks are read as they lie in the file.
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF data are little-endian");
 
 static void decode_f32(const void *blocks, float *out, size_t n) {
     memcpy(out, blocks, n * sizeof *out);
 }
 
 static void decode_f16(const void *blocks, float *out, size_t n) {
-    const uint8_t *at = blocks;
-    for (size_t i = 0; i < n; i++) out[i] = f32_from_half((uint16_t)load_le(at + 2 * i, 2));
+    const uint16_t *x = blocks;
+    for (size_t i = 0; i < n; i++) out[i] = f32_from_half(x[i]);
 }
 
 static void decode_bf16(const void *blocks, float *out, size_t n) {
-    const uint8_t *at = blocks;
-    for (size_t i = 0; i < n; i++) out[i] = f32_from_bf16((uint16_t)load_le(at + 2 * i, 2));
+    const uint16_t *x = blocks;
+    for (size_t i = 0; i < n; i++) out[i] = f32_from_bf16(x[i]);
 }
 
 static void decode_f64(const void *blocks, float *out, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        double x;
-        memcpy(&x, (const uint8_t *)blocks + 8 * i, sizeof x);
-        out[i] = (float)x;
-    }
+    const double *x = blocks;
+    for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
 static void decode_i8(const void *blocks, float *out, size_t n) {
-    const int8_t *at = blocks;
-    for (size_t i = 0; i < n; i++) out[i] = (float)at[i];
+    const int8_t *x = blocks;
+    for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
 static void decode_i16(const void *blocks, float *out, size_t n) {
-    const uint8_t *at = blocks;
-    for (size_t i = 0; i < n; i++) out[i] = (float)(int16_t)load_le(at + 2 * i, 2);
+    const int16_t *x = blocks;
+    for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
 static void decode_i32(const void *blocks, float *out, size_t n) {
-    const uint8_t *at = blocks;
-    for (size_t i = 0; i < n; i++) out[i] = (float)(int32_t)load_le(at + 4 * i, 4);
+    const int32_t *x = blocks;
+    for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
 static void decode_i64(const void *blocks, float *out, size_t n) {
-    const uint8_t *at = blocks;
-    for (size_t i = 0; i < n; i++) out[i] = (float)(int64_t)load_le(at + 8 * i, 8);
+    const int64_t *x = blocks;
+    for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
 static void decode_q4_0(const void *blocks, float *out, size_t n) {
     const BlockQ4_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
-        float d = half_at(&b[i].d);
+        float d = f32_from_half(b[i].d);
         for (int j = 0; j < QK / 2; j++) {
             out[j] = (float)((b[i].codes[j] & 15) - 8) * d;
             out[j + QK / 2] = (float)((b[i].codes[j] >> 4) - 8) * d;
@@ -70,7 +63,7 @@ static void decode_q4_0(const void *blocks, float *out, size_t n) {
 static void decode_q4_1(const void *blocks, float *out, size_t n) {
     const BlockQ4_1 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
-        float d = half_at(&b[i].d), m = half_at(&b[i].m);
+        float d = f32_from_half(b[i].d), m = f32_from_half(b[i].m);
         for (int j = 0; j < QK / 2; j++) {
             out[j] = (float)(b[i].codes[j] & 15) * d + m;
             out[j + QK / 2] = (float)(b[i].codes[j] >> 4) * d + m;
@@ -86,7 +79,7 @@ static int fifth_bit(const uint8_t *high, int j) {
 static void decode_q5_0(const void *blocks, float *out, size_t n) {
     const BlockQ5_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
-        float d = half_at(&b[i].d);
+        float d = f32_from_half(b[i].d);
         for (int j = 0; j < QK / 2; j++) {
             out[j] = (float)(((b[i].codes[j] & 15) | fifth_bit(b[i].high, j)) - 16) * d;
             out[j + QK / 2] =
@@ -98,7 +91,7 @@ static void decode_q5_0(const void *blocks, float *out, size_t n) {
 static void decode_q5_1(const void *blocks, float *out, size_t n) {
     const BlockQ5_1 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
-        float d = half_at(&b[i].d), m = half_at(&b[i].m);
+        float d = f32_from_half(b[i].d), m = f32_from_half(b[i].m);
         for (int j = 0; j < QK / 2; j++) {
             out[j] = (float)((b[i].codes[j] & 15) | fifth_bit(b[i].high, j)) * d + m;
             out[j + QK / 2] =
@@ -110,7 +103,7 @@ static void decode_q5_1(const void *blocks, float *out, size_t n) {
 static void decode_q8_0(const void *blocks, float *out, size_t n) {
     const BlockQ8_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
-        float d = half_at(&b[i].d);
+        float d = f32_from_half(b[i].d);
         for (int j = 0; j < QK; j++) out[j] = (float)b[i].codes[j] * d;
     }
 }
@@ -120,7 +113,7 @@ static void decode_q8_0(const void *blocks, float *out, size_t n) {
 static void decode_q2_k(const void *blocks, float *out, size_t n) {
     const BlockQ2_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
-        float d = half_at(&b[i].d), dmin = half_at(&b[i].dmin);
+        float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
         for (int run = 0; run < QK_K / 16; run++) {
             // 128 weights use 32 bytes, two bits a weight from the low ones up.
             const uint8_t *codes = b[i].codes + run / 8 * 32 + run % 2 * 16;
@@ -136,7 +129,7 @@ static void decode_q2_k(const void *blocks, float *out, size_t n) {
 static void decode_q3_k(const void *blocks, float *out, size_t n) {
     const BlockQ3_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
-        float d = half_at(&b[i].d);
+        float d = f32_from_half(b[i].d);
         for (int run = 0; run < QK_K / 16; run++) {
             const uint8_t *s = b[i].scales;
             int low = run < 8 ? s[run] & 15 : s[run - 8] >> 4;
@@ -166,7 +159,7 @@ static void scale_and_min(const uint8_t *s, int run, int *scale, int *min) {
 static void decode_q4_k(const void *blocks, float *out, size_t n) {
     const BlockQ4_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
-        float d = half_at(&b[i].d), dmin = half_at(&b[i].dmin);
+        float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
         for (int run = 0; run < QK_K / 32; run++) {
             int scale, min;
             scale_and_min(b[i].scales, run, &scale, &min);
@@ -181,7 +174,7 @@ static void decode_q4_k(const void *blocks, float *out, size_t n) {
 static void decode_q5_k(const void *blocks, float *out, size_t n) {
     const BlockQ5_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
-        float d = half_at(&b[i].d), dmin = half_at(&b[i].dmin);
+        float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
         for (int run = 0; run < QK_K / 32; run++) {
             int scale, min;
             scale_and_min(b[i].scales, run, &scale, &min);
@@ -198,7 +191,7 @@ static void decode_q5_k(const void *blocks, float *out, size_t n) {
 static void decode_q6_k(const void *blocks, float *out, size_t n) {
     const BlockQ6_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
-        float d = half_at(&b[i].d);
+        float d = f32_from_half(b[i].d);
         for (int run = 0; run < QK_K / 16; run++) {
             int in_half = run % 8;
             const uint8_t *low = b[i].low + run / 8 * 64 + in_half % 4 * 16;
@@ -216,33 +209,23 @@ static void decode_q6_k(const void *blocks, float *out, size_t n) {
 static void decode_q8_k(const void *blocks, float *out, size_t n) {
     const BlockQ8_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
-        float d;
-        memcpy(&d, &b[i].d, sizeof d);
-        for (int j = 0; j < QK_K; j++) out[j] = d * (float)b[i].codes[j];
+        for (int j = 0; j < QK_K; j++) out[j] = b[i].d * (float)b[i].codes[j];
     }
 }
 
-typedef struct {
-    const char *name;
-    void (*decode)(const void *blocks, float *out, size_t n);
-} Decoder;
+typedef void Decoder(const void *blocks, float *out, size_t n);
 
-static const Decoder decoders[] = {
-    {"F32", decode_f32},   {"F16", decode_f16},   {"BF16", decode_bf16}, {"F64", decode_f64},
-    {"I8", decode_i8},     {"I16", decode_i16},   {"I32", decode_i32},   {"I64", decode_i64},
-    {"Q4_0", decode_q4_0}, {"Q4_1", decode_q4_1}, {"Q5_0", decode_q5_0}, {"Q5_1", decode_q5_1},
-    {"Q8_0", decode_q8_0}, {"Q2_K", decode_q2_k}, {"Q3_K", decode_q3_k}, {"Q4_K", decode_q4_k},
-    {"Q5_K", decode_q5_k}, {"Q6_K", decode_q6_k}, {"Q8_K", decode_q8_k},
+#define BLOCK(id, name, n_weights, n_bytes, decoder) [id] = decoder,
+#define BLOCK_NAMED(id, name, n_weights, n_bytes)
+static Decoder *const decoders[] = {
+#include "gguf/blocks.def"
 };
+#undef BLOCK
+#undef BLOCK_NAMED
 
 void decode_blocks(const BlockType *type, const void *blocks, float *out, size_t n) {
-    assert(n % type->n_weights == 0);
-    for (size_t i = 0; i < COUNT_OF(decoders); i++) {
-        if (strcmp(decoders[i].name, type->name) != 0) continue;
-        decoders[i].decode(blocks, out, n);
-        return;
-    }
-    assert(!"a type without a decoder: is_decodable was not looked at");
+    assert(type->is_decodable && n % type->n_weights == 0);
+    decoders[type->id](blocks, out, n);
 }
 
 void decode_row(const TensorInfo *t, size_t row, float *out) {

@@ -1,7 +1,8 @@
 // quant.h — weights in and out of their stored forms.
 //
-// Decoding: any GGUF block type (gguf/blocks.h) to float, exactly as ggml's scalar reference does it, so that every
-// part of lathe sees the same weights. Encoding: symmetric int8 with one scale, the weight form of the packages.
+// Decoding: any GGUF block type (gguf/blocks.def) to float, exactly as ggml's scalar reference does
+// it, so that every part of lathe sees the same weights. Encoding: symmetric int8 with one scale,
+// the weight form of the packages. All functions may be called from any thread.
 #ifndef LATHE_QUANT_QUANT_H
 #define LATHE_QUANT_QUANT_H
 
@@ -11,17 +12,20 @@
 
 #include "gguf/gguf.h"
 
-// Decodes `n` weights (a multiple of the block) from `blocks` into `out`. The type must be decodable.
+// Decodes `n` weights (a multiple of the block) from `blocks`, aligned as the widest number in
+// a block, into `out`. The type must be decodable. Infinities and NaN come out as they went in.
 void decode_blocks(const BlockType *type, const void *blocks, float *out, size_t n);
 
 // Row `row` of `t` (dims[0] weights; rows count through all outer dims) into `out`.
 void decode_row(const TensorInfo *t, size_t row, float *out);
 
-// One row for the packages: codes[i] = round(x[i] / s) in [-127, 127], where s is max|x| / 127 *rounded up to a
-// binary16 that is not subnormal*, so the decoder's product s * code meets the weights it was chosen for.
-// Returns s as binary16 bits. A row of zeros gives a scale of 1 and codes of 0. `x` must be finite.
+// One row for the packages: codes[i] = round(x[i] / s) in [-127, 127], ties to even, where s is
+// max|x| / 127 *rounded up to a binary16 that is not subnormal*, so the decoder's product s * code
+// meets the weights it was chosen for. Returns s as binary16 bits. A row of zeros gives a scale of
+// 1 and codes of 0. `x` must be finite.
 uint16_t encode_int8_row(const float *x, size_t n, int8_t *codes);
-// The two halves of encode_int8_row, for one scale over many rows.
+// The two halves of encode_int8_row, for one scale over many rows. The scale is infinite when
+// `max_abs` is not finite or above 127 * 65504, which no binary16 reaches: refuse such weights.
 uint16_t int8_scale(float max_abs);
 void encode_int8(const float *x, size_t n, uint16_t scale, int8_t *codes);
 

@@ -1,0 +1,52 @@
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "gguf/parse.h"
+
+static int compare_rows(const void *a, const void *b) {
+    const NameRow *x = a, *y = b;
+    int order = str_compare(x->name, y->name);
+    return order ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+void name_rows_sort(NameRow *rows, size_t n) {
+    if (n) qsort(rows, n, sizeof *rows, compare_rows);
+}
+
+const NameRow *name_rows_twin(const NameRow *rows, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        if (str_eq(rows[i - 1].name, rows[i].name)) return &rows[i];
+    return NULL;
+}
+
+const NameRow *name_rows_find(const NameRow *rows, size_t n, Str name) {
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = str_compare(rows[middle].name, name);
+        if (order == 0) return &rows[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+bool gguf_read_name(Str *name, Reader *r, size_t max, const char *what, Err *err) {
+    uint64_t n = read_u64(r);
+    if (r->short_read) return true;
+    if (n == 0 || n > max)
+        return err_set(err, ERR_FORMAT, "%s has a name of %" PRIu64 " bytes, expected 1 to %zu",
+                       what, n, max);
+    *name = read_str(r, n);
+    for (size_t i = 0; i < name->len; i++) {
+        unsigned char c = (unsigned char)name->at[i];
+        if (c < 0x20 || c > 0x7E)
+            return err_set(err, ERR_FORMAT,
+                           "%s has byte 0x%02x in its name (byte %zu of %zu), expected printable "
+                           "ASCII",
+                           what, c, i + 1, name->len);
+    }
+    return true;
+}

@@ -1,0 +1,136 @@
+#include "gguf/spec.h"
+
+#include <assert.h>
+
+#include "base/size.h"
+
+void put_le(StrBuf *out, uint64_t value, unsigned n_bytes) {
+    for (unsigned i = 0; i < n_bytes; i++) strbuf_add_char(out, (char)(value >> (8 * i)));
+}
+
+void put_str(StrBuf *out, const char *s) {
+    put_le(out, strlen(s), 8);
+    strbuf_add(out, str_of(s));
+}
+
+void spec_init(FileSpec *s) {
+    *s = (FileSpec){.magic = {'G', 'G', 'U', 'F'}, .version = 3, .alignment = 32};
+}
+
+void spec_free(FileSpec *s) {
+    arena_free(&s->arena);
+}
+
+KeySpec *spec_add_key(FileSpec *s, const char *name, uint32_t type, const void *value, size_t n) {
+    assert(s->keys_there < SPEC_MAX_KEYS);
+    KeySpec *k = &s->keys[s->keys_there++];
+    *k = (KeySpec){str_of(name), strlen(name), type, arena_str(&s->arena, (Str){value, n})};
+    s->n_keys++;
+    return k;
+}
+
+KeySpec *spec_add_u32(FileSpec *s, const char *name, uint32_t value) {
+    StrBuf encoded = {0};
+    put_le(&encoded, value, 4);
+    KeySpec *k = spec_add_key(s, name, GGUF_U32, encoded.at, encoded.len);
+    strbuf_free(&encoded);
+    return k;
+}
+
+KeySpec *spec_add_string(FileSpec *s, const char *name, const char *value) {
+    StrBuf encoded = {0};
+    put_str(&encoded, value);
+    KeySpec *k = spec_add_key(s, name, GGUF_STRING, encoded.at, encoded.len);
+    strbuf_free(&encoded);
+    return k;
+}
+
+TensorSpec *spec_add_tensor(FileSpec *s, const char *name, const char *type, uint32_t n_dims,
+                            const uint64_t *dims) {
+    assert(s->tensors_there < SPEC_MAX_TENSORS && n_dims <= SPEC_MAX_DIMS);
+    const BlockType *block = block_type_named(type);
+    TensorSpec *t = &s->tensors[s->tensors_there++];
+    *t = (TensorSpec){str_of(name), strlen(name), n_dims, .type = block->id};
+    uint64_t n_weights = 1;
+    for (uint32_t i = 0; i < n_dims; i++) n_weights *= t->dims[i] = dims[i];
+    t->offset = round_up(s->data_bytes, s->alignment);
+    s->data_bytes = (size_t)(t->offset + n_weights / block->n_weights * block->n_bytes);
+    s->n_tensors++;
+    return t;
+}
+
+void spec_init_sample(FileSpec *s) {
+    spec_init(s);
+    spec_add_string(s, "general.architecture", "llama");
+    spec_add_u32(s, "general.alignment", 32);
+    spec_add_u32(s, "x.count", 7);
+    spec_add_key(s, "x.flag", GGUF_BOOL, "\1", 1);
+    StrBuf value = {0};
+    put_le(&value, GGUF_BOOL, 4);
+    put_le(&value, 3, 8);
+    strbuf_add(&value, (Str){"\0\1\0", 3});
+    spec_add_key(s, "x.flags", GGUF_ARRAY, value.at, value.len);
+    value.len = 0;
+    put_le(&value, GGUF_STRING, 4);
+    put_le(&value, 2, 8);
+    put_str(&value, "one");
+    put_str(&value, "");
+    spec_add_key(s, "x.names", GGUF_ARRAY, value.at, value.len);
+    value.len = 0;
+    put_le(&value, GGUF_I16, 4);
+    put_le(&value, 2, 8);
+    put_le(&value, 0xFFFE, 2);
+    put_le(&value, 300, 2);
+    spec_add_key(s, "x.sizes", GGUF_ARRAY, value.at, value.len);
+    strbuf_free(&value);
+    spec_add_tensor(s, "a.weight", "F32", 2, (uint64_t[]){8, 2});
+    spec_add_tensor(s, "b.weight", "Q8_0", 2, (uint64_t[]){64, 2});
+    spec_add_tensor(s, "c.weight", "F16", 1, (uint64_t[]){4});
+}
+
+KeySpec *spec_key(FileSpec *s, const char *name) {
+    for (size_t i = 0; i < s->keys_there; i++)
+        if (str_is(s->keys[i].name, name)) return &s->keys[i];
+    assert(!"no such key");
+    return NULL;
+}
+
+TensorSpec *spec_tensor(FileSpec *s, const char *name) {
+    for (size_t i = 0; i < s->tensors_there; i++)
+        if (str_is(s->tensors[i].name, name)) return &s->tensors[i];
+    assert(!"no such tensor");
+    return NULL;
+}
+
+void spec_set_value(FileSpec *s, const char *key, const void *value, size_t n) {
+    spec_key(s, key)->value = arena_str(&s->arena, (Str){value, n});
+}
+
+Str spec_bytes(FileSpec *s) {
+    StrBuf out = {0};
+    strbuf_add(&out, (Str){s->magic, sizeof s->magic});
+    put_le(&out, s->version, 4);
+    put_le(&out, s->n_tensors, 8);
+    put_le(&out, s->n_keys, 8);
+    for (size_t i = 0; i < s->keys_there; i++) {
+        const KeySpec *k = &s->keys[i];
+        put_le(&out, k->name_bytes, 8);
+        strbuf_add(&out, k->name);
+        put_le(&out, k->type, 4);
+        strbuf_add(&out, k->value);
+    }
+    for (size_t i = 0; i < s->tensors_there; i++) {
+        const TensorSpec *t = &s->tensors[i];
+        put_le(&out, t->name_bytes, 8);
+        strbuf_add(&out, t->name);
+        put_le(&out, t->n_dims, 4);
+        for (uint32_t d = 0; d < t->n_dims && d < SPEC_MAX_DIMS; d++) put_le(&out, t->dims[d], 8);
+        put_le(&out, t->type, 4);
+        put_le(&out, t->offset, 8);
+    }
+    strbuf_extend(&out, (size_t)round_up(out.len, s->alignment) - out.len);
+    for (size_t i = 0; i < s->data_bytes; i++) strbuf_add_char(&out, (char)(i % 251));
+    Str bytes = arena_str(&s->arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return bytes;
+}
