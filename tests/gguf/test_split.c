@@ -170,6 +170,15 @@ static void test_later_part_contradicts_the_first(void **state) {
     expect_refusal(m, 0, "key 'general.architecture' is not what it is in the model's first part");
 }
 
+// The same bytes as another type are another value.
+static void test_later_part_has_another_type(void **state) {
+    Model *m = *state;
+    spec_add_key(&m->parts[0], "x", GGUF_I32, "\xFF\xFF\xFF\xFF", 4);
+    spec_add_key(&m->parts[1], "x", GGUF_U32, "\xFF\xFF\xFF\xFF", 4);
+    write_parts(m);
+    expect_refusal(m, 0, "key 'x' is not what it is in the model's first part");
+}
+
 static void test_later_part_has_a_key_of_its_own(void **state) {
     Model *m = *state;
     spec_add_u32(&m->parts[2], "llama.context_length", 4096);
@@ -230,6 +239,7 @@ int main(void) {
         PART_TEST(test_tensor_count_that_parts_do_not_hold),
         PART_TEST(test_tensor_in_two_parts),
         PART_TEST(test_later_part_contradicts_the_first),
+        PART_TEST(test_later_part_has_another_type),
         PART_TEST(test_later_part_has_a_key_of_its_own),
         PART_TEST(test_later_part_may_repeat_a_key),
         PART_TEST(test_number_outside_the_count),
