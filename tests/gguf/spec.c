@@ -89,17 +89,17 @@ void spec_init_sample(FileSpec *s) {
 }
 
 KeySpec *spec_key(FileSpec *s, const char *name) {
-    for (size_t i = 0; i < s->keys_there; i++)
-        if (str_is(s->keys[i].name, name)) return &s->keys[i];
-    assert(!"no such key");
-    return NULL;
+    size_t i = 0;
+    while (i < s->keys_there && !str_is(s->keys[i].name, name)) i++;
+    assert(i < s->keys_there);
+    return &s->keys[i];
 }
 
 TensorSpec *spec_tensor(FileSpec *s, const char *name) {
-    for (size_t i = 0; i < s->tensors_there; i++)
-        if (str_is(s->tensors[i].name, name)) return &s->tensors[i];
-    assert(!"no such tensor");
-    return NULL;
+    size_t i = 0;
+    while (i < s->tensors_there && !str_is(s->tensors[i].name, name)) i++;
+    assert(i < s->tensors_there);
+    return &s->tensors[i];
 }
 
 void spec_set_value(FileSpec *s, const char *key, const void *value, size_t n) {
