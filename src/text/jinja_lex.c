@@ -1,0 +1,286 @@
+// jinja_lex.c — text and tags, then tokens inside a tag.
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/jinja_lex.h"
+
+void *parser_fail(Parser *p, const char *fmt, ...) {
+    if (p->failed) return NULL;
+    p->failed = true;
+    char text[300];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    err_set(p->err, ERR_FORMAT, "template line %d: %s", p->line, text);
+    return NULL;
+}
+
+// ---- text and tags
+
+static bool is_space(char c) {
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
+
+static void add_piece(Parser *p, PieceKind kind, Str text, int line) {
+    if (kind == P_TEXT && text.len == 0) return;
+    if (p->n_pieces == p->cap) {
+        p->cap = p->cap ? p->cap * 2 : 64;
+        Piece *wider = arena_array(p->arena, p->cap, Piece);
+        if (p->n_pieces) memcpy(wider, p->pieces, p->n_pieces * sizeof *wider);
+        p->pieces = wider;
+    }
+    p->pieces[p->n_pieces++] = (Piece){kind, text, line};
+}
+
+static int count_lines(Str s) {
+    int n = 0;
+    for (size_t i = 0; i < s.len; i++) n += s.at[i] == '\n';
+    return n;
+}
+
+// Where the tag that starts at `at` ends ("%}", "}}" or "#}"), skipping strings; NULL without end.
+static const char *find_close(const char *at, const char *end, char kind) {
+    char close = kind == '{' ? '}' : kind;
+    for (; at + 1 < end; at++) {
+        if (kind != '#' && (*at == '"' || *at == '\'')) {
+            char quote = *at++;
+            while (at < end && *at != quote) at += *at == '\\' ? 2 : 1;
+            if (at >= end) return NULL;
+        } else if (*at == close && at[1] == '}') {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+// Text before a tag loses its white space to "{%-", or what follows its last newline to
+// lstrip_blocks.
+static Str trim_before(Str text, char mark, bool is_lstripped, bool at_line_start) {
+    if (mark == '-') {
+        while (text.len && is_space(text.at[text.len - 1])) text.len--;
+        return text;
+    }
+    if (!is_lstripped || mark == '+') return text;
+    size_t n = text.len;
+    while (n && is_space(text.at[n - 1]) && text.at[n - 1] != '\n') n--;
+    if (n ? text.at[n - 1] == '\n' : at_line_start) text.len = n;
+    return text;
+}
+
+static bool is_raw(Str tag) {
+    size_t i = 0;
+    while (i < tag.len && is_space(tag.at[i])) i++;
+    if (tag.len - i < 3 || memcmp(tag.at + i, "raw", 3) != 0) return false;
+    for (i += 3; i < tag.len; i++)
+        if (!is_space(tag.at[i])) return false;
+    return true;
+}
+
+static const char *find_endraw(const char *at, const char *end, const char **tag_end, char *left,
+                               char *right) {
+    for (; at + 1 < end; at++) {
+        if (at[0] != '{' || at[1] != '%') continue;
+        const char *in = at + 2, *close = find_close(in, end, '%');
+        if (!close) return NULL;
+        *left = in < close && (*in == '-' || *in == '+') ? *in : 0;
+        *right = close[-1] == '-' || close[-1] == '+' ? close[-1] : 0;
+        in += *left != 0;
+        while (in < close && is_space(*in)) in++;
+        if (close - in >= 6 && memcmp(in, "endraw", 6) == 0) {
+            *tag_end = close + 2;
+            return at;
+        }
+    }
+    return NULL;
+}
+
+// Skips what follows a tag: all white space after "-%}", one newline after a block or comment
+// (trim_blocks).
+static const char *skip_after(const char *at, const char *end, char mark, bool trims) {
+    if (mark == '-') {
+        while (at < end && is_space(*at)) at++;
+    } else if (trims && mark != '+' && at < end && *at == '\n') {
+        at++;
+    }
+    return at;
+}
+
+void parser_cut(Parser *p, Str source) {
+    const char *at = source.at, *end = source.at + source.len, *text = at;
+    bool text_at_line_start = true;
+    for (p->line = 1; at + 1 < end && !p->failed;) {
+        char kind = at[0] == '{' ? at[1] : 0;
+        if (kind != '{' && kind != '%' && kind != '#') {
+            at++;
+            continue;
+        }
+        const char *in = at + 2, *close = find_close(in, end, kind);
+        Str before = {text, (size_t)(at - text)};
+        if (!close) {
+            p->line += count_lines(before);
+            parser_fail(p, "a tag {%c without its end", kind);
+            return;
+        }
+        char left = in < close && (*in == '-' || *in == '+') ? *in : 0;
+        char right =
+            close > in + (left != 0) && (close[-1] == '-' || close[-1] == '+') ? close[-1] : 0;
+        Str trimmed = trim_before(before, left, kind != '{', text_at_line_start);
+        add_piece(p, P_TEXT, trimmed, p->line);
+        p->line += count_lines(before);
+        Str tag = {in + (left != 0), (size_t)(close - in) - (left != 0) - (right != 0)};
+        at = skip_after(close + 2, end, right, kind != '{');
+        if (kind == '%' && is_raw(tag)) {
+            const char *after = NULL;
+            char raw_left = 0, raw_right = 0;
+            const char *raw_end = find_endraw(at, end, &after, &raw_left, &raw_right);
+            if (!raw_end) {
+                parser_fail(p, "raw without endraw");
+                return;
+            }
+            Str raw = {at, (size_t)(raw_end - at)};
+            add_piece(p, P_TEXT, trim_before(raw, raw_left, true, false), p->line);
+            at = skip_after(after, end, raw_right, true);
+        } else if (kind != '#') {
+            add_piece(p, kind == '{' ? P_OUTPUT : P_BLOCK, tag, p->line);
+        }
+        p->line += count_lines((Str){close, (size_t)(at - close)}) + count_lines(tag);
+        text_at_line_start = at > source.at && at[-1] == '\n';
+        text = at;
+    }
+    if (!p->failed) add_piece(p, P_TEXT, (Str){text, (size_t)(end - text)}, p->line);
+}
+
+// ---- tokens
+
+static void put_utf8(StrBuf *out, uint32_t c) {
+    if (c < 0x80) {
+        strbuf_add_char(out, (char)c);
+    } else if (c < 0x800) {
+        strbuf_add_char(out, (char)(0xC0 | c >> 6));
+        strbuf_add_char(out, (char)(0x80 | (c & 63)));
+    } else if (c < 0x10000) {
+        strbuf_add_char(out, (char)(0xE0 | c >> 12));
+        strbuf_add_char(out, (char)(0x80 | (c >> 6 & 63)));
+        strbuf_add_char(out, (char)(0x80 | (c & 63)));
+    } else {
+        strbuf_add_char(out, (char)(0xF0 | (c >> 18 & 7)));
+        strbuf_add_char(out, (char)(0x80 | (c >> 12 & 63)));
+        strbuf_add_char(out, (char)(0x80 | (c >> 6 & 63)));
+        strbuf_add_char(out, (char)(0x80 | (c & 63)));
+    }
+}
+
+static bool read_hex(const char *at, const char *end, int n, uint32_t *out) {
+    *out = 0;
+    if (end - at < n) return false;
+    for (int i = 0; i < n; i++) {
+        char c = at[i];
+        int digit = c >= '0' && c <= '9'                 ? c - '0'
+                    : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                         : -1;
+        if (digit < 0) return false;
+        *out = *out << 4 | (uint32_t)digit;
+    }
+    return *out <= 0x10FFFF;
+}
+
+// A string literal's content, escapes as in Python.
+static Str unescape(Parser *p, const char *at, const char *end) {
+    StrBuf out = {0};
+    while (at < end) {
+        if (*at != '\\' || at + 1 == end) {
+            strbuf_add_char(&out, *at++);
+            continue;
+        }
+        char c = at[1];
+        at += 2;
+        static const char plain[] = "n\nt\tr\rf\fv\vb\ba\a\\\\''\"\"";
+        bool is_plain = false;
+        for (size_t i = 0; plain[i] && !is_plain; i += 2)
+            if (plain[i] == c) strbuf_add_char(&out, plain[i + 1]), is_plain = true;
+        uint32_t code;
+        int n = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+        if (is_plain || c == '\n') continue;
+        if (n && read_hex(at, end, n, &code)) {
+            put_utf8(&out, code);
+            at += n;
+        } else {
+            strbuf_add_char(&out, '\\');
+            strbuf_add_char(&out, c);
+        }
+    }
+    Str kept = arena_str(p->arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return kept;
+}
+
+static bool is_name_char(char c, bool is_first) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) ||
+           (!is_first && c >= '0' && c <= '9');
+}
+
+static void read_number(Parser *p) {
+    char text[64];
+    size_t n = 0;
+    const char *at = p->cursor;
+    bool is_float = false;
+    while (at < p->end && n + 1 < sizeof text) {
+        char c = *at;
+        bool is_exponent = (c == '+' || c == '-') && n && (text[n - 1] | 32) == 'e' && is_float;
+        bool is_point = c == '.' && at + 1 < p->end && at[1] >= '0' && at[1] <= '9' && !is_float;
+        bool is_e = (c | 32) == 'e' && n && at + 1 < p->end;
+        if (is_point || is_e) is_float = true;
+        if (!(c >= '0' && c <= '9') && !is_point && !is_e && !is_exponent && c != '_') break;
+        if (c != '_') text[n++] = c;
+        at++;
+    }
+    text[n] = 0;
+    p->token = (Token){T_NUMBER, {p->cursor, (size_t)(at - p->cursor)}, J_NUMBER(0)};
+    if (is_float)
+        p->token.number = (JValue){.kind = J_FLOAT, .number = strtod(text, NULL)};
+    else
+        p->token.number = J_NUMBER(strtoll(text, NULL, 10));
+    p->cursor = at;
+}
+
+void parser_next(Parser *p) {
+    while (p->cursor < p->end && is_space(*p->cursor)) p->line += *p->cursor++ == '\n';
+    const char *at = p->cursor;
+    if (at >= p->end) {
+        p->token = (Token){.kind = T_END, .text = STR("the end of the tag")};
+        return;
+    }
+    if (is_name_char(*at, true)) {
+        while (p->cursor < p->end && is_name_char(*p->cursor, false)) p->cursor++;
+        p->token = (Token){.kind = T_NAME, .text = {at, (size_t)(p->cursor - at)}};
+    } else if (*at >= '0' && *at <= '9') {
+        read_number(p);
+    } else if (*at == '"' || *at == '\'') {
+        const char *close = at + 1;
+        while (close < p->end && *close != *at) close += *close == '\\' ? 2 : 1;
+        if (close >= p->end) {
+            parser_fail(p, "a string without its end");
+            p->token = (Token){.kind = T_END};
+            return;
+        }
+        p->token = (Token){.kind = T_STRING, .text = unescape(p, at + 1, close)};
+        p->cursor = close + 1;
+    } else {
+        static const char *const pairs[] = {"==", "!=", "<=", ">=", "//", "**"};
+        size_t n = 1;
+        for (size_t i = 0; i < COUNT_OF(pairs); i++)
+            if (p->end - at >= 2 && memcmp(at, pairs[i], 2) == 0) n = 2;
+        p->token = (Token){.kind = T_OP, .text = {at, n}};
+        p->cursor += n;
+    }
+}
+
+void parser_open(Parser *p, const Piece *piece) {
+    p->cursor = piece->text.at;
+    p->end = piece->text.at + piece->text.len;
+    p->line = piece->line;
+    parser_next(p);
+}

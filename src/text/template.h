@@ -1,0 +1,36 @@
+// template.h — chat templates: the part of Jinja that model files use, rendered as transformers
+// renders it (trim_blocks, lstrip_blocks, loop controls; tojson, raise_exception and strftime_now).
+//
+// Source of the language: jinja.palletsprojects.com, "Template Designer Documentation"; of the
+// environment: transformers, utils/chat_template_utils.py. Templates come with models and are not
+// trusted: depth, steps and output are limited. Case changes beyond ASCII cover Latin-1, Greek and
+// Cyrillic letters; others pass unchanged.
+#ifndef LATHE_TEXT_TEMPLATE_H
+#define LATHE_TEXT_TEMPLATE_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum {
+    TEMPLATE_MAX_DEPTH = 200,       // nested expressions, statements, macro calls
+    TEMPLATE_MAX_STEPS = 20000000,  // nodes evaluated by one rendering
+    TEMPLATE_MAX_OUTPUT = 64 << 20, // bytes
+};
+
+typedef struct Template Template;
+
+// Parses `source` (UTF-8). Errors name the line. The template keeps a copy.
+Template *template_compile(Str source, Err *err);
+void template_close(Template *t); // safe on NULL
+
+// Appends the rendering to `out`. `variables` is a JSON object: messages, add_generation_prompt,
+// tools, bos_token and whatever else the template reads. `now`, seconds since 1970 in UTC, is what
+// strftime_now formats. raise_exception() and all mistakes are ERR_FORMAT with the line. One thread
+// at a time may render from one template.
+bool template_render(const Template *t, const json_t *variables, int64_t now, StrBuf *out,
+                     Err *err);
+
+#endif

@@ -1,0 +1,50 @@
+// gate_contract.c — the bundle was made of this source, under this contract.
+#include <string.h>
+
+#include "verify/proof.h"
+
+static bool same_key(const GgufKey *a, const GgufKey *b) {
+    return b && a->type == b->type && str_eq(a->encoded, b->encoded);
+}
+
+// host.gguf must say what the source says: tokenizer and template are read from it.
+static const char *find_host_difference(const Proof *p, Str *name) {
+    for (size_t i = 0; i < p->source.n_keys; i++) {
+        const GgufKey *k = &p->source.keys[i];
+        *name = k->name;
+        if (!str_starts(k->name, STR("split.")) && !same_key(k, gguf_find_key(&p->bundle.host, k->name)))
+            return "key";
+    }
+    for (size_t i = 0; i < p->bundle.host.n_tensors; i++) {
+        const TensorInfo *t = &p->bundle.host.tensors[i];
+        const TensorInfo *source = gguf_find_tensor(&p->source, t->name);
+        *name = t->name;
+        if (!source || source->n_bytes != t->n_bytes || source->type != t->type ||
+            memcmp(source->data, t->data, t->n_bytes) != 0)
+            return "tensor";
+    }
+    return NULL;
+}
+
+bool gate_contract(Proof *p, Err *err) {
+    (void)err;
+    const Chain *c = &p->bundle.chain;
+    Sha256 contract = contract_digest(&p->model.contract);
+    bool same = str_is(c->contract_digest, contract.hex);
+    proof_result(p, "contract", same, json_pack("{s:s}", "sha256", contract.hex), "digest",
+                 same ? "sha256=%.16s… of source and bundle agree"
+                      : "the source's contract is %.16s…, not the bundle's",
+                 contract.hex);
+    Sha256 source = gguf_digest(&p->source, p->job->progress);
+    same = str_is(c->source_sha256, source.hex);
+    proof_result(p, "contract", same, json_pack("{s:s}", "sha256", source.hex), "source",
+                 same ? "sha256=%.16s… is the file it was converted from"
+                      : "sha256=%.16s… is another file than it was converted from",
+                 source.hex);
+    Str name;
+    const char *what = find_host_difference(p, &name);
+    proof_result(p, "contract", !what, NULL, "host.gguf",
+                 what ? "%s '%.*s' is not the source's" : "%s%.*s metadata and tensors are the source's",
+                 what ? what : "", what ? STR_ARG(name) : 0, what ? name.at : "");
+    return true;
+}

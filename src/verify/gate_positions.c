@@ -1,0 +1,87 @@
+// gate_positions.c — the same token at the same place gives the same row, however it got there: one
+// by one or in chunks, at chunk edges, and at the end of the state.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "verify/proof.h"
+
+enum { N_TOKENS = 130 }; // crosses the edges of two chunks of 64 by one row each way
+
+#define LEAST_COS 0.999 // as a layer golden: fp16 activations
+// One by one against chunks is the same arithmetic in another shape.
+#define LEAST_SAME_COS 0.9999
+
+// The whole chain over `ids`, by single steps or in full chunks. out: [n, d_model].
+static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, uint32_t first,
+                      bool in_chunks, float *out, Err *err) {
+    const Chain *c = &p->bundle.chain;
+    uint32_t width = c->contract.d_model;
+    float *x = arena_array(p->arena, (size_t)width * max_size(1, c->prefill_rows), float);
+    for (size_t at = 0; at < n;) {
+        uint32_t rows = in_chunks && at + c->prefill_rows <= n ? c->prefill_rows : 1;
+        host_embed(&shards->host, ids + at, rows, x, rows);
+        if (!shards_run_layers(shards, x, first + (uint32_t)at, rows, err)) return false;
+        for (uint32_t t = 0; t < rows; t++)
+            for (uint32_t k = 0; k < width; k++) out[(at + t) * width + k] = x[(size_t)k * rows + t];
+        at += rows;
+        progress_report(p->job->progress, "positions", at, n);
+    }
+    return true;
+}
+
+static Metrics compare(const float *a, const float *b, size_t n, size_t width) {
+    Metrics m = {0};
+    for (size_t t = 0; t < n; t++) metrics_add(&m, a + t * width, b + t * width, width);
+    return m;
+}
+
+// The last rows of the state, by steps and as one chunk, after the same beginning.
+static bool check_end(Proof *p, Shards *shards, const uint32_t *ids, float *steps, float *chunk,
+                      Err *err) {
+    const Chain *c = &p->bundle.chain;
+    uint32_t rows = c->prefill_rows, first = c->context - rows;
+    float *runs[] = {steps, chunk};
+    for (int in_chunks = 0; in_chunks < 2; in_chunks++) {
+        shards_reset(shards);
+        if (!run_chain(p, shards, ids, 8, 0, false, runs[in_chunks], err) ||
+            !run_chain(p, shards, ids, rows, first, in_chunks, runs[in_chunks], err))
+            return false;
+    }
+    Metrics m = compare(steps, chunk, rows, c->contract.d_model);
+    char scope[48];
+    snprintf(scope, sizeof scope, "%u..%u", first, c->context - 1);
+    proof_compare(p, "positions", scope, &m, LEAST_SAME_COS);
+    return true;
+}
+
+bool gate_positions(Proof *p, Err *err) {
+    const Chain *c = &p->bundle.chain;
+    uint32_t *ids;
+    size_t n, width = c->contract.d_model;
+    Trace trace;
+    Shards shards;
+    if (!proof_tokens(p, N_TOKENS, &ids, &n, err) || !trace_run(p, &trace, ids, n, false, err))
+        return false;
+    if (!shards_open(&shards, &p->bundle, ARITHMETIC_FP16, p->job->pool, err)) return false;
+    const float *wanted = trace.rows[c->n_shards];
+    float *steps = arena_array(p->arena, n * width, float);
+    float *chunks = arena_array(p->arena, n * width, float);
+    bool ok = run_chain(p, &shards, ids, n, 0, false, steps, err);
+    if (ok) {
+        char scope[48];
+        Metrics m = compare(steps, wanted, n, width);
+        snprintf(scope, sizeof scope, "0..%zu by steps", n - 1);
+        proof_compare(p, "positions", scope, &m, LEAST_COS);
+    }
+    if (ok && c->prefill_rows) {
+        shards_reset(&shards);
+        ok = run_chain(p, &shards, ids, n, 0, true, chunks, err);
+        Metrics m = compare(chunks, steps, n, width);
+        if (ok) proof_compare(p, "positions", "chunks against steps", &m, LEAST_SAME_COS);
+        if (ok && n >= c->prefill_rows && c->context >= c->prefill_rows + 8)
+            ok = check_end(p, &shards, ids, steps, chunks, err);
+    }
+    shards_close(&shards);
+    return ok;
+}

@@ -1,0 +1,59 @@
+#include "verify/metrics.h"
+
+#include <math.h>
+
+static double cosine(double dot, double a, double b) {
+    if (a == 0 && b == 0) return 1;
+    if (a == 0 || b == 0) return 0;
+    return dot / (sqrt(a) * sqrt(b));
+}
+
+void metrics_add_column(Metrics *m, const float *found, size_t stride, size_t column,
+                        const float *wanted, size_t n) {
+    double dot = 0, norm_found = 0, norm_wanted = 0;
+    for (size_t i = 0; i < n; i++) {
+        double a = (double)found[i * stride + column], b = (double)wanted[i], d = a - b;
+        if (!isfinite(a)) m->has_bad = true;
+        dot += a * b;
+        norm_found += a * a;
+        norm_wanted += b * b;
+        m->squares += d * d;
+        if (fabs(d) > m->max_abs) m->max_abs = fabs(d);
+    }
+    double row_cos = cosine(dot, norm_found, norm_wanted);
+    if (m->n_rows == 0 || !(row_cos >= m->worst_cos)) m->worst_cos = row_cos;
+    m->dot += dot;
+    m->norm_found += norm_found;
+    m->norm_wanted += norm_wanted;
+    m->count += n;
+    m->n_rows++;
+}
+
+void metrics_add(Metrics *m, const float *found, const float *wanted, size_t n) {
+    metrics_add_column(m, found, 1, 0, wanted, n);
+}
+
+double metrics_cos(const Metrics *m) {
+    return cosine(m->dot, m->norm_found, m->norm_wanted);
+}
+
+double metrics_rmse(const Metrics *m) {
+    return m->count ? sqrt(m->squares / (double)m->count) : 0;
+}
+
+// ln sum exp, and the largest, of a row.
+static double log_sum(const float *x, size_t n) {
+    double max = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) max = fmax(max, (double)x[i]);
+    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
+    return max + log(sum);
+}
+
+double logits_kl(const float *found, const float *wanted, size_t n) {
+    double a = log_sum(found, n), b = log_sum(wanted, n), kl = 0;
+    for (size_t i = 0; i < n; i++) {
+        double log_p = (double)wanted[i] - b, log_q = (double)found[i] - a;
+        kl += exp(log_p) * (log_p - log_q);
+    }
+    return kl;
+}

@@ -1,0 +1,27 @@
+// metrics.h — how far two sets of numbers are apart.
+#ifndef LATHE_VERIFY_METRICS_H
+#define LATHE_VERIFY_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// Sums over everything compared so far; zeroed is empty.
+typedef struct {
+    double dot, norm_found, norm_wanted, squares; // squares of differences
+    double max_abs, worst_cos; // worst_cos over single rows; 1 while empty is set by the first row
+    size_t count, n_rows;
+    bool has_bad; // something found was not finite
+} Metrics;
+
+// Adds one row.
+void metrics_add(Metrics *m, const float *found, const float *wanted, size_t n);
+// The same for columns of [n, stride] matrices: `found` is column `column`.
+void metrics_add_column(Metrics *m, const float *found, size_t stride, size_t column,
+                        const float *wanted, size_t n);
+double metrics_cos(const Metrics *m); // 1 when both are zero, 0 when one is
+double metrics_rmse(const Metrics *m);
+
+// KL divergence in nats of softmax(found) from softmax(wanted).
+double logits_kl(const float *found, const float *wanted, size_t n);
+
+#endif

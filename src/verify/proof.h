@@ -1,0 +1,63 @@
+// proof.h — one run of the gates over one bundle: what they share, and what they say. Internal to
+// verify/.
+//
+// Truth is the reference on the source's GGUF file. The bundle is what stands on disk: packages are
+// read back, weights are taken from weight.bin by the table in chain.json. Nothing here knows the
+// compiler.
+#ifndef LATHE_VERIFY_PROOF_H
+#define LATHE_VERIFY_PROOF_H
+
+#include <jansson.h>
+
+#include "reference/reference.h"
+#include "runtime/shards.h"
+#include "text/tokenizer.h"
+#include "verify/metrics.h"
+#include "verify/verify.h"
+
+typedef struct {
+    const VerifyJob *job;
+    Arena *arena;
+    Bundle bundle;
+    Gguf source;
+    Model model;
+    Tokenizer *tokenizer;
+    json_t *gates; // of the report: name -> list of results
+    bool has_failed, gate_failed; // anything so far; the gate that is running
+    double logit_noise; // rms difference of logits, bundle against reference, once head has run
+} Proof;
+
+// Says and records one result. `figures` is taken over (a new reference) and may be NULL; `detail` is
+// the line's text.
+void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
+                  const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+// The common case: a comparison against a least cosine.
+void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m,
+                   double least_cos);
+
+// A gate returns false only when it could not run; failures are results.
+typedef bool Gate(Proof *p, Err *err);
+Gate gate_contract, gate_structure, gate_graph, gate_golden, gate_positions, gate_head, gate_text;
+
+// Token ids of the built-in text, as many as asked and the context allows. In the arena.
+bool proof_tokens(Proof *p, size_t n, uint32_t **ids, size_t *count, Err *err);
+
+// The stream of a reference run where shards meet.
+typedef struct {
+    size_t n_tokens;
+    float **rows; // [n_shards + 1]: entering shard i, and after the last; each [n_tokens, d_model]
+} Trace;
+// Feeds `ids` to a fresh reference. With `packed` it computes with the package's own weights.
+bool trace_run(Proof *p, Trace *trace, const uint32_t *ids, size_t n, bool packed, Err *err);
+
+// The package's weights as the reference asks for them; the context is a PackedWeights.
+typedef struct PackedWeights PackedWeights;
+PackedWeights *packed_weights_open(Proof *p, Err *err); // in the arena
+WeightRow packed_weight_row;
+
+// Runs shard `i` over the rows that enter it, [n_tokens, d_model], in chunks of prefill while they
+// are full and single steps for the rest, and gives what leaves it.
+bool proof_run_shard(Proof *p, Shards *shards, size_t i, const float *rows, size_t n_tokens,
+                     float *out, Err *err);
+
+#endif

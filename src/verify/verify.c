@@ -1,0 +1,151 @@
+#include "verify/verify.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/size.h"
+#include "bundle/json_need.h"
+#include "bundle/seal.h"
+#include "verify/proof.h"
+
+typedef struct {
+    GateInfo info;
+    Gate *run;
+} GateRow;
+
+static const GateRow gates[] = {
+    {{"contract", "source file, contract and host.gguf against the bundle"}, gate_contract},
+    {{"structure", "digests, programs, weights and sizes as read from disk"}, gate_structure},
+    {{"graph", "each shard in fp32 against the reference with the same weights"}, gate_graph},
+    {{"layer golden", "each shard in fp16 against the reference with the source's weights"}, gate_golden},
+    {{"positions", "single steps, chunks and the state's end against each other"}, gate_positions},
+    {{"head", "logits against the reference; stop ids and a spread of tokens reachable"}, gate_head},
+    {{"text", "greedy answers to prompts, through template and tokenizer"}, gate_text},
+};
+
+const GateInfo *verify_gate_at(size_t i) {
+    return i < COUNT_OF(gates) ? &gates[i].info : NULL;
+}
+
+// Whether `list` ("graph,head") names the gate; spaces in gate names may be written as '-'.
+static bool is_listed(const char *list, const char *name) {
+    if (!list) return true;
+    size_t n = strlen(name);
+    for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',') {
+        if (strcspn(at, ",") != n) continue;
+        bool same = true;
+        for (size_t i = 0; i < n; i++) same = same && (at[i] == name[i] || (at[i] == '-' && name[i] == ' '));
+        if (same) return true;
+    }
+    return false;
+}
+
+static bool check_list(const char *list, Err *err) {
+    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
+        char name[32];
+        snprintf(name, sizeof name, "%.*s", (int)min_size(strcspn(at, ","), sizeof name - 1), at);
+        bool is_known = false;
+        for (size_t i = 0; i < COUNT_OF(gates); i++)
+            is_known = is_known || is_listed(name, gates[i].info.name);
+        if (!is_known) return err_set(err, ERR_USAGE, "no gate '%s'", name);
+    }
+    return true;
+}
+
+// The source: as given, beside the bundle, or in the working directory.
+static const char *find_model(const Proof *p, Err *err) {
+    if (p->job->model_path) return p->job->model_path;
+    const char *name = arena_cstr(p->arena, p->bundle.chain.source_name);
+    const char *slash = strrchr(p->bundle.dir, '/');
+    const char *parent =
+        slash ? arena_printf(p->arena, "%.*s", (int)(slash - p->bundle.dir), p->bundle.dir).at : ".";
+    const char *beside = path_join(p->arena, parent, name);
+    if (path_exists(beside)) return beside;
+    if (path_exists(name)) return name;
+    err_set(err, ERR_USAGE,
+            "the source model %s is neither beside the bundle nor here; name it with --model", name);
+    return NULL;
+}
+
+static bool open_all(Proof *p, Err *err) {
+    if (!bundle_open(&p->bundle, p->arena, p->job->bundle_dir, err)) return false;
+    const char *model = find_model(p, err);
+    if (!model || !gguf_open(&p->source, p->arena, model, err)) return false;
+    if (!model_read(&p->model, &p->source, p->arena, err)) return err_prefix(err, "%s", model);
+    p->tokenizer = tokenizer_open(&p->bundle.host, err);
+    return p->tokenizer != NULL;
+}
+
+static void close_all(Proof *p) {
+    tokenizer_close(p->tokenizer);
+    gguf_close(&p->source);
+    bundle_close(&p->bundle);
+    json_decref(p->gates);
+}
+
+// A model of another shape than the bundle's would be compared out of bounds; with another contract
+// of the same shape the gates themselves speak.
+static bool same_shapes(const Proof *p, Err *err) {
+    const Contract *a = &p->bundle.chain.contract, *b = &p->model.contract;
+    if (a->n_layers == b->n_layers && a->d_model == b->d_model && a->n_heads == b->n_heads &&
+        a->n_kv_heads == b->n_kv_heads && a->head_dim == b->head_dim &&
+        a->head_dim_v == b->head_dim_v && a->d_ff == b->d_ff && a->n_vocab == b->n_vocab &&
+        a->rope_style == b->rope_style)
+        return true;
+    return err_set(err, ERR_GATE,
+                   "the source model has another shape than the bundle's: not the model it was "
+                   "converted from");
+}
+
+static bool run_gates(Proof *p, bool *is_complete, Err *err) {
+    *is_complete = true;
+    for (size_t i = 0; i < COUNT_OF(gates); i++) {
+        if (!is_listed(p->job->gates, gates[i].info.name)) {
+            *is_complete = false;
+            continue;
+        }
+        p->gate_failed = false;
+        Err why = {0};
+        if (gates[i].run(p, &why)) continue;
+        if (why.kind != ERR_GATE) {
+            if (err) *err = why;
+            return err_prefix(err, "gate '%s' could not run", gates[i].info.name);
+        }
+        proof_result(p, gates[i].info.name, false, NULL, "-", "%s", why.text);
+    }
+    return true;
+}
+
+static bool write_report(const Proof *p, Err *err) {
+    const Chain *c = &p->bundle.chain;
+    const char *dir = path_join(p->arena, p->bundle.dir, "verify");
+    json_t *report = json_pack("{s:s, s:s, s:s, s:b, s:O}", "tool", p->job->tool_version,
+                               "contract_sha256", c->contract_digest.at, "source_sha256",
+                               c->source_sha256.at, "passed", !p->has_failed, "gates", p->gates);
+    if (!report) // strings of the chain are views; copy them for printing
+        report = json_pack("{s:b, s:O}", "passed", !p->has_failed, "gates", p->gates);
+    bool ok = dir_make(dir, err) &&
+              json_write_file(report, path_join(p->arena, dir, "report.json"), err);
+    json_decref(report);
+    return ok;
+}
+
+bool verify_bundle(const VerifyJob *job, Err *err) {
+    Arena arena = {0};
+    Proof p = {.job = job, .arena = &arena, .gates = json_object()};
+    bool is_complete = false;
+    bool ok = check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err);
+    if (ok) {
+        const char *seal = path_join(&arena, job->bundle_dir, "seal.json");
+        ok = !path_exists(seal) || unlink(seal) == 0 || err_errno(err, "%s: cannot remove it", seal);
+    }
+    ok = ok && run_gates(&p, &is_complete, err) && write_report(&p, err);
+    if (ok && p.has_failed)
+        ok = err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", job->bundle_dir);
+    if (ok && is_complete) ok = seal_write(job->bundle_dir, p.gates, job->tool_version, err);
+    close_all(&p);
+    arena_free(&arena);
+    return ok;
+}

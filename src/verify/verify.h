@@ -1,0 +1,38 @@
+// verify.h — prove that a bundle means what its model means.
+//
+// Each gate compares the bundle on disk with something that does not share the code that made it
+// and prints one line or more with figures. When all pass the bundle is sealed (bundle/seal.h).
+#ifndef LATHE_VERIFY_VERIFY_H
+#define LATHE_VERIFY_VERIFY_H
+
+#include "base/pool.h"
+#include "base/progress.h"
+#include "bundle/bundle.h"
+
+// One line: "layer golden  layers 00..03  cos=0.999958 rmse=0.0047 max_abs=0.027  ok".
+typedef void VerifyLine(void *context, const char *gate, const char *scope, const char *figures,
+                        bool has_passed);
+
+typedef struct {
+    const char *bundle_dir;
+    const char *model_path; // NULL: the source's file name beside the bundle or here
+    const char *gates;      // NULL: all; or names separated by commas
+    const char *tool_version;
+    Pool *pool;
+    const Progress *progress; // may be NULL
+    VerifyLine *line;         // may be NULL
+    void *line_context;
+} VerifyJob;
+
+// Runs the gates and writes verify/report.json; with all gates run and passed, seals the bundle.
+// Returns false with ERR_GATE when one failed, or another kind when one could not run. An older seal
+// is removed before the first gate.
+bool verify_bundle(const VerifyJob *job, Err *err);
+
+// The gates in order, NULL after the last: name and what it compares.
+typedef struct {
+    const char *name, *doc;
+} GateInfo;
+const GateInfo *verify_gate_at(size_t i);
+
+#endif
