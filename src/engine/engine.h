@@ -1,10 +1,12 @@
 // engine.h — run any ML Program on the CPU, op by op, from one table.
 //
-// The engine executes what stands in the package on disk; it knows ops, not models. An op it lacks is an error at
-// open that names it. Buffers are planned once; a run allocates nothing. All numbers are held as float (fp16, fp32) or
-// int32 (integers, bool); the arithmetic says how results are rounded:
+// The engine executes what stands in the package on disk; it knows ops, not models. An op it lacks
+// is an error at open that names it. Buffers are planned once; a run allocates nothing. All numbers
+// are held as float (fp16, fp32) or int32 (integers, bool); the arithmetic says how results are
+// rounded:
 //   fp32  nothing is rounded beyond float: shows errors of the graph alone
-//   fp16  every op's result is rounded to binary16, sums are kept in float or wider: what Core ML promises
+//   fp16  every op's result is rounded to binary16, sums are kept in float or wider: what Core ML
+//   promises
 #ifndef LATHE_ENGINE_ENGINE_H
 #define LATHE_ENGINE_ENGINE_H
 
@@ -17,27 +19,31 @@ typedef struct {
     Str name;
     MilType type;
     size_t count;
-    float *f32;   // one of the two, by dtype
+    float *f32; // one of the two, by dtype
     int32_t *i32;
 } EngineTensor;
 
-// States by name, shared by the functions of one package (decode and prefill see the same cache). Zeroed at open.
+// States by name, shared by the functions of one package (decode and prefill see the same cache).
+// Zeroed at open.
 typedef struct EngineState EngineState;
 EngineState *engine_state_open(const Package *package, Err *err);
-void engine_state_reset(EngineState *s); // back to zeros
+void engine_state_reset(EngineState *s);                   // back to zeros
 EngineTensor *engine_state_find(EngineState *s, Str name); // to look inside; NULL when absent
 void engine_state_close(EngineState *s);
 
 // One function of a package, planned. `package` and `pool` must outlive it; one thread at a time.
 typedef struct Engine Engine;
-Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic, Pool *pool, Err *err);
-// NULL when the function has none of that name. Inputs are the caller's to fill before each run; in fp16 arithmetic
-// the engine rounds fp16 inputs as Core ML would. Outputs are good until the next run.
+Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                    Err *err);
+// NULL when the function has none of that name. Inputs are the caller's to fill before each run; in
+// fp16 arithmetic the engine rounds fp16 inputs as Core ML would. Outputs are good until the next
+// run.
 EngineTensor *engine_input(Engine *e, Str name);
 const EngineTensor *engine_output(const Engine *e, Str name);
 const EngineTensor *engine_output_at(const Engine *e, uint32_t i);
 size_t engine_workspace_bytes(const Engine *e);
-// `state` may be NULL for a function without states. Fails only for values: an index out of range, a slice beyond a state.
+// `state` may be NULL for a function without states. Fails only for values: an index out of range,
+// a slice beyond a state.
 bool engine_run(Engine *e, EngineState *state, Err *err);
 void engine_close(Engine *e);
 

@@ -1,0 +1,218 @@
+// conv. A product over channels (every kernel axis 1, stride 1, no padding: a fact of the shapes)
+// goes by blocks of output channels; everything else by one plain loop over kernel positions.
+#include <string.h>
+
+#include "engine/prepare.h"
+
+enum { MOST_SPATIAL = 3 };
+
+// A block of weights is ROWS x DEPTH floats (24 KiB), decoded once for all columns. ROWS is a
+// multiple of the tallest kernel tile.
+enum { ROWS = 24, DEPTH = 256 };
+
+typedef struct {
+    size_t in, out, kernel, stride, dilation;
+    ptrdiff_t pad_before;
+} ConvAxis;
+
+typedef struct {
+    const EngineTensor *x, *bias;
+    const Weight *weight;
+    EngineTensor *out;
+    size_t batch, groups, in_channels, out_channels; // channels of one group
+    int n_axes;
+    ConvAxis axes[MOST_SPATIAL]; // outermost first; leading ones of size 1 where there are fewer
+    size_t in_area, out_area, kernel_area;
+    bool is_product;
+} ConvPlan;
+
+static bool conv_geometry(Prepare *p, ConvPlan *plan, const MilType *weight) {
+    const MilType *x = &plan->x->type, *out = &plan->out->type;
+    int n_axes = x->rank - 2;
+    int64_t strides[MOST_INTS], dilations[MOST_INTS], pads[MOST_INTS];
+    size_t n_strides, n_dilations, n_pads;
+    Str pad_type;
+    if (!prep_ints(p, "strides", strides, &n_strides)) return false;
+    if (!prep_ints(p, "dilations", dilations, &n_dilations)) return false;
+    if (!prep_ints(p, "pad", pads, &n_pads)) return false;
+    if (!prep_str(p, "pad_type", "valid", &pad_type)) return false;
+    bool is_custom = str_is(pad_type, "custom"), is_lower = str_is(pad_type, "same_lower");
+    bool is_same = str_is(pad_type, "same") || is_lower;
+    if (!is_custom && !is_same && !str_is(pad_type, "valid"))
+        return prep_fail(p, "pad_type '%.*s': expected valid, custom, same or same_lower",
+                         STR_ARG(pad_type));
+    size_t wanted = (size_t)n_axes;
+    if (n_axes < 1 || n_axes > MOST_SPATIAL || (n_strides && n_strides != wanted) ||
+        (n_dilations && n_dilations != wanted) || (is_custom && n_pads && n_pads != 2 * wanted))
+        return prep_fail(p, "x has %d spatial axes, which strides, dilations or pad do not fit",
+                         n_axes);
+    plan->in_area = plan->out_area = plan->kernel_area = 1;
+    plan->is_product = true;
+    for (int i = 0; i < MOST_SPATIAL; i++) plan->axes[i] = (ConvAxis){1, 1, 1, 1, 1, 0};
+    for (int i = 0; i < n_axes; i++) {
+        ConvAxis a = {
+            .in = (size_t)x->dims[2 + i],
+            .out = (size_t)out->dims[2 + i],
+            .kernel = (size_t)weight->dims[2 + i],
+            .stride = n_strides ? (size_t)strides[i] : 1,
+            .dilation = n_dilations ? (size_t)dilations[i] : 1,
+        };
+        if (is_custom && n_pads) a.pad_before = (ptrdiff_t)pads[2 * i];
+        if (is_same) {
+            ptrdiff_t reach = (ptrdiff_t)((a.out - 1) * a.stride + (a.kernel - 1) * a.dilation + 1);
+            ptrdiff_t total = reach - (ptrdiff_t)a.in;
+            a.pad_before = total <= 0 ? 0 : is_lower ? (total + 1) / 2 : total / 2;
+        }
+        plan->is_product = plan->is_product && a.kernel == 1 && a.stride == 1 && a.in == a.out &&
+                           a.pad_before == 0;
+        plan->axes[MOST_SPATIAL - n_axes + i] = a;
+        plan->in_area *= a.in;
+        plan->out_area *= a.out;
+        plan->kernel_area *= a.kernel;
+    }
+    return true;
+}
+
+bool prepare_conv(Prepare *p) {
+    ConvPlan *plan = prep_new(p, ConvPlan);
+    plan->x = prep_in(p, "x");
+    plan->weight = prep_weight(p, "weight");
+    plan->bias = prep_in(p, "bias");
+    plan->out = prep_out(p, 0);
+    if (!plan->weight) return false;
+    int64_t groups;
+    if (!prep_int(p, "groups", 1, &groups)) return false;
+    const MilType *weight =
+        &mil_value(p->f, mil_operand(p->f, p->op, mil_param(p->op->info, "weight")))->type;
+    if (!conv_geometry(p, plan, weight)) return false;
+    plan->batch = (size_t)plan->x->type.dims[0];
+    plan->groups = (size_t)groups;
+    plan->in_channels = (size_t)weight->dims[1];
+    plan->out_channels = (size_t)weight->dims[0] / plan->groups;
+    prep_scratch(p, plan->is_product ? ROWS * DEPTH : plan->in_channels * plan->kernel_area);
+    return true;
+}
+
+typedef struct {
+    const Engine *e;
+    const Node *n;
+} Task;
+
+static float bias_of(const ConvPlan *p, size_t channel) {
+    return p->bias ? p->bias->f32[channel] : 0;
+}
+
+// ---- product over channels, one column: y = W x, rows are (batch, group, channel)
+
+static void column_task(void *context, size_t first, size_t end, unsigned worker) {
+    (void)worker;
+    const Task *task = context;
+    const ConvPlan *p = task->n->plan;
+    size_t all = p->groups * p->out_channels;
+    for (size_t i = first; i < end; i++) {
+        size_t channel = i % all, group = i / p->out_channels; // group counts batches too
+        const float *x = p->x->f32 + group * p->in_channels;
+        p->out->f32[i] = bias_of(p, channel) +
+                         weight_dot(p->weight, channel * p->in_channels, p->in_channels, x);
+    }
+    node_round(task->e, task->n, p->out->f32 + first, end - first);
+}
+
+// ---- product over channels, many columns: rows are blocks of ROWS channels
+
+static void block_task(void *context, size_t first, size_t end, unsigned worker) {
+    const Task *task = context;
+    const ConvPlan *p = task->n->plan;
+    float *weights = engine_scratch(task->e, worker);
+    size_t area = p->out_area, blocks = (p->out_channels + ROWS - 1) / ROWS;
+    for (size_t i = first; i < end; i++) {
+        size_t group = i / blocks, row0 = i % blocks * ROWS;
+        size_t rows = min_size(ROWS, p->out_channels - row0);
+        size_t channel0 = group % p->groups * p->out_channels + row0;
+        const float *x = p->x->f32 + group * p->in_channels * area;
+        float *out = p->out->f32 + (group * p->out_channels + row0) * area;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < area; c++) out[r * area + c] = bias_of(p, channel0 + r);
+        for (size_t k0 = 0; k0 < p->in_channels; k0 += DEPTH) {
+            size_t depth = min_size(DEPTH, p->in_channels - k0);
+            weight_block(p->weight, channel0 * p->in_channels + k0, p->in_channels, rows, depth,
+                         false, weights, DEPTH, NULL);
+            task->e->k->gemm_f32(out, area, weights, DEPTH, x + k0 * area, area, rows, depth, area);
+        }
+        node_round(task->e, task->n, out, rows * area);
+    }
+}
+
+// ---- the general form, one output channel at a time
+
+// Outputs o of an axis whose input o stride + offset lies inside [0, in): [*low, *high).
+static void valid_range(const ConvAxis *a, ptrdiff_t offset, size_t *low, size_t *high) {
+    ptrdiff_t stride = (ptrdiff_t)a->stride, in = (ptrdiff_t)a->in;
+    *low = offset >= 0 ? 0 : (size_t)((-offset + stride - 1) / stride);
+    *high = offset >= in ? 0 : min_size(a->out, (size_t)((in - 1 - offset) / stride + 1));
+    if (*low > *high) *low = *high;
+}
+
+// Adds weight times the plane of x shifted to kernel position (kd, kh, kw).
+static void add_shifted(const Kernels *k, const ConvPlan *p, const size_t at[MOST_SPATIAL],
+                        float weight, const float *x, float *out) {
+    size_t low[MOST_SPATIAL], high[MOST_SPATIAL];
+    ptrdiff_t offset[MOST_SPATIAL];
+    for (int i = 0; i < MOST_SPATIAL; i++) {
+        offset[i] = (ptrdiff_t)(at[i] * p->axes[i].dilation) - p->axes[i].pad_before;
+        valid_range(&p->axes[i], offset[i], &low[i], &high[i]);
+    }
+    const ConvAxis *a = p->axes;
+    size_t n = high[2] - low[2];
+    for (size_t d = low[0]; n && d < high[0]; d++)
+        for (size_t h = low[1]; h < high[1]; h++) {
+            ptrdiff_t in_d = (ptrdiff_t)(d * a[0].stride) + offset[0];
+            ptrdiff_t in_h = (ptrdiff_t)(h * a[1].stride) + offset[1];
+            ptrdiff_t in_w = (ptrdiff_t)(low[2] * a[2].stride) + offset[2];
+            const float *from = x + (in_d * (ptrdiff_t)a[1].in + in_h) * (ptrdiff_t)a[2].in + in_w;
+            float *to = out + (d * a[1].out + h) * a[2].out + low[2];
+            if (a[2].stride == 1)
+                k->axpy_f32(to, weight, from, n);
+            else
+                for (size_t i = 0; i < n; i++) to[i] += weight * from[i * a[2].stride];
+        }
+}
+
+static void channel_task(void *context, size_t first, size_t end, unsigned worker) {
+    const Task *task = context;
+    const ConvPlan *p = task->n->plan;
+    float *weights = engine_scratch(task->e, worker);
+    size_t all = p->groups * p->out_channels, n_weights = p->in_channels * p->kernel_area;
+    for (size_t i = first; i < end; i++) {
+        size_t channel = i % all, group = i / p->out_channels;
+        float *out = p->out->f32 + i * p->out_area;
+        for (size_t c = 0; c < p->out_area; c++) out[c] = bias_of(p, channel);
+        weight_decode(p->weight, channel * n_weights, n_weights, weights);
+        for (size_t w = 0; w < n_weights; w++) {
+            size_t in_channel = w / p->kernel_area, rest = w % p->kernel_area;
+            size_t at[MOST_SPATIAL];
+            for (int axis = MOST_SPATIAL - 1; axis >= 0; axis--) {
+                at[axis] = rest % p->axes[axis].kernel;
+                rest /= p->axes[axis].kernel;
+            }
+            add_shifted(task->e->k, p, at, weights[w],
+                        p->x->f32 + (group * p->in_channels + in_channel) * p->in_area, out);
+        }
+        node_round(task->e, task->n, out, p->out_area);
+    }
+}
+
+bool run_conv(const Engine *e, const Node *n, Err *err) {
+    (void)err;
+    const ConvPlan *p = n->plan;
+    Task task = {e, n};
+    size_t groups = p->batch * p->groups, rows = groups * p->out_channels;
+    size_t row_work = max_size(1, p->in_channels * p->kernel_area * p->out_area);
+    if (p->is_product && p->out_area == 1)
+        pool_run(e->pool, rows, 1 + 65536 / row_work, column_task, &task);
+    else if (p->is_product)
+        pool_run(e->pool, groups * ((p->out_channels + ROWS - 1) / ROWS), 1, block_task, &task);
+    else
+        pool_run(e->pool, rows, 1 + 65536 / row_work, channel_task, &task);
+    return true;
+}

@@ -1,0 +1,45 @@
+// read_state and write_state. Where plan_states.c found that value and state may share the buffer
+// there is nothing left to do.
+#include <string.h>
+
+#include "engine/box.h"
+
+typedef struct {
+    uint32_t slot; // of the state
+    const EngineTensor *value;
+} StatePlan;
+
+static StatePlan *state_plan(Prepare *p) {
+    StatePlan *plan = prep_new(p, StatePlan);
+    uint32_t v = mil_operand(p->f, p->op, mil_param(p->op->info, "input")).at;
+    plan->slot = p->e->homes[v].slot;
+    return plan;
+}
+
+bool prepare_read_state(Prepare *p) {
+    state_plan(p)->value = prep_out(p, 0);
+    return true;
+}
+
+bool prepare_write_state(Prepare *p) {
+    state_plan(p)->value = prep_in(p, "data");
+    return true;
+}
+
+static void copy_unless_same(void *to, const void *from, size_t count) {
+    if (to != from) memcpy(to, from, count * sizeof(float));
+}
+
+bool run_read_state(const Engine *e, const Node *n, Err *err) {
+    (void)err;
+    const StatePlan *p = n->plan;
+    copy_unless_same(tensor_data(p->value), tensor_data(e->states[p->slot].bound), p->value->count);
+    return true;
+}
+
+bool run_write_state(const Engine *e, const Node *n, Err *err) {
+    (void)err;
+    const StatePlan *p = n->plan;
+    copy_unless_same(tensor_data(e->states[p->slot].bound), tensor_data(p->value), p->value->count);
+    return true;
+}

@@ -1,0 +1,114 @@
+// plan.h — the inside of the engine: a function of a program, made ready to run.
+//
+// engine_open() walks the ops once. The row of each in ops.def names a prepare function, which
+// reads the op's constants, settles its geometry into a struct of its family and says what it
+// needs: which operands as dense tensors, which as weights that may stay packed (weight.h), whether
+// its output is a view of an operand or may take over an operand's buffer, how much scratch a
+// worker needs. From that plan.c gives every value a home. A run then only calls the run functions
+// in order.
+//
+// Shapes are fixed: a function with a dimension that is not known before the run is refused at
+// open.
+//
+// Storage. Values that are views of each other share one root. A root's storage is a place in the
+// workspace, an input buffer, a constant or a state. Two rules keep this sound:
+//   - a place in the workspace is given away only after the last use of every view of its root;
+//   - a state's buffer is changed (by write_state, or by a slice_update that works in place) only
+//     when no view of its older content is used later; a read_state that cannot promise this
+//     copies.
+#ifndef LATHE_ENGINE_PLAN_H
+#define LATHE_ENGINE_PLAN_H
+
+#include "base/arena.h"
+#include "base/size.h"
+#include "engine/engine.h"
+#include "engine/weight.h"
+#include "kernels/kernels.h"
+
+typedef struct Node Node;
+typedef struct Prepare Prepare; // prepare.h
+
+// What ops.def says of an op.
+typedef struct {
+    const char *name; // as in mil/ops.def
+    bool (*prepare)(Prepare *p);
+    bool (*run)(const Engine *e, const Node *n, Err *err); // NULL: no work at run time
+} OpRow;
+const OpRow *op_row(const MilOpInfo *info); // NULL for an op the engine lacks
+
+struct Node {
+    const MilOp *op;
+    const OpRow *row;
+    void *plan;           // what prepare settled: the family's own struct
+    EngineTensor *output; // the first of op->n_outputs
+    bool rounds;          // its results are binary16 in fp16 arithmetic
+    bool is_view;         // every output is a view: nothing to run
+};
+
+enum { NO_INDEX = UINT32_MAX, MAX_IN_PLACE = 3 };
+
+// Where a value lives; by value index, beside its tensor.
+typedef enum {
+    HOME_NONE,      // a string, a packed constant, a value nobody reads
+    HOME_WORKSPACE, // computed
+    HOME_INPUT,
+    HOME_CONSTANT,
+    HOME_STATE,
+} HomeKind;
+
+typedef struct {
+    uint32_t root;        // the value whose storage this is; itself when not a view
+    size_t at;            // elements into the root
+    bool wants_dense;     // somebody reads it as a tensor (of constants: it must be expanded)
+    bool is_output;       // of the function
+    const Weight *weight; // of constants, once asked for
+    uint32_t in_place[MAX_IN_PLACE], n_in_place; // values whose buffer this root may take over
+    // the rest of roots only
+    HomeKind kind;
+    uint32_t slot;     // HOME_WORKSPACE: place in the plan; HOME_STATE: index into states
+    uint32_t last_use; // op index, over all views; n_ops for outputs
+} Home;
+
+// A state of the function, bound to a buffer at each run.
+typedef struct {
+    uint32_t value;      // the function input
+    EngineTensor *bound; // the caller's, for this run
+} StateRef;
+
+struct Engine {
+    Arena arena;
+    const Package *package;
+    const MilFunction *f;
+    Arithmetic arithmetic;
+    Pool *pool;
+    const Kernels *k;
+
+    EngineTensor *tensors; // by value index
+    Home *homes;           // by value index
+    Node *nodes;           // by op index
+    StateRef *states;
+    uint32_t n_states;
+    uint32_t *in_states; // values that lie in a state, pointed there at each run
+    uint32_t n_in_states;
+    EngineTensor *outputs; // what engine_output gives: the value's tensor, or a copy of it
+    bool *copies_output;   // …the latter when it lives in an input, a constant or a state
+
+    void *workspace, *constants, *inputs, *scratch, *copies; // big_alloc
+    size_t workspace_bytes, scratch_bytes; // of scratch: for one worker, a multiple of 64
+
+    EngineTap *tap;
+    void *tap_context;
+};
+
+// As engine_open; without `reuse` every value has a buffer of its own and states are always copied:
+// the oracle of the plan.
+Engine *engine_open_planned(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                            bool reuse, Err *err);
+
+// Gives every value its home, with offsets in the workspace; reads what prepare left in nodes and
+// homes.
+bool plan_buffers(Engine *e, bool reuse, Err *err);
+// Decides which read_state ops are views and which slice_update ops work on the state's own buffer.
+void plan_states(Engine *e);
+
+#endif
