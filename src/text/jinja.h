@@ -32,6 +32,7 @@ typedef struct JMethod JMethod;
 struct JValue {
     JKind kind;
     bool is_tuple; // of a list
+    bool is_safe;  // of a string: marked by |safe, so that + escapes what is joined to it
     union {
         bool truth;
         int64_t integer;
@@ -238,6 +239,7 @@ bool jinja_has_method(JValue self, Str name);
 JValue jinja_call_method(Render *r, JValue self, Str name, const JArgs *args);
 JValue jinja_call_function(Render *r, Str name, const JArgs *args);
 bool jinja_has_function(Str name);
+JValue jinja_escape(Render *r, JValue v); // for HTML, and marked safe
 JValue jinja_filter(Render *r, JValue v, Str name, const JArgs *args);
 JValue jinja_test(Render *r, JValue v, Str name, const JArgs *args);
 // jinja_render.c, for filters that look up and call

@@ -198,6 +198,37 @@ static JValue str_join(Render *r, JValue self, const JArgs *args) {
     return jinja_keep(r, &out);
 }
 
+// "{}", "{0}" and "{name}" replaced by arguments; format specifications are not supported.
+static JValue str_format(Render *r, JValue self, const JArgs *args) {
+    StrBuf out = {0};
+    size_t next = 0;
+    Str s = self.text;
+    for (size_t i = 0; i < s.len; i++) {
+        bool is_double = i + 1 < s.len && s.at[i + 1] == s.at[i];
+        if ((s.at[i] != '{' && s.at[i] != '}') || is_double) {
+            strbuf_add_char(&out, s.at[i]);
+            i += is_double && (s.at[i] == '{' || s.at[i] == '}');
+            continue;
+        }
+        size_t close = text_find(s, STR("}"), i);
+        if (s.at[i] == '}' || close == SIZE_MAX) {
+            strbuf_free(&out);
+            return jinja_fail(r, "format: a single brace");
+        }
+        char *name = arena_cstr(r->arena, (Str){s.at + i + 1, close - i - 1}), *end;
+        size_t at = *name ? (size_t)strtoul(name, &end, 10) : next++;
+        bool is_position = !*name || !*end;
+        JValue v = jinja_arg(args, is_position ? at : SIZE_MAX, name, (JValue){0});
+        if (v.kind == J_UNDEFINED) {
+            strbuf_free(&out);
+            return jinja_fail(r, "format: nothing for '{%s}'", name);
+        }
+        jinja_print(v, &out);
+        i = close;
+    }
+    return jinja_keep(r, &out);
+}
+
 static JValue every_char(JValue self, bool digits, bool letters) {
     bool all = self.text.len > 0;
     for (size_t i = 0; i < self.text.len && all; i++) {
@@ -265,29 +296,18 @@ typedef struct {
 } MethodRow;
 
 static const MethodRow methods[] = {
-    {J_STR, "strip", str_strip},
-    {J_STR, "lstrip", str_lstrip},
-    {J_STR, "rstrip", str_rstrip},
-    {J_STR, "upper", str_upper},
-    {J_STR, "lower", str_lower},
-    {J_STR, "title", str_title},
-    {J_STR, "capitalize", str_capitalize},
-    {J_STR, "startswith", str_startswith},
-    {J_STR, "endswith", str_endswith},
-    {J_STR, "replace", str_replace},
-    {J_STR, "split", str_split},
-    {J_STR, "rsplit", str_rsplit},
-    {J_STR, "splitlines", str_splitlines},
-    {J_STR, "find", str_find},
-    {J_STR, "count", str_count},
-    {J_STR, "join", str_join},
-    {J_STR, "isdigit", str_isdigit},
-    {J_STR, "isalpha", str_isalpha},
-    {J_STR, "isspace", str_isspace},
-    {J_DICT, "items", dict_items},
-    {J_DICT, "keys", dict_keys},
-    {J_DICT, "values", dict_values},
-    {J_DICT, "get", dict_get},
+    {J_STR, "strip", str_strip},           {J_STR, "lstrip", str_lstrip},
+    {J_STR, "rstrip", str_rstrip},         {J_STR, "upper", str_upper},
+    {J_STR, "lower", str_lower},           {J_STR, "title", str_title},
+    {J_STR, "capitalize", str_capitalize}, {J_STR, "startswith", str_startswith},
+    {J_STR, "endswith", str_endswith},     {J_STR, "replace", str_replace},
+    {J_STR, "split", str_split},           {J_STR, "rsplit", str_rsplit},
+    {J_STR, "splitlines", str_splitlines}, {J_STR, "find", str_find},
+    {J_STR, "count", str_count},           {J_STR, "join", str_join},
+    {J_STR, "isdigit", str_isdigit},       {J_STR, "isalpha", str_isalpha},
+    {J_STR, "isspace", str_isspace},       {J_STR, "format", str_format},
+    {J_DICT, "items", dict_items},         {J_DICT, "keys", dict_keys},
+    {J_DICT, "values", dict_values},       {J_DICT, "get", dict_get},
     {J_NAMESPACE, "cycle", loop_cycle},
 };
 

@@ -31,17 +31,13 @@ static JValue filter_capitalize(Render *r, JValue v, const JArgs *args) {
 static JValue filter_replace(Render *r, JValue v, const JArgs *args) {
     return method_of(r, v, "replace", args);
 }
-static JValue filter_same(Render *r, JValue v, const JArgs *args) {
-    (void)r, (void)args;
-    return v;
-}
 static JValue filter_string(Render *r, JValue v, const JArgs *args) {
     (void)args;
     return jinja_to_text(r, v);
 }
 
-static JValue filter_escape(Render *r, JValue v, const JArgs *args) {
-    (void)args;
+JValue jinja_escape(Render *r, JValue v) {
+    if (v.is_safe) return v;
     Str s = jinja_to_text(r, v).text;
     StrBuf out = {0};
     for (size_t i = 0; i < s.len; i++) {
@@ -57,7 +53,21 @@ static JValue filter_escape(Render *r, JValue v, const JArgs *args) {
         else
             strbuf_add_char(&out, c);
     }
-    return jinja_keep(r, &out);
+    JValue escaped = jinja_keep(r, &out);
+    escaped.is_safe = true;
+    return escaped;
+}
+
+static JValue filter_escape(Render *r, JValue v, const JArgs *args) {
+    (void)args;
+    return jinja_escape(r, v);
+}
+
+static JValue filter_safe(Render *r, JValue v, const JArgs *args) {
+    (void)args;
+    JValue text = jinja_to_text(r, v);
+    text.is_safe = true;
+    return text;
 }
 
 static JValue filter_int(Render *r, JValue v, const JArgs *args) {
@@ -223,7 +233,8 @@ static JValue filter_join(Render *r, JValue v, const JArgs *args) {
 }
 
 static JValue filter_map(Render *r, JValue v, const JArgs *args) {
-    JValue items = jinja_items(r, v), list = jinja_list(r);
+    JValue list = jinja_list(r);
+    JValue items = jinja_truth(v) ? jinja_items(r, v) : list; // nothing to map is no mistake
     JValue path = jinja_arg(args, 9, "attribute", J_NOTHING);
     JValue otherwise = jinja_arg(args, 9, "default", J_NOTHING);
     for (size_t i = 0; !r->failed && i < items.list->count; i++) {
@@ -244,7 +255,8 @@ static JValue filter_map(Render *r, JValue v, const JArgs *args) {
 
 // select, reject, selectattr, rejectattr: items whose (attribute's) test holds, or does not.
 static JValue choose(Render *r, JValue v, const JArgs *args, bool by_attribute, bool wanted) {
-    JValue items = jinja_items(r, v), list = jinja_list(r);
+    JValue list = jinja_list(r);
+    JValue items = jinja_truth(v) ? jinja_items(r, v) : list;
     size_t skip = by_attribute ? 1 : 0;
     if (args->count < skip) return jinja_fail(r, "an attribute is missing");
     for (size_t i = 0; !r->failed && i < items.list->count; i++) {
@@ -367,7 +379,7 @@ static const FilterRow filters[] = {
     {"title", filter_title},
     {"capitalize", filter_capitalize},
     {"replace", filter_replace},
-    {"safe", filter_same},
+    {"safe", filter_safe},
     {"string", filter_string},
     {"escape", filter_escape},
     {"e", filter_escape},

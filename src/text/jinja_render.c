@@ -247,7 +247,13 @@ JValue jinja_binary(Render *r, JOp op, JValue a, JValue b) {
     if (op == OP_CONCAT) return join_texts(r, a, b);
     if (a.kind == J_UNDEFINED) return refuse_undefined(r, a);
     if (b.kind == J_UNDEFINED) return refuse_undefined(r, b);
-    if (op == OP_ADD && a.kind == J_STR && b.kind == J_STR) return join_texts(r, a, b);
+    if (op == OP_ADD && a.kind == J_STR && b.kind == J_STR) {
+        bool is_safe = a.is_safe || b.is_safe;
+        if (is_safe) a = jinja_escape(r, a), b = jinja_escape(r, b);
+        JValue joined = join_texts(r, a, b);
+        joined.is_safe = is_safe;
+        return joined;
+    }
     if (op == OP_ADD && a.kind == J_LIST && b.kind == J_LIST) return join_lists(r, a, b);
     if (op == OP_MUL && (a.kind == J_STR || a.kind == J_LIST) && b.kind == J_INT)
         return repeat(r, a, b.integer);
