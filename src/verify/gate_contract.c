@@ -12,7 +12,8 @@ static const char *find_host_difference(const Proof *p, Str *name) {
     for (size_t i = 0; i < p->source.n_keys; i++) {
         const GgufKey *k = &p->source.keys[i];
         *name = k->name;
-        if (!str_starts(k->name, STR("split.")) && !same_key(k, gguf_find_key(&p->bundle.host, k->name)))
+        if (!str_starts(k->name, STR("split.")) &&
+            !same_key(k, gguf_find_key(&p->bundle.host, k->name)))
             return "key";
     }
     for (size_t i = 0; i < p->bundle.host.n_tensors; i++) {
@@ -43,8 +44,11 @@ bool gate_contract(Proof *p, Err *err) {
                  source.hex);
     Str name;
     const char *what = find_host_difference(p, &name);
-    proof_result(p, "contract", !what, NULL, "host.gguf",
-                 what ? "%s '%.*s' is not the source's" : "%s%.*s metadata and tensors are the source's",
-                 what ? what : "", what ? STR_ARG(name) : 0, what ? name.at : "");
+    if (what)
+        proof_result(p, "contract", false, NULL, "host.gguf", "%s '%.*s' is not the source's", what,
+                     STR_ARG(name));
+    else
+        proof_result(p, "contract", true, NULL, "host.gguf",
+                     "metadata and tensors are the source's");
     return true;
 }

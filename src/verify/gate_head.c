@@ -46,10 +46,11 @@ static bool check_text(Proof *p, Heads *h, Err *err) {
     double share = (double)n_equal / (double)n;
     bool ok = share >= LEAST_TOP1 && kl <= MOST_KL && !m.has_bad;
     p->logit_noise = metrics_rmse(&m);
-    proof_result(p, "head", ok,
-                 json_pack("{s:f, s:f, s:f}", "top1", share, "kl_max", kl, "rmse", metrics_rmse(&m)),
-                 "text", "top-1 %zu/%zu kl_max=%.3g rmse=%.3g max_abs=%.3g", n_equal, n, kl,
-                 metrics_rmse(&m), m.max_abs);
+    proof_result(
+        p, "head", ok,
+        json_pack("{s:f, s:f, s:f}", "top1", share, "kl_max", kl, "rmse", metrics_rmse(&m)), "text",
+        "top-1 %zu/%zu kl_max=%.3g rmse=%.3g max_abs=%.3g", n_equal, n, kl, metrics_rmse(&m),
+        m.max_abs);
     return true;
 }
 
@@ -70,17 +71,18 @@ static bool check_reach(Proof *p, Heads *h, Err *err) {
     uint32_t missed = NO_TOKEN;
     float *row = arena_array(p->arena, c->d_model, float);
     for (size_t i = 0; i < n; i++) {
-        uint32_t id = i < c->stop_ids.count
-                          ? c->stop_ids.at[i]
-                          : (uint32_t)((uint64_t)(i - c->stop_ids.count) * (c->n_vocab - 1) /
-                                       (N_SPREAD - 1));
+        uint32_t id =
+            i < c->stop_ids.count
+                ? c->stop_ids.at[i]
+                : (uint32_t)((uint64_t)(i - c->stop_ids.count) * (c->n_vocab - 1) / (N_SPREAD - 1));
         pointing_row(p, id, row);
         if (!run_heads(h, row, err)) return false;
         uint32_t wanted = logits_argmax(h->wanted, c->n_vocab);
         // Rows of unused tokens are near copies of each other: a tie is no shift.
         float gap = fabsf(h->found[logits_argmax(h->found, c->n_vocab)] - h->found[wanted]);
         bool is_same = gap <= 8 * (float)p->logit_noise &&
-                       fabsf(h->found[id] - h->wanted[id]) <= 16 * (float)p->logit_noise + 0.05f * fabsf(h->wanted[id]);
+                       fabsf(h->found[id] - h->wanted[id]) <=
+                           16 * (float)p->logit_noise + 0.05f * fabsf(h->wanted[id]);
         n_equal += is_same;
         if (!is_same && missed == NO_TOKEN) missed = id;
     }

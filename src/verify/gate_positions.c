@@ -23,7 +23,8 @@ static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, u
         host_embed(&shards->host, ids + at, rows, x, rows);
         if (!shards_run_layers(shards, x, first + (uint32_t)at, rows, err)) return false;
         for (uint32_t t = 0; t < rows; t++)
-            for (uint32_t k = 0; k < width; k++) out[(at + t) * width + k] = x[(size_t)k * rows + t];
+            for (uint32_t k = 0; k < width; k++)
+                out[(at + t) * width + k] = x[(size_t)k * rows + t];
         at += rows;
         progress_report(p->job->progress, "positions", at, n);
     }

@@ -31,9 +31,9 @@ bool gate_structure(Proof *p, Err *err) {
                      json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)s->n_bytes, "limit",
                                (json_int_t)c->package_limit, "ops",
                                (json_int_t)count_ops(&p->bundle.packages[i])),
-                     scope, "%zu ops valid, %zu functions, %.1f of %.0f MiB", count_ops(&p->bundle.packages[i]),
-                     s->n_functions, (double)s->n_bytes / (1 << 20),
-                     (double)c->package_limit / (1 << 20));
+                     scope, "%zu ops valid, %zu functions, %.1f of %.0f MiB",
+                     count_ops(&p->bundle.packages[i]), s->n_functions,
+                     (double)s->n_bytes / (1 << 20), (double)c->package_limit / (1 << 20));
     }
     return true;
 }

@@ -21,7 +21,7 @@ enum { N_ROLES = WEIGHT_HEAD + 1, MAX_HEAD_PARTS = 256 };
 
 struct PackedWeights {
     const Contract *contract;
-    Place *places; // [n_layers][N_ROLES]
+    Place *places;              // [n_layers][N_ROLES]
     Place head[MAX_HEAD_PARTS]; // in order of vocabulary rows
     size_t n_head;
     Place output_norm;
@@ -116,22 +116,29 @@ static bool check_complete(PackedWeights *w, Err *err) {
     const uint32_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
     const uint32_t v = c->n_kv_heads * c->head_dim_v;
     const uint32_t n_rows[N_ROLES] = {
-        [WEIGHT_ATTN_NORM] = c->d_model, [WEIGHT_Q] = q,         [WEIGHT_K] = k,
-        [WEIGHT_V] = v,                  [WEIGHT_ATTN_OUT] = c->d_model,
-        [WEIGHT_FFN_NORM] = c->d_model,  [WEIGHT_GATE] = c->d_ff, [WEIGHT_UP] = c->d_ff,
+        [WEIGHT_ATTN_NORM] = c->d_model,
+        [WEIGHT_Q] = q,
+        [WEIGHT_K] = k,
+        [WEIGHT_V] = v,
+        [WEIGHT_ATTN_OUT] = c->d_model,
+        [WEIGHT_FFN_NORM] = c->d_model,
+        [WEIGHT_GATE] = c->d_ff,
+        [WEIGHT_UP] = c->d_ff,
         [WEIGHT_DOWN] = c->d_model,
     };
     for (uint32_t layer = 0; layer < c->n_layers; layer++)
         for (int role = 0; role < N_ROLES; role++) {
             const Place *place = &w->places[(size_t)layer * N_ROLES + (size_t)role];
             if (n_rows[role] && (!place->part || place->part->n_rows != n_rows[role]))
-                return err_set(err, ERR_GATE, "layer %u: the bundle's '%s' is missing or incomplete",
-                               layer, role_names[role]);
+                return err_set(err, ERR_GATE,
+                               "layer %u: the bundle's '%s' is missing or incomplete", layer,
+                               role_names[role]);
         }
     uint32_t rows = 0;
     for (size_t i = 0; i < w->n_head; i++) rows += w->head[i].part->n_rows;
     if (rows != c->n_vocab || !w->output_norm.part)
-        return err_set(err, ERR_GATE, "the bundle's head has %u rows, expected %u", rows, c->n_vocab);
+        return err_set(err, ERR_GATE, "the bundle's head has %u rows, expected %u", rows,
+                       c->n_vocab);
     return true;
 }
 

@@ -32,25 +32,30 @@ void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics 
     double cos = metrics_cos(m);
     bool has_passed = m->n_rows > 0 && !m->has_bad && m->worst_cos >= least_cos;
     json_t *figures = json_pack("{s:f, s:f, s:f, s:f, s:I, s:f}", "cos", cos, "worst_cos",
-                                m->worst_cos, "rmse", metrics_rmse(m), "max_abs", m->max_abs, "rows",
-                                (json_int_t)m->n_rows, "least_cos", least_cos);
+                                m->worst_cos, "rmse", metrics_rmse(m), "max_abs", m->max_abs,
+                                "rows", (json_int_t)m->n_rows, "least_cos", least_cos);
     // json has no infinities: a run that left the finite numbers says so in words.
     if (!figures) figures = json_pack("{s:s}", "error", "not finite");
-    proof_result(p, gate, has_passed, figures, scope, "cos=%.7f worst=%.7f rmse=%.3g max_abs=%.3g%s",
-                 cos, m->worst_cos, metrics_rmse(m), m->max_abs, m->has_bad ? " NOT FINITE" : "");
+    proof_result(p, gate, has_passed, figures, scope,
+                 "cos=%.7f worst=%.7f rmse=%.3g max_abs=%.3g%s", cos, m->worst_cos, metrics_rmse(m),
+                 m->max_abs, m->has_bad ? " NOT FINITE" : "");
 }
 
 // A few hundred tokens of several kinds: prose, dialogue, code, numbers, other scripts.
 static const char text[] =
     "The lathe turned slowly while the apprentice watched the steel curl away in a bright ribbon. "
-    "\"How do you know when to stop?\" she asked. \"You measure,\" the old man said, \"and then you "
-    "measure again with something you did not make yourself.\" In 1906 the workshop had 14 benches, "
+    "\"How do you know when to stop?\" she asked. \"You measure,\" the old man said, \"and then "
+    "you "
+    "measure again with something you did not make yourself.\" In 1906 the workshop had 14 "
+    "benches, "
     "3 forges and a ledger of 2,048 orders; by 1931 only 7 were left.\n\n"
-    "int gcd(int a, int b) {\n    while (b != 0) {\n        int t = a % b;\n        a = b;\n        "
+    "int gcd(int a, int b) {\n    while (b != 0) {\n        int t = a % b;\n        a = b;\n       "
+    " "
     "b = t;\n    }\n    return a;\n}\n\n"
     "Der Meister prüft jedes Stück zweimal. La mesure ne ment pas, mais la main peut trembler. "
     "Проверка важнее скорости. 精度は速度より大切だ。\n\n"
-    "1. Clamp the work. 2. Set the tool height. 3. Take a light cut, 0.1 mm, and look at the result "
+    "1. Clamp the work. 2. Set the tool height. 3. Take a light cut, 0.1 mm, and look at the "
+    "result "
     "before the next one. If the figures differ, trust neither until you know why they differ. "
     "user: write hello world in Erlang. assistant: -module(hello). -export([start/0]). start() -> "
     "io:format(\"Hello, world!~n\").\n";

@@ -22,13 +22,13 @@ typedef struct {
     Gguf source;
     Model model;
     Tokenizer *tokenizer;
-    json_t *gates; // of the report: name -> list of results
+    json_t *gates;                // of the report: name -> list of results
     bool has_failed, gate_failed; // anything so far; the gate that is running
     double logit_noise; // rms difference of logits, bundle against reference, once head has run
 } Proof;
 
-// Says and records one result. `figures` is taken over (a new reference) and may be NULL; `detail` is
-// the line's text.
+// Says and records one result. `figures` is taken over (a new reference) and may be NULL; `detail`
+// is the line's text.
 void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 // The common case: a comparison against a least cosine.

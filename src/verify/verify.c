@@ -19,9 +19,11 @@ static const GateRow gates[] = {
     {{"contract", "source file, contract and host.gguf against the bundle"}, gate_contract},
     {{"structure", "digests, programs, weights and sizes as read from disk"}, gate_structure},
     {{"graph", "each shard in fp32 against the reference with the same weights"}, gate_graph},
-    {{"layer golden", "each shard in fp16 against the reference with the source's weights"}, gate_golden},
+    {{"layer golden", "each shard in fp16 against the reference with the source's weights"},
+     gate_golden},
     {{"positions", "single steps, chunks and the state's end against each other"}, gate_positions},
-    {{"head", "logits against the reference; stop ids and a spread of tokens reachable"}, gate_head},
+    {{"head", "logits against the reference; stop ids and a spread of tokens reachable"},
+     gate_head},
     {{"text", "greedy answers to prompts, through template and tokenizer"}, gate_text},
 };
 
@@ -36,7 +38,8 @@ static bool is_listed(const char *list, const char *name) {
     for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',') {
         if (strcspn(at, ",") != n) continue;
         bool same = true;
-        for (size_t i = 0; i < n; i++) same = same && (at[i] == name[i] || (at[i] == '-' && name[i] == ' '));
+        for (size_t i = 0; i < n; i++)
+            same = same && (at[i] == name[i] || (at[i] == '-' && name[i] == ' '));
         if (same) return true;
     }
     return false;
@@ -60,12 +63,14 @@ static const char *find_model(const Proof *p, Err *err) {
     const char *name = arena_cstr(p->arena, p->bundle.chain.source_name);
     const char *slash = strrchr(p->bundle.dir, '/');
     const char *parent =
-        slash ? arena_printf(p->arena, "%.*s", (int)(slash - p->bundle.dir), p->bundle.dir).at : ".";
+        slash ? arena_printf(p->arena, "%.*s", (int)(slash - p->bundle.dir), p->bundle.dir).at
+              : ".";
     const char *beside = path_join(p->arena, parent, name);
     if (path_exists(beside)) return beside;
     if (path_exists(name)) return name;
     err_set(err, ERR_USAGE,
-            "the source model %s is neither beside the bundle nor here; name it with --model", name);
+            "the source model %s is neither beside the bundle nor here; name it with --model",
+            name);
     return NULL;
 }
 
@@ -126,8 +131,8 @@ static bool write_report(const Proof *p, Err *err) {
                                c->source_sha256.at, "passed", !p->has_failed, "gates", p->gates);
     if (!report) // strings of the chain are views; copy them for printing
         report = json_pack("{s:b, s:O}", "passed", !p->has_failed, "gates", p->gates);
-    bool ok = dir_make(dir, err) &&
-              json_write_file(report, path_join(p->arena, dir, "report.json"), err);
+    bool ok =
+        dir_make(dir, err) && json_write_file(report, path_join(p->arena, dir, "report.json"), err);
     json_decref(report);
     return ok;
 }
@@ -139,7 +144,8 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
     bool ok = check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err);
     if (ok) {
         const char *seal = path_join(&arena, job->bundle_dir, "seal.json");
-        ok = !path_exists(seal) || unlink(seal) == 0 || err_errno(err, "%s: cannot remove it", seal);
+        ok =
+            !path_exists(seal) || unlink(seal) == 0 || err_errno(err, "%s: cannot remove it", seal);
     }
     ok = ok && run_gates(&p, &is_complete, err) && write_report(&p, err);
     if (ok && p.has_failed)

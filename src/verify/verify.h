@@ -25,8 +25,8 @@ typedef struct {
 } VerifyJob;
 
 // Runs the gates and writes verify/report.json; with all gates run and passed, seals the bundle.
-// Returns false with ERR_GATE when one failed, or another kind when one could not run. An older seal
-// is removed before the first gate.
+// Returns false with ERR_GATE when one failed, or another kind when one could not run. An older
+// seal is removed before the first gate.
 bool verify_bundle(const VerifyJob *job, Err *err);
 
 // The gates in order, NULL after the last: name and what it compares.

@@ -1,0 +1,304 @@
+// chat.c — `lathe chat BUNDLE|MODEL.gguf`: one-shot with -p, else interactive.
+#include <editline/readline.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "bundle/seal.h"
+#include "cli/commands.h"
+#include "cli/meter.h"
+#include "cli/options.h"
+#include "runtime/chat.h"
+
+enum { DEFAULT_CONTEXT = 4096 };
+
+typedef struct {
+    const char *path, *prompt, *system, *engine, *model, *stop;
+    uint32_t max_tokens, context, threads;
+    bool is_unsealed, is_quiet;
+    SamplerOptions sampler;
+} Arguments;
+
+// Everything an open conversation stands on.
+typedef struct {
+    Arena arena;
+    Pool *pool;
+    Bundle bundle;
+    Gguf source;
+    Model model;
+    bool has_bundle;
+    Session *session;
+    Chat *chat;
+    Meter meter;
+    Progress progress;
+    double load_seconds;
+} Talk;
+
+// Set by Ctrl-C: the answer ends, the program goes on. The one mutable global of the program, since
+// a signal handler can reach nothing else.
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+    (void)signal_number;
+    interrupted = 1;
+}
+
+static void catch_interrupts(void) {
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+    SamplerOptions *s = &a->sampler;
+    const Option options[] = {
+        {"-p", OPTION_TEXT, &a->prompt, "TEXT", "ask this, print the answer, end"},
+        {"--system", OPTION_TEXT, &a->system, "TEXT", "system text"},
+        {"--temp", OPTION_FLOAT, &s->temperature, "X",
+         "temperature; 0 (default): the likeliest token"},
+        {"--top-k", OPTION_COUNT, &s->top_k, "N",
+         "sample among the N likeliest (default 40; 0: all)"},
+        {"--top-p", OPTION_FLOAT, &s->top_p, "X", "… among the fewest that hold this share (0.95)"},
+        {"--min-p", OPTION_FLOAT, &s->min_p, "X",
+         "… of at least this share of the likeliest (0.05)"},
+        {"--repeat-penalty", OPTION_FLOAT, &s->repeat_penalty, "X",
+         "against repetition (default 1: none)"},
+        {"--seed", OPTION_SEED, &s->seed, "N", "of the sampling (default 0)"},
+        {"--max-tokens", OPTION_COUNT, &a->max_tokens, "N",
+         "of an answer (default: to the context's end)"},
+        {"--stop", OPTION_TEXT, &a->stop, "TEXT", "end an answer before this text"},
+        {"--engine", OPTION_TEXT, &a->engine, "NAME",
+         "cpu (bundles) or reference (GGUF; for a bundle give --model)"},
+        {"--model", OPTION_TEXT, &a->model, "MODEL.gguf", "the source, for --engine reference"},
+        {"--context", OPTION_COUNT, &a->context, "N",
+         "positions to hold (GGUF; default at most 4096)"},
+        {"--unsealed", OPTION_FLAG, &a->is_unsealed, NULL,
+         "use a bundle that is not proved, and say so"},
+        {"--quiet", OPTION_FLAG, &a->is_quiet, NULL, "no timing line"},
+        {"--threads", OPTION_COUNT, &a->threads, "N", "threads (default: one a processor)"},
+    };
+    CommandLine line = {
+        .usage = "lathe chat BUNDLE|MODEL.gguf [-p TEXT] [OPTIONS]",
+        .doc = "Talks with a model: a sealed bundle by running its packages on the CPU as Core ML "
+               "would "
+               "round,\na GGUF file by the fp32 reference. Interactive without -p: /reset, /system "
+               "TEXT, /stats, /quit;\na line that ends in \\ goes on; Ctrl-C stops an answer.",
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .positional = {&a->path},
+        .n_positional = 1,
+        .n_required = 1,
+    };
+    if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
+    if (s->top_p > 1 || s->min_p > 1)
+        return err_set(err, ERR_USAGE, "--top-p and --min-p are shares, at most 1");
+    if (s->repeat_penalty <= 0) return err_set(err, ERR_USAGE, "--repeat-penalty must be above 0");
+    if (a->engine && strcmp(a->engine, "coreml") == 0)
+        return err_set(err, ERR_USAGE, "--engine coreml: this build has no Core ML adapter yet");
+    if (a->engine && strcmp(a->engine, "cpu") != 0 && strcmp(a->engine, "reference") != 0)
+        return err_set(err, ERR_USAGE, "--engine %s: expected cpu or reference", a->engine);
+    return true;
+}
+
+// ---- opening
+
+static bool check_seal(Talk *t, const Arguments *a, Err *err) {
+    Err why = {0};
+    if (seal_check(a->path, &t->bundle.chain, &t->progress, &why)) return true;
+    if (!a->is_unsealed) {
+        *err = why;
+        return false;
+    }
+    meter_clear(&t->meter);
+    fprintf(stderr, "NOT PROVED: %s\n", why.text);
+    return true;
+}
+
+static bool open_reference(Talk *t, const Arguments *a, const char *path, Err *err) {
+    if (!gguf_open(&t->source, &t->arena, path, err)) return false;
+    if (!model_read(&t->model, &t->source, &t->arena, err)) return err_prefix(err, "%s", path);
+    if (t->has_bundle) {
+        Sha256 digest = contract_digest(&t->model.contract);
+        if (!str_is(t->bundle.chain.contract_digest, digest.hex))
+            return err_set(err, ERR_FORMAT, "%s has another contract than the bundle", path);
+    }
+    uint32_t context = a->context;
+    if (!context)
+        context = t->has_bundle                                 ? t->bundle.chain.context
+                  : t->model.contract.context < DEFAULT_CONTEXT ? t->model.contract.context
+                                                                : DEFAULT_CONTEXT;
+    if (context > t->model.contract.context)
+        return err_set(err, ERR_USAGE, "--context %u: the model was made for %u", context,
+                       t->model.contract.context);
+    t->session = session_open_reference(&t->model, context, t->pool, err);
+    return t->session != NULL;
+}
+
+static bool open_session(Talk *t, const Arguments *a, Err *err) {
+    bool wants_reference = a->engine && strcmp(a->engine, "reference") == 0;
+    t->has_bundle = path_is_dir(a->path);
+    if (!t->has_bundle) {
+        if (a->engine && !wants_reference)
+            return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is none", a->engine,
+                           a->path);
+        return open_reference(t, a, a->path, err);
+    }
+    if (!bundle_open(&t->bundle, &t->arena, a->path, err) || !check_seal(t, a, err)) return false;
+    if (wants_reference)
+        return a->model ? open_reference(t, a, a->model, err)
+                        : err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
+    if (a->context) return err_set(err, ERR_USAGE, "--context: a bundle's was fixed by convert");
+    t->session = session_open_bundle(&t->bundle, ARITHMETIC_FP16, t->pool, err);
+    return t->session != NULL;
+}
+
+static bool open_talk(Talk *t, const Arguments *a, Err *err) {
+    double start = now_seconds();
+    meter_start(&t->meter);
+    t->progress = meter_progress(&t->meter);
+    t->pool = pool_open(a->threads, err);
+    if (!t->pool || !open_session(t, a, err)) return false;
+    bool from_host = t->has_bundle && !t->source.n_keys;
+    const Contract *contract = from_host ? &t->bundle.chain.contract : &t->model.contract;
+    ChatOptions options = {
+        .sampler = a->sampler,
+        .max_tokens = a->max_tokens,
+        .stops = &a->stop,
+        .n_stops = a->stop ? 1 : 0,
+    };
+    t->chat =
+        chat_open(t->session, from_host ? &t->bundle.host : &t->source, contract, &options, err);
+    if (t->chat) chat_set_system(t->chat, a->system);
+    t->load_seconds = now_seconds() - start;
+    meter_clear(&t->meter);
+    return t->chat != NULL;
+}
+
+static void close_talk(Talk *t) {
+    chat_close(t->chat);
+    session_close(t->session);
+    if (t->has_bundle) bundle_close(&t->bundle);
+    gguf_close(&t->source);
+    pool_close(t->pool);
+    arena_free(&t->arena);
+}
+
+// ---- talking
+
+static bool print_text(void *context, Str text) {
+    Talk *t = context;
+    meter_clear(&t->meter);
+    fwrite(text.at, 1, text.len, stdout);
+    fflush(stdout);
+    return !interrupted;
+}
+
+static double rate(size_t n, double seconds) {
+    return seconds > 0 ? (double)n / seconds : 0;
+}
+
+static void print_stats(const Talk *t, const ChatStats *s) {
+    fprintf(
+        stderr,
+        "[%s; load %.2f s; prefill %zu tokens, %.1f tok/s (%zu reused); decode %zu tokens, %.1f "
+        "tok/s; %s; position %u of %u]\n",
+        session_engine(t->session), t->load_seconds, s->n_prompt,
+        rate(s->n_prompt, s->prefill_seconds), s->n_reused, s->n_answer,
+        rate(s->n_answer, s->decode_seconds), s->end, session_position(t->session),
+        session_context(t->session));
+}
+
+static bool say(Talk *t, const char *text, const Arguments *a, ChatStats *stats, Err *err) {
+    interrupted = 0;
+    if (!chat_say(t->chat, str_of(text), print_text, t, &t->progress, stats, err)) return false;
+    putchar('\n');
+    fflush(stdout);
+    if (!a->is_quiet) print_stats(t, stats);
+    return true;
+}
+
+// A line of input, joined with the next while it ends in a backslash. free() it; NULL at the end.
+static char *read_input(void) {
+    StrBuf all = {0};
+    const char *prompt = "> ";
+    for (;;) {
+        char *line = readline(prompt);
+        if (!line) break;
+        size_t n = strlen(line);
+        bool goes_on = n && line[n - 1] == '\\';
+        strbuf_add(&all, (Str){line, goes_on ? n - 1 : n});
+        free(line);
+        if (!goes_on) return all.at ? all.at : strdup("");
+        strbuf_add_char(&all, '\n');
+        prompt = ". ";
+    }
+    strbuf_free(&all);
+    return NULL;
+}
+
+// A line that begins with '/'. False to end the program.
+static bool run_command(Talk *t, const char *line, const ChatStats *stats) {
+    if (strcmp(line, "/quit") == 0 || strcmp(line, "/exit") == 0) return false;
+    if (strcmp(line, "/reset") == 0) {
+        chat_reset(t->chat);
+        fputs("[a new conversation]\n", stderr);
+    } else if (strncmp(line, "/system", 7) == 0 && (line[7] == ' ' || line[7] == 0)) {
+        chat_set_system(t->chat, line[7] ? line + 8 : NULL);
+        fputs(line[7] ? "[system text set; a new conversation]\n"
+                      : "[no system text; a new conversation]\n",
+              stderr);
+    } else if (strcmp(line, "/stats") == 0) {
+        if (stats->end)
+            print_stats(t, stats);
+        else
+            fputs("[nothing said yet]\n", stderr);
+    } else {
+        fputs("[/reset, /system TEXT, /stats, /quit]\n", stderr);
+    }
+    return true;
+}
+
+static bool talk(Talk *t, const Arguments *a, Err *err) {
+    ChatStats stats = {0};
+    if (!a->is_quiet)
+        fprintf(stderr, "%s, %s, context %u. /quit ends, Ctrl-C stops an answer.\n", a->path,
+                session_engine(t->session), session_context(t->session));
+    for (char *line; (line = read_input()); free(line)) {
+        if (!*line) continue;
+        add_history(line);
+        if (line[0] == '/') {
+            if (run_command(t, line, &stats)) continue;
+            free(line);
+            return true;
+        }
+        Err why = {0};
+        if (say(t, line, a, &stats, &why)) continue;
+        // A turn that cannot be said (too long, refused by the template) ends nothing else.
+        fprintf(stderr, "[%s]\n", why.text);
+        if (why.kind == ERR_SYSTEM) {
+            *err = why;
+            free(line);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool command_chat(int argc, char **argv, Err *err) {
+    Arguments a = {.sampler = {.top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1}};
+    bool is_done;
+    if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
+    Talk t = {0};
+    ChatStats stats;
+    bool ok = open_talk(&t, &a, err);
+    if (ok) {
+        catch_interrupts();
+        ok = a.prompt ? say(&t, a.prompt, &a, &stats, err) : talk(&t, &a, err);
+    }
+    meter_clear(&t.meter);
+    close_talk(&t);
+    return ok;
+}

@@ -1,0 +1,89 @@
+// verify.c — `lathe verify OUT.lathe`.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/meter.h"
+#include "cli/options.h"
+#include "verify/verify.h"
+
+typedef struct {
+    Meter meter;
+    bool has_colour;
+} Screen;
+
+static void print_line(void *context, const char *gate, const char *scope, const char *figures,
+                       bool has_passed) {
+    Screen *s = context;
+    meter_clear(&s->meter);
+    const char *on = !s->has_colour ? "" : has_passed ? "\x1b[32m" : "\x1b[31m";
+    printf("%-13s %-22s %s  %s%s%s\n", gate, scope, figures, on, has_passed ? "ok" : "FAILED",
+           s->has_colour ? "\x1b[0m" : "");
+    fflush(stdout);
+}
+
+static const char *list_gates(char *text, size_t n) {
+    size_t at =
+        (size_t)snprintf(text, n,
+                         "Compares a bundle on disk with the model it was made of, gate by "
+                         "gate, and seals it when\nall pass; chat uses sealed bundles only. "
+                         "The figures land in verify/report.json.\n\ngates:\n");
+    const GateInfo *g;
+    for (size_t i = 0; (g = verify_gate_at(i)) && at < n; i++)
+        at += (size_t)snprintf(text + at, n - at, "  %-13s %s\n", g->name, g->doc);
+    return text;
+}
+
+bool command_verify(int argc, char **argv, Err *err) {
+    const char *bundle = NULL, *model = NULL, *gates = NULL;
+    uint32_t threads = 0;
+    bool is_done;
+    char doc[2000];
+    const Option options[] = {
+        {"--model", OPTION_TEXT, &model, "MODEL.gguf",
+         "the source (default: the file of its name beside the bundle or here)"},
+        {"--gates", OPTION_TEXT, &gates, "LIST", "only these, separated by commas; does not seal"},
+        {"--threads", OPTION_COUNT, &threads, "N", "threads (default: one a processor)"},
+    };
+    CommandLine line = {
+        .usage = "lathe verify OUT.lathe [--model MODEL.gguf] [OPTIONS]",
+        .doc = list_gates(doc, sizeof doc),
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .positional = {&bundle},
+        .n_positional = 1,
+        .n_required = 1,
+    };
+    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
+
+    Screen screen = {.has_colour = isatty(STDOUT_FILENO)};
+    meter_start(&screen.meter);
+    Progress progress = meter_progress(&screen.meter);
+    Pool *pool = pool_open(threads, err);
+    if (!pool) return false;
+    char *name = bundle ? strdup(bundle) : NULL;
+    for (size_t n = strlen(name); n > 1 && name[n - 1] == '/'; n--) name[n - 1] = 0;
+    VerifyJob job = {
+        .bundle_dir = name,
+        .model_path = model,
+        .gates = gates,
+        .tool_version = "lathe " LATHE_VERSION,
+        .pool = pool,
+        .progress = &progress,
+        .line = print_line,
+        .line_context = &screen,
+    };
+    bool ok = verify_bundle(&job, err);
+    meter_clear(&screen.meter);
+    if (ok) {
+        printf(gates ? "%s: the gates asked for passed; a seal takes all of them\n"
+                     : "%s: all gates passed, sealed\n",
+               name);
+        meter_finish(&screen.meter, "verified");
+    }
+    free(name);
+    pool_close(pool);
+    return ok;
+}

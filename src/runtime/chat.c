@@ -1,0 +1,252 @@
+#include "runtime/chat.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/size.h"
+
+struct Chat {
+    Session *session;
+    const Contract *contract;
+    ChatOptions options;
+    Tokenizer *tokenizer;
+    Template *template; // NULL: the file has none, text is fed as it is
+    Sampler *sampler;
+    json_t *messages;
+    char *system;
+    TokenList fed; // what stands in the cache
+    float *logits; // [n_vocab]
+};
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void add_message(json_t *messages, const char *role, Str content) {
+    json_t *text = json_stringn(content.at, content.len);
+    // What is no UTF-8 cannot stand in JSON; the tokenizer would replace it anyway.
+    if (!text) text = json_string("");
+    json_array_append_new(messages, json_pack("{s:s, s:o}", "role", role, "content", text));
+}
+
+Chat *chat_open(Session *session, const Gguf *vocabulary, const Contract *contract,
+                const ChatOptions *options, Err *err) {
+    Chat *c = calloc(1, sizeof *c);
+    if (!c) memory_is_out(sizeof *c);
+    *c = (Chat){.session = session, .contract = contract, .options = *options};
+    c->messages = json_array();
+    c->tokenizer = tokenizer_open(vocabulary, err);
+    c->sampler = c->tokenizer ? sampler_open(&options->sampler, contract->n_vocab, err) : NULL;
+    c->logits = c->sampler ? big_alloc(contract->n_vocab * sizeof(float), "logits", err) : NULL;
+    const GgufKey *key = gguf_find_key(vocabulary, STR("tokenizer.chat_template"));
+    Str source;
+    bool ok = c->logits != NULL;
+    if (ok && key && gguf_str(key, 0, &source))
+        ok = (c->template = template_compile(source, err)) != NULL;
+    if (ok) return c;
+    chat_close(c);
+    return NULL;
+}
+
+void chat_close(Chat *c) {
+    if (!c) return;
+    tokenizer_close(c->tokenizer);
+    template_close(c->template);
+    sampler_close(c->sampler);
+    json_decref(c->messages);
+    token_list_free(&c->fed);
+    free(c->system);
+    free(c->logits);
+    free(c);
+}
+
+void chat_reset(Chat *c) {
+    json_array_clear(c->messages);
+    if (c->system) add_message(c->messages, "system", str_of(c->system));
+}
+
+void chat_set_system(Chat *c, const char *text) {
+    free(c->system);
+    c->system = NULL;
+    if (text && *text) {
+        size_t n = strlen(text) + 1;
+        c->system = malloc(n);
+        if (!c->system) memory_is_out(n);
+        memcpy(c->system, text, n);
+    }
+    chat_reset(c);
+}
+
+// ---- encoding
+
+static json_t *token_json(const Chat *c, uint32_t id) {
+    Str piece = id == NO_TOKEN ? STR("") : tokenizer_piece(c->tokenizer, id);
+    return json_stringn(piece.at, piece.len);
+}
+
+// A template that writes bos itself must not get a second one from the tokenizer.
+static bool starts_with_bos(const Chat *c, Str text) {
+    uint32_t bos = tokenizer_bos(c->tokenizer);
+    return bos != NO_TOKEN && str_starts(text, tokenizer_piece(c->tokenizer, bos));
+}
+
+static bool render(const Chat *c, const json_t *messages, StrBuf *out, Err *err) {
+    if (!c->template) { // a base model: the turns, one after the other
+        for (size_t i = 0; i < json_array_size(messages); i++)
+            strbuf_add(out, str_of(json_string_value(
+                                json_object_get(json_array_get(messages, i), "content"))));
+        return true;
+    }
+    json_t *variables =
+        json_pack("{s:O, s:b, s:o, s:o}", "messages", messages, "add_generation_prompt", 1,
+                  "bos_token", token_json(c, tokenizer_bos(c->tokenizer)), "eos_token",
+                  token_json(c, tokenizer_eos(c->tokenizer)));
+    if (!variables) memory_is_out(0);
+    bool ok = template_render(c->template, variables, (int64_t)time(NULL), out, err);
+    json_decref(variables);
+    return ok;
+}
+
+bool chat_encode(const Chat *c, const json_t *messages, TokenList *ids, Err *err) {
+    StrBuf text = {0};
+    bool ok = render(c, messages, &text, err);
+    if (ok) {
+        unsigned flags = TOKENIZER_PARSE_SPECIAL;
+        if (!starts_with_bos(c, strbuf_str(&text))) flags |= TOKENIZER_ADD_BOS;
+        ok = tokenizer_encode(c->tokenizer, strbuf_str(&text), flags, ids, err);
+    }
+    strbuf_free(&text);
+    return ok;
+}
+
+// ---- answering
+
+// Text on its way out: what could be the beginning of a stop string is held back.
+typedef struct {
+    const ChatOptions *options;
+    ChatText *on_text;
+    void *context;
+    StrBuf all;      // the answer
+    size_t n_given;  // bytes of it handed out
+    bool is_stopped; // by a stop string; or by the caller
+    bool by_caller;
+} Outlet;
+
+// The bytes at the end that may grow into a stop string.
+static size_t held_back(const Outlet *o) {
+    size_t most = 0;
+    for (size_t i = 0; i < o->options->n_stops; i++) {
+        Str stop = str_of(o->options->stops[i]);
+        size_t n = stop.len ? min_size(stop.len - 1, o->all.len - o->n_given) : 0;
+        for (; n > most; n--)
+            if (memcmp(o->all.at + o->all.len - n, stop.at, n) == 0) most = n;
+    }
+    return most;
+}
+
+static void find_stop(Outlet *o) {
+    for (size_t i = 0; i < o->options->n_stops; i++) {
+        Str stop = str_of(o->options->stops[i]);
+        for (size_t at = o->n_given; stop.len && at + stop.len <= o->all.len; at++) {
+            if (memcmp(o->all.at + at, stop.at, stop.len) != 0) continue;
+            o->all.len = at;
+            o->is_stopped = true;
+            break;
+        }
+    }
+}
+
+static void hand_out(Outlet *o, bool is_end) {
+    find_stop(o);
+    size_t n = o->all.len - o->n_given - (is_end || o->is_stopped ? 0 : held_back(o));
+    if (n && !o->on_text(o->context, (Str){o->all.at + o->n_given, n})) o->by_caller = true;
+    o->n_given += n;
+}
+
+static bool is_stop(const Chat *c, uint32_t id) {
+    for (size_t i = 0; i < c->contract->stop_ids.count; i++)
+        if (c->contract->stop_ids.at[i] == id) return true;
+    return false;
+}
+
+static bool feed(Chat *c, const uint32_t *ids, size_t n, const Progress *progress, Err *err) {
+    if (!session_feed(c->session, ids, n, c->logits, progress, err)) return false;
+    for (size_t i = 0; i < n; i++) token_list_add(&c->fed, ids[i]);
+    return true;
+}
+
+static void rewind_to(Chat *c, size_t position) {
+    session_rewind(c->session, (uint32_t)position);
+    if (position < c->fed.count) c->fed.count = position;
+}
+
+static bool generate(Chat *c, Outlet *outlet, ChatStats *stats, Err *err) {
+    Detokenizer detokenizer = detokenizer_start(c->tokenizer, DETOKENIZER_MID_TEXT);
+    uint32_t limit = c->options.max_tokens ? c->options.max_tokens : UINT32_MAX;
+    stats->end = "length";
+    while (stats->n_answer < limit) {
+        uint32_t id = sampler_next(c->sampler, c->logits, c->fed.at, c->fed.count);
+        if (is_stop(c, id)) {
+            stats->end = "end of turn";
+            break;
+        }
+        stats->n_answer++;
+        detokenizer_add(&detokenizer, id, &outlet->all);
+        hand_out(outlet, false);
+        if (outlet->is_stopped || outlet->by_caller) {
+            stats->end = outlet->by_caller ? "stopped" : "stop string";
+            break;
+        }
+        if (session_position(c->session) == session_context(c->session)) {
+            stats->end = "context";
+            break;
+        }
+        if (!feed(c, &id, 1, NULL, err)) return false;
+    }
+    if (!outlet->is_stopped) {
+        detokenizer_flush(&detokenizer, &outlet->all);
+        hand_out(outlet, true);
+    }
+    return true;
+}
+
+static bool answer(Chat *c, const TokenList *ids, Outlet *outlet, const Progress *progress,
+                   ChatStats *stats, Err *err) {
+    if (ids->count == 0) return err_set(err, ERR_USAGE, "nothing to say");
+    size_t common = 0;
+    while (common < c->fed.count && common < ids->count && c->fed.at[common] == ids->at[common])
+        common++;
+    // The last token is fed in any case: its logits are needed.
+    if (common == ids->count) common--;
+    rewind_to(c, common);
+    stats->n_reused = common;
+    stats->n_prompt = ids->count - common;
+    double start = seconds();
+    if (!feed(c, ids->at + common, ids->count - common, progress, err)) return false;
+    stats->prefill_seconds = seconds() - start;
+    start = seconds();
+    bool ok = generate(c, outlet, stats, err);
+    stats->decode_seconds = seconds() - start;
+    return ok;
+}
+
+bool chat_say(Chat *c, Str text, ChatText *on_text, void *context, const Progress *progress,
+              ChatStats *stats, Err *err) {
+    size_t n_before = json_array_size(c->messages);
+    *stats = (ChatStats){0};
+    add_message(c->messages, "user", text);
+    TokenList ids = {0};
+    Outlet outlet = {.options = &c->options, .on_text = on_text, .context = context};
+    bool ok =
+        chat_encode(c, c->messages, &ids, err) && answer(c, &ids, &outlet, progress, stats, err);
+    if (ok)
+        add_message(c->messages, "assistant", strbuf_str(&outlet.all));
+    else
+        while (json_array_size(c->messages) > n_before) json_array_remove(c->messages, n_before);
+    token_list_free(&ids);
+    strbuf_free(&outlet.all);
+    return ok;
+}
