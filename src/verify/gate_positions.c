@@ -8,9 +8,10 @@
 
 enum { N_TOKENS = 130 }; // crosses the edges of two chunks of 64 by one row each way
 
-#define LEAST_COS 0.999 // as a layer golden: fp16 activations
-// One by one against chunks is the same arithmetic in another shape.
-#define LEAST_SAME_COS 0.9999
+// Against the reference: as a layer golden, over all layers.
+static const Bound golden_bound = {0.999, 0.99};
+// One by one against chunks is the same arithmetic in another shape: only fp16 rounding differs.
+static const Bound same_bound = {0.9999, 0.999};
 
 // The whole chain over `ids`, by single steps or in full chunks. out: [n, d_model].
 static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, uint32_t first,
@@ -37,22 +38,24 @@ static Metrics compare(const float *a, const float *b, size_t n, size_t width) {
     return m;
 }
 
-// The last rows of the state, by steps and as one chunk, after the same beginning.
-static bool check_end(Proof *p, Shards *shards, const uint32_t *ids, float *steps, float *chunk,
-                      Err *err) {
+// The last rows of the state, by steps and as one chunk, behind a context full of text. The chunk
+// finds the steps' rows in its slots and writes its own over them before it reads.
+static bool check_end(Proof *p, Shards *shards, float *steps, float *chunk, Err *err) {
     const Chain *c = &p->bundle.chain;
-    uint32_t rows = c->prefill_rows, first = c->context - rows;
-    float *runs[] = {steps, chunk};
-    for (int in_chunks = 0; in_chunks < 2; in_chunks++) {
-        shards_reset(shards);
-        if (!run_chain(p, shards, ids, 8, 0, false, runs[in_chunks], err) ||
-            !run_chain(p, shards, ids, rows, first, in_chunks, runs[in_chunks], err))
-            return false;
-    }
-    Metrics m = compare(steps, chunk, rows, c->contract.d_model);
+    uint32_t rows = c->prefill_rows, first = (c->context / rows - 1) * rows,
+             width = c->contract.d_model;
+    uint32_t *ids;
+    size_t n;
+    if (!proof_tokens(p, first + rows, &ids, &n, err)) return false;
+    float *skipped = arena_array(p->arena, (size_t)first * width, float);
+    if (!run_chain(p, shards, ids, first, 0, true, skipped, err) ||
+        !run_chain(p, shards, ids + first, rows, first, false, steps, err) ||
+        !run_chain(p, shards, ids + first, rows, first, true, chunk, err))
+        return false;
+    Metrics m = compare(steps, chunk, rows, width);
     char scope[48];
-    snprintf(scope, sizeof scope, "%u..%u", first, c->context - 1);
-    proof_compare(p, "positions", scope, &m, LEAST_SAME_COS);
+    snprintf(scope, sizeof scope, "%u..%u", first, first + rows - 1);
+    proof_compare(p, "positions", scope, &m, same_bound);
     return true;
 }
 
@@ -73,15 +76,14 @@ bool gate_positions(Proof *p, Err *err) {
         char scope[48];
         Metrics m = compare(steps, wanted, n, width);
         snprintf(scope, sizeof scope, "0..%zu by steps", n - 1);
-        proof_compare(p, "positions", scope, &m, LEAST_COS);
+        proof_compare(p, "positions", scope, &m, golden_bound);
     }
     if (ok && c->prefill_rows) {
         shards_reset(&shards);
         ok = run_chain(p, &shards, ids, n, 0, true, chunks, err);
         Metrics m = compare(chunks, steps, n, width);
-        if (ok) proof_compare(p, "positions", "chunks against steps", &m, LEAST_SAME_COS);
-        if (ok && n >= c->prefill_rows && c->context >= c->prefill_rows + 8)
-            ok = check_end(p, &shards, ids, steps, chunks, err);
+        if (ok) proof_compare(p, "positions", "chunks against steps", &m, same_bound);
+        if (ok && n >= c->prefill_rows) ok = check_end(p, &shards, steps, chunks, err);
     }
     shards_close(&shards);
     return ok;

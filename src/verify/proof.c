@@ -27,13 +27,14 @@ void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, 
     if (p->job->line) p->job->line(p->job->line_context, gate, scope, text, has_passed);
 }
 
-void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m,
-                   double least_cos) {
+void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m, Bound least) {
     double cos = metrics_cos(m);
-    bool has_passed = m->n_rows > 0 && !m->has_bad && m->worst_cos >= least_cos;
-    json_t *figures = json_pack("{s:f, s:f, s:f, s:f, s:I, s:f}", "cos", cos, "worst_cos",
-                                m->worst_cos, "rmse", metrics_rmse(m), "max_abs", m->max_abs,
-                                "rows", (json_int_t)m->n_rows, "least_cos", least_cos);
+    bool has_passed =
+        m->n_rows > 0 && !m->has_bad && cos >= least.cos && m->worst_cos >= least.worst;
+    json_t *figures =
+        json_pack("{s:f, s:f, s:f, s:f, s:I, s:f, s:f}", "cos", cos, "worst_cos", m->worst_cos,
+                  "rmse", metrics_rmse(m), "max_abs", m->max_abs, "rows", (json_int_t)m->n_rows,
+                  "least_cos", least.cos, "least_worst", least.worst);
     // json has no infinities: a run that left the finite numbers says so in words.
     if (!figures) figures = json_pack("{s:s}", "error", "not finite");
     proof_result(p, gate, has_passed, figures, scope,

@@ -31,9 +31,11 @@ typedef struct {
 // is the line's text.
 void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-// The common case: a comparison against a least cosine.
-void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m,
-                   double least_cos);
+// The common case: the least cosine of all rows together, and of any one row.
+typedef struct {
+    double cos, worst;
+} Bound;
+void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m, Bound least);
 
 // A gate returns false only when it could not run; failures are results.
 typedef bool Gate(Proof *p, Err *err);
