@@ -1,6 +1,4 @@
 """o200k and the hello models against tiktoken: the truth for gpt-4o."""
-import json
-
 import pytest
 import tiktoken
 from tokenizer_oracle import (BROKEN, CONTROL, LONG, MODELS, O200K, O200K_SPECIAL, PARSE_SPECIAL, TORTURE, compare, many, o200k_gguf,
@@ -22,21 +20,21 @@ def special(encoding):
 
 def test_o200k_equals_tiktoken(o200k):
     texts = TORTURE + random_texts(3000)
-    compare(o200k_gguf("gpt-4o"), texts, plain(o200k), decoded=lambda text: text)
+    compare(o200k_gguf(), texts, plain(o200k), decoded=lambda text: text)
 
 
 def test_o200k_with_special_tokens_equals_tiktoken(o200k):
     texts = TORTURE + random_texts(500, seed=7)
-    compare(o200k_gguf("gpt-4o"), texts, special(o200k), PARSE_SPECIAL, decoded=lambda text: text)
+    compare(o200k_gguf(), texts, special(o200k), PARSE_SPECIAL, decoded=lambda text: text)
 
 
 def test_o200k_of_broken_bytes_equals_tiktoken_of_replacement_characters(o200k):
-    compare(o200k_gguf("gpt-4o"), BROKEN, plain(o200k), decoded=lambda text: text)
+    compare(o200k_gguf(), BROKEN, plain(o200k), decoded=lambda text: text)
 
 
 def test_o200k_of_long_runs(o200k):
     # tiktoken gives up on long runs of some kinds, so those are held to the text that comes back.
-    model = o200k_gguf("gpt-4o")
+    model = o200k_gguf()
     for text, (ids, back) in zip(LONG, many(model, LONG)):
         assert back == text and len(ids) > 0
     compare(model, [text[:20_000] for text in LONG], plain(o200k))

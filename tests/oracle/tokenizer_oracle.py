@@ -1,5 +1,7 @@
 """What the tokenizer's oracles share: torture texts, the bridge to tokenize_many, vocabulary-only GGUF files."""
+import base64
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -161,7 +163,6 @@ def o200k_ranks():
         partial.rename(path)
     content = path.read_bytes()
     assert hashlib.sha256(content).hexdigest() == "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d", path
-    import base64
     return {base64.b64decode(t): int(r) for t, r in (line.split() for line in content.splitlines())}
 
 
@@ -172,7 +173,6 @@ O200K_SPECIAL = {"<|endoftext|>": 199999, "<|endofprompt|>": 200018, "<|assistan
 
 def o200k_vocab():
     """(tokens, types, merges) of a vocabulary of 200,064 like Phi-4-mini's; kept in the cache, for deriving takes seconds."""
-    import json
     path = CACHE / "o200k_vocab-1.json"
     if not path.exists():
         ranks = o200k_ranks()
@@ -188,15 +188,24 @@ def o200k_vocab():
     return json.loads(path.read_text())
 
 
-def o200k_gguf(pre):
-    """The vocabulary under the name of the pre-tokenizer `pre`."""
-    path = CACHE / f"o200k-{pre}-1.gguf"
+def o200k_gguf():
+    path = CACHE / "o200k-1.gguf"
     if not path.exists():
         tokens, types, merges = o200k_vocab()
         partial = path.with_suffix(f".{os.getpid()}")
-        write_vocab(partial, "gpt2", tokens, types, pre, merges, bos_token_id=199999, eos_token_id=200020, add_bos_token=False)
+        write_vocab(partial, "gpt2", tokens, types, "gpt-4o", merges, bos_token_id=199999, eos_token_id=200020, add_bos_token=False)
         partial.rename(path)
     return path
+
+
+def relabelled(path, pre, folder):
+    """A copy in `folder` of the vocabulary-only file `path` under the name of another pre-tokenizer."""
+    key = b"tokenizer.ggml.pre" + struct.pack("<I", 8)
+    head, tail = path.read_bytes().split(key)
+    old, = struct.unpack_from("<Q", tail)
+    copy = pathlib.Path(folder) / f"{pre}.gguf"
+    copy.write_bytes(head + key + struct.pack("<Q", len(pre)) + pre.encode() + tail[8 + old:])
+    return copy
 
 
 def smollm2_gguf():

@@ -1,0 +1,106 @@
+"""Every pre-tokenizer of the table against HF tokenizers with the published settings, over the o200k vocabulary: 200,000 tokens make
+nearly every different cut a different id. And SmolLM2, whole, against HF tokenizers."""
+import pytest
+import tiktoken
+from tokenizer_oracle import (ADD_BOS, BROKEN, CL100K, CONTROL, GPT2, O200K, PARSE_SPECIAL, TORTURE, compare, many, o200k_gguf, o200k_ranks,
+                              o200k_vocab, random_texts, read_vocab, relabelled, smollm2_gguf)
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+
+QWEN2 = CL100K.replace("{1,3}", "")
+TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")
+QWEN35 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+SEED = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
+BAILING = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+")
+DEEPSEEK3 = (r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
+             r"""|\s*[\r\n]+|\s+(?!\S)|\s+""")
+BLOOM = " ?[^(\\s|.,!?…。，、।۔،)]+"
+HAN_HANGUL = "[一-龥ࠀ-一가-퟿]+"
+HAN_KANA = "[一-龥぀-ゟ゠-ヿ]+"
+
+
+def split(pattern):
+    return pre_tokenizers.Split(Regex(pattern), "isolated")
+
+
+BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+BYTES_GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+
+# One name a row of src/text/tokenizer_pre.c; the settings of the tokenizer.json named.
+PUBLISHED = {
+    "llama-bpe": [split(CL100K), BYTES],                                     # meta-llama/Meta-Llama-3-8B
+    "dbrx": [split(CL100K), BYTES],
+    "qwen2": [split(QWEN2), BYTES],                                          # Qwen/Qwen2-7B
+    "qwen35": [split(QWEN35), BYTES],
+    "seed-coder": [split(SEED), BYTES],
+    "bailingmoe": [split(BAILING), BYTES],
+    "tekken": [split(TEKKEN), BYTES],                                        # mistralai/Mistral-Nemo-Base-2407
+    "gpt-2": [BYTES_GPT2],                                                   # openai-community/gpt2
+    "smollm": [pre_tokenizers.Digits(individual_digits=True), BYTES_GPT2],   # HuggingFaceTB/SmolLM2-135M
+    "falcon": [split(r"[\p{P}$+<=>^~|`]+"), split(GPT2), split("[0-9][0-9][0-9]"), BYTES],
+    "default": [split(r"[\p{P}$+<=>^~|]+"), split(GPT2), split(r"\p{N}+"), split("[0-9][0-9][0-9]"), BYTES],
+    "deepseek-coder": [split("[\r\n]"), split(r"\s?\p{L}+"), split(r"\s?\p{P}+"), split(HAN_HANGUL),
+                       pre_tokenizers.Digits(individual_digits=True), BYTES],
+    "deepseek-v3": [split(r"\p{N}{1,3}"), split(HAN_KANA), split(DEEPSEEK3), BYTES],  # deepseek-ai/DeepSeek-V3
+    "bloom": [split(BLOOM), BYTES],                                          # bigscience/bloom
+    "viking": [split(BLOOM), pre_tokenizers.Digits(individual_digits=True), BYTES],
+}
+
+
+def hf(tokens, merges, pieces, ignore_merges=False):
+    model = models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=[tuple(m.split(" ")) for m in merges], ignore_merges=ignore_merges)
+    t = Tokenizer(model)
+    t.pre_tokenizer = pre_tokenizers.Sequence(pieces)
+    t.decoder = decoders.ByteLevel()
+    return t
+
+
+@pytest.fixture(scope="module")
+def o200k():
+    tokens, _, merges = o200k_vocab()
+    return hf(tokens, merges, [BYTES])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_cuts_equal_hf(o200k, name, tmp_path):
+    o200k.pre_tokenizer = pre_tokenizers.Sequence(PUBLISHED[name])
+    texts = TORTURE + random_texts(700)
+    compare(relabelled(o200k_gguf(), name, tmp_path), texts, lambda text: o200k.encode(text, add_special_tokens=False).ids, decoded=lambda text: text)
+
+
+def test_kimi_cuts_equal_tiktoken(tmp_path):
+    # moonshotai/Kimi-K2-Instruct tokenization_kimi.py
+    upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
+    ends = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    pattern = "|".join([r"[\p{Han}]+", rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{ends}", rf"[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{ends}",
+                        r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+    kimi = tiktoken.Encoding("kimi", pat_str=pattern, mergeable_ranks=o200k_ranks(), special_tokens={})
+    compare(relabelled(o200k_gguf(), "kimi-k2", tmp_path), TORTURE + random_texts(700), kimi.encode_ordinary)
+
+
+def test_long_runs_in_every_pre_tokenizer(tmp_path):
+    texts = [letter * 200_000 for letter in "a 字\n"]
+    for name in [*PUBLISHED, "kimi-k2"]:
+        for text, (_, back) in zip(texts, many(relabelled(o200k_gguf(), name, tmp_path), texts)):
+            assert back == text, name
+
+
+@pytest.fixture(scope="module")
+def smollm2():
+    v = read_vocab(smollm2_gguf())
+    t = hf(v["tokens"], v["merges"], PUBLISHED["smollm"])
+    return t, [AddedToken(text, special=True, normalized=False) for text, y in zip(v["tokens"], v["token_type"]) if y == CONTROL]
+
+
+def test_smollm2_equals_hf(smollm2):
+    t, _ = smollm2
+    ids = lambda text: t.encode(text, add_special_tokens=False).ids
+    # Its vocabulary lacks 21 bytes, so not every text comes back; HF says what does.
+    compare(smollm2_gguf(), TORTURE + BROKEN + random_texts(3000), ids,
+            decoded=lambda text: t.decode(ids(text), skip_special_tokens=False))
+
+
+def test_smollm2_with_special_tokens_equals_hf(smollm2):
+    t, marks = smollm2
+    t.add_special_tokens(marks)
+    ids = lambda text: t.encode(text, add_special_tokens=False).ids
+    compare(smollm2_gguf(), TORTURE + random_texts(1000), ids, PARSE_SPECIAL | ADD_BOS)
