@@ -1,9 +1,9 @@
-"""Every pre-tokenizer of the table against HF tokenizers with the published settings, over the o200k vocabulary: 200,000 tokens make
-nearly every different cut a different id. And SmolLM2, whole, against HF tokenizers."""
+"""Every pre-tokenizer of the table against HF tokenizers or tiktoken with the published settings, over a vocabulary that shows every cut.
+And SmolLM2, whole, against HF tokenizers."""
 import pytest
 import tiktoken
-from tokenizer_oracle import (ADD_BOS, BROKEN, CL100K, CONTROL, GPT2, O200K, PARSE_SPECIAL, TORTURE, compare, many, o200k_gguf, o200k_ranks,
-                              o200k_vocab, random_texts, read_vocab, relabelled, smollm2_gguf)
+from tokenizer_oracle import (ADD_BOS, BROKEN, CL100K, CONTROL, GPT2, O200K, PARSE_SPECIAL, TORTURE, compare, many, pairs_gguf, pairs_ranks,
+                              random_texts, read_vocab, relabelled, smollm2_gguf)
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 QWEN2 = CL100K.replace("{1,3}", "")
@@ -55,32 +55,41 @@ def hf(tokens, merges, pieces, ignore_merges=False):
 
 
 @pytest.fixture(scope="module")
-def o200k():
-    tokens, _, merges = o200k_vocab()
-    return hf(tokens, merges, [BYTES])
+def pairs(tmp_path_factory):
+    return pairs_gguf(tmp_path_factory.mktemp("pairs") / "pairs.gguf", "gpt-4o")
+
+
+@pytest.fixture(scope="module")
+def hf_pairs(pairs):
+    v = read_vocab(pairs)
+    return hf(v["tokens"], v["merges"], [BYTES])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_cuts_equal_hf(o200k, name, tmp_path):
-    o200k.pre_tokenizer = pre_tokenizers.Sequence(PUBLISHED[name])
-    texts = TORTURE + random_texts(700)
-    compare(relabelled(o200k_gguf(), name, tmp_path), texts, lambda text: o200k.encode(text, add_special_tokens=False).ids, decoded=lambda text: text)
+def test_cuts_equal_hf(pairs, hf_pairs, name, tmp_path):
+    hf_pairs.pre_tokenizer = pre_tokenizers.Sequence(PUBLISHED[name])
+    ids = lambda text: hf_pairs.encode(text, add_special_tokens=False).ids
+    compare(relabelled(pairs, name, tmp_path), TORTURE + random_texts(2000), ids, decoded=lambda text: text)
 
 
-def test_kimi_cuts_equal_tiktoken(tmp_path):
-    # moonshotai/Kimi-K2-Instruct tokenization_kimi.py
-    upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
-    ends = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-    pattern = "|".join([r"[\p{Han}]+", rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{ends}", rf"[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{ends}",
-                        r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
-    kimi = tiktoken.Encoding("kimi", pat_str=pattern, mergeable_ranks=o200k_ranks(), special_tokens={})
-    compare(relabelled(o200k_gguf(), "kimi-k2", tmp_path), TORTURE + random_texts(700), kimi.encode_ordinary)
+# moonshotai/Kimi-K2-Instruct tokenization_kimi.py
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
+ENDS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+KIMI = "|".join([r"[\p{Han}]+", rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{ENDS}", rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{ENDS}",
+                 r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+TIKTOKEN = {"gpt-4o": O200K, "llama-bpe": CL100K, "kimi-k2": KIMI}
 
 
-def test_long_runs_in_every_pre_tokenizer(tmp_path):
+@pytest.mark.parametrize("name", TIKTOKEN)
+def test_cuts_equal_tiktoken(pairs, name, tmp_path):
+    encoding = tiktoken.Encoding(name, pat_str=TIKTOKEN[name], mergeable_ranks=pairs_ranks(), special_tokens={})
+    compare(relabelled(pairs, name, tmp_path), TORTURE + random_texts(2000), encoding.encode_ordinary, decoded=lambda text: text)
+
+
+def test_long_runs_in_every_pre_tokenizer(pairs, tmp_path):
     texts = [letter * 200_000 for letter in "a 字\n"]
-    for name in [*PUBLISHED, "kimi-k2"]:
-        for text, (_, back) in zip(texts, many(relabelled(o200k_gguf(), name, tmp_path), texts)):
+    for name in [*PUBLISHED, "kimi-k2", "gpt-4o"]:
+        for text, (_, back) in zip(texts, many(relabelled(pairs, name, tmp_path), texts)):
             assert back == text, name
 
 

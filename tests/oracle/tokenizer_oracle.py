@@ -34,7 +34,7 @@ TORTURE = [
     "", " ", "  ", "a", "Hello, world!", " leading", "trailing ", "trailing  \t ", "\t\ttabs\t", "a\nb", "a\r\nb", "\r\n\r\n",
     "\r\r\n\n\r", "x \n\n  y", "   \n   \n", "\n   x", "नमस्ते दुनिया, हिन्दी में लिखो।", "हिन्दी", "e\u0301 n\u0303 o\u0308\u0323 \u0301alone",
     "Zalgo: h\u0321\u0322\u0317e\u0334\u0300l\u0327\u031bp", "বাংলা தமிழ் తెలుగు", "สวัสดีชาวโลก ภาษาไทย", "مرحبا بالعالم ١٢٣٤ السَّلَامُ", "שָׁלוֹם",
-    "你好世界，今天天气很好。", "日本語のテキスト、カタカナ。", "한국어 문장입니다.", "𠮷野家 𝒜𝓁𝓅𝒽𝒶 𐐷", "👨‍👩‍👧‍👦 👩🏽‍🚀 🏴󠁧󠁢󠁳󠁣󠁴󠁿 🇩🇪🇫🇷 ❤️‍🔥 1️⃣", "I'm you're he's we've they'd it'll don't",
+    "你好世界，今天天气很好。", "日本語のテキスト、カタカナ。", "締〆切 あ〆い x〆", "한국어 문장입니다.", "𠮷野家 𝒜𝓁𝓅𝒽𝒶 𐐷", "👨‍👩‍👧‍👦 👩🏽‍🚀 🏴󠁧󠁢󠁳󠁣󠁴󠁿 🇩🇪🇫🇷 ❤️‍🔥 1️⃣", "I'm you're he's we've they'd it'll don't",
     "I'M YOU'RE HE'S WE'VE THEY'D IT'LL DON'T", "I'm'S 'ſ 'S's x'Ve ’s l'été", "camelCaseWordsAndHTTPServer XMLParser iOS",
     "1 12 123 1234 12345 1234567890 3.14159 1,000,000 ½ ² ⅷ ٣٤٥", "def f(x):\n\treturn x**2  # ok\n\n\n    if x:\r\n", "https://example.org/a/b?c=d&e=f#g //",
     "a\0b\0\0c", "\0", "\x01\x02\x1b[31mred\x7f", "a\u0085b", "a\u180eb \u180e", "a\u200bb\u200c\u200d", "\ufeffBOM", "\ufffd\ufffd", "\ue000\uf8ff",
@@ -206,6 +206,20 @@ def relabelled(path, pre, folder):
     copy = pathlib.Path(folder) / f"{pre}.gguf"
     copy.write_bytes(head + key + struct.pack("<Q", len(pre)) + pre.encode() + tail[8 + old:])
     return copy
+
+
+def pairs_ranks(seed=11):
+    """A vocabulary that shows where words end: every two bytes are a token, in an order drawn by lot. A cut moved by a byte changes
+    how all the bytes of its word pair up."""
+    pairs = [bytes([a, b]) for a in range(256) for b in range(256)]
+    random.Random(seed).shuffle(pairs)
+    return {raw: i for i, raw in enumerate([bytes([b]) for b in range(256)] + pairs)}
+
+
+def pairs_gguf(path, pre):
+    ranks = pairs_ranks()
+    write_vocab(path, "gpt2", [spelt(raw) for raw in ranks], [NORMAL] * len(ranks), pre, merges_of(ranks), add_bos_token=False)
+    return path
 
 
 def smollm2_gguf():

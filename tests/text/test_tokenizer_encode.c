@@ -91,8 +91,12 @@ static void test_whole_words_only_where_merges_are_ignored(void **state) {
     t = open(&v);
     gives(t, STR("xyz"), 0, IDS(XYZ));
     gives(t, STR("xyzz"), 0, IDS('x', 'y', 'z', 'z'));
+    tokenizer_close(t);
     // A word never becomes a special token, whatever it spells.
-    gives(t, STR("[PAD]"), 0, IDS('[', 'P', 'A', 'D', ']'));
+    v.tokens[HOLE].text = STR("pad");
+    v.tokens[END].text = STR("end");
+    t = open(&v);
+    gives(t, STR("pad end"), 0, IDS('p', 'a', 'd', ' ', 'e', 'n', 'd'));
     tokenizer_close(t);
 }
 
@@ -282,6 +286,20 @@ static void test_characters_without_a_token_are_spelt_in_bytes(void **state) {
     tokenizer_close(t);
 }
 
+static void test_joining_never_makes_a_control_token(void **state) {
+    (void)state;
+    Vocabulary v;
+    vocabulary_spm(&v);
+    v.adds_space_prefix = 0;
+    v.tokens[SPM_A].text = STR("<");
+    v.tokens[SPM_B].text = STR("s");
+    v.tokens[SPM_C].text = STR(">");
+    v.tokens[SPM_AB].text = STR("<s");
+    Tokenizer *t = open(&v);
+    gives(t, STR("<s>"), 0, IDS(SPM_AB, SPM_C));
+    tokenizer_close(t);
+}
+
 static void test_score_of_zero_has_no_sign(void **state) {
     (void)state;
     Vocabulary v;
@@ -305,6 +323,10 @@ static void test_positive_scores_come_before_negative(void **state) {
     v.tokens[SPM_ABC].score = 2.5f; // against -1 for "ab"
     Tokenizer *t = open(&v);
     gives(t, STR("abc"), 0, IDS(SPM_A, SPM_ABC));
+    tokenizer_close(t);
+    v.tokens[SPM_AB].score = 3.5f;
+    t = open(&v);
+    gives(t, STR("abc"), 0, IDS(SPM_AB, SPM_C));
     tokenizer_close(t);
 }
 
@@ -367,6 +389,7 @@ int main(void) {
         cmocka_unit_test(test_space_before_each_stretch_of_text),
         cmocka_unit_test(test_spaces_are_joined_where_the_model_wants),
         cmocka_unit_test(test_characters_without_a_token_are_spelt_in_bytes),
+        cmocka_unit_test(test_joining_never_makes_a_control_token),
         cmocka_unit_test(test_score_of_zero_has_no_sign),
         cmocka_unit_test(test_positive_scores_come_before_negative),
         cmocka_unit_test(test_threads_may_share_one),
