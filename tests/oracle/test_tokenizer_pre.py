@@ -1,5 +1,7 @@
 """Every pre-tokenizer of the table against HF tokenizers or tiktoken with the published settings, over a vocabulary that shows every cut.
 And SmolLM2, whole, against HF tokenizers."""
+import unicodedata
+
 import pytest
 import tiktoken
 from tokenizer_oracle import (ADD_BOS, BROKEN, CL100K, CONTROL, GPT2, O200K, PARSE_SPECIAL, TORTURE, compare, many, pairs_gguf, pairs_ranks,
@@ -84,6 +86,16 @@ TIKTOKEN = {"gpt-4o": O200K, "llama-bpe": CL100K, "kimi-k2": KIMI}
 def test_cuts_equal_tiktoken(pairs, name, tmp_path):
     encoding = tiktoken.Encoding(name, pat_str=TIKTOKEN[name], mergeable_ranks=pairs_ranks(), special_tokens={})
     compare(relabelled(pairs, name, tmp_path), TORTURE + random_texts(2000), encoding.encode_ordinary, decoded=lambda text: text)
+
+
+def test_every_character_of_unicode_3_2_is_classed_as_by_tiktoken(pairs):
+    """Old enough that all tables agree on what is assigned; ideographs and syllables, all alike, are sampled."""
+    assigned = [c for c in range(0x20000) if unicodedata.ucd_3_2_0.category(chr(c)) not in ("Cn", "Cs")
+                and (c % 97 == 0 or not 0x3400 <= c < 0x9FFF and not 0xAC00 <= c < 0xF900)]
+    assert len(assigned) > 10_000
+    texts = [f"a{c}b {c}Cd1{c} \n{c}x'{c} " for c in map(chr, assigned)]
+    encoding = tiktoken.Encoding("gpt-4o", pat_str=O200K, mergeable_ranks=pairs_ranks(), special_tokens={})
+    compare(pairs, texts, encoding.encode_ordinary)
 
 
 def test_long_runs_in_every_pre_tokenizer(pairs, tmp_path):
