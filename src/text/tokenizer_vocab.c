@@ -195,6 +195,17 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
     return true;
 }
 
+// Can joining make this token? Control, unknown, byte and unused tokens are out of its reach, as in
+// sentencepiece; so is a BPE token whose text is not spelt in the byte alphabet.
+static bool is_matched(const Tokenizer *t, const Token *token) {
+    char bytes[TOKEN_MAX_BYTES];
+    size_t n_bytes;
+    if (token->text.len == 0) return false;
+    if (t->kind == VOCAB_SPM)
+        return token->type == TOKEN_NORMAL || token->type == TOKEN_USER_DEFINED;
+    return token->type == TOKEN_NORMAL && bpe_text_to_bytes(token->text, bytes, &n_bytes);
+}
+
 // Tokens that encoding may make from text, and the token of each byte.
 static bool index_matched(Tokenizer *t, Err *err) {
     bool is_bpe = t->kind == VOCAB_BPE;
@@ -203,18 +214,13 @@ static bool index_matched(Tokenizer *t, Err *err) {
     size_t n_byte_tokens = 0;
     for (uint32_t id = 0; id < t->n_tokens; id++) {
         const Token *token = &t->tokens[id];
-        bool is_byte = is_bpe ? token->type == TOKEN_NORMAL && token->bytes.len == 1
-                              : token->type == TOKEN_BYTE;
-        if (is_byte) t->byte_ids[(uint8_t)token->bytes.at[0]] = id;
-        n_byte_tokens += is_byte;
-        // Control, unknown, byte and unused tokens are out of reach of joining, as in
-        // sentencepiece.
-        bool is_matched =
-            token->type == TOKEN_NORMAL || (!is_bpe && token->type == TOKEN_USER_DEFINED);
-        Str key = index_key(token, &t->matched);
-        if (!is_matched || key.len == 0) continue;
-        size_t slot = index_slot(t, &t->matched, key);
-        if (t->matched.slots[slot] == NO_TOKEN) t->matched.slots[slot] = id;
+        bool may_match = is_matched(t, token);
+        if (is_bpe ? may_match && token->bytes.len == 1 : token->type == TOKEN_BYTE) {
+            t->byte_ids[(uint8_t)token->bytes.at[0]] = id;
+            n_byte_tokens++;
+        }
+        if (!may_match) continue;
+        t->matched.slots[index_slot(t, &t->matched, index_key(token, &t->matched))] = id;
         t->max_matched_text = max_size(t->max_matched_text, token->text.len);
     }
     // BPE vocabularies that were trained without an alphabet lack the bytes they never saw

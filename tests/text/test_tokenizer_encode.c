@@ -154,6 +154,33 @@ static void test_merge_of_an_added_token(void **state) {
     tokenizer_close(t);
 }
 
+static void test_merges_never_make_a_control_token(void **state) {
+    (void)state;
+    Vocabulary v;
+    vocabulary_bpe(&v);
+    v.tokens[HE].type = TOKEN_CONTROL;
+    Tokenizer *t = open(&v);
+    gives(t, STR("hello"), 0, IDS('h', 'e', LL, 'o'));
+    gives(t, STR("hello"), TOKENIZER_PARSE_SPECIAL, IDS(HE, LL, 'o'));
+    tokenizer_close(t);
+}
+
+// A plain space is not in the byte alphabet (U+0120 stands for it): the token " " is none of text.
+static void test_tokens_outside_the_byte_alphabet_are_not_made(void **state) {
+    (void)state;
+    Vocabulary v;
+    vocabulary_bpe(&v);
+    v.pre = "llama-bpe";
+    v.adds_bos = 0;
+    vocabulary_add(&v, STR(" "), TOKEN_NORMAL, 0);
+    vocabulary_add(&v, STR("\u65E5"), TOKEN_NORMAL, 0);
+    Tokenizer *t = open(&v);
+    gives(t, STR(" "), 0, IDS(' '));
+    gives(t, STR("\u65E5"), 0, IDS(0xE6, 0x97, 0xA5));
+    assert_true(str_is(tokenizer_piece(t, BPE_TOKENS + 1), "\u65E5"));
+    tokenizer_close(t);
+}
+
 static void test_begin_and_end_by_the_models_policy(void **state) {
     (void)state;
     const unsigned all = TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
@@ -379,6 +406,8 @@ int main(void) {
         cmocka_unit_test(test_leftmost_special_token_before_a_longer_one),
         cmocka_unit_test(test_unused_tokens_never),
         cmocka_unit_test(test_merge_of_an_added_token),
+        cmocka_unit_test(test_merges_never_make_a_control_token),
+        cmocka_unit_test(test_tokens_outside_the_byte_alphabet_are_not_made),
         cmocka_unit_test(test_begin_and_end_by_the_models_policy),
         cmocka_unit_test(test_broken_utf8_is_one_replacement_a_part),
         cmocka_unit_test(test_text_with_nul),
