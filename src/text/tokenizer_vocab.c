@@ -2,16 +2,15 @@
 //
 //     tokenizer.ggml.model        gpt2 or llama
 //     tokenizer.ggml.tokens       the texts; an id is a place in this list
-//     tokenizer.ggml.token_type   one number a token: without it control tokens could not be told
-//     from text tokenizer.ggml.scores       llama: one number a token, higher is joined earlier
-//     tokenizer.ggml.merges, .pre gpt2
+//     tokenizer.ggml.token_type   one number a token: tells control tokens from text
+//     tokenizer.ggml.scores       llama: one number a token, higher is joined earlier
+//     tokenizer.ggml.merges, .pre gpt2: what is joined in which order, inside what
 //     tokenizer.ggml.{bos,eos,unknown}_token_id
 //     tokenizer.ggml.add_{bos,eos}_token, .add_space_prefix, .remove_extra_whitespaces
 //
 // Keys and their defaults were checked against gguf-py's constants.py and llama.cpp's
 // llama-vocab.cpp.
 #include <math.h>
-#include <stdio.h>
 #include <xxhash.h>
 
 #include "base/size.h"

@@ -4,8 +4,10 @@
 // The input is read as a recipe, not as a file, so that most of it gets past the GGUF reader (which
 // has a target of its own): a kind, changes to a small valid vocabulary, then the text.
 //
-//     u8 kind and flags   u8 n_tokens × (u8 type, u8 length, text)   u8 n_merges × (u8 length,
-//     text)   text to the end
+//     u8 kind and flags
+//     u8 n_tokens × (u8 type, u8 score, u8 length, text)
+//     u8 n_merges × (u8 length, text)
+//     the text to encode, to the end
 #include <stdlib.h>
 
 #include "base/reader.h"

@@ -1,9 +1,19 @@
 """`lathe tokenize` as a user meets it."""
+
 import json
 import subprocess
 
 import pytest
-from tokenizer_oracle import CONTROL, LATHE, MODELS, NORMAL, USER_DEFINED, UNKNOWN, BYTE, write_vocab
+from tokenizer_oracle import (
+    CONTROL,
+    LATHE,
+    MODELS,
+    NORMAL,
+    USER_DEFINED,
+    UNKNOWN,
+    BYTE,
+    write_vocab,
+)
 
 HELLO = MODELS / "hello-phi3-q8_0.gguf"
 
@@ -20,10 +30,27 @@ def ids(*args, given=b""):
 
 @pytest.fixture
 def spm(tmp_path):
-    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "▁", "a", "▁a", "<|end|>"]
+    tokens = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"<0x{b:02X}>" for b in range(256)),
+        "▁",
+        "a",
+        "▁a",
+        "<|end|>",
+    ]
     types = [UNKNOWN, CONTROL, CONTROL, *[BYTE] * 256, NORMAL, NORMAL, NORMAL, CONTROL]
-    write_vocab(tmp_path / "spm.gguf", "llama", tokens, types, scores=[0.0] * 259 + [-3.0, -2.0, -1.0, 0.0], bos_token_id=1, eos_token_id=2,
-                unknown_token_id=0)
+    write_vocab(
+        tmp_path / "spm.gguf",
+        "llama",
+        tokens,
+        types,
+        scores=[0.0] * 259 + [-3.0, -2.0, -1.0, 0.0],
+        bos_token_id=1,
+        eos_token_id=2,
+        unknown_token_id=0,
+    )
     return tmp_path / "spm.gguf"
 
 
@@ -95,7 +122,11 @@ def test_bad_files_exit_3_and_are_named(tmp_path):
     write_vocab(unknown, "gpt2", ["a"], [NORMAL], "gpt-9", [])
     bert = tmp_path / "bert.gguf"
     write_vocab(bert, "bert", ["a"], [NORMAL])
-    for path, says in (broken, "broken.gguf"), (unknown, "'gpt-9' is not known; known are: gpt-4o"), (bert, "'bert' is not supported"):
+    for path, says in (
+        (broken, "broken.gguf"),
+        (unknown, "'gpt-9' is not known; known are: gpt-4o"),
+        (bert, "'bert' is not supported"),
+    ):
         run = tokenize(path, "a")
         assert run.returncode == 3 and run.stdout == b"", path
         assert says in run.stderr.decode() and path.name in run.stderr.decode()

@@ -1,13 +1,31 @@
 """o200k and the hello models against tiktoken: the truth for gpt-4o."""
+
 import pytest
 import tiktoken
-from tokenizer_oracle import (BROKEN, CONTROL, LONG, MODELS, O200K, O200K_SPECIAL, PARSE_SPECIAL, TORTURE, compare, many, o200k_gguf,
-                              o200k_ranks, random_texts, read_vocab, with_bytes)
+from tokenizer_oracle import (
+    BROKEN,
+    CONTROL,
+    LONG,
+    MODELS,
+    O200K,
+    O200K_SPECIAL,
+    PARSE_SPECIAL,
+    TORTURE,
+    compare,
+    many,
+    o200k_gguf,
+    o200k_ranks,
+    random_texts,
+    read_vocab,
+    with_bytes,
+)
 
 
 @pytest.fixture(scope="module")
 def o200k():
-    return tiktoken.Encoding("o200k", pat_str=O200K, mergeable_ranks=o200k_ranks(), special_tokens=O200K_SPECIAL)
+    return tiktoken.Encoding(
+        "o200k", pat_str=O200K, mergeable_ranks=o200k_ranks(), special_tokens=O200K_SPECIAL
+    )
 
 
 def plain(encoding):
@@ -44,7 +62,9 @@ def test_o200k_of_long_runs(o200k):
 def test_hello_equals_tiktoken(name):
     v = read_vocab(MODELS / name)
     marks = {t: i for i, (t, y) in enumerate(zip(v["tokens"], v["token_type"])) if y == CONTROL}
-    encoding = tiktoken.Encoding("hello", pat_str=O200K, mergeable_ranks=with_bytes(v), special_tokens=marks)
+    encoding = tiktoken.Encoding(
+        "hello", pat_str=O200K, mergeable_ranks=with_bytes(v), special_tokens=marks
+    )
     texts = TORTURE + random_texts(1000)
     compare(MODELS / name, texts, plain(encoding), decoded=lambda text: text)
     compare(MODELS / name, texts, special(encoding), PARSE_SPECIAL, decoded=lambda text: text)
