@@ -3,16 +3,14 @@
 // Two kinds of vocabulary, as `tokenizer.ggml.model` names them:
 //
 //     gpt2   byte-level BPE. Text is cut into words by the patterns that `tokenizer.ggml.pre`
-//     stands for (a table in
-//            tokenizer_pre.c); inside a word, pairs are joined in the order of
-//            `tokenizer.ggml.merges`.
+//            stands for (a table in tokenizer_pre.c); inside a word, pairs are joined in the order
+//            of `tokenizer.ggml.merges`.
 //     llama  SentencePiece. Spaces become U+2581; pairs whose text is a token are joined, best
-//     score first; what is
-//            left without a token is spelt in byte tokens `<0xXX>`.
+//            score first; what is left without a token is spelt in byte tokens `<0xXX>`.
 //
 // Before either, special tokens are cut out of the text, leftmost and then longest first:
 // user-defined ones always, control tokens only on request. Without that request `<|end|>` in a
-// user's message is six ordinary characters and more, and nobody can forge the end of a turn.
+// user's message is plain text, and nobody can forge the end of a turn.
 //
 // Text may hold any bytes. What is not UTF-8 counts as U+FFFD, one for each maximal broken part:
 // what Python's decode(errors="replace"), and so every tokenizer fed from it, would see.
@@ -91,7 +89,7 @@ bool tokenizer_encode(const Tokenizer *t, Str text, unsigned flags, TokenList *o
 
 enum {
     DETOKENIZER_SHOW_CONTROL = 1, // control tokens give their names instead of nothing
-    DETOKENIZER_MID_TEXT = 2, // the first token goes on an earlier text: its leading space is meant
+    DETOKENIZER_MID_TEXT = 2,     // the text goes on from an earlier one: a leading space is meant
 };
 
 // Ids to text, as they come: only whole, valid characters leave it. A SentencePiece text loses the

@@ -98,6 +98,9 @@ bool bpe_read_merges(Tokenizer *t, const Gguf *g, Err *err) {
     memset(m->slots, 0xFF, m->n_slots * sizeof *m->slots); // NO_TOKEN
     for (uint32_t row = 0; row < key->n_items; row++) {
         if (!read_merge(t, key->strings[row], row, &rows[row], err)) return false;
+        // Text never becomes a control token by joining, whatever the file says: it would forge
+        // one.
+        if (tokenizer_is_control(t, rows[row].joined)) continue;
         size_t slot = pair_slot(m, rows[row].left, rows[row].right);
         if (m->slots[slot] == NO_TOKEN) m->slots[slot] = row; // the first of equal rows counts
     }

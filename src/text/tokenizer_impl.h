@@ -137,14 +137,16 @@ void special_build(SpecialSet *set, Tokenizer *t, unsigned types);
 uint32_t special_next(const Tokenizer *t, const SpecialSet *set, Str text, size_t *at);
 
 // tokenizer_pre.c
+// `adds_bos` receives the policy of files that state none. On failure pre_close() what is there.
 bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err);
 void pre_close(PreTokenizer *pre);
 bool pre_split(Encoder *e, Str text, Err *err); // calls bpe_encode_word for each word
 
 // tokenizer_bpe.c
 bool bpe_read_merges(Tokenizer *t, const Gguf *g, Err *err);
-bool bpe_text_to_bytes(Str text, char *bytes,
-                       size_t *n_bytes); // false when `text` is not in the byte alphabet
+// The bytes that `text` spells, at most as many as its own; false when it is not in the byte
+// alphabet.
+bool bpe_text_to_bytes(Str text, char *bytes, size_t *n_bytes);
 void bpe_encode_word(Encoder *e, Str word);
 
 // tokenizer_spm.c

@@ -131,7 +131,8 @@ bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err) {
 }
 
 void pre_close(PreTokenizer *pre) {
-    while (pre->n_patterns) pcre2_code_free(pre->patterns[--pre->n_patterns]);
+    for (size_t i = 0; i < pre->n_patterns; i++) pcre2_code_free(pre->patterns[i]);
+    pre->n_patterns = 0;
 }
 
 static bool match_failed(int code, Err *err) {

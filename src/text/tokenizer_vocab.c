@@ -2,16 +2,15 @@
 //
 //     tokenizer.ggml.model        gpt2 or llama
 //     tokenizer.ggml.tokens       the texts; an id is a place in this list
-//     tokenizer.ggml.token_type   one number a token: without it control tokens could not be told
-//     from text tokenizer.ggml.scores       llama: one number a token, higher is joined earlier
-//     tokenizer.ggml.merges, .pre gpt2
+//     tokenizer.ggml.token_type   one number a token: tells control tokens from text
+//     tokenizer.ggml.scores       llama: one number a token, higher is joined earlier
+//     tokenizer.ggml.merges, .pre gpt2: what is joined in which order, inside what
 //     tokenizer.ggml.{bos,eos,unknown}_token_id
 //     tokenizer.ggml.add_{bos,eos}_token, .add_space_prefix, .remove_extra_whitespaces
 //
 // Keys and their defaults were checked against gguf-py's constants.py and llama.cpp's
 // llama-vocab.cpp.
 #include <math.h>
-#include <stdio.h>
 #include <xxhash.h>
 
 #include "base/size.h"
@@ -195,6 +194,17 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
     return true;
 }
 
+// Can joining make this token? Control, unknown, byte and unused tokens are out of its reach, as in
+// sentencepiece; so is a BPE token whose text is not spelt in the byte alphabet.
+static bool is_matched(const Tokenizer *t, const Token *token) {
+    char bytes[TOKEN_MAX_BYTES];
+    size_t n_bytes;
+    if (token->text.len == 0) return false;
+    if (t->kind == VOCAB_SPM)
+        return token->type == TOKEN_NORMAL || token->type == TOKEN_USER_DEFINED;
+    return token->type == TOKEN_NORMAL && bpe_text_to_bytes(token->text, bytes, &n_bytes);
+}
+
 // Tokens that encoding may make from text, and the token of each byte.
 static bool index_matched(Tokenizer *t, Err *err) {
     bool is_bpe = t->kind == VOCAB_BPE;
@@ -203,18 +213,13 @@ static bool index_matched(Tokenizer *t, Err *err) {
     size_t n_byte_tokens = 0;
     for (uint32_t id = 0; id < t->n_tokens; id++) {
         const Token *token = &t->tokens[id];
-        bool is_byte = is_bpe ? token->type == TOKEN_NORMAL && token->bytes.len == 1
-                              : token->type == TOKEN_BYTE;
-        if (is_byte) t->byte_ids[(uint8_t)token->bytes.at[0]] = id;
-        n_byte_tokens += is_byte;
-        // Control, unknown, byte and unused tokens are out of reach of joining, as in
-        // sentencepiece.
-        bool is_matched =
-            token->type == TOKEN_NORMAL || (!is_bpe && token->type == TOKEN_USER_DEFINED);
-        Str key = index_key(token, &t->matched);
-        if (!is_matched || key.len == 0) continue;
-        size_t slot = index_slot(t, &t->matched, key);
-        if (t->matched.slots[slot] == NO_TOKEN) t->matched.slots[slot] = id;
+        bool may_match = is_matched(t, token);
+        if (is_bpe ? may_match && token->bytes.len == 1 : token->type == TOKEN_BYTE) {
+            t->byte_ids[(uint8_t)token->bytes.at[0]] = id;
+            n_byte_tokens++;
+        }
+        if (!may_match) continue;
+        t->matched.slots[index_slot(t, &t->matched, index_key(token, &t->matched))] = id;
         t->max_matched_text = max_size(t->max_matched_text, token->text.len);
     }
     // BPE vocabularies that were trained without an alphabet lack the bytes they never saw

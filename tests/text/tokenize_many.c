@@ -1,8 +1,9 @@
 // tokenize_many.c — for the oracles: encodes and decodes many texts in one process.
 //
 //     usage: tokenize_many MODEL.gguf
-//     stdin, a text after the other:   u32 flags of tokenizer_encode, u32 length (little-endian), bytes
-//     stdout, two lines a text:        ids with a space between; their text again in hexadecimal, control tokens shown
+//     stdin, a text after the other:   u32 flags of tokenizer_encode, u32 length (little-endian),
+//     bytes stdout, two lines a text:        ids with a space between; their text again in
+//     hexadecimal, control tokens shown
 #include <stdio.h>
 
 #include "base/reader.h"
@@ -10,8 +11,7 @@
 
 static void read_stdin(StrBuf *in) {
     char block[1 << 16];
-    for (size_t n; (n = fread(block, 1, sizeof block, stdin)) > 0;)
-        strbuf_add(in, (Str){block, n});
+    for (size_t n; (n = fread(block, 1, sizeof block, stdin)) > 0;) strbuf_add(in, (Str){block, n});
 }
 
 static void print_ids(const TokenList *ids) {
