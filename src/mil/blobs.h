@@ -1,7 +1,9 @@
-// blobs.h — the weight file of a package, planned: where each blob will lie, before a byte of it exists.
+// blobs.h — the weight file of a package, planned: where each blob will lie, before a byte of it
+// exists.
 //
-// Blob storage version 2: a 64-byte file header, then for each blob a 64-byte metadata record at a multiple of 64 with
-// the data right behind it. Offsets name the record. Source: coremltools 9, mlmodel/src/MILBlob/Blob/StorageFormat.hpp.
+// Blob storage version 2: a 64-byte file header, then for each blob a 64-byte metadata record at a
+// multiple of 64 with the data right behind it. Offsets name the record. Source: coremltools 9,
+// mlmodel/src/MILBlob/Blob/StorageFormat.hpp.
 #ifndef LATHE_MIL_BLOBS_H
 #define LATHE_MIL_BLOBS_H
 
@@ -11,9 +13,9 @@ enum { BLOB_ALIGN = 64, BLOB_HEADER_BYTES = 64, BLOB_RECORD_BYTES = 64 };
 
 typedef struct {
     MilDtype dtype;
-    uint64_t n_bytes; // of data, packed
+    uint64_t n_bytes;      // of data, packed
     uint32_t padding_bits; // unused bits of the last byte (sub-byte types)
-    uint64_t offset;  // of the metadata record in the file
+    uint64_t offset;       // of the metadata record in the file
 } Blob;
 
 typedef struct {
@@ -22,7 +24,8 @@ typedef struct {
     uint64_t n_bytes; // of the file so far; 0 while empty
 } BlobPlan;           // zeroed is empty
 
-// Reserves a blob for a tensor of the fixed shape `type` and returns its record's offset, for build_const_blob().
+// Reserves a blob for a tensor of the fixed shape `type` and returns its record's offset, for
+// build_const_blob().
 uint64_t blob_plan_add(BlobPlan *plan, Arena *arena, const MilType *type);
 
 #endif

@@ -1,308 +1,344 @@
+// build.c — the typed builder.
 #include "mil/build.h"
 
+#include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/half.h"
 #include "base/size.h"
 #include "mil/function.h"
-#include "mil/infer.h"
 
-Builder builder_begin(MilProgram *p, const char *name, Err *err) {
-    return (Builder){.program = p, .f = mil_function_new(p, str_of(name)), .err = err};
-}
-
-static ValueId refuse(Builder *b, const char *name, const char *why) {
-    if (!b->failed)
-        err_set(b->err, ERR_FORMAT, "%.*s%svalue '%s': %s", STR_ARG(b->scope),
-                b->scope.len ? ": " : "", name, why);
+// The first failure, whose message is in b->err, sticks.
+static ValueId refused(Builder *b) {
     b->failed = true;
+    if (b->scope.len) err_prefix(b->err, "%.*s", STR_ARG(b->scope));
     return MIL_NO_VALUE;
 }
 
-// Names are compared when the program is validated; here only their form is.
-static bool check_name(Builder *b, const char *name) {
-    if (b->failed) return false;
-    if (!mil_name_is_valid(str_of(name))) refuse(b, name, "not a name a program may use");
-    return !b->failed;
+ValueId builder_refuse(Builder *b, const char *fmt, ...) {
+    if (b->failed) return MIL_NO_VALUE;
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    err_set(b->err, ERR_FORMAT, "%s", text);
+    return refused(b);
+}
+
+Builder builder_begin(MilProgram *p, const char *name, Err *err) {
+    bool is_taken = mil_find_function(p, str_of(name)) != NULL;
+    Builder b = {.program = p, .f = mil_function_new(p, str_of(name)), .err = err};
+    if (!mil_opset(p->spec_version))
+        builder_refuse(&b, "specification version %d cannot carry an ML Program, expected %d to %d",
+                       (int)p->spec_version, MIL_SPEC_FIRST, MIL_SPEC_LAST);
+    if (!mil_name_is_valid(str_of(name)))
+        builder_refuse(&b, "function '%s': the name is not an identifier", name);
+    if (is_taken) builder_refuse(&b, "function '%s': the name is taken", name);
+    return b;
 }
 
 MilType mil_tensor(MilDtype dtype, int rank, const int64_t *dims) {
-    MilType type = {.dtype = dtype, .rank = rank};
-    for (int i = 0; i < rank; i++) type.dims[i] = dims[i];
-    return type;
+    assert(rank >= 0 && rank <= MIL_MAX_RANK);
+    MilType t = {.dtype = dtype, .rank = rank};
+    for (int i = 0; i < rank; i++) t.dims[i] = dims[i];
+    return t;
 }
 
-static ValueId add_input(Builder *b, const char *name, MilType type) {
-    if (!check_name(b, name)) return MIL_NO_VALUE;
-    ValueId v = mil_function_add_value(
-        b->f,
-        (MilValue){.name = arena_str(b->f->arena, str_of(name)), .type = type, .op = MIL_NO_OP});
+static bool name_is_free(Builder *b, const char *what, const char *name) {
+    Str s = str_of(name);
+    if (!mil_name_is_valid(s)) {
+        builder_refuse(b, "%s '%s': the name is not an identifier or is a reserved word", what,
+                       name);
+    } else if (!value_is_none(mil_find_value(b->f, s))) {
+        builder_refuse(b, "%s '%s': the name is taken", what, name);
+    }
+    return !b->failed;
+}
+
+// The name, copied, when a new value may have it; empty after a failure.
+static Str new_name(Builder *b, const char *what, const char *name) {
+    if (b->failed || !name_is_free(b, what, name)) return STR("");
+    return arena_str(b->f->arena, str_of(name));
+}
+
+ValueId build_input(Builder *b, const char *name, MilType type) {
+    Str copy = new_name(b, "input", name);
+    if (!copy.len) return MIL_NO_VALUE;
+    MilValue value = {.name = copy, .type = type, .op = MIL_NO_OP};
+    ValueId v = mil_function_add_value(b->f, value);
     mil_function_add_input(b->f, v);
     return v;
 }
 
-ValueId build_input(Builder *b, const char *name, MilType type) {
-    return add_input(b, name, type);
-}
-
 ValueId build_state(Builder *b, const char *name, MilType type) {
     type.is_state = true;
-    return add_input(b, name, type);
+    return build_input(b, name, type);
 }
 
 void build_output(Builder *b, ValueId v) {
-    if (!b->failed && !value_is_none(v)) mil_function_add_output(b->f, v);
+    if (b->failed) return;
+    assert(!value_is_none(v));
+    const MilValue *value = mil_value(b->f, v);
+    if (!value->name.len) {
+        builder_refuse(b, "output: a literal has no name to be an output by");
+    } else if (value->type.is_state) {
+        builder_refuse(b, "output '%.*s': a state is not an output", STR_ARG(value->name));
+    } else {
+        mil_function_add_output(b->f, v);
+    }
 }
 
 // ---- constants
 
-static ValueId add_const(Builder *b, const char *name, MilType type, MilData data) {
-    if (!check_name(b, name)) return MIL_NO_VALUE;
-    MilFunction *f = b->f;
-    MilData *kept = arena_new(f->arena, MilData);
-    *kept = data;
-    MilValue value = {
-        .name = arena_str(f->arena, str_of(name)), .type = type, .data = kept, .op = f->n_ops};
-    ValueId v = mil_function_add_value(f, value);
-    mil_function_add_op(f, (MilOp){.info = mil_op(MIL_OP_const),
-                                   .name = value.name,
-                                   .first_output = v.at,
-                                   .n_outputs = 1});
+static const MilData *copy_data(Builder *b, const MilType *type, const void *bytes,
+                                size_t n_bytes) {
+    size_t expected;
+    bool fits = mil_type_bytes(type, &expected) && expected == n_bytes;
+    assert(fits);
+    (void)fits;
+    MilData *data = arena_new(b->f->arena, MilData);
+    void *copy = arena_alloc(b->f->arena, n_bytes ? n_bytes : 1, 1);
+    if (n_bytes) memcpy(copy, bytes, n_bytes);
+    data->bytes = copy;
+    data->n_bytes = n_bytes;
+    return data;
+}
+
+static ValueId add_named(Builder *b, Str name, MilType type, const MilData *data) {
+    MilValue value = {.name = name, .type = type, .data = data, .op = b->f->n_ops};
+    ValueId v = mil_function_add_value(b->f, value);
+    mil_function_add_op(
+        b->f,
+        (MilOp){.info = mil_op(MIL_OP_const), .name = name, .first_output = v.at, .n_outputs = 1});
     return v;
 }
 
-static MilData immediate(Builder *b, const void *bytes, size_t n) {
-    void *copy = arena_alloc(b->f->arena, n ? n : 1, 1);
-    if (n) memcpy(copy, bytes, n);
-    return (MilData){.bytes = copy, .n_bytes = n};
-}
-
-static ValueId const_bytes(Builder *b, const char *name, MilType type, const void *bytes,
-                           size_t n) {
-    if (b->failed) return MIL_NO_VALUE;
-    return add_const(b, name, type, immediate(b, bytes, n));
+static ValueId add_const(Builder *b, const char *name, MilType type, const void *bytes,
+                         size_t n_bytes) {
+    Str copy = new_name(b, "const", name);
+    return copy.len ? add_named(b, copy, type, copy_data(b, &type, bytes, n_bytes)) : MIL_NO_VALUE;
 }
 
 ValueId build_const_f16(Builder *b, const char *name, float value) {
     uint16_t half = half_from_f32(value);
-    return const_bytes(b, name, (MilType){.dtype = MIL_F16}, &half, sizeof half);
+    uint8_t bytes[2] = {(uint8_t)half, (uint8_t)(half >> 8)};
+    return add_const(b, name, mil_tensor(MIL_F16, 0, NULL), bytes, sizeof bytes);
+}
+
+static ValueId add_const_f32(Builder *b, const char *name, float value) {
+    uint32_t u = f32_bits(value);
+    uint8_t bytes[4] = {(uint8_t)u, (uint8_t)(u >> 8), (uint8_t)(u >> 16), (uint8_t)(u >> 24)};
+    return add_const(b, name, mil_tensor(MIL_F32, 0, NULL), bytes, sizeof bytes);
+}
+
+static ValueId add_const_i32(Builder *b, const char *name, const int32_t *values, size_t n,
+                             int rank) {
+    uint8_t *bytes = arena_alloc(b->f->arena, n ? n : 1, 4);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < 4; k++) bytes[4 * i + k] = (uint8_t)((uint32_t)values[i] >> (8 * k));
+    return add_const(b, name, mil_tensor(MIL_I32, rank, &(int64_t){(int64_t)n}), bytes, 4 * n);
 }
 
 ValueId build_const_int(Builder *b, const char *name, int32_t value) {
-    return const_bytes(b, name, (MilType){.dtype = MIL_I32}, &value, sizeof value);
+    return add_const_i32(b, name, &value, 1, 0);
 }
 
 ValueId build_const_ints(Builder *b, const char *name, const int32_t *values, size_t n) {
-    MilType type = {.dtype = MIL_I32, .rank = 1, .dims = {(int64_t)n}};
-    return const_bytes(b, name, type, values, n * sizeof *values);
+    return add_const_i32(b, name, values, n, 1);
 }
 
 ValueId build_const_bool(Builder *b, const char *name, bool value) {
-    uint8_t byte = value;
-    return const_bytes(b, name, (MilType){.dtype = MIL_BOOL}, &byte, 1);
+    return add_const(b, name, mil_tensor(MIL_BOOL, 0, NULL), &(uint8_t){value}, 1);
 }
 
 ValueId build_const_bools(Builder *b, const char *name, const bool *values, size_t n) {
-    MilType type = {.dtype = MIL_BOOL, .rank = 1, .dims = {(int64_t)n}};
-    uint8_t bytes[2 * MIL_MAX_RANK];
-    if (n > sizeof bytes) return refuse(b, name, "more booleans than a tensor has axes");
-    for (size_t i = 0; i < n; i++) bytes[i] = values[i];
-    return const_bytes(b, name, type, bytes, n);
+    return add_const(b, name, MIL_TENSOR(MIL_BOOL, (int64_t)n), values, n);
 }
 
 ValueId build_const_str(Builder *b, const char *name, const char *value) {
-    if (b->failed) return MIL_NO_VALUE;
+    Str copy = new_name(b, "const", name);
+    if (!copy.len) return MIL_NO_VALUE;
     Str *strings = arena_new(b->f->arena, Str);
     *strings = arena_str(b->f->arena, str_of(value));
-    return add_const(b, name, (MilType){.dtype = MIL_STRING}, (MilData){.strings = strings});
+    MilData *data = arena_new(b->f->arena, MilData);
+    data->strings = strings;
+    return add_named(b, copy, mil_tensor(MIL_STRING, 0, NULL), data);
 }
 
-static MilData in_weight_file(uint64_t offset) {
-    return (MilData){.is_blob = true, .file = STR(MIL_WEIGHT_FILE), .offset = offset};
+static const MilData *blob_data(Builder *b, uint64_t offset) {
+    MilData *data = arena_new(b->f->arena, MilData);
+    data->is_blob = true;
+    data->file = STR(MIL_WEIGHT_FILE);
+    data->offset = offset;
+    return data;
 }
 
 ValueId build_const_blob(Builder *b, const char *name, MilType type, uint64_t offset) {
-    return add_const(b, name, type, in_weight_file(offset));
+    assert(mil_dtypes[type.dtype].blob_id);
+    Str copy = new_name(b, "const", name);
+    return copy.len ? add_named(b, copy, type, blob_data(b, offset)) : MIL_NO_VALUE;
 }
 
-static ValueId add_literal(Builder *b, MilType type, MilData data) {
-    if (b->failed) return MIL_NO_VALUE;
-    MilData *kept = arena_new(b->f->arena, MilData);
-    *kept = data;
-    return mil_function_add_value(b->f, (MilValue){.type = type, .data = kept, .op = MIL_NO_OP});
+static ValueId add_literal(Builder *b, MilType type, const MilData *data) {
+    MilValue value = {.type = type, .data = data, .op = MIL_NO_OP};
+    return mil_function_add_value(b->f, value);
 }
 
 ValueId build_literal(Builder *b, MilType type, const void *bytes, size_t n_bytes) {
-    return b->failed ? MIL_NO_VALUE : add_literal(b, type, immediate(b, bytes, n_bytes));
+    return b->failed ? MIL_NO_VALUE : add_literal(b, type, copy_data(b, &type, bytes, n_bytes));
 }
 
 ValueId build_literal_blob(Builder *b, MilType type, uint64_t offset) {
-    return add_literal(b, type, in_weight_file(offset));
+    assert(mil_dtypes[type.dtype].blob_id);
+    return b->failed ? MIL_NO_VALUE : add_literal(b, type, blob_data(b, offset));
 }
 
 // ---- ops
 
-static bool add_args(Builder *b, MilOp *op, const BuildArg *args, size_t n_args) {
-    for (size_t i = 0; i < n_args; i++) {
-        int param = mil_param(op->info, args[i].param);
-        if (param < 0) {
-            refuse(b, args[i].param, "not a parameter of this op");
-            return false;
-        }
-        if (args[i].count == 1 && value_is_none(args[i].values[0])) continue; // optional, left out
-        for (size_t k = 0; k < args[i].count; k++)
-            if (value_is_none(args[i].values[k])) {
-                refuse(b, args[i].param, "an operand that was not built");
-                return false;
-            }
-        op->args[param] = mil_function_add_operands(b->f, args[i].values, args[i].count);
+// What is given so far for the op to be added: operands in the order of its row.
+typedef struct {
+    const MilOpInfo *info;
+    const char *name;
+    const BuildArg *args[MIL_MAX_PARAMS];
+    ValueId made[MIL_MAX_PARAMS]; // defaults
+    BuildArg made_args[MIL_MAX_PARAMS];
+} Call;
+
+static const MilType *given_type(const Builder *b, const Call *c, const char *param) {
+    int at = mil_param(c->info, param);
+    const BuildArg *arg = at < 0 ? NULL : c->args[at];
+    return arg ? &mil_value(b->f, arg->values[0])->type : NULL;
+}
+
+// The dtype that parameter `at` shares with others of its group, or `otherwise`.
+static MilDtype group_dtype(const Builder *b, const Call *c, uint32_t at, MilDtype otherwise) {
+    const MilParam *params = c->info->params;
+    for (uint32_t q = 0; params[at].group && q < c->info->n_params; q++)
+        if (params[q].group == params[at].group && c->args[q])
+            return mil_value(b->f, c->args[q]->values[0])->type.dtype;
+    return otherwise;
+}
+
+ValueId build_const_real(Builder *b, const char *name, MilDtype dtype, double value) {
+    if (dtype == MIL_F16) return build_const_f16(b, name, (float)value);
+    if (dtype == MIL_I32) return build_const_int(b, name, (int32_t)value);
+    if (dtype == MIL_BOOL) return build_const_bool(b, name, value != 0);
+    return add_const_f32(b, name, (float)value);
+}
+
+static ValueId zero_bias(Builder *b, const Call *c, const char *name) {
+    const MilType *weight = given_type(b, c, "weight");
+    if (!weight || weight->rank != 2 || weight->dims[0] < 0)
+        return MIL_NO_VALUE; // the rule will say so
+    MilType type = MIL_TENSOR(weight->dtype, weight->dims[0]);
+    size_t n_bytes;
+    if (!mil_type_bytes(&type, &n_bytes)) return MIL_NO_VALUE;
+    return add_const(b, name, type, arena_alloc(b->f->arena, n_bytes ? n_bytes : 1, 1), n_bytes);
+}
+
+// Writes out the default of parameter `at` as a const; MIL_NO_VALUE when absent means absent.
+static ValueId add_default(Builder *b, const Call *c, uint32_t at) {
+    const MilParam *p = &c->info->params[at];
+    const MilType *x = c->args[0] ? &mil_value(b->f, c->args[0]->values[0])->type : NULL;
+    const char *name = arena_printf(b->f->arena, "%s_%s_0%c", c->name, p->name, 0).at;
+    double number = p->fallback.number;
+    int32_t ints[2 * MIL_MAX_RANK] = {0};
+    size_t rank = x ? (size_t)x->rank : 0, n_spatial = rank > 2 ? rank - 2 : 0;
+
+    switch (p->fallback.kind) {
+    case MIL_DEFAULT_NONE: return MIL_NO_VALUE;
+    case MIL_DEFAULT_INT: return build_const_real(b, name, group_dtype(b, c, at, MIL_I32), number);
+    case MIL_DEFAULT_BOOL: return build_const_bool(b, name, number != 0);
+    case MIL_DEFAULT_TEXT: return build_const_str(b, name, p->fallback.text);
+    case MIL_DEFAULT_REAL: return build_const_real(b, name, group_dtype(b, c, at, MIL_F32), number);
+    case MIL_DEFAULT_REAL_OF_X: return build_const_real(b, name, x ? x->dtype : MIL_F32, number);
+    case MIL_DEFAULT_ZERO_PAIRS: return build_const_ints(b, name, ints, 2 * n_spatial);
+    case MIL_DEFAULT_ZERO_BIAS: return zero_bias(b, c, name);
+    case MIL_DEFAULT_ONES:
+        for (size_t i = 0; i < n_spatial; i++) ints[i] = 1;
+        return build_const_ints(b, name, ints, n_spatial);
+    case MIL_DEFAULT_ALL_AXES:
+        for (size_t i = 0; i < rank; i++) ints[i] = (int32_t)i;
+        return build_const_ints(b, name, ints, rank);
     }
-    return true;
+    return MIL_NO_VALUE;
+}
+
+// topk without indices must not say what type they have.
+static bool is_left_out(const Builder *b, const Call *c, uint32_t at) {
+    if (c->info->opcode != MIL_OP_topk ||
+        strcmp(c->info->params[at].name, "output_indices_dtype") != 0)
+        return false;
+    int param = mil_param(c->info, "return_indices");
+    bool wanted = true;
+    return c->args[param] && mil_const_bool(b->f, c->args[param]->values[0], &wanted) && !wanted;
+}
+
+static bool place_args(Builder *b, Call *c, const BuildArg *args, size_t n_args) {
+    for (size_t i = 0; i < n_args && !b->failed; i++) {
+        int at = mil_param(c->info, args[i].param);
+        bool is_absent = !args[i].count || (args[i].count == 1 && value_is_none(args[i].values[0]));
+        if (at < 0 || c->args[at]) {
+            builder_refuse(b, "%s '%s': parameter '%s' is %s", c->info->name, c->name,
+                           args[i].param, at < 0 ? "unknown" : "given twice");
+        } else if (!is_absent) {
+            for (size_t k = 0; k < args[i].count; k++)
+                assert(args[i].values[k].at < b->f->n_values); // else none, or of another function
+            c->args[at] = &args[i];
+        }
+    }
+    return !b->failed;
+}
+
+// Makes the consts of parameters that were not given and have a default.
+static bool add_defaults(Builder *b, Call *c) {
+    for (uint32_t p = 0; p < c->info->n_params && !b->failed; p++) {
+        if (c->args[p] || is_left_out(b, c, p)) continue;
+        c->made[p] = add_default(b, c, p);
+        if (value_is_none(c->made[p])) continue;
+        c->made_args[p] = (BuildArg){c->info->params[p].name, &c->made[p], 1};
+        c->args[p] = &c->made_args[p];
+    }
+    return !b->failed;
+}
+
+// Adds the op with outputs of these types and returns the first of them.
+static ValueId add_op(Builder *b, MilOp op, const MilType *types, uint32_t n_types) {
+    MilFunction *f = b->f;
+    op.first_output = f->n_values;
+    op.n_outputs = n_types;
+    for (uint32_t i = 0; i < n_types; i++) {
+        Str name = n_types == 1 ? op.name : arena_printf(f->arena, "%.*s_%u", STR_ARG(op.name), i);
+        if (!value_is_none(mil_find_value(f, name)))
+            return builder_refuse(b, "%s '%.*s': the name '%.*s' of its output is taken",
+                                  op.info->name, STR_ARG(op.name), STR_ARG(name));
+        MilValue value = {.name = name, .type = types[i], .op = f->n_ops, .result = i};
+        mil_function_add_value(f, value);
+    }
+    mil_function_add_op(f, op);
+    return n_types ? (ValueId){op.first_output} : MIL_NO_VALUE;
 }
 
 ValueId build_op(Builder *b, const char *name, MilOpcode opcode, const BuildArg *args,
                  size_t n_args) {
-    if (!check_name(b, name)) return MIL_NO_VALUE;
-    MilFunction *f = b->f;
-    MilOp op = {.info = mil_op(opcode), .name = arena_str(f->arena, str_of(name))};
-    if (!add_args(b, &op, args, n_args)) return MIL_NO_VALUE;
-    Infer infer = {.f = f, .op = &op, .err = b->err};
-    if (!mil_infer(&infer)) {
-        if (b->scope.len) err_prefix(b->err, "%.*s", STR_ARG(b->scope));
-        b->failed = true;
+    if (b->failed) return MIL_NO_VALUE;
+    assert(opcode != MIL_OP_const);
+    Call c = {.info = mil_op(opcode), .name = name};
+    if (b->program->spec_version < c.info->since || b->program->spec_version > c.info->until)
+        return builder_refuse(b, "%s '%s': not an op of specification version %d", c.info->name,
+                              name, (int)b->program->spec_version);
+    if (!place_args(b, &c, args, n_args) || !name_is_free(b, c.info->name, name) ||
+        !add_defaults(b, &c))
         return MIL_NO_VALUE;
-    }
-    op.first_output = f->n_values;
-    op.n_outputs = infer.n_out;
-    for (uint32_t i = 0; i < infer.n_out; i++) {
-        Str value_name = i ? arena_printf(f->arena, "%s_%u", name, i) : op.name;
-        mil_function_add_value(
-            f, (MilValue){.name = value_name, .type = infer.out[i], .op = f->n_ops, .result = i});
-    }
-    mil_function_add_op(f, op);
-    return infer.n_out ? (ValueId){op.first_output} : MIL_NO_VALUE;
-}
 
-ValueId build_unary(Builder *b, const char *name, MilOpcode opcode, ValueId x) {
-    return build_op(b, name, opcode, (BuildArg[]){{"x", &x, 1}}, 1);
-}
-
-ValueId build_binary(Builder *b, const char *name, MilOpcode opcode, ValueId x, ValueId y) {
-    return build_op(b, name, opcode, (BuildArg[]){{"x", &x, 1}, {"y", &y, 1}}, 2);
-}
-
-// The const of a parameter is called <op>_<parameter>_0, as coremltools calls it.
-typedef struct {
-    char text[160];
-} ParamName;
-
-static const char *param_name(ParamName *out, const char *op, const char *param) {
-    snprintf(out->text, sizeof out->text, "%s_%s_0", op, param);
-    return out->text;
-}
-
-static ValueId param_int(Builder *b, const char *op, const char *param, int32_t value) {
-    ParamName n;
-    return build_const_int(b, param_name(&n, op, param), value);
-}
-
-static ValueId param_ints(Builder *b, const char *op, const char *param, const int32_t *values,
-                          size_t count) {
-    ParamName n;
-    return build_const_ints(b, param_name(&n, op, param), values, count);
-}
-
-static ValueId param_bool(Builder *b, const char *op, const char *param, bool value) {
-    ParamName n;
-    return build_const_bool(b, param_name(&n, op, param), value);
-}
-
-ValueId build_conv1x1(Builder *b, const char *name, ValueId x, ValueId weight, ValueId bias) {
-    static const int32_t ones[2] = {1, 1}, zeros[4] = {0};
-    ParamName n;
-    ValueId strides = param_ints(b, name, "strides", ones, 2);
-    ValueId pad_type = build_const_str(b, param_name(&n, name, "pad_type"), "valid");
-    ValueId pad = param_ints(b, name, "pad", zeros, 4);
-    ValueId dilations = param_ints(b, name, "dilations", ones, 2);
-    ValueId groups = param_int(b, name, "groups", 1);
-    BuildArg args[] = {{"x", &x, 1},       {"weight", &weight, 1},      {"strides", &strides, 1},
-                       {"pad", &pad, 1},   {"pad_type", &pad_type, 1},  {"groups", &groups, 1},
-                       {"bias", &bias, 1}, {"dilations", &dilations, 1}};
-    return build_op(b, name, MIL_OP_conv, args, COUNT_OF(args));
-}
-
-ValueId build_matmul(Builder *b, const char *name, ValueId x, ValueId y, bool transpose_x,
-                     bool transpose_y) {
-    ValueId tx = param_bool(b, name, "transpose_x", transpose_x);
-    ValueId ty = param_bool(b, name, "transpose_y", transpose_y);
-    BuildArg args[] = {
-        {"x", &x, 1}, {"y", &y, 1}, {"transpose_x", &tx, 1}, {"transpose_y", &ty, 1}};
-    return build_op(b, name, MIL_OP_matmul, args, COUNT_OF(args));
-}
-
-ValueId build_softmax(Builder *b, const char *name, ValueId x, int axis) {
-    ValueId a = param_int(b, name, "axis", axis);
-    return build_op(b, name, MIL_OP_softmax, (BuildArg[]){{"x", &x, 1}, {"axis", &a, 1}}, 2);
-}
-
-ValueId build_reduce(Builder *b, const char *name, MilOpcode opcode, ValueId x, int axis,
-                     bool keep_dims) {
-    int32_t axes[1] = {axis};
-    ValueId a = param_ints(b, name, "axes", axes, 1);
-    ValueId k = param_bool(b, name, "keep_dims", keep_dims);
-    BuildArg args[] = {{"x", &x, 1}, {"axes", &a, 1}, {"keep_dims", &k, 1}};
-    return build_op(b, name, opcode, args, COUNT_OF(args));
-}
-
-ValueId build_rsqrt(Builder *b, const char *name, ValueId x, float epsilon) {
-    ParamName n;
-    ValueId e = build_const_f16(b, param_name(&n, name, "epsilon"), epsilon);
-    return build_op(b, name, MIL_OP_rsqrt, (BuildArg[]){{"x", &x, 1}, {"epsilon", &e, 1}}, 2);
-}
-
-ValueId build_reshape(Builder *b, const char *name, ValueId x, const int32_t *shape, size_t rank) {
-    ValueId s = param_ints(b, name, "shape", shape, rank);
-    return build_op(b, name, MIL_OP_reshape, (BuildArg[]){{"x", &x, 1}, {"shape", &s, 1}}, 2);
-}
-
-ValueId build_transpose(Builder *b, const char *name, ValueId x, const int32_t *perm, size_t rank) {
-    ValueId p = param_ints(b, name, "perm", perm, rank);
-    return build_op(b, name, MIL_OP_transpose, (BuildArg[]){{"x", &x, 1}, {"perm", &p, 1}}, 2);
-}
-
-ValueId build_concat(Builder *b, const char *name, const ValueId *values, size_t n, int axis) {
-    ValueId a = param_int(b, name, "axis", axis);
-    ValueId i = param_bool(b, name, "interleave", false);
-    BuildArg args[] = {{"values", values, n}, {"axis", &a, 1}, {"interleave", &i, 1}};
-    return build_op(b, name, MIL_OP_concat, args, COUNT_OF(args));
-}
-
-ValueId build_slice(Builder *b, const char *name, ValueId x, const int32_t *begin,
-                    const int32_t *end, size_t rank) {
-    ValueId from = param_ints(b, name, "begin", begin, rank);
-    ValueId to = param_ints(b, name, "end", end, rank);
-    BuildArg args[] = {{"x", &x, 1}, {"begin", &from, 1}, {"end", &to, 1}};
-    return build_op(b, name, MIL_OP_slice_by_index, args, COUNT_OF(args));
-}
-
-ValueId build_slice_update(Builder *b, const char *name, ValueId x, ValueId update, ValueId begin,
-                           ValueId end) {
-    BuildArg args[] = {
-        {"x", &x, 1}, {"update", &update, 1}, {"begin", &begin, 1}, {"end", &end, 1}};
-    return build_op(b, name, MIL_OP_slice_update, args, COUNT_OF(args));
-}
-
-ValueId build_read_state(Builder *b, const char *name, ValueId state) {
-    return build_op(b, name, MIL_OP_read_state, (BuildArg[]){{"input", &state, 1}}, 1);
-}
-
-void build_write_state(Builder *b, const char *name, ValueId state, ValueId data) {
-    build_op(b, name, MIL_OP_write_state, (BuildArg[]){{"input", &state, 1}, {"data", &data, 1}},
-             2);
-}
-
-ValueId build_constexpr_blockwise(Builder *b, const char *name, ValueId data, ValueId scale) {
-    BuildArg args[] = {{"data", &data, 1}, {"scale", &scale, 1}};
-    return build_op(b, name, MIL_OP_constexpr_blockwise_shift_scale, args, COUNT_OF(args));
+    MilOp op = {.info = c.info, .name = arena_str(b->f->arena, str_of(name))};
+    for (uint32_t p = 0; p < c.info->n_params; p++)
+        if (c.args[p])
+            op.args[p] = mil_function_add_operands(b->f, c.args[p]->values, c.args[p]->count);
+    MilType types[MIL_MAX_OUTPUTS];
+    uint32_t n_types;
+    if (!mil_infer(b->f, &op, types, &n_types, b->err)) return refused(b);
+    return add_op(b, op, types, n_types);
 }

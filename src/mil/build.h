@@ -1,8 +1,10 @@
-// build.h — make an ML Program op by op. Each call infers its output type and refuses wrong operands at once.
+// build.h — make an ML Program op by op. Each call infers its output type and refuses wrong
+// operands at once.
 //
-// The first refusal sticks: `b->err` holds it, later calls return MIL_NO_VALUE and add nothing, so a layer is built as
-// straight code and checked once (builder_ok). Names are the op's and its value's; they must be unique in the function.
-// Optional parameters are written out with their defaults, as coremltools does, so that no reader has to guess.
+// The first refusal sticks: `b->err` holds it, later calls return MIL_NO_VALUE and add nothing, so
+// a layer is built as straight code and checked once (builder_ok). Names are the op's and its
+// value's; they must be unique in the function. Optional parameters are written out with their
+// defaults, as coremltools does, so that no reader has to guess.
 #ifndef LATHE_MIL_BUILD_H
 #define LATHE_MIL_BUILD_H
 
@@ -13,17 +15,23 @@ typedef struct {
     MilFunction *f; // under construction
     Err *err;
     bool failed;
-    Str scope;      // put before names in messages: "layer 3"
+    Str scope; // put before names in messages: "layer 3"
 } Builder;
 
 MilProgram *mil_program_new(Arena *arena, int32_t spec_version);
 // Starts function `name` of `p`.
 Builder builder_begin(MilProgram *p, const char *name, Err *err);
-static inline bool builder_ok(const Builder *b) { return !b->failed; }
+static inline bool builder_ok(const Builder *b) {
+    return !b->failed;
+}
+
+// Refuses: sets the message, under the scope, unless there is one already. Returns MIL_NO_VALUE.
+ValueId builder_refuse(Builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 MilType mil_tensor(MilDtype dtype, int rank, const int64_t *dims);
 #define MIL_TENSOR(dtype, ...)                                                                     \
-    mil_tensor((dtype), (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+    mil_tensor((dtype), (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                 \
+               (int64_t[]){__VA_ARGS__})
 
 ValueId build_input(Builder *b, const char *name, MilType type);
 ValueId build_state(Builder *b, const char *name, MilType type); // of the wrapped tensor
@@ -31,6 +39,8 @@ void build_output(Builder *b, ValueId v);
 
 // Constants. Immediate ones are copied; an equal scalar may be shared.
 ValueId build_const_f16(Builder *b, const char *name, float value);
+// A scalar of fp16, fp32, int32 or bool.
+ValueId build_const_real(Builder *b, const char *name, MilDtype dtype, double value);
 ValueId build_const_int(Builder *b, const char *name, int32_t value);
 ValueId build_const_ints(Builder *b, const char *name, const int32_t *values, size_t n);
 ValueId build_const_bool(Builder *b, const char *name, bool value);
@@ -42,32 +52,42 @@ ValueId build_const_blob(Builder *b, const char *name, MilType type, uint64_t of
 ValueId build_literal(Builder *b, MilType type, const void *bytes, size_t n_bytes);
 ValueId build_literal_blob(Builder *b, MilType type, uint64_t offset);
 
-// The general call: operands by parameter name, { "x", v }, …; parameters not listed are absent or take their default.
+// The general call: operands by parameter name, { "x", v }, …; parameters not listed are absent or
+// take their default.
 typedef struct {
     const char *param;
     const ValueId *values;
     size_t count;
 } BuildArg;
-ValueId build_op(Builder *b, const char *name, MilOpcode opcode, const BuildArg *args, size_t n_args);
+ValueId build_op(Builder *b, const char *name, MilOpcode opcode, const BuildArg *args,
+                 size_t n_args);
 
-// The ops lathe emits, as one call each. `name` is a printf result made by the caller and is copied.
+// The ops lathe emits, as one call each. `name` is a printf result made by the caller and is
+// copied.
 ValueId build_unary(Builder *b, const char *name, MilOpcode opcode, ValueId x);
 ValueId build_binary(Builder *b, const char *name, MilOpcode opcode, ValueId x, ValueId y);
-ValueId build_conv1x1(Builder *b, const char *name, ValueId x, ValueId weight, ValueId bias /* or none */);
-ValueId build_matmul(Builder *b, const char *name, ValueId x, ValueId y, bool transpose_x, bool transpose_y);
+ValueId build_conv1x1(Builder *b, const char *name, ValueId x, ValueId weight,
+                      ValueId bias /* or none */);
+ValueId build_matmul(Builder *b, const char *name, ValueId x, ValueId y, bool transpose_x,
+                     bool transpose_y);
 ValueId build_softmax(Builder *b, const char *name, ValueId x, int axis);
-ValueId build_reduce(Builder *b, const char *name, MilOpcode opcode, ValueId x, int axis, bool keep_dims);
+ValueId build_reduce(Builder *b, const char *name, MilOpcode opcode, ValueId x, int axis,
+                     bool keep_dims);
 ValueId build_rsqrt(Builder *b, const char *name, ValueId x, float epsilon);
 ValueId build_reshape(Builder *b, const char *name, ValueId x, const int32_t *shape, size_t rank);
 ValueId build_transpose(Builder *b, const char *name, ValueId x, const int32_t *perm, size_t rank);
 ValueId build_concat(Builder *b, const char *name, const ValueId *values, size_t n, int axis);
 // x[begin:end] with constants; `rank` entries each.
-ValueId build_slice(Builder *b, const char *name, ValueId x, const int32_t *begin, const int32_t *end, size_t rank);
-// `x` with the box that starts at `begin` and ends before `end` (int32 vectors, run-time values allowed) replaced.
-ValueId build_slice_update(Builder *b, const char *name, ValueId x, ValueId update, ValueId begin, ValueId end);
+ValueId build_slice(Builder *b, const char *name, ValueId x, const int32_t *begin,
+                    const int32_t *end, size_t rank);
+// `x` with the box that starts at `begin` and ends before `end` (int32 vectors, run-time values
+// allowed) replaced.
+ValueId build_slice_update(Builder *b, const char *name, ValueId x, ValueId update, ValueId begin,
+                           ValueId end);
 ValueId build_read_state(Builder *b, const char *name, ValueId state);
 void build_write_state(Builder *b, const char *name, ValueId state, ValueId data);
-// int8 codes with one scale an output channel ([rows,1,1,1]) or one for all ([1,1,1,1]), both in the weight file.
+// int8 codes with one scale an output channel ([rows,1,1,1]) or one for all ([1,1,1,1]), both in
+// the weight file.
 ValueId build_constexpr_blockwise(Builder *b, const char *name, ValueId data, ValueId scale);
 
 #endif

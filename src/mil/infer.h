@@ -1,47 +1,92 @@
-// infer.h — types of an op's results from its operands. Internal to mil/.
+// infer.h — inside mil/: how an op's row of ops.def becomes the types of its outputs.
 //
-// The same rules serve the builder, which adds an op only when its rule agrees, and the validator,
-// which compares declared types with inferred ones.
+// A rule is `bool infer_<rule>(MilInfer *i)`: it reads the operands, refuses what does not fit with
+// infer_fail(), and gives output types with infer_result(). Before a rule runs, mil_infer() has
+// held the operands to the row: required ones are there, dtypes and groups are right, constants are
+// constants. After it, every dim given is in range.
+//
+// Dims may be unknown (MIL_UNKNOWN_DIM) and constants may have no content at hand (in a weight
+// file, or folded from others), so rules ask and decide: what is not known makes the result
+// unknown, never an error.
 #ifndef LATHE_MIL_INFER_H
 #define LATHE_MIL_INFER_H
 
 #include "mil/mil.h"
 
-enum { MIL_MAX_RESULTS = 64 };
-
-typedef struct {
+struct MilInfer {
     const MilFunction *f;
     const MilOp *op;
-    Err *err;
-    MilType out[MIL_MAX_RESULTS]; // out[0] starts as a rank-0 tensor
+    MilType *out; // [MIL_MAX_OUTPUTS]
     uint32_t n_out;
-} Infer;
+    Err *err;
+};
 
-typedef bool InferRule(Infer *in);
+// No dim and no count of elements in one dim is larger: leaves room for sums and products of two in
+// int64_t.
+#define MIL_MAX_DIM ((int64_t)1 << 40)
 
-// Checks operands (present, dtypes, groups, constness, states) and runs the op's rule. The message
-// names op and parameter.
-bool mil_infer(Infer *in);
+bool infer_fail(MilInfer *i, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-// For rules: fails with a message about the op; returns false.
-bool infer_refuse(Infer *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Type of the first operand of `param`, or NULL when not given.
-const MilType *infer_type(const Infer *in, const char *param);
-ValueId infer_operand(const Infer *in, const char *param);
-// Constants, with `otherwise` when not given. A run-time value where a constant is needed was
-// refused before the rule ran.
-int64_t infer_int(const Infer *in, const char *param, int64_t otherwise);
-bool infer_bool(const Infer *in, const char *param, bool otherwise);
-// Items of an integer constant; false when not given or not a constant.
-bool infer_ints(const Infer *in, const char *param, int64_t *out, size_t cap, size_t *count);
-bool infer_bools(const Infer *in, const char *param, bool *out, size_t cap, size_t *count);
-// `axis` of a tensor of rank `rank`, counted from the front; false when out of range.
-bool infer_axis(Infer *in, int64_t axis, int rank, int *out);
+// The type of an operand; NULL when the parameter was not given.
+const MilType *infer_type(const MilInfer *i, const char *param);
+// As above for a parameter that takes several, by position; count with infer_count().
+const MilType *infer_type_at(const MilInfer *i, const char *param, uint32_t at);
+uint32_t infer_count(const MilInfer *i, const char *param);
+bool infer_has(const MilInfer *i, const char *param);
 
-#define OP(name, rule, ...) InferRule infer_##rule;
-#define P(...)
+// Gives one more output type. False, with the message, when there are too many or a dim is out of
+// range.
+bool infer_result(MilInfer *i, MilType type);
+
+// Numbers of a parameter. `given` is false when it was left out, `known` when its content is not at
+// hand; `n` is the length in any case where it is known, else 0. Refuses numbers beyond
+// MIL_MAX_DIM, rank above 1 and more than MIL_MAX_OUTPUTS items.
+typedef struct {
+    bool given, known;
+    uint32_t n;
+    int64_t at[MIL_MAX_OUTPUTS];
+} InferInts;
+bool infer_ints(MilInfer *i, const char *param, InferInts *out);
+// As above, with `n` items when known, or `fallback` in each when it was left out.
+bool infer_ints_or(MilInfer *i, const char *param, uint32_t n, int64_t fallback, InferInts *out);
+// Scalars, given or by default, that must be at hand.
+bool infer_int(MilInfer *i, const char *param, int64_t *out);
+bool infer_bool(MilInfer *i, const char *param, bool *out);
+bool infer_text(MilInfer *i, const char *param, Str *out);
+// The scalar `param` as an axis of a tensor of `rank`, counted from the front.
+bool infer_axis(MilInfer *i, const char *param, int rank, int *axis);
+bool infer_axis_of(MilInfer *i, const char *param, int64_t axis, int rank, int *out);
+// A dtype named by text; one of the bit set `dtypes`.
+bool infer_dtype(MilInfer *i, const char *param, uint32_t dtypes, MilDtype *out);
+
+// Dims that are the same, as far as is known.
+static inline bool dims_agree(int64_t a, int64_t b) {
+    return a == b || a == MIL_UNKNOWN_DIM || b == MIL_UNKNOWN_DIM;
+}
+static inline int64_t dim_known_of(int64_t a, int64_t b) {
+    return a == MIL_UNKNOWN_DIM ? b : a;
+}
+// Unknown when an operand is; a result that does not fit is given as one above MIL_MAX_DIM, which
+// infer_result refuses.
+int64_t dim_mul(int64_t a, int64_t b);
+int64_t dim_add(int64_t a, int64_t b);
+int64_t dims_product(const MilType *t, int from, int to); // of dims [from, to)
+
+MilType type_of(MilDtype dtype); // rank 0
+void type_append(MilType *t,
+                 int64_t dim); // keeps MIL_MAX_RANK dims; infer_result refuses a larger rank
+void type_append_dims(MilType *t, const MilType *from, int first, int end);
+
+// "[1, ?, 3]" for messages; lives in the function's arena.
+const char *infer_shape_text(const MilInfer *i, const MilType *t);
+
+// The rules: infer_<rule> for each rule named in ops.def.
+#define OP(name, rule, ...)              bool infer_##rule(MilInfer *i);
+#define OP_FORM(opcode, name, rule, ...) bool infer_##rule(MilInfer *i);
 #include "mil/ops.def"
 #undef OP
-#undef P
+
+// NumPy broadcasting of two shapes, in the dtype of `a`.
+bool infer_broadcast_shapes(MilInfer *i, const MilType *a, const MilType *b, MilType *out);
 
 #endif

@@ -1,109 +1,163 @@
-// infer_product.c — convolution and matrix products.
+// infer_product.c — rules of products: linear, matmul, einsum, attention.
+#include <inttypes.h>
+
 #include "mil/infer.h"
 
-enum { MAX_SPATIAL = 3 };
+bool infer_linear(MilInfer *i) {
+    const MilType *x = infer_type(i, "x"), *weight = infer_type(i, "weight"),
+                  *bias = infer_type(i, "bias");
+    if (x->rank < 1 || weight->rank != 2 || !dims_agree(x->dims[x->rank - 1], weight->dims[1]))
+        return infer_fail(i, "weight is %s, expected [rows, last dim of x], x is %s",
+                          infer_shape_text(i, weight), infer_shape_text(i, x));
+    if (bias && (bias->rank != 1 || !dims_agree(bias->dims[0], weight->dims[0])))
+        return infer_fail(i, "bias is %s for a weight of %s", infer_shape_text(i, bias),
+                          infer_shape_text(i, weight));
+    MilType result = *x;
+    result.dims[x->rank - 1] = weight->dims[0];
+    return infer_result(i, result);
+}
 
-// A list with one entry a spatial axis (or two, for padding), or `otherwise` in each.
-static bool spatial_list(Infer *in, const char *param, int64_t otherwise, int64_t *out, size_t n,
-                         int64_t least) {
-    size_t count = n;
-    for (size_t i = 0; i < n; i++) out[i] = otherwise;
-    if (!value_is_none(infer_operand(in, param)) &&
-        (!infer_ints(in, param, out, n, &count) || count != n))
-        return infer_refuse(in, "%s: expected %zu integers", param, n);
-    for (size_t i = 0; i < n; i++)
-        if (out[i] < least || out[i] > INT32_MAX)
-            return infer_refuse(in, "%s: entry of %lld", param, (long long)out[i]);
+// `t` as a matrix with leading batch dims: transposed if asked, a vector made a row (or a column,
+// for y).
+static bool as_matrix(MilInfer *i, const char *param, bool transpose, bool is_row, MilType *out) {
+    const MilType *t = infer_type(i, param);
+    if (t->rank == 0) return infer_fail(i, "%s is a scalar", param);
+    if (t->rank == 1) {
+        if (transpose) return infer_fail(i, "%s is a vector and cannot be transposed", param);
+        *out = type_of(t->dtype);
+        type_append(out, is_row ? 1 : t->dims[0]);
+        type_append(out, is_row ? t->dims[0] : 1);
+        return true;
+    }
+    *out = *t;
+    if (transpose) {
+        out->dims[t->rank - 1] = t->dims[t->rank - 2];
+        out->dims[t->rank - 2] = t->dims[t->rank - 1];
+    }
     return true;
 }
 
-bool infer_conv(Infer *in) {
-    const MilType *x = infer_type(in, "x"), *w = infer_type(in, "weight");
-    const MilType *bias = infer_type(in, "bias");
-    int n_spatial = x->rank - 2;
-    if (n_spatial < 1 || n_spatial > MAX_SPATIAL || w->rank != x->rank)
-        return infer_refuse(in, "x of rank %d and weight of rank %d", x->rank, w->rank);
-    int64_t groups = infer_int(in, "groups", 1);
-    if (groups < 1 || x->dims[1] % groups || w->dims[0] % groups ||
-        w->dims[1] != x->dims[1] / groups)
-        return infer_refuse(
-            in, "weight [%lld, %lld, …] does not fit %lld input channels in %lld groups",
-            (long long)w->dims[0], (long long)w->dims[1], (long long)x->dims[1], (long long)groups);
-    if (bias && (bias->rank != 1 || bias->dims[0] != w->dims[0]))
-        return infer_refuse(in, "bias is not a vector of %lld", (long long)w->dims[0]);
+static bool is_const_op(const MilInfer *i, const char *param) {
+    ValueId v = mil_operand(i->f, i->op, mil_param(i->op->info, param));
+    return mil_value(i->f, v)->data != NULL;
+}
 
-    Str pad_type = STR("valid");
-    mil_const_str(in->f, infer_operand(in, "pad_type"), &pad_type);
-    bool is_custom = str_is(pad_type, "custom"), is_valid = str_is(pad_type, "valid");
-    bool is_same = str_is(pad_type, "same") || str_is(pad_type, "same_lower");
-    if (!is_custom && !is_valid && !is_same)
-        return infer_refuse(in, "pad_type '%.*s'", STR_ARG(pad_type));
-    int64_t strides[MAX_SPATIAL], dilations[MAX_SPATIAL], pads[2 * MAX_SPATIAL];
-    size_t n = (size_t)n_spatial;
-    if (!spatial_list(in, "strides", 1, strides, n, 1) ||
-        !spatial_list(in, "dilations", 1, dilations, n, 1) ||
-        !spatial_list(in, "pad", 0, pads, 2 * n, 0))
+bool infer_matmul(MilInfer *i) {
+    bool transpose_x, transpose_y;
+    MilType x, y, result;
+    if (!infer_bool(i, "transpose_x", &transpose_x) || !infer_bool(i, "transpose_y", &transpose_y))
         return false;
-    MilType out = {.dtype = x->dtype, .rank = x->rank, .dims = {x->dims[0], w->dims[0]}};
-    for (int i = 0; i < n_spatial; i++) {
-        int64_t d = x->dims[i + 2], kernel = (w->dims[i + 2] - 1) * dilations[i] + 1;
-        int64_t padded = d + (is_custom ? pads[2 * i] + pads[2 * i + 1] : 0);
-        out.dims[i + 2] = is_same           ? (d + strides[i] - 1) / strides[i]
-                          : padded < kernel ? 0
-                                            : (padded - kernel) / strides[i] + 1;
-        if (out.dims[i + 2] < 1)
-            return infer_refuse(in, "a kernel of %lld over %lld positions leaves none",
-                                (long long)kernel, (long long)padded);
+    if (!as_matrix(i, "x", transpose_x, true, &x) || !as_matrix(i, "y", transpose_y, false, &y))
+        return false;
+    int64_t inner = x.dims[x.rank - 1], rows = x.dims[x.rank - 2], columns = y.dims[y.rank - 1];
+    if (!dims_agree(inner, y.dims[y.rank - 2]))
+        return infer_fail(i, "x %s%s and y %s%s do not multiply",
+                          infer_shape_text(i, infer_type(i, "x")), transpose_x ? " transposed" : "",
+                          infer_shape_text(i, infer_type(i, "y")),
+                          transpose_y ? " transposed" : "");
+    // dtypes may differ only when one operand is a const (a constexpr result does not count); the
+    // other one decides
+    bool x_is_const = is_const_op(i, "x"), y_is_const = is_const_op(i, "y");
+    if (x.dtype != y.dtype && x_is_const == y_is_const)
+        return infer_fail(i, "x is %s but y is %s; they must have one type",
+                          mil_dtypes[x.dtype].name, mil_dtypes[y.dtype].name);
+    MilDtype dtype = x_is_const && !y_is_const ? y.dtype : x.dtype;
+
+    x.rank -= 2;
+    y.rank -= 2;
+    if (!infer_broadcast_shapes(i, &x, &y, &result)) return false;
+    result.dtype = dtype;
+    if (infer_type(i, "x")->rank > 1) type_append(&result, rows);
+    if (infer_type(i, "y")->rank > 1) type_append(&result, columns);
+    return infer_result(i, result);
+}
+
+// Letters in order of first sight become 'a', 'b', …: "nchw,nwhu->nchu" and "bhqk,…" compare equal
+// then.
+static bool normal_equation(Str equation, char *out, size_t cap) {
+    char seen[256] = {0};
+    char next = 'a';
+    size_t n = 0;
+    for (size_t k = 0; k < equation.len; k++) {
+        uint8_t c = (uint8_t)equation.at[k];
+        if (n + 1 >= cap) return false;
+        if (c == ',' || c == '-' || c == '>') {
+            out[n++] = (char)c;
+        } else {
+            if (!seen[c]) seen[c] = next++;
+            out[n++] = seen[c];
+        }
     }
-    in->out[0] = out;
+    out[n] = 0;
     return true;
 }
 
-bool infer_linear(Infer *in) {
-    const MilType *x = infer_type(in, "x"), *w = infer_type(in, "weight");
-    const MilType *bias = infer_type(in, "bias");
-    if (x->rank < 1 || w->rank != 2 || x->dims[x->rank - 1] != w->dims[1])
-        return infer_refuse(in, "the last dimension of x is not the second of weight");
-    if (bias && (bias->rank != 1 || bias->dims[0] != w->dims[0]))
-        return infer_refuse(in, "bias is not a vector of %lld", (long long)w->dims[0]);
-    in->out[0] = *x;
-    in->out[0].dims[x->rank - 1] = w->dims[0];
-    return true;
-}
+bool infer_einsum(MilInfer *i) {
+    Str equation;
+    char normal[32];
+    if (!infer_text(i, "equation", &equation)) return false;
+    if (infer_count(i, "values") != 2)
+        return infer_fail(i, "values are %u tensors, expected 2", infer_count(i, "values"));
+    const MilType *x = infer_type_at(i, "values", 0), *y = infer_type_at(i, "values", 1);
+    if (x->dtype != y->dtype || x->rank != y->rank)
+        return infer_fail(i, "values are %s%s and %s%s, expected one type and rank",
+                          mil_dtypes[x->dtype].name, infer_shape_text(i, x),
+                          mil_dtypes[y->dtype].name, infer_shape_text(i, y));
+    bool known = normal_equation(equation, normal, sizeof normal) &&
+                 ((x->rank == 4 && strcmp(normal, "abcd,adce->abce") == 0) ||
+                  (x->rank == 3 && strcmp(normal, "abc,cbd->abd") == 0));
+    if (!known)
+        return infer_fail(
+            i, "equation '%.*s' for rank %d; Core ML knows nchw,nwhu->nchu and chw,whr->chr only",
+            STR_ARG(equation), x->rank);
 
-static bool is_const_op(const Infer *in, const char *param) {
-    return mil_value(in->f, infer_operand(in, param))->data != NULL;
-}
-
-bool infer_matmul(Infer *in) {
-    MilType x = *infer_type(in, "x"), y = *infer_type(in, "y");
-    bool tx = infer_bool(in, "transpose_x", false), ty = infer_bool(in, "transpose_y", false);
-    // Different dtypes only when exactly one operand is a const op; the other's dtype is the
-    // result's.
-    bool cx = is_const_op(in, "x"), cy = is_const_op(in, "y");
-    if (x.dtype != y.dtype && cx == cy)
-        return infer_refuse(in, "x is %s and y %s", mil_dtypes[x.dtype].name,
-                            mil_dtypes[y.dtype].name);
-    if (x.rank < 2 || y.rank < 2)
-        return infer_refuse(in, "operands of rank %d and %d; lathe takes 2 and more", x.rank,
-                            y.rank);
-    int64_t rows = x.dims[x.rank - (tx ? 1 : 2)], inner_x = x.dims[x.rank - (tx ? 2 : 1)];
-    int64_t inner_y = y.dims[y.rank - (ty ? 1 : 2)], cols = y.dims[y.rank - (ty ? 2 : 1)];
-    if (inner_x != inner_y)
-        return infer_refuse(in, "inner dimensions %lld and %lld differ", (long long)inner_x,
-                            (long long)inner_y);
-    int rank = x.rank > y.rank ? x.rank : y.rank;
-    MilType out = {.dtype = cx && !cy ? y.dtype : x.dtype, .rank = rank};
-    for (int i = 0; i < rank - 2; i++) {
-        int64_t a = i < rank - x.rank ? 1 : x.dims[i - (rank - x.rank)];
-        int64_t b = i < rank - y.rank ? 1 : y.dims[i - (rank - y.rank)];
-        if (a != b && a != 1 && b != 1)
-            return infer_refuse(in, "batch dimension %d is %lld and %lld", i, (long long)a,
-                                (long long)b);
-        out.dims[i] = a == 1 ? b : a;
+    // both end in x [c, h, w], y [w, h, u]; h and n broadcast
+    int last = x->rank - 1;
+    MilType a = type_of(x->dtype), b = a, shared;
+    if (x->rank == 4) {
+        type_append(&a, x->dims[0]);
+        type_append(&b, y->dims[0]);
     }
-    out.dims[rank - 2] = rows;
-    out.dims[rank - 1] = cols;
-    in->out[0] = out;
-    return true;
+    type_append(&a, x->dims[last - 1]);
+    type_append(&b, y->dims[last - 1]);
+    if (!dims_agree(x->dims[last], y->dims[last - 2]) ||
+        !infer_broadcast_shapes(i, &a, &b, &shared))
+        return infer_fail(i, "values %s and %s do not fit equation '%.*s'", infer_shape_text(i, x),
+                          infer_shape_text(i, y), STR_ARG(equation));
+    MilType result = *x;
+    if (x->rank == 4) result.dims[0] = shared.dims[0];
+    result.dims[last - 1] = shared.dims[shared.rank - 1];
+    result.dims[last] = y->dims[last];
+    return infer_result(i, result);
+}
+
+bool infer_attention(MilInfer *i) {
+    const MilType *query = infer_type(i, "query"), *key = infer_type(i, "key"),
+                  *value = infer_type(i, "value"), *mask = infer_type(i, "attn_mask");
+    int rank = query->rank, last = rank - 1;
+    bool fits = rank >= 3 && key->rank == rank && value->rank == rank &&
+                dims_agree(query->dims[last], key->dims[last]) &&
+                dims_agree(key->dims[last - 1], value->dims[last - 1]);
+    for (int k = 0; fits && k < rank - 2; k++)
+        fits = dims_agree(query->dims[k], key->dims[k]) &&
+               dims_agree(query->dims[k], value->dims[k]) &&
+               dims_agree(key->dims[k], value->dims[k]);
+    if (!fits)
+        return infer_fail(i,
+                          "query %s, key %s and value %s, expected [batch…, L, E], [batch…, S, E] "
+                          "and [batch…, S, EV]",
+                          infer_shape_text(i, query), infer_shape_text(i, key),
+                          infer_shape_text(i, value));
+    if (mask) {
+        MilType scores = *query, broadcast;
+        scores.dims[last] = key->dims[last - 1];
+        if (mask->rank < 1 || !dims_agree(mask->dims[mask->rank - 1], scores.dims[last]) ||
+            !infer_broadcast_shapes(i, &scores, mask, &broadcast))
+            return infer_fail(
+                i, "attn_mask is %s, expected it to broadcast to %s with its last dim full",
+                infer_shape_text(i, mask), infer_shape_text(i, &scores));
+    }
+    MilType result = *query;
+    result.dims[last] = value->dims[last];
+    return infer_result(i, result);
 }

@@ -1,335 +1,232 @@
-// infer_shape.c — ops that move elements: reshape, slices, joins, gathers.
+// infer_shape.c — rules of ops that give the elements of one tensor another shape or order.
+#include <inttypes.h>
+
 #include "mil/infer.h"
 
-static bool need_ints(Infer *in, const char *param, int64_t *out, size_t *count) {
-    return infer_ints(in, param, out, MIL_MAX_RANK, count) ||
-           infer_refuse(in, "%s is no constant list of at most %d integers", param, MIL_MAX_RANK);
-}
-
-bool infer_reshape(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int64_t shape[MIL_MAX_RANK];
-    size_t rank;
-    if (!need_ints(in, "shape", shape, &rank)) return false;
-    MilType out = {.dtype = x->dtype, .rank = (int)rank};
-    int64_t known = 1;
-    int free_axis = -1;
-    for (size_t i = 0; i < rank; i++) {
-        // From CoreML7 on a 0 stands for x's dimension, counted from the last.
-        int from = x->rank - (int)(rank - i);
-        int64_t dim = shape[i] == 0 ? (from >= 0 ? x->dims[from] : 1) : shape[i];
-        if (dim < -1 || (dim == -1 && free_axis >= 0))
-            return infer_refuse(in, "shape entry %zu is %lld", i, (long long)dim);
-        if (dim == -1) free_axis = (int)i;
-        out.dims[i] = dim;
-        if (dim != -1 && __builtin_mul_overflow(known, dim, &known))
-            return infer_refuse(in, "the shape overflows");
+// shape: 0 takes the dim of x counted from the right (1 beyond x's rank), -1, once, is what is
+// left. Where the older definition is valid (as many entries as x has dims) it means the same.
+bool infer_reshape(MilInfer *i) {
+    const MilType *x = infer_type(i, "x"), *shape_type = infer_type(i, "shape");
+    InferInts shape;
+    if (shape_type->rank != 1)
+        return infer_fail(i, "shape has rank %d, expected a vector", shape_type->rank);
+    if (!infer_ints(i, "shape", &shape)) return false;
+    if (shape_type->dims[0] == MIL_UNKNOWN_DIM)
+        return infer_fail(i, "shape has an unknown length, so the result has no rank");
+    MilType result = type_of(x->dtype);
+    if (!shape.known) {
+        for (uint32_t k = 0; k < shape.n; k++) type_append(&result, MIL_UNKNOWN_DIM);
+        return infer_result(i, result);
     }
-    size_t count;
-    if (!mil_type_count(x, &count)) return infer_refuse(in, "x has an open shape");
-    if (free_axis >= 0) {
-        if (known == 0 || (int64_t)count % known)
-            return infer_refuse(in, "%zu elements do not fill the shape", count);
-        out.dims[free_axis] = (int64_t)count / known;
-    } else if ((int64_t)count != known) {
-        return infer_refuse(in, "%zu elements into a shape of %lld", count, (long long)known);
-    }
-    in->out[0] = out;
-    return true;
-}
+    if (shape.n > MIL_MAX_RANK)
+        return infer_fail(i, "shape has %u entries, at most %d are possible", shape.n,
+                          MIL_MAX_RANK);
 
-bool infer_transpose(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int64_t perm[MIL_MAX_RANK];
-    size_t n;
-    bool is_seen[MIL_MAX_RANK] = {false};
-    if (!need_ints(in, "perm", perm, &n)) return false;
-    if ((int)n != x->rank) return infer_refuse(in, "perm has %zu entries for rank %d", n, x->rank);
-    in->out[0] = *x;
-    for (size_t i = 0; i < n; i++) {
-        int axis;
-        if (!infer_axis(in, perm[i], x->rank, &axis)) return false;
-        if (is_seen[axis]) return infer_refuse(in, "perm names axis %d twice", axis);
-        is_seen[axis] = true;
-        in->out[0].dims[i] = x->dims[axis];
-    }
-    return true;
-}
-
-bool infer_expand_dims(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int64_t axes[MIL_MAX_RANK];
-    size_t n;
-    if (!need_ints(in, "axes", axes, &n)) return false;
-    int rank = x->rank + (int)n;
-    bool is_new[2 * MIL_MAX_RANK] = {false};
-    if (rank > MIL_MAX_RANK) return infer_refuse(in, "a result of rank %d", rank);
-    for (size_t i = 0; i < n; i++) {
-        int axis;
-        if (!infer_axis(in, axes[i], rank, &axis)) return false;
-        if (is_new[axis]) return infer_refuse(in, "axes names %d twice", axis);
-        is_new[axis] = true;
-    }
-    MilType out = {.dtype = x->dtype, .rank = rank};
-    for (int i = 0, from = 0; i < rank; i++) out.dims[i] = is_new[i] ? 1 : x->dims[from++];
-    in->out[0] = out;
-    return true;
-}
-
-bool infer_squeeze(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int64_t axes[MIL_MAX_RANK];
-    size_t n = 0;
-    bool is_gone[MIL_MAX_RANK] = {false};
-    if (infer_ints(in, "axes", axes, MIL_MAX_RANK, &n)) {
-        for (size_t i = 0; i < n; i++) {
-            int axis;
-            if (!infer_axis(in, axes[i], x->rank, &axis)) return false;
-            is_gone[axis] = x->dims[axis] == 1;
+    int rest = -1;
+    for (uint32_t k = 0; k < shape.n; k++) {
+        int64_t dim = shape.at[k];
+        if (dim == 0) {
+            int from_right = (int)(shape.n - k);
+            dim = from_right <= x->rank ? x->dims[x->rank - from_right] : 1;
+        } else if (dim == -1) {
+            if (rest >= 0) return infer_fail(i, "shape has more than one -1");
+            rest = (int)k;
+            dim = 1;
+        } else if (dim < 0) {
+            return infer_fail(i, "shape[%u] is %" PRId64, k, dim);
         }
-    } else {
-        for (int i = 0; i < x->rank; i++) is_gone[i] = x->dims[i] == 1;
+        type_append(&result, dim);
     }
-    MilType out = {.dtype = x->dtype};
-    for (int i = 0; i < x->rank; i++)
-        if (!is_gone[i]) out.dims[out.rank++] = x->dims[i];
-    in->out[0] = out;
+    int64_t have = dims_product(x, 0, x->rank), want = dims_product(&result, 0, result.rank);
+    if (rest >= 0) {
+        bool known = have != MIL_UNKNOWN_DIM && want != MIL_UNKNOWN_DIM;
+        result.dims[rest] = !known ? MIL_UNKNOWN_DIM : want ? have / want : 0;
+        want = dims_product(&result, 0, result.rank);
+    }
+    if (!dims_agree(have, want) || have > MIL_MAX_DIM)
+        return infer_fail(i, "x %s does not have the elements of shape %s", infer_shape_text(i, x),
+                          infer_shape_text(i, &result));
+    return infer_result(i, result);
+}
+
+bool infer_transpose(MilInfer *i) {
+    const MilType *x = infer_type(i, "x");
+    InferInts perm;
+    if (!infer_ints(i, "perm", &perm)) return false;
+    if (perm.n != (uint32_t)x->rank)
+        return infer_fail(i, "perm has %u entries for x of rank %d", perm.n, x->rank);
+    MilType result = type_of(x->dtype);
+    bool is_used[MIL_MAX_RANK] = {0};
+    for (int k = 0; k < x->rank; k++) {
+        int axis = 0;
+        if (perm.known && !infer_axis_of(i, "perm", perm.at[k], x->rank, &axis)) return false;
+        if (perm.known && is_used[axis]) return infer_fail(i, "perm names axis %d twice", axis);
+        is_used[axis] = true;
+        type_append(&result, perm.known ? x->dims[axis] : MIL_UNKNOWN_DIM);
+    }
+    return infer_result(i, result);
+}
+
+// Marks the axes listed by `param`, counted in `rank` dims.
+static bool mark_axes(MilInfer *i, const char *param, const InferInts *axes, int rank,
+                      bool *marks) {
+    for (uint32_t k = 0; k < axes->n; k++) {
+        int axis;
+        if (!infer_axis_of(i, param, axes->at[k], rank, &axis)) return false;
+        if (marks[axis]) return infer_fail(i, "%s name axis %d twice", param, axis);
+        marks[axis] = true;
+    }
     return true;
 }
 
-bool infer_concat(Infer *in) {
-    const MilArg *values = &in->op->args[mil_param(in->op->info, "values")];
-    const MilType *first = infer_type(in, "values");
-    int axis;
-    if (infer_bool(in, "interleave", false)) return infer_refuse(in, "interleave is not supported");
-    MilType out = *first;
-    if (out.rank == 0) { // scalars join to a vector
-        out.rank = 1;
-        out.dims[0] = 1;
+bool infer_expand_dims(MilInfer *i) {
+    const MilType *x = infer_type(i, "x");
+    InferInts axes;
+    bool is_new[MIL_MAX_RANK] = {0};
+    if (!infer_ints(i, "axes", &axes)) return false;
+    if (!axes.known) return infer_fail(i, "axes are not at hand");
+    if (axes.n > MIL_MAX_RANK || x->rank + (int)axes.n > MIL_MAX_RANK)
+        return infer_fail(i, "x of rank %d with %u new axes has more than %d", x->rank, axes.n,
+                          MIL_MAX_RANK);
+    int rank = x->rank + (int)axes.n;
+    if (!mark_axes(i, "axes", &axes, rank, is_new)) return false;
+    MilType result = type_of(x->dtype);
+    for (int k = 0, from = 0; k < rank; k++) type_append(&result, is_new[k] ? 1 : x->dims[from++]);
+    return infer_result(i, result);
+}
+
+// Listed dims that are not 1 stay, as in coremltools.
+bool infer_squeeze(MilInfer *i) {
+    const MilType *x = infer_type(i, "x");
+    InferInts axes;
+    bool is_listed[MIL_MAX_RANK] = {0};
+    if (!infer_ints(i, "axes", &axes)) return false;
+    if (axes.given && !axes.known) return infer_fail(i, "axes are not at hand");
+    if (!mark_axes(i, "axes", &axes, x->rank, is_listed)) return false;
+    MilType result = type_of(x->dtype);
+    for (int k = 0; k < x->rank; k++)
+        if (x->dims[k] != 1 || (axes.given && !is_listed[k])) type_append(&result, x->dims[k]);
+    return infer_result(i, result);
+}
+
+bool infer_reverse(MilInfer *i) {
+    InferInts axes;
+    bool is_listed[MIL_MAX_RANK] = {0};
+    return infer_ints(i, "axes", &axes) &&
+           mark_axes(i, "axes", &axes, infer_type(i, "x")->rank, is_listed) && infer_same(i);
+}
+
+bool infer_flatten2d(MilInfer *i) {
+    const MilType *x = infer_type(i, "x");
+    int64_t value;
+    if (!infer_int(i, "axis", &value)) return false;
+    if (value < -x->rank || value > x->rank)
+        return infer_fail(i, "axis is %" PRId64 ", expected %d to %d", value, -x->rank, x->rank);
+    int axis = (int)(value < 0 ? value + x->rank : value);
+    MilType result = type_of(x->dtype);
+    type_append(&result, dims_product(x, 0, axis));
+    type_append(&result, dims_product(x, axis, x->rank));
+    return infer_result(i, result);
+}
+
+bool infer_tile(MilInfer *i) {
+    const MilType *x = infer_type(i, "x");
+    InferInts reps;
+    if (!infer_ints_or(i, "reps", (uint32_t)x->rank, 1, &reps)) return false;
+    if (x->rank == 0) return infer_fail(i, "x is a scalar");
+    MilType result = *x;
+    for (int k = 0; k < x->rank; k++) {
+        if (reps.known && reps.at[k] < 1)
+            return infer_fail(i, "reps[%d] is %" PRId64 ", expected at least 1", k, reps.at[k]);
+        result.dims[k] = reps.known ? dim_mul(x->dims[k], reps.at[k]) : MIL_UNKNOWN_DIM;
     }
-    if (!infer_axis(in, infer_int(in, "axis", 0), out.rank, &axis)) return false;
-    int64_t total = 0;
-    for (uint32_t i = 0; i < values->count; i++) {
-        MilType t = mil_value(in->f, in->f->operands[values->first + i])->type;
-        if (t.rank == 0) {
-            t.rank = 1;
-            t.dims[0] = 1;
+    return infer_result(i, result);
+}
+
+// Pairs of before and after for the last dims of x.
+bool infer_pad(MilInfer *i) {
+    const MilType *x = infer_type(i, "x");
+    InferInts pad;
+    Str mode;
+    if (!infer_ints(i, "pad", &pad) || !infer_text(i, "mode", &mode)) return false;
+    if (!str_is(mode, "constant") && !str_is(mode, "reflect") && !str_is(mode, "replicate"))
+        return infer_fail(i, "mode is '%.*s', expected constant, reflect or replicate",
+                          STR_ARG(mode));
+    uint32_t n_dims = pad.n / 2, rank = (uint32_t)x->rank;
+    if (pad.n % 2 || n_dims > rank || (!pad.known && n_dims != rank))
+        return infer_fail(i, "pad has %u items for x of rank %d", pad.n, x->rank);
+    MilType result = *x;
+    for (uint32_t k = 0; k < n_dims; k++) {
+        int64_t *dim = &result.dims[rank - n_dims + k];
+        if (!pad.known) {
+            *dim = MIL_UNKNOWN_DIM;
+            continue;
         }
-        if (t.rank != out.rank)
-            return infer_refuse(in, "operands of rank %d and %d", out.rank, t.rank);
-        for (int d = 0; d < t.rank; d++)
-            if (d != axis && t.dims[d] != out.dims[d])
-                return infer_refuse(in, "operand %u differs from the first in dimension %d", i, d);
-        if (__builtin_add_overflow(total, t.dims[axis], &total))
-            return infer_refuse(in, "the shape overflows");
+        if (pad.at[2 * k] < 0 || pad.at[2 * k + 1] < 0)
+            return infer_fail(i, "pad has a negative item");
+        *dim = dim_add(*dim, pad.at[2 * k] + pad.at[2 * k + 1]);
     }
-    out.dims[axis] = total;
-    in->out[0] = out;
+    return infer_result(i, result);
+}
+
+// ---- blocks of space against channels, x [n, channels, height, width]
+
+static bool read_block(MilInfer *i, int64_t *block) {
+    const MilType *x = infer_type(i, "x");
+    if (x->rank != 4) return infer_fail(i, "x has rank %d, expected 4", x->rank);
+    const char *param = i->op->info->params[1].name;
+    if (!infer_int(i, param, block)) return false;
+    if (*block < 1 || *block > INT32_MAX)
+        return infer_fail(i, "%s is %" PRId64 ", expected at least 1", param, *block);
     return true;
 }
 
-bool infer_stack(Infer *in) {
-    const MilArg *values = &in->op->args[mil_param(in->op->info, "values")];
-    const MilType *first = infer_type(in, "values");
+bool infer_depth_to_space(MilInfer *i) {
+    int64_t block;
+    if (!read_block(i, &block)) return false;
+    MilType result = *infer_type(i, "x");
+    int64_t area = dim_mul(block, block);
+    if (result.dims[1] > 0) {
+        if (result.dims[1] % area)
+            return infer_fail(i, "x has %" PRId64 " channels, not a multiple of %" PRId64,
+                              result.dims[1], area);
+        result.dims[1] /= area;
+    }
+    result.dims[2] = dim_mul(result.dims[2], block);
+    result.dims[3] = dim_mul(result.dims[3], block);
+    return infer_result(i, result);
+}
+
+bool infer_space_to_depth(MilInfer *i) {
+    int64_t block;
+    if (!read_block(i, &block)) return false;
+    MilType result = *infer_type(i, "x");
+    result.dims[1] = dim_mul(result.dims[1], dim_mul(block, block));
+    for (int k = 2; k < 4; k++) {
+        if (result.dims[k] <= 0) continue;
+        if (result.dims[k] % block)
+            return infer_fail(i, "dim %d of x is %" PRId64 ", not a multiple of %" PRId64, k,
+                              result.dims[k], block);
+        result.dims[k] /= block;
+    }
+    return infer_result(i, result);
+}
+
+bool infer_sliding_windows(MilInfer *i) {
+    const MilType *x = infer_type(i, "x");
     int axis;
-    if (first->rank >= MIL_MAX_RANK) return infer_refuse(in, "operands of rank %d", first->rank);
-    if (!infer_axis(in, infer_int(in, "axis", 0), first->rank + 1, &axis)) return false;
-    for (uint32_t i = 1; i < values->count; i++)
-        if (!mil_type_eq(first, &mil_value(in->f, in->f->operands[values->first + i])->type))
-            return infer_refuse(in, "operand %u has another type than the first", i);
-    MilType out = {.dtype = first->dtype, .rank = first->rank + 1};
-    for (int i = 0, from = 0; i < out.rank; i++)
-        out.dims[i] = i == axis ? values->count : first->dims[from++];
-    in->out[0] = out;
-    return true;
-}
-
-bool infer_split(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int axis;
-    if (!infer_axis(in, infer_int(in, "axis", 0), x->rank, &axis)) return false;
-    int64_t sizes[MIL_MAX_RESULTS], total = 0;
-    size_t n;
-    if (!infer_ints(in, "split_sizes", sizes, MIL_MAX_RESULTS, &n)) {
-        int64_t parts = infer_int(in, "num_splits", 0);
-        if (parts < 1 || parts > MIL_MAX_RESULTS || x->dims[axis] % parts)
-            return infer_refuse(in, "%lld elements in %lld equal parts", (long long)x->dims[axis],
-                                (long long)parts);
-        n = (size_t)parts;
-        for (size_t i = 0; i < n; i++) sizes[i] = x->dims[axis] / parts;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (sizes[i] < 0 || sizes[i] > x->dims[axis])
-            return infer_refuse(in, "a part of %lld", (long long)sizes[i]);
-        total += sizes[i];
-        in->out[i] = *x;
-        in->out[i].dims[axis] = sizes[i];
-    }
-    if (total != x->dims[axis])
-        return infer_refuse(in, "parts of %lld in all, the axis has %lld", (long long)total,
-                            (long long)x->dims[axis]);
-    in->n_out = (uint32_t)n;
-    return true;
-}
-
-typedef struct {
-    int64_t begin[MIL_MAX_RANK], end[MIL_MAX_RANK], stride[MIL_MAX_RANK];
-    bool begin_mask[MIL_MAX_RANK], end_mask[MIL_MAX_RANK], squeeze_mask[MIL_MAX_RANK];
-    bool is_begin_known, is_end_known;
-} Slice;
-
-static bool read_slice(Infer *in, const MilType *x, Slice *s) {
-    *s = (Slice){0};
-    static const char *const vectors[] = {"begin", "end"};
-    for (int i = 0; i < 2; i++) {
-        const MilType *t = infer_type(in, vectors[i]);
-        if (t->rank != 1 || t->dims[0] != x->rank)
-            return infer_refuse(in, "%s is not a vector of %d", vectors[i], x->rank);
-    }
-    size_t n, rank = (size_t)x->rank;
-    s->is_begin_known = infer_ints(in, "begin", s->begin, MIL_MAX_RANK, &n);
-    s->is_end_known = infer_ints(in, "end", s->end, MIL_MAX_RANK, &n);
-    for (size_t i = 0; i < rank; i++) s->stride[i] = 1;
-    if (infer_ints(in, "stride", s->stride, MIL_MAX_RANK, &n) && n != rank)
-        return infer_refuse(in, "stride has %zu entries for rank %zu", n, rank);
-    for (size_t i = 0; i < rank; i++)
-        if (s->stride[i] == 0) return infer_refuse(in, "a stride of 0");
-    struct {
-        const char *name;
-        bool *at;
-    } masks[] = {{"begin_mask", s->begin_mask},
-                 {"end_mask", s->end_mask},
-                 {"squeeze_mask", s->squeeze_mask}};
-    for (int i = 0; i < 3; i++)
-        if (infer_bools(in, masks[i].name, masks[i].at, MIL_MAX_RANK, &n) && n != rank)
-            return infer_refuse(in, "%s has %zu entries for rank %zu", masks[i].name, n, rank);
-    return true;
-}
-
-// Elements of axis i that the slice takes; MIL_UNKNOWN_DIM when run-time values decide.
-static int64_t slice_count(const Slice *s, const MilType *x, int i) {
-    int64_t size = x->dims[i], stride = s->stride[i];
-    if (s->squeeze_mask[i]) return 1;
-    if ((!s->begin_mask[i] && !s->is_begin_known) || (!s->end_mask[i] && !s->is_end_known))
-        return MIL_UNKNOWN_DIM;
-    int64_t begin = s->begin_mask[i] ? (stride > 0 ? 0 : size - 1) : s->begin[i];
-    int64_t end = s->end_mask[i] ? (stride > 0 ? size : -1) : s->end[i];
-    if (!s->begin_mask[i] && begin < 0) begin += size;
-    if (!s->end_mask[i] && end < 0) end += size;
-    if (end > size) end = size;
-    if (begin < 0) begin = 0;
-    int64_t span = stride > 0 ? end - begin : begin - end, step = stride > 0 ? stride : -stride;
-    return span <= 0 ? 0 : (span + step - 1) / step;
-}
-
-static bool slice_type(Infer *in, const MilType *x, MilType *out) {
-    Slice s;
-    if (!read_slice(in, x, &s)) return false;
-    *out = (MilType){.dtype = x->dtype};
-    for (int i = 0; i < x->rank; i++)
-        if (!s.squeeze_mask[i]) out->dims[out->rank++] = slice_count(&s, x, i);
-    return true;
-}
-
-bool infer_slice_by_index(Infer *in) {
-    return slice_type(in, infer_type(in, "x"), &in->out[0]);
-}
-
-bool infer_slice_by_size(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int64_t begin[MIL_MAX_RANK], size[MIL_MAX_RANK];
-    size_t n;
-    if (!need_ints(in, "size", size, &n) || (int)n != x->rank)
-        return infer_refuse(in, "size is no constant vector of %d", x->rank);
-    bool is_known = infer_ints(in, "begin", begin, MIL_MAX_RANK, &n);
-    in->out[0] = *x;
-    for (int i = 0; i < x->rank; i++) {
-        if (size[i] == -1 && !is_known) return infer_refuse(in, "size -1 needs a constant begin");
-        int64_t length = size[i] == -1 ? x->dims[i] - begin[i] : size[i];
-        if (length < 0 || length > x->dims[i] || (is_known && begin[i] + length > x->dims[i]))
-            return infer_refuse(in, "dimension %d: a slice of %lld of %lld", i, (long long)length,
-                                (long long)x->dims[i]);
-        in->out[0].dims[i] = length;
-    }
-    return true;
-}
-
-bool infer_slice_update(Infer *in) {
-    const MilType *x = infer_type(in, "x"), *update = infer_type(in, "update");
-    MilType slice;
-    if (!slice_type(in, x, &slice)) return false;
-    bool fits = slice.rank == update->rank && update->rank > 0;
-    for (int i = 0; fits && i < slice.rank; i++)
-        fits = slice.dims[i] == update->dims[i] ||
-               (slice.dims[i] == MIL_UNKNOWN_DIM && update->dims[i] <= x->dims[i]);
-    if (!fits) return infer_refuse(in, "update has not the shape of the slice it replaces");
-    in->out[0] = *x;
-    return true;
-}
-
-bool infer_tile(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int64_t reps[MIL_MAX_RANK];
-    size_t n;
-    if (!need_ints(in, "reps", reps, &n)) return false;
-    if ((int)n != x->rank) return infer_refuse(in, "reps has %zu entries for rank %d", n, x->rank);
-    in->out[0] = *x;
-    for (size_t i = 0; i < n; i++)
-        if (reps[i] < 1 || __builtin_mul_overflow(x->dims[i], reps[i], &in->out[0].dims[i]))
-            return infer_refuse(in, "reps entry of %lld", (long long)reps[i]);
-    return true;
-}
-
-bool infer_pad(Infer *in) {
-    const MilType *x = infer_type(in, "x");
-    int64_t pads[2 * MIL_MAX_RANK];
-    size_t n;
-    if (!infer_ints(in, "pad", pads, 2 * MIL_MAX_RANK, &n) || n % 2 || n / 2 > (size_t)x->rank)
-        return infer_refuse(in, "pad is no constant list of pairs, at most one an axis");
-    in->out[0] = *x;
-    for (size_t i = 0; i < n / 2; i++) {
-        int64_t *dim = &in->out[0].dims[x->rank - (int)(n / 2) + (int)i];
-        if (pads[2 * i] < 0 || pads[2 * i + 1] < 0 || pads[2 * i] > INT32_MAX ||
-            pads[2 * i + 1] > INT32_MAX)
-            return infer_refuse(in, "a negative or huge pad");
-        *dim += pads[2 * i] + pads[2 * i + 1];
-    }
-    return true;
-}
-
-bool infer_gather(Infer *in) {
-    const MilType *x = infer_type(in, "x"), *indices = infer_type(in, "indices");
-    int axis;
-    if (!infer_axis(in, infer_int(in, "axis", 0), x->rank, &axis)) return false;
-    if (infer_int(in, "batch_dims", 0) != 0) return infer_refuse(in, "batch_dims is not supported");
-    if (x->rank - 1 + indices->rank > MIL_MAX_RANK)
-        return infer_refuse(in, "a result of too high rank");
-    MilType out = {.dtype = x->dtype};
-    for (int i = 0; i < axis; i++) out.dims[out.rank++] = x->dims[i];
-    for (int i = 0; i < indices->rank; i++) out.dims[out.rank++] = indices->dims[i];
-    for (int i = axis + 1; i < x->rank; i++) out.dims[out.rank++] = x->dims[i];
-    in->out[0] = out;
-    return true;
-}
-
-bool infer_fill(Infer *in) {
-    const MilType *value = infer_type(in, "value");
-    size_t n;
-    MilType out = {.dtype = value ? value->dtype : MIL_F32};
-    if (!need_ints(in, "shape", out.dims, &n)) return false;
-    out.rank = (int)n;
-    in->out[0] = out;
-    return true;
-}
-
-bool infer_range_1d(Infer *in) {
-    int64_t start, end, step;
-    in->out[0] = (MilType){.dtype = infer_type(in, "end")->dtype, .rank = 1};
-    if (!mil_const_int(in->f, infer_operand(in, "start"), &start) ||
-        !mil_const_int(in->f, infer_operand(in, "end"), &end) ||
-        !mil_const_int(in->f, infer_operand(in, "step"), &step) || step == 0)
-        return infer_refuse(in, "lathe takes constant int32 start, end and step only");
-    int64_t span = step > 0 ? end - start : start - end, size = step > 0 ? step : -step;
-    in->out[0].dims[0] = span <= 0 ? 0 : (span + size - 1) / size;
-    return true;
+    int64_t size, stride;
+    if (!infer_axis(i, "axis", x->rank, &axis) || !infer_int(i, "size", &size)) return false;
+    if (!infer_int(i, "stride", &stride)) return false;
+    int64_t length = x->dims[axis];
+    if (size < 1 || stride < 1 || (length != MIL_UNKNOWN_DIM && size > length))
+        return infer_fail(
+            i, "windows of %" PRId64 " at a stride of %" PRId64 " over an axis of %" PRId64, size,
+            stride, length);
+    MilType result = type_of(x->dtype);
+    type_append_dims(&result, x, 0, axis);
+    type_append(&result, length == MIL_UNKNOWN_DIM ? length : (length - size) / stride + 1);
+    type_append(&result, size);
+    type_append_dims(&result, x, axis + 1, x->rank);
+    return infer_result(i, result);
 }

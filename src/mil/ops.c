@@ -1,9 +1,8 @@
-#include <string.h>
+// ops.c — the op table made from ops.def, and the dtype table.
+#include <assert.h>
 
-#include "base/half.h"
 #include "base/size.h"
-#include "mil/dtypes.h"
-#include "mil/mil.h"
+#include "mil/infer.h"
 
 const MilDtypeInfo mil_dtypes[MIL_DTYPE_COUNT] = {
 #define ROW(name, text, proto, blob, bits) [MIL_##name] = {text, proto, blob, bits},
@@ -11,138 +10,170 @@ const MilDtypeInfo mil_dtypes[MIL_DTYPE_COUNT] = {
 #undef ROW
 };
 
-// Parameter lists, one array an op.
-#define P(name, dtypes, group, flags)                                                              \
-    { #name, dtypes, group, flags }
-#define OP(name, rule, since, flags, ...) static const MilParam params_##name[] = {__VA_ARGS__};
-#include "mil/ops.def"
-#undef OP
-#undef P
+static const char *const opsets[] = {"CoreML5", "CoreML6", "CoreML7", "CoreML8", "CoreML9"};
+static_assert(COUNT_OF(opsets) == MIL_SPEC_LAST - MIL_SPEC_FIRST + 1, "one opset a version");
 
-#define P(...)
-#define OP(name, rule, since, flags, ...)                                                          \
-    [MIL_OP_##name] = {#name, MIL_OP_##name, params_##name, COUNT_OF(params_##name), flags, since},
-static const MilOpInfo ops[MIL_OP_COUNT] = {
-#include "mil/ops.def"
+const char *mil_opset(int32_t spec_version) {
+    if (spec_version < MIL_SPEC_FIRST || spec_version > MIL_SPEC_LAST) return NULL;
+    return opsets[spec_version - MIL_SPEC_FIRST];
+}
+
+// ---- the vocabulary of ops.def
+
+#define BIT(dtype) (1u << MIL_##dtype)
+enum {
+    BOOL = BIT(BOOL),
+    STRING = BIT(STRING),
+    F16 = BIT(F16),
+    F32 = BIT(F32),
+    U1 = BIT(U1),
+    U8 = BIT(U8),
+    U32 = BIT(U32),
+    I32 = BIT(I32),
+    F = BIT(F16) | BIT(F32),
+    FI = F | I32,
+    FIB = FI | BOOL,
+    IX = BIT(I8) | BIT(I16) | I32,
+    INDEX = IX | BIT(U8) | BIT(U16),
+    ALL7 = FI | INDEX,
+    ALL8 = ALL7 | BOOL,
+    Q8 = BIT(I8) | BIT(U8),
+    QF = Q8 | BIT(I4) | BIT(U4) | F,
+    CODES = BIT(U1) | BIT(U2) | BIT(U3) | BIT(U4) | BIT(U6) | BIT(U8),
+    ANY = (1u << MIL_DTYPE_COUNT) - 1,
 };
+static_assert(MIL_DTYPE_COUNT < 32, "dtype sets are 32 bits");
+
+enum {
+    GROUP__ = 0,
+    GROUP_D = 'D',
+    GROUP_I = 'I',
+    GROUP_K = 'K',
+    GROUP_M = 'M',
+    GROUP_O = 'O',
+    GROUP_S = 'S',
+    GROUP_T = 'T',
+    GROUP_U = 'U',
+    GROUP_Z = 'Z',
+};
+
+#define IN(name, group, dtypes)                                                                    \
+    {                                                                                              \
+#name, (uint32_t)(dtypes), GROUP_##group, 0, {                                             \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#define MAY(name, group, dtypes)                                                                   \
+    {                                                                                              \
+#name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_OPTIONAL, {                            \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#define FIXED(name, group, dtypes)                                                                 \
+    {                                                                                              \
+#name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_CONST, {                               \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#define OPT(name, group, dtypes, ...)                                                              \
+    { #name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_CONST | MIL_PARAM_OPTIONAL, __VA_ARGS__ }
+#define TUPLE(name, dtypes)                                                                        \
+    {                                                                                              \
+#name, (uint32_t)(dtypes), 0, MIL_PARAM_TUPLE, {                                           \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#define STATE(name)                                                                                \
+    {                                                                                              \
+#name, ANY, 0, MIL_PARAM_STATE, {                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+#define ABSENT                                                                                     \
+    { MIL_DEFAULT_NONE, 0, NULL }
+#define INT(n)                                                                                     \
+    { MIL_DEFAULT_INT, (n), NULL }
+#define NO                                                                                         \
+    { MIL_DEFAULT_BOOL, 0, NULL }
+#define YES                                                                                        \
+    { MIL_DEFAULT_BOOL, 1, NULL }
+#define TEXT(s)                                                                                    \
+    { MIL_DEFAULT_TEXT, 0, s }
+#define REAL(x)                                                                                    \
+    { MIL_DEFAULT_REAL, (x), NULL }
+#define REAL_OF_X(x)                                                                               \
+    { MIL_DEFAULT_REAL_OF_X, (x), NULL }
+#define ONES                                                                                       \
+    { MIL_DEFAULT_ONES, 1, NULL }
+#define ZERO_PAIRS                                                                                 \
+    { MIL_DEFAULT_ZERO_PAIRS, 0, NULL }
+#define ALL_AXES                                                                                   \
+    { MIL_DEFAULT_ALL_AXES, 0, NULL }
+#define ZERO_BIAS                                                                                  \
+    { MIL_DEFAULT_ZERO_BIAS, 0, NULL }
+
+#define NO_PARAMS .n_params = 0
+#define PARAMS(...)                                                                                \
+    .params = (const MilParam[]){__VA_ARGS__},                                                     \
+    .n_params = COUNT_OF(((const MilParam[]){__VA_ARGS__}))
+
+// parameter lists that several ops have
+#define XY(dtypes)   PARAMS(IN(x, T, dtypes), IN(y, T, dtypes))
+#define X(dtypes)    PARAMS(IN(x, T, dtypes))
+#define X_ALPHA      PARAMS(IN(x, T, F), FIXED(alpha, U, F))
+#define X_ALPHA_BETA PARAMS(IN(x, T, F), FIXED(alpha, U, F), FIXED(beta, U, F))
+#define X_AXES       PARAMS(IN(x, T, FI), OPT(axes, _, I32, ABSENT), OPT(keep_dims, _, BOOL, NO))
+#define X_AXIS_ARG                                                                                 \
+    PARAMS(IN(x, T, FI), OPT(axis, _, I32, INT(-1)), OPT(keep_dims, _, BOOL, NO),                  \
+           OPT(output_dtype, _, STRING, TEXT("int32")))
+#define POOLING                                                                                    \
+    IN(x, T, F), FIXED(kernel_sizes, _, I32), OPT(strides, _, I32, ONES),                          \
+        FIXED(pad_type, _, STRING), OPT(pad, _, I32, ZERO_PAIRS), OPT(ceil_mode, _, BOOL, NO)
+#define SLICE                                                                                      \
+    IN(begin, U, IX), IN(end, U, IX), OPT(stride, U, IX, ABSENT),                                  \
+        OPT(begin_mask, _, BOOL, ABSENT), OPT(end_mask, _, BOOL, ABSENT),                          \
+        OPT(squeeze_mask, _, BOOL, ABSENT)
+#define SCATTER      IN(data, T, FI), IN(indices, _, I32), IN(updates, T, FI)
+#define SCATTER_MODE OPT(mode, _, STRING, TEXT("add")), OPT(validate_indices, _, BOOL, NO)
+
+// ---- the table
+
+static const MilOpInfo ops[MIL_OP_COUNT] = {
+#define OP(name, rule, first, op_flags, ...)                                                       \
+    [MIL_OP_##name] = {#name,                                                                      \
+                       MIL_OP_##name,                                                              \
+                       .flags = (op_flags),                                                        \
+                       .since = (first),                                                           \
+                       .until = MIL_SPEC_LAST,                                                     \
+                       .infer = infer_##rule,                                                      \
+                       __VA_ARGS__},
+#define OP_FORM(opcode, name, rule, first, op_flags, ...)                                          \
+    [MIL_OP_##opcode] = {#name,      MIL_OP_##opcode,       .flags = (op_flags), .since = (first), \
+                         .until = 8, .infer = infer_##rule, __VA_ARGS__},
+#include "mil/ops.def"
 #undef OP
-#undef P
+};
 
 const MilOpInfo *mil_op(MilOpcode opcode) {
+    assert(opcode < MIL_OP_COUNT);
     return &ops[opcode];
 }
 
-const MilOpInfo *mil_op_named(Str name) {
-    for (int i = 0; i < MIL_OP_COUNT; i++)
-        if (str_is(name, ops[i].name)) return &ops[i];
+const MilOpInfo *mil_op_for(Str name, int32_t spec_version) {
+    for (size_t i = 0; i < MIL_OP_COUNT; i++)
+        if (spec_version >= ops[i].since && spec_version <= ops[i].until &&
+            str_is(name, ops[i].name))
+            return &ops[i];
     return NULL;
+}
+
+const MilOpInfo *mil_op_named(Str name) {
+    return mil_op_for(name, MIL_SPEC_LAST);
 }
 
 int mil_param(const MilOpInfo *info, const char *name) {
     for (uint32_t i = 0; i < info->n_params; i++)
         if (strcmp(info->params[i].name, name) == 0) return (int)i;
     return -1;
-}
-
-bool mil_type_count(const MilType *t, size_t *count) {
-    *count = 1;
-    for (int i = 0; i < t->rank; i++)
-        if (t->dims[i] < 0 || !mul_size(*count, (size_t)t->dims[i], count)) return false;
-    return true;
-}
-
-bool mil_type_bytes(const MilType *t, size_t *n_bytes) {
-    size_t count, bits;
-    if (!mil_type_count(t, &count) || !mul_size(count, mil_dtypes[t->dtype].bits, &bits))
-        return false;
-    *n_bytes = bits / 8 + (bits % 8 != 0);
-    return true;
-}
-
-bool mil_type_eq(const MilType *a, const MilType *b) {
-    if (a->dtype != b->dtype || a->is_state != b->is_state || a->rank != b->rank) return false;
-    for (int i = 0; i < a->rank; i++)
-        if (a->dims[i] != b->dims[i]) return false;
-    return true;
-}
-
-MilFunction *mil_find_function(const MilProgram *p, Str name) {
-    for (uint32_t i = 0; i < p->n_functions; i++)
-        if (str_eq(p->functions[i]->name, name)) return p->functions[i];
-    return NULL;
-}
-
-// ---- immediate constants as numbers
-
-static const MilData *immediate(const MilFunction *f, ValueId v) {
-    if (value_is_none(v)) return NULL;
-    const MilData *data = mil_value(f, v)->data;
-    return data && !data->is_blob ? data : NULL;
-}
-
-static int64_t load_int(const uint8_t *at, MilDtype dtype) {
-    switch (dtype) {
-    case MIL_I8: return (int8_t)at[0];
-    case MIL_U8:
-    case MIL_BOOL: return at[0];
-    case MIL_I16: return (int16_t)(at[0] | at[1] << 8);
-    case MIL_U16: return at[0] | at[1] << 8;
-    case MIL_I32: {
-        int32_t x;
-        memcpy(&x, at, sizeof x);
-        return x;
-    }
-    default: return 0;
-    }
-}
-
-bool mil_const_ints(const MilFunction *f, ValueId v, int64_t *out, size_t cap, size_t *count) {
-    const MilData *data = immediate(f, v);
-    if (!data) return false;
-    const MilType *type = &mil_value(f, v)->type;
-    if (!(D_INDEX & 1u << type->dtype) || !mil_type_count(type, count) || *count > cap)
-        return false;
-    size_t n = mil_dtypes[type->dtype].bits / 8;
-    for (size_t i = 0; i < *count; i++)
-        out[i] = load_int((const uint8_t *)data->bytes + i * n, type->dtype);
-    return true;
-}
-
-bool mil_const_int(const MilFunction *f, ValueId v, int64_t *out) {
-    size_t count;
-    return mil_const_ints(f, v, out, 1, &count) && count == 1;
-}
-
-bool mil_const_bool(const MilFunction *f, ValueId v, bool *out) {
-    const MilData *data = immediate(f, v);
-    if (!data || mil_value(f, v)->type.dtype != MIL_BOOL || data->n_bytes != 1) return false;
-    *out = *(const uint8_t *)data->bytes != 0;
-    return true;
-}
-
-bool mil_const_float(const MilFunction *f, ValueId v, double *out) {
-    const MilData *data = immediate(f, v);
-    if (!data) return false;
-    const MilType *type = &mil_value(f, v)->type;
-    if (type->dtype == MIL_F16 && data->n_bytes == 2) {
-        uint16_t h;
-        memcpy(&h, data->bytes, sizeof h);
-        *out = (double)f32_from_half(h);
-        return true;
-    }
-    if (type->dtype == MIL_F32 && data->n_bytes == 4) {
-        float x;
-        memcpy(&x, data->bytes, sizeof x);
-        *out = (double)x;
-        return true;
-    }
-    return false;
-}
-
-bool mil_const_str(const MilFunction *f, ValueId v, Str *out) {
-    const MilData *data = immediate(f, v);
-    if (!data || mil_value(f, v)->type.dtype != MIL_STRING || mil_value(f, v)->type.rank)
-        return false;
-    *out = data->strings[0];
-    return true;
 }

@@ -1,167 +1,319 @@
-// validate.c — a program is believed only after this: what a builder guarantees by construction, a
-// file has to prove.
+// validate.c — judges a program that came from outside, part by part.
+//
+// A reader resolves names to value numbers and bytes to data and leaves the rest to this file.
+// Nothing here relies on how the arrays were filled: every index is checked before it is followed.
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stdarg.h>
+#include <stdio.h>
 
-#include "base/size.h"
 #include "mil/function.h"
 #include "mil/infer.h"
 
+enum { MAX_FUNCTIONS = 1024 }; // names are compared pairwise
+
 typedef struct {
-    Str name;
-    uint32_t at;
-} Named;
+    const char *where;
+    const MilProgram *p;
+    const MilFunction *f; // NULL outside
+    Err *err;
+} Validator;
 
-static int compare_named(const void *a, const void *b) {
-    return str_compare(((const Named *)a)->name, ((const Named *)b)->name);
+static bool bad(Validator *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static bool bad(Validator *v, const char *fmt, ...) {
+    char text[640];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (v->f)
+        return err_set(v->err, ERR_FORMAT, "%s: function '%.*s': %s", v->where, STR_ARG(v->f->name),
+                       text);
+    return err_set(v->err, ERR_FORMAT, "%s: %s", v->where, text);
 }
 
-static bool check_names(const MilFunction *f, Arena *scratch, Err *err) {
-    Named *names = arena_array(scratch, f->n_values, Named);
-    size_t n = 0;
-    for (uint32_t i = 0; i < f->n_values; i++) {
-        const MilValue *v = &f->values[i];
-        if (v->name.len == 0) continue; // a literal
-        if (!mil_name_is_valid(v->name))
-            return err_set(err, ERR_FORMAT, "value name '%.*s' is not one a program may use",
-                           STR_ARG(v->name));
-        names[n++] = (Named){v->name, i};
-    }
-    if (n) qsort(names, n, sizeof *names, compare_named);
-    for (size_t i = 1; i < n; i++)
-        if (str_eq(names[i - 1].name, names[i].name))
-            return err_set(err, ERR_FORMAT, "two values are called '%.*s'", STR_ARG(names[i].name));
+// The type as text, for messages; lives in the program's arena.
+static const char *type_text(const Validator *v, const MilType *t) {
+    StrBuf text = {0};
+    mil_type_print(t, &text);
+    const char *kept = arena_cstr(v->p->arena, strbuf_str(&text));
+    strbuf_free(&text);
+    return kept;
+}
+
+// ---- values
+
+static bool check_type(Validator *v, Str name, const MilType *t) {
+    if ((uint32_t)t->dtype >= MIL_DTYPE_COUNT)
+        return bad(v, "value '%.*s' has no known type", STR_ARG(name));
+    if (t->rank < 0 || t->rank > MIL_MAX_RANK)
+        return bad(v, "value '%.*s' has rank %d, at most %d is possible", STR_ARG(name), t->rank,
+                   MIL_MAX_RANK);
+    for (int k = 0; k < t->rank; k++)
+        if (t->dims[k] != MIL_UNKNOWN_DIM && (t->dims[k] < 0 || t->dims[k] > MIL_MAX_DIM))
+            return bad(v, "value '%.*s': dim %d is out of range", STR_ARG(name), k);
     return true;
 }
 
-static bool check_inputs(const MilFunction *f, Err *err) {
-    for (uint32_t i = 0; i < f->n_inputs; i++) {
-        const MilValue *v = mil_value(f, f->inputs[i]);
-        if (v->type.rank == 0)
-            return err_set(err, ERR_FORMAT, "input '%.*s' is a scalar", STR_ARG(v->name));
-        size_t count;
-        if (!mil_type_count(&v->type, &count))
-            return err_set(err, ERR_FORMAT, "input '%.*s' has an open shape; lathe runs fixed ones",
-                           STR_ARG(v->name));
-        if (v->type.is_state && v->type.dtype != MIL_F16)
-            return err_set(err, ERR_FORMAT, "state '%.*s' is %s, expected fp16", STR_ARG(v->name),
-                           mil_dtypes[v->type.dtype].name);
+static bool check_data(Validator *v, Str name, const MilType *t, const MilData *data) {
+    size_t count, n_bytes = 0;
+    if (t->is_state) return bad(v, "'%.*s' is a constant state", STR_ARG(name));
+    if (!mil_type_count(t, &count) || (t->dtype != MIL_STRING && !mil_type_bytes(t, &n_bytes)))
+        return bad(v, "constant '%.*s' of type %s has no fixed size", STR_ARG(name),
+                   type_text(v, t));
+    if (data->is_blob) {
+        if (!mil_dtypes[t->dtype].blob_id)
+            return bad(v, "constant '%.*s' of type %s cannot live in a weight file", STR_ARG(name),
+                       type_text(v, t));
+        if (!data->file.len || data->offset < 64 || data->offset % 64)
+            return bad(v, "constant '%.*s': no weight record can be at offset %" PRIu64,
+                       STR_ARG(name), data->offset);
+        return true;
+    }
+    if (t->dtype == MIL_STRING)
+        return data->strings || !count || bad(v, "constant '%.*s' has no strings", STR_ARG(name));
+    if (data->n_bytes != n_bytes || (n_bytes && !data->bytes))
+        return bad(v, "constant '%.*s' of type %s has %zu bytes, expected %zu", STR_ARG(name),
+                   type_text(v, t), data->n_bytes, n_bytes);
+    return true;
+}
+
+static bool is_literal(const MilValue *value) {
+    return value->op == MIL_NO_OP && value->data;
+}
+
+static bool check_name(Validator *v, Str name, uint32_t at) {
+    if (!mil_name_is_valid(name))
+        return bad(v, "value name '%.*s' is not an identifier or is a reserved word",
+                   STR_ARG(name));
+    ValueId first = mil_find_value(v->f, name);
+    return first.at == at || bad(v, "value '%.*s' is defined twice", STR_ARG(name));
+}
+
+static bool check_values(Validator *v) {
+    uint32_t n_free = 0; // neither of an op nor a literal: must be the inputs
+    for (uint32_t k = 0; k < v->f->n_values; k++) {
+        const MilValue *value = &v->f->values[k];
+        if (!check_type(v, value->name, &value->type)) return false;
+        if (value->data && !check_data(v, value->name, &value->type, value->data)) return false;
+        if (is_literal(value)) {
+            if (value->name.len) return bad(v, "literal '%.*s' has a name", STR_ARG(value->name));
+            continue;
+        }
+        if (!check_name(v, value->name, k)) return false;
+        if (value->op == MIL_NO_OP) {
+            n_free++;
+        } else if (value->op >= v->f->n_ops || value->result >= v->f->ops[value->op].n_outputs ||
+                   v->f->ops[value->op].first_output + value->result != k) {
+            return bad(v, "value '%.*s' belongs to no op", STR_ARG(value->name));
+        }
+    }
+    return n_free == v->f->n_inputs ||
+           bad(v, "%u values are defined by nothing and %u inputs declared", n_free,
+               v->f->n_inputs);
+}
+
+// ---- inputs and outputs
+
+// What Core ML takes at the edge of a model: multi-arrays of few types.
+static bool check_feature(Validator *v, const char *kind, const MilValue *value) {
+    MilDtype d = value->type.dtype;
+    int32_t spec = v->p->spec_version;
+    bool fits =
+        d == MIL_F32 || d == MIL_I32 || (d == MIL_F16 && spec >= 7) || (d == MIL_I8 && spec >= 10);
+    if (fits) return true;
+    return bad(v, "%s '%.*s' is %s; specification version %d takes fp32, int32%s there", kind,
+               STR_ARG(value->name), mil_dtypes[d].name, (int)spec,
+               spec >= 10  ? ", fp16, int8"
+               : spec >= 7 ? ", fp16"
+                           : "");
+}
+
+static bool check_state(Validator *v, const MilValue *value) {
+    size_t count;
+    MilDtype d = value->type.dtype;
+    if (v->p->spec_version < 9)
+        return bad(v, "state '%.*s' before specification version 9", STR_ARG(value->name));
+    if (d != MIL_F16 || value->type.rank < 1 || !mil_type_count(&value->type, &count))
+        return bad(v, "state '%.*s' is %s, expected fp16 of a fixed shape", STR_ARG(value->name),
+                   type_text(v, &value->type));
+    return true;
+}
+
+static bool check_inputs(Validator *v) {
+    size_t count;
+    for (uint32_t k = 0; k < v->f->n_inputs; k++) {
+        uint32_t at = v->f->inputs[k].at;
+        if (at >= v->f->n_values) return bad(v, "input %u is not a value", k);
+        const MilValue *value = &v->f->values[at];
+        if (value->op != MIL_NO_OP || value->data)
+            return bad(v, "input '%.*s' is computed or constant", STR_ARG(value->name));
+        if (k && at <= v->f->inputs[k - 1].at)
+            return bad(v, "input '%.*s' is declared twice", STR_ARG(value->name));
+        if (value->type.is_state) {
+            if (!check_state(v, value)) return false;
+        } else if (value->type.rank < 1) {
+            return bad(v, "input '%.*s' is a scalar, expected rank 1 or more",
+                       STR_ARG(value->name));
+        } else if (!mil_type_count(&value->type, &count)) {
+            return bad(v, "input '%.*s' has an open shape; lathe runs fixed ones",
+                       STR_ARG(value->name));
+        } else if (!check_feature(v, "input", value)) {
+            return false;
+        }
     }
     return true;
 }
 
-// An inferred dimension that run-time values decide agrees with any declared one.
-static bool types_agree(const MilType *declared, const MilType *inferred) {
-    if (declared->dtype != inferred->dtype || declared->rank != inferred->rank ||
-        declared->is_state != inferred->is_state)
+static bool check_outputs(Validator *v) {
+    if (!v->f->n_outputs) return bad(v, "it has no outputs");
+    bool *is_output = arena_array(v->p->arena, v->f->n_values, bool);
+    for (uint32_t k = 0; k < v->f->n_outputs; k++) {
+        uint32_t at = v->f->outputs[k].at;
+        if (at >= v->f->n_values || is_literal(&v->f->values[at]))
+            return bad(v, "output %u is not a named value", k);
+        const MilValue *value = &v->f->values[at];
+        if (value->type.is_state) return bad(v, "output '%.*s' is a state", STR_ARG(value->name));
+        if (is_output[at]) return bad(v, "output '%.*s' is given twice", STR_ARG(value->name));
+        is_output[at] = true;
+        if (!check_feature(v, "output", value)) return false;
+    }
+    return true;
+}
+
+// ---- ops
+
+static bool check_operands(Validator *v, uint32_t at) {
+    const MilOp *op = &v->f->ops[at];
+    for (uint32_t p = 0; p < op->info->n_params; p++) {
+        MilArg arg = op->args[p];
+        if (arg.count &&
+            (arg.first >= v->f->n_operands || arg.count > v->f->n_operands - arg.first))
+            return bad(v, "%s '%.*s': %s is out of bounds", op->info->name, STR_ARG(op->name),
+                       op->info->params[p].name);
+        for (uint32_t k = 0; k < arg.count; k++) {
+            uint32_t id = v->f->operands[arg.first + k].at;
+            if (id >= v->f->n_values)
+                return bad(v, "%s '%.*s': %s is not a value", op->info->name, STR_ARG(op->name),
+                           op->info->params[p].name);
+            const MilValue *value = &v->f->values[id];
+            if (value->op != MIL_NO_OP && value->op >= at)
+                return bad(v, "%s '%.*s': %s '%.*s' is used before it is defined", op->info->name,
+                           STR_ARG(op->name), op->info->params[p].name, STR_ARG(value->name));
+            if (value->type.rank > 5 && !(op->info->flags & MIL_OP_CONSTEXPR))
+                return bad(v, "%s '%.*s': %s has rank %d; Core ML computes with at most 5",
+                           op->info->name, STR_ARG(op->name), op->info->params[p].name,
+                           value->type.rank);
+        }
+    }
+    return true;
+}
+
+static bool check_const(Validator *v, const MilOp *op) {
+    if (op->n_outputs != 1 || !v->f->values[op->first_output].data)
+        return bad(v, "const '%.*s' does not define one constant", STR_ARG(op->name));
+    return true;
+}
+
+// An inferred dim that run-time values decide agrees with any declared one.
+static bool type_fits(const MilType *declared, const MilType *inferred) {
+    if (declared->is_state || declared->dtype != inferred->dtype ||
+        declared->rank != inferred->rank)
         return false;
-    for (int i = 0; i < declared->rank; i++)
-        if (inferred->dims[i] != MIL_UNKNOWN_DIM && declared->dims[i] != inferred->dims[i])
+    for (int k = 0; k < declared->rank; k++)
+        if (inferred->dims[k] != MIL_UNKNOWN_DIM && declared->dims[k] != inferred->dims[k])
             return false;
     return true;
 }
 
-static bool check_const(const MilFunction *f, const MilOp *op, Err *err) {
-    const MilValue *v = &f->values[op->first_output];
-    if (op->n_outputs != 1 || !v->data)
-        return err_set(err, ERR_FORMAT, "const '%.*s' has no value", STR_ARG(op->name));
-    return true;
-}
-
-static bool check_data(const MilValue *v, Err *err) {
-    size_t n_bytes, count;
-    if (!v->data) return true;
-    if (v->type.is_state || !mil_type_count(&v->type, &count) ||
-        !mil_type_bytes(&v->type, &n_bytes))
-        return err_set(err, ERR_FORMAT, "constant '%.*s' has no fixed shape", STR_ARG(v->name));
-    if (v->data->is_blob)
-        return mil_dtypes[v->type.dtype].blob_id ||
-               err_set(err, ERR_FORMAT, "constant '%.*s': %s cannot lie in a weight file",
-                       STR_ARG(v->name), mil_dtypes[v->type.dtype].name);
-    if (v->type.dtype == MIL_STRING)
-        return (v->data->strings && count == 1) ||
-               err_set(err, ERR_FORMAT, "constant '%.*s' is no single string", STR_ARG(v->name));
-    if (v->data->n_bytes != n_bytes)
-        return err_set(err, ERR_FORMAT, "constant '%.*s': %zu bytes, expected %zu",
-                       STR_ARG(v->name), v->data->n_bytes, n_bytes);
-    return true;
-}
-
-// Operands come from before op `at`: function inputs, literals, results of earlier ops.
-static bool check_order(const MilFunction *f, uint32_t at, Err *err) {
-    const MilOp *op = &f->ops[at];
-    for (uint32_t p = 0; p < op->info->n_params; p++)
-        for (uint32_t k = 0; k < op->args[p].count; k++) {
-            ValueId v = f->operands[op->args[p].first + k];
-            if (v.at >= f->n_values)
-                return err_set(err, ERR_FORMAT, "op '%.*s': operand %u of %u values",
-                               STR_ARG(op->name), v.at, f->n_values);
-            uint32_t from = mil_value(f, v)->op;
-            if (from != MIL_NO_OP && from >= at)
-                return err_set(err, ERR_FORMAT, "op '%.*s' uses '%.*s' before it is defined",
-                               STR_ARG(op->name), STR_ARG(mil_value(f, v)->name));
-        }
-    return true;
-}
-
-static bool check_op(const MilFunction *f, uint32_t at, int32_t spec_version, Err *err) {
-    const MilOp *op = &f->ops[at];
-    if (op->info->since > spec_version)
-        return err_set(err, ERR_FORMAT, "op '%.*s' (%s) needs spec version %d, the file has %d",
-                       STR_ARG(op->name), op->info->name, op->info->since, spec_version);
-    if (op->info->opcode == MIL_OP_const) return check_const(f, op, err);
-    if (!check_order(f, at, err)) return false;
-    Infer infer = {.f = f, .op = op, .err = err};
-    if (!mil_infer(&infer)) return false;
-    if (infer.n_out != op->n_outputs)
-        return err_set(err, ERR_FORMAT, "op '%.*s' (%s) declares %u results, expected %u",
-                       STR_ARG(op->name), op->info->name, op->n_outputs, infer.n_out);
-    for (uint32_t i = 0; i < infer.n_out; i++) {
-        const MilType *declared = &f->values[op->first_output + i].type;
-        if (types_agree(declared, &infer.out[i])) continue;
-        StrBuf text = {0};
-        mil_type_print(declared, &text);
-        strbuf_add(&text, STR(", expected "));
-        mil_type_print(&infer.out[i], &text);
-        err_set(err, ERR_FORMAT, "op '%.*s' (%s) declares its result as %s", STR_ARG(op->name),
-                op->info->name, text.at);
-        strbuf_free(&text);
-        return false;
+static bool check_results(Validator *v, const MilOp *op) {
+    MilType types[MIL_MAX_OUTPUTS];
+    uint32_t n;
+    Err err = {0};
+    if (!mil_infer(v->f, op, types, &n, &err)) return bad(v, "%s", err.text);
+    if (n != op->n_outputs)
+        return bad(v, "%s '%.*s' has %u outputs, expected %u", op->info->name, STR_ARG(op->name),
+                   op->n_outputs, n);
+    for (uint32_t k = 0; k < n; k++) {
+        const MilValue *value = &v->f->values[op->first_output + k];
+        if (value->data) return bad(v, "'%.*s' is computed and constant", STR_ARG(value->name));
+        if (!type_fits(&value->type, &types[k]))
+            return bad(v, "%s '%.*s': output '%.*s' is declared %s but comes out as %s",
+                       op->info->name, STR_ARG(op->name), STR_ARG(value->name),
+                       type_text(v, &value->type), type_text(v, &types[k]));
+        if (value->type.rank > 5 && !(op->info->flags & MIL_OP_CONSTEXPR))
+            return bad(v, "%s '%.*s': the result has rank %d; Core ML computes with at most 5",
+                       op->info->name, STR_ARG(op->name), value->type.rank);
     }
     return true;
 }
 
-static bool check_function(const MilFunction *f, int32_t spec_version, Arena *scratch, Err *err) {
-    if (!mil_name_is_valid(f->name))
-        return err_set(err, ERR_FORMAT, "it has a name no program may use");
-    if (!check_names(f, scratch, err) || !check_inputs(f, err)) return false;
-    for (uint32_t i = 0; i < f->n_values; i++)
-        if (!check_data(&f->values[i], err)) return false;
-    for (uint32_t i = 0; i < f->n_ops; i++)
-        if (!check_op(f, i, spec_version, err)) return false;
-    if (f->n_outputs == 0) return err_set(err, ERR_FORMAT, "it has no outputs");
-    for (uint32_t i = 0; i < f->n_outputs; i++)
-        if (f->outputs[i].at >= f->n_values || mil_value(f, f->outputs[i])->type.is_state)
-            return err_set(err, ERR_FORMAT, "output %u is not a tensor it defines", i);
-    return true;
+static bool check_op(Validator *v, uint32_t at) {
+    const MilOp *op = &v->f->ops[at];
+    if (!op->info) return bad(v, "op %u is of no known kind", at);
+    int32_t spec = v->p->spec_version;
+    if (spec < op->info->since || spec > op->info->until)
+        return bad(v, "%s '%.*s': not an op of specification version %d", op->info->name,
+                   STR_ARG(op->name), (int)spec);
+    if (op->n_outputs &&
+        (op->first_output >= v->f->n_values || op->n_outputs > v->f->n_values - op->first_output))
+        return bad(v, "%s '%.*s': its outputs are no values", op->info->name, STR_ARG(op->name));
+    for (uint32_t k = 0; k < op->n_outputs; k++) {
+        const MilValue *value = &v->f->values[op->first_output + k];
+        if (value->op != at || value->result != k)
+            return bad(v, "%s '%.*s': its outputs belong to another op", op->info->name,
+                       STR_ARG(op->name));
+    }
+    if (!check_operands(v, at)) return false;
+    return op->info->opcode == MIL_OP_const ? check_const(v, op) : check_results(v, op);
+}
+
+// The version's own opset, or an older one.
+static bool check_opset(Validator *v) {
+    int32_t spec = v->p->spec_version;
+    for (int32_t s = MIL_SPEC_FIRST; s <= spec; s++)
+        if (str_is(v->f->opset, mil_opset(s))) return true;
+    return bad(v, "opset '%.*s' in specification version %d, expected %s", STR_ARG(v->f->opset),
+               (int)spec, mil_opset(spec));
+}
+
+static bool check_function(Validator *v) {
+    if (!check_opset(v) || !check_values(v) || !check_inputs(v)) return false;
+    for (uint32_t k = 0; k < v->f->n_ops; k++)
+        if (!check_op(v, k)) return false;
+    return check_outputs(v);
+}
+
+// One function called main; or several, one of them the default, from specification version 9 on.
+static bool check_functions(Validator *v) {
+    const MilProgram *p = v->p;
+    if (p->n_functions > MAX_FUNCTIONS)
+        return bad(v, "%u functions, at most %d are handled", p->n_functions, MAX_FUNCTIONS);
+    for (uint32_t k = 0; k < p->n_functions; k++) {
+        Str name = p->functions[k]->name;
+        if (!mil_name_is_valid(name))
+            return bad(v, "function name '%.*s' is not an identifier", STR_ARG(name));
+        if (mil_find_function(p, name) != p->functions[k])
+            return bad(v, "function '%.*s' is defined twice", STR_ARG(name));
+    }
+    if (!p->default_function.len) {
+        if (p->n_functions == 1 && str_is(p->functions[0]->name, "main")) return true;
+        return bad(v, "%u functions and no default one; a single one must be called main",
+                   p->n_functions);
+    }
+    if (p->spec_version < 9) return bad(v, "several functions before specification version 9");
+    return mil_find_function(p, p->default_function) ||
+           bad(v, "the default function '%.*s' does not exist", STR_ARG(p->default_function));
 }
 
 bool mil_validate(const MilProgram *p, const char *where, Err *err) {
-    if (p->n_functions == 0) return err_set(err, ERR_FORMAT, "%s: no functions", where);
-    if (p->default_function.len && !mil_find_function(p, p->default_function))
-        return err_set(err, ERR_FORMAT, "%s: default function '%.*s' does not exist", where,
-                       STR_ARG(p->default_function));
-    for (uint32_t i = 0; i < p->n_functions; i++) {
-        const MilFunction *f = p->functions[i];
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(p->functions[k]->name, f->name))
-                return err_set(err, ERR_FORMAT, "%s: two functions are called '%.*s'", where,
-                               STR_ARG(f->name));
-        Arena scratch = {0};
-        bool ok = check_function(f, p->spec_version, &scratch, err) ||
-                  err_prefix(err, "%s: function '%.*s'", where, STR_ARG(f->name));
-        arena_free(&scratch);
-        if (!ok) return false;
+    Validator v = {.where = where, .p = p, .err = err};
+    if (!mil_opset(p->spec_version))
+        return bad(&v, "specification version %d, expected %d to %d", (int)p->spec_version,
+                   MIL_SPEC_FIRST, MIL_SPEC_LAST);
+    if (!check_functions(&v)) return false;
+    for (uint32_t k = 0; k < p->n_functions; k++) {
+        v.f = p->functions[k];
+        if (!check_function(&v)) return false;
     }
     return true;
 }
