@@ -1,12 +1,17 @@
 // engine.h — run any ML Program on the CPU, op by op, from one table.
 //
 // The engine executes what stands in the package on disk; it knows ops, not models. An op it lacks
-// is an error at open that names it. Buffers are planned once; a run allocates nothing. All numbers
-// are held as float (fp16, fp32) or int32 (integers, bool); the arithmetic says how results are
-// rounded:
-//   fp32  nothing is rounded beyond float: shows errors of the graph alone
-//   fp16  every op's result is rounded to binary16, sums are kept in float or wider: what Core ML
-//   promises
+// is an error at open that names it, and so is a shape not known before the run. Buffers are
+// planned once; a run allocates nothing. All numbers are held as float (fp16, fp32) or int32
+// (integers, bool); the arithmetic says how results are rounded:
+//   fp32  nothing is rounded beyond float, compressed weights (scale times code) and casts to fp16
+//         neither: shows errors of the graph alone
+//   fp16  inputs, results of ops and decompressed weights that the program declares fp16 are
+//   rounded
+//         to binary16, to nearest, ties to even, overflow to infinity; within one op (sums of
+//         products, means, softmax) all is kept in float or wider: what Core ML promises
+// Integers are exact and wrap. Results do not depend on the number of threads; they may differ in
+// the last bits between instruction sets (kernels/kernels.h).
 #ifndef LATHE_ENGINE_ENGINE_H
 #define LATHE_ENGINE_ENGINE_H
 

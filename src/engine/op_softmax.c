@@ -29,15 +29,36 @@ bool prepare_softmax(Prepare *p) {
     return true;
 }
 
+// Partial results side by side, so that one does not wait for the one before it.
+enum { PARTS = 16 };
+
+static float largest(const float *x, size_t n) {
+    float most[PARTS];
+    for (size_t c = 0; c < PARTS; c++) most[c] = -INFINITY;
+    size_t i = 0;
+    for (; n - i >= PARTS; i += PARTS)
+        for (size_t c = 0; c < PARTS; c++) most[c] = x[i + c] > most[c] ? x[i + c] : most[c];
+    for (; i < n; i++) most[0] = x[i] > most[0] ? x[i] : most[0];
+    for (size_t c = 1; c < PARTS; c++) most[0] = most[c] > most[0] ? most[c] : most[0];
+    return most[0];
+}
+
+static float sum_of(const float *x, size_t n) {
+    double sum[PARTS] = {0};
+    size_t i = 0;
+    for (; n - i >= PARTS; i += PARTS)
+        for (size_t c = 0; c < PARTS; c++) sum[c] += (double)x[i + c];
+    for (; i < n; i++) sum[0] += (double)x[i];
+    for (size_t c = 1; c < PARTS; c++) sum[0] += sum[c];
+    return (float)sum[0];
+}
+
 // out = softmax of n neighbours; out may be x.
 static void softmax_line(const Kernels *k, float *out, const float *x, size_t n) {
-    float most = -INFINITY;
-    for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
+    float most = largest(x, n);
     for (size_t i = 0; i < n; i++) out[i] = x[i] - most;
     k->exp_f32(out, out, n);
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)out[i];
-    float total = (float)sum;
+    float total = sum_of(out, n);
     for (size_t i = 0; i < n; i++) out[i] /= total;
 }
 
