@@ -16,13 +16,16 @@ static int compare_named(const void *a, const void *b) {
     return str_compare(((const Named *)a)->text, ((const Named *)b)->text);
 }
 
+static bool is_in(const Token *token, unsigned types) {
+    return (types >> token->type & 1) && token->text.len;
+}
+
 void special_build(SpecialSet *set, Tokenizer *t, unsigned types) {
-    size_t n = 0;
-    Named *sorted = arena_array(&t->arena, t->n_tokens, Named);
-    for (uint32_t id = 0; id < t->n_tokens; id++) {
-        const Token *token = &t->tokens[id];
-        if ((types >> token->type & 1) && token->text.len) sorted[n++] = (Named){token->text, id};
-    }
+    size_t n = 0, n_sorted = 0;
+    for (size_t id = 0; id < t->n_tokens; id++) n += is_in(&t->tokens[id], types);
+    Named *sorted = arena_array(&t->arena, n + 1, Named);
+    for (uint32_t id = 0; id < t->n_tokens; id++)
+        if (is_in(&t->tokens[id], types)) sorted[n_sorted++] = (Named){t->tokens[id].text, id};
     qsort(sorted, n, sizeof *sorted, compare_named);
     uint32_t *ids = arena_array(&t->arena, n + 1, uint32_t);
     uint32_t at = 0;
