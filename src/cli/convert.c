@@ -124,6 +124,7 @@ bool command_convert(int argc, char **argv, Err *err) {
     meter_clear(&meter);
     if (ok) {
         print_result(&chain, a.out);
+        fflush(stdout);
         meter_finish(&meter, "converted");
     }
     arena_free(&arena);

@@ -81,6 +81,7 @@ bool command_verify(int argc, char **argv, Err *err) {
         printf(gates ? "%s: the gates asked for passed; a seal takes all of them\n"
                      : "%s: all gates passed, sealed\n",
                name);
+        fflush(stdout);
         meter_finish(&screen.meter, "verified");
     }
     free(name);
