@@ -40,7 +40,7 @@ void decode_ints(MilDtype dtype, const void *bytes, size_t first, size_t n, int3
         case MIL_U3:
         case MIL_U4:
         case MIL_U6: out[i] = (int32_t)bits_at(at, e, mil_dtypes[dtype].bits); break;
-        default: assert(!"an integer dtype"); out[i] = 0;
+        default: assert(false && "an integer dtype"); out[i] = 0;
         }
     }
 }
