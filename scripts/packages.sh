@@ -55,8 +55,8 @@ ninja, pkg-config, pcre2, jansson, xxhash, nettle, libedit and cmocka (headers t
 # What the tests take besides: a second compiler with sanitizers, and Python.
 need_test_packages() {
   case "$(uname -s)" in
-    Linux) need_debian clang libclang-rt-14-dev llvm-14 clang-format python3 python3-venv git ca-certificates ;;
-    Darwin) need_homebrew python@3.12 clang-format ;;
+    Linux) need_debian clang libclang-rt-14-dev llvm-14 python3 python3-venv git ca-certificates ;;
+    Darwin) need_homebrew python@3.12 ;;
   esac
 }
 

@@ -1,9 +1,11 @@
-// contract.h — what a model means: every number that gives the weights their meaning, each with its source.
+// contract.h — what a model means: every number that gives the weights their meaning, each with its
+// source.
 //
-// The contract is read once, completely. A value comes from a key, from a tensor, from a tensor's shape, from the
-// architecture (a fact of its row in arch.c), or from a derivation that is printed as such with its rule. There are no
-// silent defaults. Every key and every tensor of the file is consumed, or listed as harmless with the reason, or an
-// error that names it. Contradictions between keys and shapes are errors.
+// The contract is read once, completely. A value comes from a key, from a tensor, from a tensor's
+// shape, from the architecture (a fact of its row in arch.c), or from a derivation that is printed
+// as such with its rule. There are no silent defaults. Every key and every tensor of the file is
+// consumed, or listed as harmless with the reason, or an error that names it. Contradictions
+// between keys and shapes are errors.
 #ifndef LATHE_CONTRACT_CONTRACT_H
 #define LATHE_CONTRACT_CONTRACT_H
 
@@ -23,22 +25,34 @@ typedef enum {
     ROPE_HALF,        // dim i with dim i + rope_dim / 2 ("NeoX")
     ROPE_INTERLEAVED, // dim 2i with dim 2i + 1
 } RopeStyle;
-typedef enum { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_YARN, ROPE_SCALING_LONGROPE } RopeScaling;
+typedef enum {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_LLAMA3,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_LONGROPE
+} RopeScaling;
 typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH } Activation;
 
 #define NO_TOKEN UINT32_MAX
 
-typedef struct { const float *at; size_t count; } F32List;
-typedef struct { const uint32_t *at; size_t count; } U32List;
+typedef struct {
+    const float *at;
+    size_t count;
+} F32List;
+typedef struct {
+    const uint32_t *at;
+    size_t count;
+} U32List;
 
 typedef struct {
-#define ENUM(T) T
-#define U32 uint32_t
-#define F32 float
-#define BOOL bool
-#define F32S F32List
-#define U32S U32List
-#define TEXT Str
+#define ENUM(T)                                   T
+#define U32                                       uint32_t
+#define F32                                       float
+#define BOOL                                      bool
+#define F32S                                      F32List
+#define U32S                                      U32List
+#define TEXT                                      Str
 #define FIELD(name, type, unit, key, hf_key, doc) type name;
 #include "contract/fields.def"
 #undef FIELD
@@ -59,14 +73,22 @@ typedef enum {
 } FieldId;
 
 // Where a field's value came from.
-typedef enum { SOURCE_NONE, SOURCE_KEY, SOURCE_TENSOR, SOURCE_SHAPE, SOURCE_ARCHITECTURE, SOURCE_DERIVED } SourceKind;
+typedef enum {
+    SOURCE_NONE,
+    SOURCE_KEY,
+    SOURCE_TENSOR,
+    SOURCE_SHAPE,
+    SOURCE_ARCHITECTURE,
+    SOURCE_DERIVED
+} SourceKind;
 typedef struct {
     SourceKind kind;
     Str text; // the key's or tensor's name, or the rule: "sqrt(1 + ln(131072/4096) / ln 4096)"
 } Source;
 
-// Rows [first_row, first_row + n_rows) of a tensor: q, k and v may be one tensor in the file or three.
-// A vector (norm weight, bias) is n_rows weights of one row. tensor NULL: the model has none.
+// Rows [first_row, first_row + n_rows) of a tensor: q, k and v may be one tensor in the file or
+// three. A vector (norm weight, bias) is n_rows weights of one row. tensor NULL: the model has
+// none.
 typedef struct {
     const TensorInfo *tensor;
     size_t first_row, n_rows;
@@ -83,9 +105,9 @@ typedef struct {
 } LayerWeights;
 
 typedef struct {
-    Rows embedding;   // [n_vocab, d_model]
-    Rows output_norm; // [d_model]
-    Rows head;        // [n_vocab, d_model]; the embedding's rows when tied
+    Rows embedding;       // [n_vocab, d_model]
+    Rows output_norm;     // [d_model]
+    Rows head;            // [n_vocab, d_model]; the embedding's rows when tied
     LayerWeights *layers; // [n_layers]
 } ModelWeights;
 
@@ -107,8 +129,9 @@ typedef struct {
 // Reads the contract of `g`. Errors name the key or tensor, what was found and what was expected.
 bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err);
 
-// "name = value" lines in table order, floats by the shortest decimal that reads back, lists in full: the text that
-// the digest is taken over. It has no sources in it: two files with the same meaning have the same digest.
+// "name = value" lines in table order, floats by the shortest decimal that reads back, lists in
+// full: the text that the digest is taken over. It has no sources in it: two files with the same
+// meaning have the same digest.
 void contract_print(const Contract *c, StrBuf *out);
 Sha256 contract_digest(const Contract *c);
 
@@ -119,10 +142,12 @@ const char *field_unit(FieldId field);
 const char *field_doc(FieldId field);
 const char *source_kind_name(SourceKind kind);
 
-// The JSON object of a contract, { "field": value, … } in table order (jansson; the caller owns the reference).
+// The JSON object of a contract, { "field": value, … } in table order (jansson; the caller owns the
+// reference).
 struct json_t;
 struct json_t *contract_to_json(const Contract *c);
-// Reads it back into `c`, strings and lists in the arena. Every field must be there and nothing else.
+// Reads it back into `c`, strings and lists in the arena. Every field must be there and nothing
+// else.
 bool contract_from_json(Contract *c, const struct json_t *json, Arena *arena, Err *err);
 
 #endif
