@@ -2,10 +2,8 @@
 
 #include "base/file.h"
 #include "bundle/bundle.h"
+#include "bundle/gates.h"
 #include "bundle/json_need.h"
-
-const char *const seal_gates[] = {"contract",  "structure", "graph", "layer golden",
-                                  "positions", "head",      "text",  NULL};
 
 static bool chain_sha256(Sha256 *digest, const char *dir, Err *err) {
     Arena scratch = {0};
@@ -14,11 +12,15 @@ static bool chain_sha256(Sha256 *digest, const char *dir, Err *err) {
     return ok;
 }
 
-bool seal_write(const char *dir, const json_t *gates, const char *tool_version, Err *err) {
+bool seal_write(const char *dir, const json_t *results, const char *tool_version, Err *err) {
     Sha256 digest;
     if (!chain_sha256(&digest, dir, err)) return false;
-    json_t *seal = json_pack("{s:i, s:s, s:s, s:O}", "schema", SEAL_SCHEMA, "tool", tool_version,
-                             "chain_sha256", digest.hex, "gates", gates);
+    json_t *schemas = json_object();
+    for (int i = 0; i < GATE_COUNT; i++)
+        json_object_set_new(schemas, gates[i].name, json_integer(gates[i].schema));
+    json_t *seal =
+        json_pack("{s:i, s:s, s:s, s:o, s:O}", "schema", SEAL_SCHEMA, "tool", tool_version,
+                  "chain_sha256", digest.hex, "gate_schemas", schemas, "gates", results);
     if (!seal) memory_is_out(0);
     Arena scratch = {0};
     bool ok = json_write_file(seal, path_join(&scratch, dir, "seal.json"), err);
@@ -35,13 +37,20 @@ static bool check_seal(const char *dir, const json_t *seal, Arena *scratch, Err 
     JsonNeed n = {.arena = scratch, .err = err};
     uint32_t schema = need_u32(&n, seal, "schema");
     Str stated = need_str(&n, seal, "chain_sha256");
-    const json_t *gates = need_object(&n, seal, "gates");
+    const json_t *results = need_object(&n, seal, "gates");
+    const json_t *schemas = need_object(&n, seal, "gate_schemas");
     if (n.failed) return err_prefix(err, "%s/seal.json", dir);
     if (schema != SEAL_SCHEMA)
         return refuse(err, dir, "was sealed by a lathe whose gates have changed since");
-    for (size_t i = 0; seal_gates[i]; i++)
-        if (!json_object_get(gates, seal_gates[i]))
-            return refuse(err, dir, "has a seal that lacks a gate");
+    for (int i = 0; i < GATE_COUNT; i++) {
+        const json_t *number = json_object_get(schemas, gates[i].name);
+        if (!json_object_get(results, gates[i].name) ||
+            json_integer_value(number) < gates[i].schema)
+            return err_set(err, ERR_GATE,
+                           "%s was sealed before gate '%s' became what it is now; prove it again: "
+                           "lathe verify %s",
+                           dir, gates[i].name, dir);
+    }
     Sha256 found;
     if (!chain_sha256(&found, dir, err)) return false;
     if (!str_is(stated, found.hex)) return refuse(err, dir, "has a seal over another chain.json");

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bundle/gates.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
@@ -30,21 +31,20 @@ static const char *list_gates(char *text, size_t n) {
                          "Compares a bundle on disk with the model it was made of, gate by "
                          "gate, and seals it when\nall pass; chat uses sealed bundles only. "
                          "The figures land in verify/report.json.\n\ngates:\n");
-    const GateInfo *g;
-    for (size_t i = 0; (g = verify_gate_at(i)) && at < n; i++)
-        at += (size_t)snprintf(text + at, n - at, "  %-13s %s\n", g->name, g->doc);
+    for (int i = 0; i < GATE_COUNT && at < n; i++)
+        at += (size_t)snprintf(text + at, n - at, "  %-13s %s\n", gates[i].name, gates[i].doc);
     return text;
 }
 
 bool command_verify(int argc, char **argv, Err *err) {
-    const char *bundle = NULL, *model = NULL, *gates = NULL;
+    const char *bundle = NULL, *model = NULL, *only = NULL;
     uint32_t threads = 0;
     bool is_done;
     char doc[2000];
     const Option options[] = {
         {"--model", OPTION_TEXT, &model, "MODEL.gguf",
          "the source (default: the file of its name beside the bundle or here)"},
-        {"--gates", OPTION_TEXT, &gates, "LIST", "only these, separated by commas; does not seal"},
+        {"--gates", OPTION_TEXT, &only, "LIST", "only these, separated by commas; does not seal"},
         {"--threads", OPTION_COUNT, &threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
@@ -68,7 +68,7 @@ bool command_verify(int argc, char **argv, Err *err) {
     VerifyJob job = {
         .bundle_dir = name,
         .model_path = model,
-        .gates = gates,
+        .gates = only,
         .tool_version = "lathe " LATHE_VERSION,
         .pool = pool,
         .progress = &progress,
@@ -78,8 +78,8 @@ bool command_verify(int argc, char **argv, Err *err) {
     bool ok = verify_bundle(&job, err);
     meter_clear(&screen.meter);
     if (ok) {
-        printf(gates ? "%s: the gates asked for passed; a seal takes all of them\n"
-                     : "%s: all gates passed, sealed\n",
+        printf(only ? "%s: the gates asked for passed; a seal takes all of them\n"
+                    : "%s: all gates passed, sealed\n",
                name);
         fflush(stdout);
         meter_finish(&screen.meter, "verified");

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "bundle/gates.h"
 #include "reference/reference.h"
 #include "runtime/shards.h"
 #include "text/tokenizer.h"
@@ -39,7 +40,9 @@ void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics 
 
 // A gate returns false only when it could not run; failures are results.
 typedef bool Gate(Proof *p, Err *err);
-Gate gate_contract, gate_structure, gate_graph, gate_golden, gate_positions, gate_head, gate_text;
+#define GATE(id, schema, needs, name, doc) Gate gate_##id;
+#include "bundle/gates.def"
+#undef GATE
 
 // Token ids of the built-in text, as many as asked and the context allows. In the arena.
 bool proof_tokens(Proof *p, size_t n, uint32_t **ids, size_t *count, Err *err);

@@ -10,26 +10,11 @@
 #include "bundle/seal.h"
 #include "verify/proof.h"
 
-typedef struct {
-    GateInfo info;
-    Gate *run;
-} GateRow;
-
-static const GateRow gates[] = {
-    {{"contract", "source file, contract and host.gguf against the bundle"}, gate_contract},
-    {{"structure", "digests, programs, weights and sizes as read from disk"}, gate_structure},
-    {{"graph", "each shard in fp32 against the reference with the same weights"}, gate_graph},
-    {{"layer golden", "each shard in fp16 against the reference with the source's weights"},
-     gate_golden},
-    {{"positions", "single steps, chunks and the state's end against each other"}, gate_positions},
-    {{"head", "logits against the reference; stop ids and a spread of tokens reachable"},
-     gate_head},
-    {{"text", "greedy answers to prompts, through template and tokenizer"}, gate_text},
+static Gate *const runs[GATE_COUNT] = {
+#define GATE(id, schema, needs, name, doc) [GATE_##id] = gate_##id,
+#include "bundle/gates.def"
+#undef GATE
 };
-
-const GateInfo *verify_gate_at(size_t i) {
-    return i < COUNT_OF(gates) ? &gates[i].info : NULL;
-}
 
 // Whether `list` ("graph,head") names the gate; spaces in gate names may be written as '-'.
 static bool is_listed(const char *list, const char *name) {
@@ -50,9 +35,14 @@ static bool check_list(const char *list, Err *err) {
         char name[32];
         snprintf(name, sizeof name, "%.*s", (int)min_size(strcspn(at, ","), sizeof name - 1), at);
         bool is_known = false;
-        for (size_t i = 0; i < COUNT_OF(gates); i++)
-            is_known = is_known || is_listed(name, gates[i].info.name);
-        if (!is_known) return err_set(err, ERR_USAGE, "no gate '%s'", name);
+        for (int i = 0; i < GATE_COUNT; i++) is_known = is_known || is_listed(name, gates[i].name);
+        if (is_known) continue;
+        StrBuf known = {0};
+        for (int i = 0; i < GATE_COUNT; i++)
+            strbuf_printf(&known, "%s%s", i ? ", " : "", gates[i].name);
+        err_set(err, ERR_USAGE, "no gate '%s'; there are: %.*s", name, STR_ARG(strbuf_str(&known)));
+        strbuf_free(&known);
+        return false;
     }
     return true;
 }
@@ -106,19 +96,19 @@ static bool same_shapes(const Proof *p, Err *err) {
 
 static bool run_gates(Proof *p, bool *is_complete, Err *err) {
     *is_complete = true;
-    for (size_t i = 0; i < COUNT_OF(gates); i++) {
-        if (!is_listed(p->job->gates, gates[i].info.name)) {
+    for (int i = 0; i < GATE_COUNT; i++) {
+        if (!is_listed(p->job->gates, gates[i].name)) {
             *is_complete = false;
             continue;
         }
         p->gate_failed = false;
         Err why = {0};
-        if (gates[i].run(p, &why)) continue;
+        if (runs[i](p, &why)) continue;
         if (why.kind != ERR_GATE) {
             if (err) *err = why;
-            return err_prefix(err, "gate '%s' could not run", gates[i].info.name);
+            return err_prefix(err, "gate '%s' could not run", gates[i].name);
         }
-        proof_result(p, gates[i].info.name, false, NULL, "-", "%s", why.text);
+        proof_result(p, gates[i].name, false, NULL, "-", "%s", why.text);
     }
     return true;
 }

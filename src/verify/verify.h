@@ -29,10 +29,4 @@ typedef struct {
 // seal is removed before the first gate.
 bool verify_bundle(const VerifyJob *job, Err *err);
 
-// The gates in order, NULL after the last: name and what it compares.
-typedef struct {
-    const char *name, *doc;
-} GateInfo;
-const GateInfo *verify_gate_at(size_t i);
-
 #endif
