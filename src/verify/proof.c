@@ -1,5 +1,6 @@
 #include "verify/proof.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,11 @@ void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, 
                                              (int)has_passed, "text", text, "figures",
                                              figures ? figures : json_object()));
     if (p->job->line) p->job->line(p->job->line_context, gate, scope, text, has_passed);
+}
+
+void proof_section(Proof *p, const char *name, json_t *value) {
+    assert(value);
+    json_object_set_new(p->sections, name, value);
 }
 
 void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m, Bound least) {

@@ -24,6 +24,7 @@ typedef struct {
     Model model;
     Tokenizer *tokenizer;
     json_t *gates;                // of the report: name -> list of results
+    json_t *sections;             // of the report: what is said besides the gates
     bool has_failed, gate_failed; // anything so far; the gate that is running
     double logit_noise; // rms difference of logits, bundle against reference, once head has run
 } Proof;
@@ -32,6 +33,10 @@ typedef struct {
 // is the line's text.
 void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+// Puts `value` (taken over) beside the gates in verify/report.json, for the page that shows it
+// (report/): plots, tables and maps that are too much for a gate's figures. A later value replaces
+// an earlier one.
+void proof_section(Proof *p, const char *name, json_t *value);
 // The common case: the least cosine of all rows together, and of any one row.
 typedef struct {
     double cos, worst;

@@ -78,6 +78,7 @@ static void close_all(Proof *p) {
     gguf_close(&p->source);
     bundle_close(&p->bundle);
     json_decref(p->gates);
+    json_decref(p->sections);
 }
 
 // A model of another shape than the bundle's would be compared out of bounds; with another contract
@@ -116,11 +117,12 @@ static bool run_gates(Proof *p, bool *is_complete, Err *err) {
 static bool write_report(const Proof *p, Err *err) {
     const Chain *c = &p->bundle.chain;
     const char *dir = path_join(p->arena, p->bundle.dir, "verify");
-    json_t *report = json_pack("{s:s, s:s, s:s, s:b, s:O}", "tool", p->job->tool_version,
-                               "contract_sha256", c->contract_digest.at, "source_sha256",
-                               c->source_sha256.at, "passed", !p->has_failed, "gates", p->gates);
-    if (!report) // strings of the chain are views; copy them for printing
-        report = json_pack("{s:b, s:O}", "passed", !p->has_failed, "gates", p->gates);
+    json_t *report = json_pack("{s:s, s:s%, s:s%, s:b, s:O}", "tool", p->job->tool_version,
+                               "contract_sha256", c->contract_digest.at, c->contract_digest.len,
+                               "source_sha256", c->source_sha256.at, c->source_sha256.len, "passed",
+                               !p->has_failed, "gates", p->gates);
+    if (!report) memory_is_out(0);
+    json_object_update(report, p->sections);
     bool ok =
         dir_make(dir, err) && json_write_file(report, path_join(p->arena, dir, "report.json"), err);
     json_decref(report);
@@ -129,7 +131,7 @@ static bool write_report(const Proof *p, Err *err) {
 
 bool verify_bundle(const VerifyJob *job, Err *err) {
     Arena arena = {0};
-    Proof p = {.job = job, .arena = &arena, .gates = json_object()};
+    Proof p = {.job = job, .arena = &arena, .gates = json_object(), .sections = json_object()};
     bool is_complete = false;
     bool ok = check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err);
     if (ok) {
