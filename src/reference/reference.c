@@ -128,6 +128,12 @@ static void add_bias(Reference *r, WeightRole role, uint32_t layer, float *y, si
 
 // ---- the parts of a block
 
+static void tap(const Reference *r, TapPlace place, uint32_t layer, const float *rows, size_t width,
+                size_t n_tokens) {
+    const ReferenceOptions *o = &r->options;
+    if (o->tap) o->tap(o->tap_context, place, layer, rows, width, n_tokens);
+}
+
 // RMSNorm (Zhang and Sennrich 2019, arXiv 1910.07467): w · x / sqrt(mean(x²) + eps).
 static void norm(Reference *r, WeightRole role, uint32_t layer, const float *x, float *y,
                  size_t n_tokens) {
@@ -221,6 +227,7 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
     add_bias(r, WEIGHT_Q_BIAS, layer, r->qkv, stride, n_tokens);
     add_bias(r, WEIGHT_K_BIAS, layer, r->qkv + q, stride, n_tokens);
     add_bias(r, WEIGHT_V_BIAS, layer, r->qkv + q + k, stride, n_tokens);
+    tap(r, TAP_QKV, layer, r->qkv, stride, n_tokens);
     for (size_t t = 0; t < n_tokens; t++) {
         float *row = r->qkv + t * stride;
         uint32_t position = first + (uint32_t)t;
@@ -229,8 +236,10 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
         memcpy(key_at(r, layer, position), row + q, k * sizeof *row);
         memcpy(value_at(r, layer, position), row + q + k, v * sizeof *row);
     }
+    tap(r, TAP_TURNED, layer, r->qkv, stride, n_tokens);
     Attention a = {r, layer, first, stride};
     pool_run(r->pool, n_tokens * c->n_heads, 1, attend_rows, &a);
+    tap(r, TAP_HEADS, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, n_tokens);
     multiply(r, WEIGHT_ATTN_OUT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, r->branch,
              c->d_model, n_tokens);
     Rows bias = find_rows(r, WEIGHT_ATTN_OUT_BIAS, layer);
@@ -250,8 +259,11 @@ static void feed_forward(Reference *r, uint32_t layer, size_t n_tokens) {
     const Contract *c = &r->contract;
     multiply(r, WEIGHT_GATE, layer, r->normed, c->d_model, r->gate, c->d_ff, n_tokens);
     multiply(r, WEIGHT_UP, layer, r->normed, c->d_model, r->up, c->d_ff, n_tokens);
+    tap(r, TAP_GATE, layer, r->gate, c->d_ff, n_tokens);
+    tap(r, TAP_UP, layer, r->up, c->d_ff, n_tokens);
     for (size_t i = 0; i < n_tokens * c->d_ff; i++)
         r->gate[i] = activate(c->activation, r->gate[i]) * r->up[i];
+    tap(r, TAP_GATED, layer, r->gate, c->d_ff, n_tokens);
     multiply(r, WEIGHT_DOWN, layer, r->gate, c->d_ff, r->branch, c->d_model, n_tokens);
 }
 
@@ -262,12 +274,18 @@ static void add_branch(Reference *r, float *stream, size_t n_tokens) {
 
 static void run_layer(Reference *r, uint32_t layer, float *stream, size_t n_tokens) {
     uint32_t first = r->layer_position[layer];
-    if (r->options.tap) r->options.tap(r->options.tap_context, layer, stream, n_tokens);
+    size_t width = r->contract.d_model;
+    tap(r, TAP_STREAM, layer, stream, width, n_tokens);
     norm(r, WEIGHT_ATTN_NORM, layer, stream, r->normed, n_tokens);
+    tap(r, TAP_ATTN_NORMED, layer, r->normed, width, n_tokens);
     attention(r, layer, first, n_tokens);
+    tap(r, TAP_ATTN_OUT, layer, r->branch, width, n_tokens);
     add_branch(r, stream, n_tokens);
+    tap(r, TAP_MIDDLE, layer, stream, width, n_tokens);
     norm(r, WEIGHT_FFN_NORM, layer, stream, r->normed, n_tokens);
+    tap(r, TAP_FFN_NORMED, layer, r->normed, width, n_tokens);
     feed_forward(r, layer, n_tokens);
+    tap(r, TAP_FFN_OUT, layer, r->branch, width, n_tokens);
     add_branch(r, stream, n_tokens);
     r->layer_position[layer] += (uint32_t)n_tokens;
 }
@@ -320,7 +338,7 @@ bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logit
         }
         for (uint32_t layer = 0; layer < c->n_layers; layer++)
             run_layer(r, layer, r->stream, batch);
-        if (r->options.tap) r->options.tap(r->options.tap_context, c->n_layers, r->stream, batch);
+        tap(r, TAP_STREAM, c->n_layers, r->stream, c->d_model, batch);
         r->position += (uint32_t)batch;
         for (size_t t = 0; logits && t < batch; t++) {
             bool is_last = at + t + 1 == n;

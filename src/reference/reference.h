@@ -36,9 +36,26 @@ typedef enum {
 typedef bool WeightRow(void *context, WeightRole role, uint32_t layer, size_t row, float *out,
                        size_t n);
 
-// Sees the residual stream: rows [n_tokens, d_model] entering layer `layer`, and once more, with
-// layer == n_layers, what enters the final norm.
-typedef void LayerTap(void *context, uint32_t layer, const float *rows, size_t n_tokens);
+// What a tap sees of each layer, in the order it comes: rows [n_tokens, width].
+typedef enum {
+    TAP_STREAM,      // [d_model] the residual stream entering the layer; once more, with layer ==
+                     // n_layers, what enters the final norm
+    TAP_ATTN_NORMED, // [d_model]
+    TAP_QKV,      // [heads and kv heads · head_dim, kv heads · head_dim_v] projected, with biases
+    TAP_TURNED,   // the same after rotary embedding, as keys and values enter the cache
+    TAP_HEADS,    // [heads · head_dim_v] what attention mixes, before the output projection
+    TAP_ATTN_OUT, // [d_model] the attention branch with its bias, before residual_scale
+    TAP_MIDDLE,   // [d_model] the stream between the branches
+    TAP_FFN_NORMED, // [d_model]
+    TAP_GATE,       // [d_ff] projected, before the activation
+    TAP_UP,         // [d_ff]
+    TAP_GATED,      // [d_ff] activation(gate) · up
+    TAP_FFN_OUT,    // [d_model] the feed-forward branch, before residual_scale
+} TapPlace;
+
+// Called between two parts of a layer; rows are good until it returns.
+typedef void LayerTap(void *context, TapPlace place, uint32_t layer, const float *rows,
+                      size_t width, size_t n_tokens);
 
 typedef struct {
     uint32_t context;   // positions to hold; also decides LongRoPE's factor set: long ones when it

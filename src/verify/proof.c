@@ -97,9 +97,12 @@ static void store(const Tap *tap, size_t at, const float *rows, size_t n) {
     tap->n_seen[at] += n;
 }
 
-static void tap_stream(void *context, uint32_t layer, const float *rows, size_t n) {
+static void tap_stream(void *context, TapPlace place, uint32_t layer, const float *rows,
+                       size_t width, size_t n) {
     const Tap *tap = context;
     const Chain *c = tap->chain;
+    (void)width;
+    if (place != TAP_STREAM) return;
     if (layer == c->contract.n_layers) {
         store(tap, c->n_shards, rows, n);
         return;
