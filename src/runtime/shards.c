@@ -54,6 +54,25 @@ void shards_reset(Shards *s) {
         if (s->shards[i].state) engine_state_reset(s->shards[i].state);
 }
 
+// A KV state is [.., state_rows, dims]: slots are the last axis but one.
+static void repeat_rows(EngineTensor *t, uint32_t n_fed, uint32_t until) {
+    size_t dims = (size_t)t->type.dims[t->type.rank - 1];
+    size_t cache = (size_t)t->type.dims[t->type.rank - 2] * dims;
+    for (size_t at = 0; at < t->count; at += cache)
+        for (size_t slot = n_fed; slot < until; slot++)
+            memcpy(t->f32 + at + slot * dims, t->f32 + at + (slot - n_fed) * dims,
+                   dims * sizeof(float));
+}
+
+void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until) {
+    for (size_t i = 0; i < s->bundle->chain.n_shards; i++) {
+        if (!s->shards[i].state) continue;
+        const ChainFunction *f = chain_function(s->shards[i].chain, FUNCTION_DECODE);
+        for (size_t k = 0; k < f->n_states; k++)
+            repeat_rows(engine_state_find(s->shards[i].state, f->states[k].name), n_fed, until);
+    }
+}
+
 bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,
                Err *err) {
     Shard *shard = &s->shards[i];

@@ -22,6 +22,9 @@ typedef struct {
 bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
 void shards_close(Shards *s); // safe on a zeroed or half-opened Shards
 void shards_reset(Shards *s); // states back to zeros
+// Fills slots [n_fed, until) of every KV state with copies of slots [0, n_fed), again and again: a
+// long context for the price of a short one, for proofs.
+void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until);
 
 // Runs shard `i` on x [d_model, n_rows] (columns are positions) at `position` and after; n_rows is
 // 1 or the prefill's. `out` [d_model, n_rows] takes what it makes; it may be x.

@@ -38,19 +38,21 @@ static Metrics compare(const float *a, const float *b, size_t n, size_t width) {
     return m;
 }
 
-// The last rows of the state, by steps and as one chunk, behind a context full of text. The chunk
-// finds the steps' rows in its slots and writes its own over them before it reads.
+// The last rows of the state, by steps and as one chunk, behind a context that is full: of the rows
+// of two chunks, over and over. The chunk finds the steps' rows in its slots and writes its own
+// over them before it reads.
 static bool check_end(Proof *p, Shards *shards, float *steps, float *chunk, Err *err) {
     const Chain *c = &p->bundle.chain;
-    uint32_t rows = c->prefill_rows, first = (c->context / rows - 1) * rows,
-             width = c->contract.d_model;
+    uint32_t rows = c->prefill_rows, first = c->context - rows, width = c->contract.d_model;
     uint32_t *ids;
     size_t n;
-    if (!proof_tokens(p, first + rows, &ids, &n, err)) return false;
-    float *skipped = arena_array(p->arena, (size_t)first * width, float);
-    if (!run_chain(p, shards, ids, first, 0, true, skipped, err) ||
-        !run_chain(p, shards, ids + first, rows, first, false, steps, err) ||
-        !run_chain(p, shards, ids + first, rows, first, true, chunk, err))
+    uint32_t n_fed = (uint32_t)min_size(2 * (size_t)rows, first);
+    if (!proof_tokens(p, n_fed + rows, &ids, &n, err)) return false;
+    float *skipped = arena_array(p->arena, (size_t)n_fed * width, float);
+    if (!run_chain(p, shards, ids, n_fed, 0, true, skipped, err)) return false;
+    if (n_fed) shards_repeat_states(shards, n_fed, first);
+    if (!run_chain(p, shards, ids + n_fed, rows, first, false, steps, err) ||
+        !run_chain(p, shards, ids + n_fed, rows, first, true, chunk, err))
         return false;
     Metrics m = compare(steps, chunk, rows, width);
     char scope[48];
