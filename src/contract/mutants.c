@@ -1,0 +1,191 @@
+#include "contract/mutants.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/size.h"
+
+// ---- what the rows of the table are made of
+
+static F32List resized(F32List list, size_t count, Arena *arena) {
+    if (list.count == 0 || list.count == count) return list;
+    float *items = arena_array(arena, count, float);
+    // A list that is too short goes on with its last factor: the one of the slowest pair.
+    for (size_t i = 0; i < count; i++) items[i] = list.at[min_size(i, list.count - 1)];
+    return (F32List){items, count};
+}
+
+static F32List all_ones(size_t count, Arena *arena) {
+    float *items = arena_array(arena, count, float);
+    for (size_t i = 0; i < count; i++) items[i] = 1;
+    return (F32List){items, count};
+}
+
+static bool is_ones(F32List list) {
+    for (size_t i = 0; i < list.count; i++)
+        if (list.at[i] != 1) return false;
+    return true;
+}
+
+static F32List inverse(F32List list, Arena *arena) {
+    float *items = arena_array(arena, list.count, float);
+    for (size_t i = 0; i < list.count; i++) items[i] = 1 / list.at[i];
+    return (F32List){items, list.count};
+}
+
+static void set_rope_dim(Contract *m, uint32_t rope_dim, Arena *arena) {
+    F32List *lists[] = {&m->rope_factors_short, &m->rope_factors_long, &m->rope_freq_factors};
+    m->rope_dim = rope_dim;
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        *lists[i] = resized(*lists[i], rope_dim / 2, arena);
+}
+
+static bool can_rotate(const Contract *c, uint32_t quarters) {
+    return c->head_dim % 8 == 0 && c->rope_dim != c->head_dim / 4 * quarters;
+}
+
+static void rotate_quarters(Contract *m, uint32_t quarters, Arena *arena) {
+    set_rope_dim(m, m->head_dim / 4 * quarters, arena);
+}
+
+static float root_scale(uint32_t dim) {
+    return (float)(1.0 / sqrt((double)dim));
+}
+
+static bool is_other_scale(const Contract *c, uint32_t dim) {
+    return c->attn_scale != root_scale(dim);
+}
+
+static void set_scale(Contract *m, uint32_t dim) {
+    m->attn_scale = root_scale(dim);
+}
+
+// A score scale and a rotary part that follow from head_dim follow the new one.
+static void change_heads(Reading *r, uint32_t times, uint32_t over, Arena *arena) {
+    Contract *m = &r->model.contract;
+    bool is_derived = !is_other_scale(m, m->head_dim);
+    m->n_heads = m->n_heads * times / over;
+    m->n_kv_heads = m->n_kv_heads * times / over;
+    m->head_dim = m->head_dim * over / times;
+    m->head_dim_v = m->head_dim_v * over / times;
+    set_rope_dim(m, m->rope_dim * over / times / 2 * 2, arena);
+    if (is_derived) set_scale(m, m->head_dim);
+}
+
+// The layers of a reading are its own copy.
+static void swap_rows(Reading *r, size_t a, size_t b) {
+    for (uint32_t l = 0; l < r->model.contract.n_layers; l++) {
+        char *layer = (char *)&r->model.weights.layers[l];
+        Rows rows;
+        memcpy(&rows, layer + a, sizeof rows);
+        memcpy(layer + a, layer + b, sizeof rows);
+        memcpy(layer + b, &rows, sizeof rows);
+    }
+}
+
+static bool is_qkv_stacked(const Reading *r) {
+    const LayerWeights *w = &r->model.weights.layers[0];
+    return w->q.tensor == w->k.tensor;
+}
+
+static void put_k_first(Reading *r) {
+    for (uint32_t l = 0; l < r->model.contract.n_layers; l++) {
+        LayerWeights *w = &r->model.weights.layers[l];
+        w->k.first_row = w->k_bias.first_row = 0;
+        w->q.first_row = w->q_bias.first_row = w->k.n_rows;
+    }
+}
+
+// Bases that the rows for a tenth and for ten times give already, and the base itself.
+static bool is_tenfold(float stated, float base) {
+    return base == stated || base == stated / 10 || base == stated * 10;
+}
+
+static bool is_stretched(const Contract *c) {
+    return c->rope_scaling == ROPE_SCALING_LINEAR || c->rope_scaling == ROPE_SCALING_YARN;
+}
+
+static void scale_linearly(Contract *m, float factor) {
+    m->rope_scaling = ROPE_SCALING_LINEAR;
+    m->rope_factor = factor;
+}
+
+// Hugging Face transformers, modeling_rope_utils.py, _compute_llama3_parameters, with the numbers
+// of Llama 3.1: factor 8, low 1, high 4, original context 8192.
+static void scale_like_llama3(Contract *m, Arena *arena) {
+    float *factors = arena_array(arena, m->rope_dim / 2, float);
+    for (uint32_t i = 0; i < m->rope_dim / 2; i++) {
+        double turn = pow((double)m->rope_base, -2.0 * i / m->rope_dim);
+        double turns = 8192 * turn / 6.283185307179586; // over the original context
+        double smooth = fmin(1, fmax(0, (turns - 1) / (4 - 1)));
+        factors[i] = (float)(1 / ((1 - smooth) / 8 + smooth));
+    }
+    m->rope_scaling = ROPE_SCALING_LLAMA3;
+    m->rope_freq_factors = (F32List){factors, m->rope_dim / 2};
+}
+
+// LongRoPE's rule (transformers, modeling_rope_utils.py, _compute_longrope_parameters) with the log
+// taken `times`; what is stated when the rule gives none.
+static float longrope_factor(const Contract *c, double times) {
+    double stretch = (double)c->context / c->original_context;
+    if (c->rope_scaling != ROPE_SCALING_LONGROPE || stretch <= 1) return c->attn_factor;
+    return (float)sqrt(1 + times * log(stretch) / log((double)c->original_context));
+}
+
+// YaRN's (arXiv 2309.00071, equation 22).
+static float yarn_factor(const Contract *c) {
+    return (float)(1 + 0.1 * log((double)c->rope_factor));
+}
+
+static bool has_window(const Contract *c) {
+    return c->attn_window > 0 && c->attn_window < c->context;
+}
+
+// ---- the table
+
+typedef bool Apply(Reading *r, const Contract *c, Arena *arena);
+
+// One function a row: `when` guards `change`.
+#define MUTANT(name, field, sight, when, change, doc)                                              \
+    static bool apply_##name(Reading *r, const Contract *c, Arena *arena) {                        \
+        Contract *m = &r->model.contract;                                                          \
+        (void)m, (void)c, (void)arena;                                                             \
+        if (!(when)) return false;                                                                 \
+        change;                                                                                    \
+        return true;                                                                               \
+    }
+#include "contract/mutants.def"
+#undef MUTANT
+
+typedef struct {
+    ContractMutant mutant;
+    Apply *apply;
+} MutantRow;
+
+static const MutantRow rows[] = {
+#define MUTANT(name, field, sight, when, change, doc)                                              \
+    {{#name, FIELD_##field, sight, doc}, apply_##name},
+#include "contract/mutants.def"
+#undef MUTANT
+};
+
+const ContractMutant *contract_mutant_at(size_t i) {
+    return i < COUNT_OF(rows) ? &rows[i].mutant : NULL;
+}
+
+const ContractMutant *contract_mutant_named(Str name) {
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (str_is(name, rows[i].mutant.name)) return &rows[i].mutant;
+    return NULL;
+}
+
+bool contract_mutant_apply(const ContractMutant *mutant, const Model *truth, Reading *out,
+                           Arena *arena) {
+    *out = (Reading){.model = *truth};
+    size_t n_layers = truth->contract.n_layers;
+    out->model.weights.layers = arena_array(arena, n_layers, LayerWeights);
+    memcpy(out->model.weights.layers, truth->weights.layers, n_layers * sizeof(LayerWeights));
+    const MutantRow *row = (const MutantRow *)mutant; // the mutant is its row's first member
+    return row->apply(out, &truth->contract, arena);
+}
