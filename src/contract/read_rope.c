@@ -174,10 +174,13 @@ static void read_attn_factor(ContractReader *r, Contract *c) {
         reader_derived(r, FIELD_attn_factor, "sqrt(1 + ln(%u / %u) / ln %u)", c->context,
                        c->original_context, c->original_context);
     } else if (c->rope_scaling == ROPE_SCALING_YARN) {
-        // The paper's equation 22; llama.cpp multiplies it by the stated factor (ggml, rope_yarn).
-        c->attn_factor = (float)((double)stated * (1 + 0.1 * log((double)c->rope_factor)));
-        reader_derived(r, FIELD_attn_factor, "%g * (1 + 0.1 ln %g)", (double)stated,
-                       (double)c->rope_factor);
+        // The paper's equation 22; llama.cpp multiplies it by the stated factor and leaves it out
+        // where nothing is stretched or no mix is made (ggml, rope_yarn; llama-context.cpp).
+        bool is_scaled = c->rope_factor > 1 && c->yarn_ext_factor > 0;
+        double mscale = is_scaled ? 1 + 0.1 * log((double)c->rope_factor) : 1;
+        c->attn_factor = (float)((double)stated * mscale);
+        reader_derived(r, FIELD_attn_factor, is_scaled ? "%g * (1 + 0.1 ln %g)" : "%g * 1",
+                       (double)stated, (double)c->rope_factor);
     } else if (!is_stated) {
         reader_derived(r, FIELD_attn_factor, "no scaling that has one");
     }
