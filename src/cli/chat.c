@@ -16,7 +16,8 @@
 enum { DEFAULT_CONTEXT = 4096 };
 
 typedef struct {
-    const char *path, *prompt, *system, *engine, *model, *stop;
+    const char *path, *prompt, *system, *engine, *arithmetic_name, *model, *stop;
+    Arithmetic arithmetic;
     uint32_t max_tokens, context, threads;
     bool is_unsealed, is_quiet;
     SamplerOptions sampler;
@@ -72,6 +73,9 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         {"--stop", OPTION_TEXT, &a->stop, "TEXT", "end an answer before this text"},
         {"--engine", OPTION_TEXT, &a->engine, "NAME",
          "cpu (bundles) or reference (GGUF; for a bundle give --model)"},
+        {"--arithmetic", OPTION_TEXT, &a->arithmetic_name, "NAME",
+         "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
+         "Engine's"},
         {"--model", OPTION_TEXT, &a->model, "MODEL.gguf", "the source, for --engine reference"},
         {"--context", OPTION_COUNT, &a->context, "N",
          "positions to hold (GGUF; default at most 4096)"},
@@ -100,7 +104,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         return err_set(err, ERR_USAGE, "--engine coreml: this build has no Core ML adapter yet");
     if (a->engine && strcmp(a->engine, "cpu") != 0 && strcmp(a->engine, "reference") != 0)
         return err_set(err, ERR_USAGE, "--engine %s: expected cpu or reference", a->engine);
-    return true;
+    a->arithmetic = ARITHMETIC_FP16;
+    return !a->arithmetic_name || arithmetic_named(a->arithmetic_name, &a->arithmetic, err);
 }
 
 // ---- opening
@@ -140,6 +145,9 @@ static bool open_reference(Talk *t, const Arguments *a, const char *path, Err *e
 static bool open_session(Talk *t, const Arguments *a, Err *err) {
     bool wants_reference = a->engine && strcmp(a->engine, "reference") == 0;
     t->has_bundle = path_is_dir(a->path);
+    if (a->arithmetic_name && (wants_reference || !t->has_bundle))
+        return err_set(err, ERR_USAGE,
+                       "--arithmetic is for bundles on the cpu; the reference computes in fp32");
     if (!t->has_bundle) {
         if (a->engine && !wants_reference)
             return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is none", a->engine,
@@ -151,7 +159,7 @@ static bool open_session(Talk *t, const Arguments *a, Err *err) {
         return a->model ? open_reference(t, a, a->model, err)
                         : err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
     if (a->context) return err_set(err, ERR_USAGE, "--context: a bundle's was fixed by convert");
-    t->session = session_open_bundle(&t->bundle, ARITHMETIC_FP16, t->pool, err);
+    t->session = session_open_bundle(&t->bundle, a->arithmetic, t->pool, err);
     return t->session != NULL;
 }
 

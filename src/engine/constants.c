@@ -58,7 +58,7 @@ static Weight *new_weight(Engine *e, WeightForm form, uint32_t result) {
     *w = (Weight){
         .form = form,
         .count = t->count,
-        .rounds = e->arithmetic == ARITHMETIC_FP16 && t->type.dtype == MIL_F16,
+        .rounds = e->arithmetic != ARITHMETIC_FP32 && t->type.dtype == MIL_F16,
         .k = e->k,
     };
     return w;

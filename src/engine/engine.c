@@ -4,6 +4,25 @@
 
 #include "engine/prepare.h"
 
+static const char *const arithmetic_names[ARITHMETIC_COUNT] = {
+    [ARITHMETIC_FP32] = "fp32",
+    [ARITHMETIC_FP16] = "fp16",
+    [ARITHMETIC_ANE] = "ane",
+};
+
+const char *arithmetic_name(Arithmetic arithmetic) {
+    return arithmetic_names[arithmetic];
+}
+
+bool arithmetic_named(const char *name, Arithmetic *out, Err *err) {
+    for (int i = 0; i < ARITHMETIC_COUNT; i++)
+        if (strcmp(arithmetic_names[i], name) == 0) {
+            *out = (Arithmetic)i;
+            return true;
+        }
+    return err_set(err, ERR_USAGE, "arithmetic '%s': expected fp32, fp16 or ane", name);
+}
+
 static bool tensor_init(EngineTensor *t, const MilFunction *f, uint32_t v, Err *err) {
     const MilValue *value = &f->values[v];
     *t = (EngineTensor){.name = value->name, .type = value->type};
@@ -65,7 +84,8 @@ static bool prepare_ops(Engine *e, Err *err) {
             .output = &e->tensors[op->first_output],
         };
         n->rounds =
-            op->n_outputs && e->arithmetic == ARITHMETIC_FP16 && n->output->type.dtype == MIL_F16;
+            op->n_outputs && e->arithmetic != ARITHMETIC_FP32 && n->output->type.dtype == MIL_F16;
+        n->is_ane = n->rounds && e->arithmetic == ARITHMETIC_ANE;
         Prepare p = {e, e->f, op, n, i, err};
         if (!n->row->prepare(&p)) return false;
     }
@@ -165,7 +185,7 @@ static void copy_tensor(EngineTensor *to, const EngineTensor *from) {
 bool engine_run(Engine *e, EngineState *state, Err *err) {
     const MilFunction *f = e->f;
     if (!bind_states(e, state, err)) return false;
-    for (uint32_t i = 0; e->arithmetic == ARITHMETIC_FP16 && i < f->n_inputs; i++) {
+    for (uint32_t i = 0; e->arithmetic != ARITHMETIC_FP32 && i < f->n_inputs; i++) {
         EngineTensor *t = &e->tensors[f->inputs[i].at];
         if (e->homes[f->inputs[i].at].kind == HOME_INPUT && t->type.dtype == MIL_F16)
             e->k->round_half(t->f32, t->count);

@@ -7,9 +7,11 @@
 //   fp32  nothing is rounded beyond float, compressed weights (scale times code) and casts to fp16
 //         neither: shows errors of the graph alone
 //   fp16  inputs, results of ops and decompressed weights that the program declares fp16 are
-//   rounded
-//         to binary16, to nearest, ties to even, overflow to infinity; within one op (sums of
-//         products, means, softmax) all is kept in float or wider: what Core ML promises
+//         rounded to binary16, to nearest, ties to even, overflow to infinity; within one op (sums
+//         of products, means, softmax) all is kept in float or wider: what Core ML promises
+//   ane   fp16 as the Neural Engine is said to compute it (ane.h): sums of products in fixed point
+//         that overflow at 32768, small products lost, halves rounded away from zero, functions by
+//         table. A model made from published measurements of others; slow
 // Integers are exact and wrap. Results do not depend on the number of threads; they may differ in
 // the last bits between instruction sets (kernels/kernels.h).
 #ifndef LATHE_ENGINE_ENGINE_H
@@ -18,7 +20,10 @@
 #include "base/pool.h"
 #include "coreml/package.h"
 
-typedef enum { ARITHMETIC_FP32, ARITHMETIC_FP16 } Arithmetic;
+typedef enum { ARITHMETIC_FP32, ARITHMETIC_FP16, ARITHMETIC_ANE, ARITHMETIC_COUNT } Arithmetic;
+const char *arithmetic_name(Arithmetic arithmetic); // "fp32", "fp16", "ane"
+// The one called `name`; false and `err`, with the names there are, when there is none.
+bool arithmetic_named(const char *name, Arithmetic *out, Err *err);
 
 typedef struct {
     Str name;
@@ -41,8 +46,8 @@ typedef struct Engine Engine;
 Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
                     Err *err);
 // NULL when the function has none of that name. Inputs are the caller's to fill before each run; in
-// fp16 arithmetic the engine rounds fp16 inputs as Core ML would. Outputs are good until the next
-// run.
+// fp16 and ane arithmetic the engine rounds fp16 inputs as Core ML would. Outputs are good until
+// the next run.
 EngineTensor *engine_input(Engine *e, Str name);
 const EngineTensor *engine_output(const Engine *e, Str name);
 const EngineTensor *engine_output_at(const Engine *e, uint32_t i);

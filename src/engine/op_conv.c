@@ -89,7 +89,11 @@ bool prepare_conv(Prepare *p) {
     plan->groups = (size_t)groups;
     plan->in_channels = (size_t)weight->dims[1];
     plan->out_channels = (size_t)weight->dims[0] / plan->groups;
-    prep_scratch(p, plan->is_product ? ROWS * DEPTH : plan->in_channels * plan->kernel_area);
+    size_t n_weights = plan->in_channels * plan->kernel_area;
+    if (p->node->is_ane)
+        prep_scratch(p, n_weights * (ANE_STRIP + 1));
+    else
+        prep_scratch(p, plan->is_product ? ROWS * DEPTH : n_weights);
     return true;
 }
 
@@ -202,10 +206,94 @@ static void channel_task(void *context, size_t first, size_t end, unsigned worke
     }
 }
 
+// ---- by the rules of ane.h: whole sums at once, bias first
+
+// One column: the input against strips of output channels.
+static void ane_column_task(void *context, size_t first, size_t end, unsigned worker) {
+    const Task *task = context;
+    const ConvPlan *p = task->n->plan;
+    size_t depth = p->in_channels, strips = (p->out_channels + ANE_STRIP - 1) / ANE_STRIP;
+    float *weights = engine_scratch(task->e, worker), *line = weights + depth * ANE_STRIP;
+    for (size_t i = first; i < end; i++) {
+        size_t group = i / strips, row0 = i % strips * ANE_STRIP;
+        size_t rows = min_size(ANE_STRIP, p->out_channels - row0);
+        size_t channel0 = group % p->groups * p->out_channels + row0;
+        weight_block(p->weight, channel0 * depth, depth, rows, depth, true, weights, ANE_STRIP,
+                     line);
+        ane_products(p->out->f32 + group * p->out_channels + row0, p->x->f32 + group * depth,
+                     weights, ANE_STRIP, depth, rows, p->bias ? p->bias->f32 + channel0 : NULL, 1);
+    }
+}
+
+// Many columns: one output channel against all of them.
+static void ane_block_task(void *context, size_t first, size_t end, unsigned worker) {
+    const Task *task = context;
+    const ConvPlan *p = task->n->plan;
+    float *weights = engine_scratch(task->e, worker);
+    size_t all = p->groups * p->out_channels, depth = p->in_channels;
+    for (size_t i = first; i < end; i++) {
+        size_t channel = i % all, group = i / p->out_channels;
+        weight_decode(p->weight, channel * depth, depth, weights);
+        ane_products(p->out->f32 + i * p->out_area, weights, p->x->f32 + group * depth * p->in_area,
+                     p->in_area, depth, p->out_area, p->bias ? p->bias->f32 + channel : NULL, 0);
+    }
+}
+
+// What kernel and padding put under output `at` of the channels from `x` on; zeros outside.
+static void gather_patch(const ConvPlan *p, const float *x, size_t at, float *patch) {
+    const ConvAxis *a = p->axes;
+    size_t out[MOST_SPATIAL] = {at / (a[2].out * a[1].out), at / a[2].out % a[1].out,
+                                at % a[2].out};
+    for (size_t w = 0; w < p->in_channels * p->kernel_area; w++) {
+        size_t rest = w % p->kernel_area, step = 1, from = 0;
+        bool is_inside = true;
+        for (int i = MOST_SPATIAL - 1; i >= 0; i--) {
+            ptrdiff_t in = (ptrdiff_t)(out[i] * a[i].stride + rest % a[i].kernel * a[i].dilation) -
+                           a[i].pad_before;
+            is_inside = is_inside && in >= 0 && in < (ptrdiff_t)a[i].in;
+            from += is_inside ? (size_t)in * step : 0;
+            step *= a[i].in;
+            rest /= a[i].kernel;
+        }
+        patch[w] = is_inside ? x[w / p->kernel_area * p->in_area + from] : 0;
+    }
+}
+
+static void ane_channel_task(void *context, size_t first, size_t end, unsigned worker) {
+    const Task *task = context;
+    const ConvPlan *p = task->n->plan;
+    size_t all = p->groups * p->out_channels, n_weights = p->in_channels * p->kernel_area;
+    float *weights = engine_scratch(task->e, worker), *patch = weights + n_weights;
+    for (size_t i = first; i < end; i++) {
+        size_t channel = i % all, group = i / p->out_channels;
+        const float *x = p->x->f32 + group * p->in_channels * p->in_area;
+        weight_decode(p->weight, channel * n_weights, n_weights, weights);
+        for (size_t at = 0; at < p->out_area; at++) {
+            gather_patch(p, x, at, patch);
+            ane_products(p->out->f32 + i * p->out_area + at, weights, patch, 1, n_weights, 1,
+                         p->bias ? p->bias->f32 + channel : NULL, 0);
+        }
+    }
+}
+
+static void run_conv_ane(Task *task) {
+    const ConvPlan *p = task->n->plan;
+    size_t groups = p->batch * p->groups, strips = (p->out_channels + ANE_STRIP - 1) / ANE_STRIP;
+    if (p->is_product && p->out_area == 1)
+        pool_run(task->e->pool, groups * strips, 1, ane_column_task, task);
+    else
+        pool_run(task->e->pool, groups * p->out_channels, 1,
+                 p->is_product ? ane_block_task : ane_channel_task, task);
+}
+
 bool run_conv(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const ConvPlan *p = n->plan;
     Task task = {e, n};
+    if (n->is_ane) {
+        run_conv_ane(&task);
+        return true;
+    }
     size_t groups = p->batch * p->groups, rows = groups * p->out_channels;
     size_t row_work = max_size(1, p->in_channels * p->kernel_area * p->out_area);
     if (p->is_product && p->out_area == 1)

@@ -164,12 +164,22 @@ static void attention_task(void *context, size_t first, size_t end, unsigned wor
         size_t batch = row / p->rows;
         const float *keys = p->key->f32 + batch * p->keys * p->dim;
         const float *values = p->value->f32 + batch * p->keys * p->value_dim;
-        for (size_t s = 0; s < p->keys; s++)
-            scores[s] =
-                p->scale * k->dot_f32_f32(p->query->f32 + row * p->dim, keys + s * p->dim, p->dim);
+        const float *query = p->query->f32 + row * p->dim;
+        for (size_t s = 0; s < p->keys; s++) {
+            if (task->n->is_ane)
+                ane_products(&scores[s], query, keys + s * p->dim, 1, p->dim, 1, NULL, 0);
+            else
+                scores[s] = k->dot_f32_f32(query, keys + s * p->dim, p->dim);
+            scores[s] *= p->scale;
+        }
         if (p->mask) add_mask(p, row, scores);
         softmax_line(k, scores, scores, p->keys);
         float *out = p->out->f32 + row * p->value_dim;
+        if (task->n->is_ane) { // its inside is not published: two products with a softmax between
+            ane_round(scores, p->keys);
+            ane_products(out, scores, values, p->value_dim, p->keys, p->value_dim, NULL, 0);
+            continue;
+        }
         for (size_t i = 0; i < p->value_dim; i++) out[i] = 0;
         k->gemm_f32(out, p->value_dim, scores, p->keys, values, p->value_dim, 1, p->keys,
                     p->value_dim);

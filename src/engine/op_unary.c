@@ -117,7 +117,7 @@ typedef struct {
     const EngineTensor *x;
     EngineTensor *out;
     float a, b;
-    bool saturates; // cast from float to an integer
+    const AneCurve *curve; // in place of the row's floats, in ane arithmetic
 } UnaryPlan;
 
 static UnaryPlan *unary_plan(Prepare *p, const char *row) {
@@ -126,13 +126,14 @@ static UnaryPlan *unary_plan(Prepare *p, const char *row) {
         if (strcmp(rows[i].op, row) == 0) plan->row = &rows[i];
     plan->x = prep_in(p, "x");
     plan->out = prep_out(p, 0);
+    if (p->node->is_ane) plan->curve = ane_curve(p->op->info->name);
     prep_in_place(p, plan->x);
     return plan;
 }
 
 // An epsilon of 1e-12 or 1e-45 given as default takes x's dtype: nothing in binary16.
 static double default_in(const Prepare *p, const UnaryPlan *plan, double number) {
-    if (p->e->arithmetic != ARITHMETIC_FP16 || plan->x->type.dtype != MIL_F16) return number;
+    if (p->e->arithmetic == ARITHMETIC_FP32 || plan->x->type.dtype != MIL_F16) return number;
     float half = (float)number;
     p->e->k->round_half(&half, 1);
     return (double)half;
@@ -180,7 +181,10 @@ static void unary_task(void *context, size_t first, size_t end, unsigned worker)
                 p->out->i32[i] = p->x->i32[i] < (int32_t)p->a ? (int32_t)p->a : p->x->i32[i];
             continue;
         }
-        p->row->floats(task->e->k, p->out->f32 + at, p->x->f32 + at, n, p->a, p->b);
+        if (p->curve)
+            ane_curve_apply(p->curve, p->out->f32 + at, p->x->f32 + at, n, p->a);
+        else
+            p->row->floats(task->e->k, p->out->f32 + at, p->x->f32 + at, n, p->a, p->b);
         node_round(task->e, task->n, p->out->f32 + at, n);
     }
 }

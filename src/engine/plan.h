@@ -41,7 +41,8 @@ struct Node {
     const OpRow *row;
     void *plan;           // what prepare settled: the family's own struct
     EngineTensor *output; // the first of op->n_outputs
-    bool rounds;          // its results are binary16 in fp16 arithmetic
+    bool rounds;          // its results are binary16 in fp16 and ane arithmetic
+    bool is_ane;          // …and computed by the rules of ane.h
     bool is_view;         // every output is a view: nothing to run
 };
 

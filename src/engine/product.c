@@ -6,7 +6,8 @@
 // second-level cache of 256 KiB. COLS is the widest kernel tile, ROWS a multiple of the tallest.
 enum { COLS = 64, DEPTH = 256, ROWS = 24, FEW_ROWS = 4 };
 
-size_t product_scratch(void) {
+size_t product_scratch(const Node *n, const Product *p) {
+    if (n->is_ane) return p->k * (ANE_STRIP + 1);
     return DEPTH * COLS + ROWS * DEPTH + DEPTH;
 }
 
@@ -79,6 +80,36 @@ static void product_task(void *context, size_t first, size_t end, unsigned worke
     }
 }
 
+// By the rules of ane.h: strips of columns, each sum whole.
+static void product_ane_task(void *context, size_t first, size_t end, unsigned worker) {
+    const Task *t = context;
+    const Product *p = t->p;
+    float *y_block = engine_scratch(t->e, worker), *line = y_block + p->k * ANE_STRIP;
+    const float *x_ready = p->transpose_x ? NULL : weight_floats(p->x);
+    const float *y_ready = p->transpose_y ? NULL : weight_floats(p->y);
+    for (size_t i = first; i < end; i++) {
+        size_t batch = i / t->col_blocks, c0 = i % t->col_blocks * ANE_STRIP;
+        size_t cols = min_size(ANE_STRIP, p->n - c0);
+        BroadcastRun at = broadcast_run(&p->batches, batch, batch + 1);
+        size_t x0 = at.from[0] * p->m * p->k, y0 = at.from[1] * p->k * p->n;
+        float *out = p->out->f32 + batch * p->m * p->n + c0;
+        if (p->transpose_y)
+            weight_block(p->y, y0 + c0 * p->k, p->k, cols, p->k, true, y_block, ANE_STRIP, line);
+        else if (!y_ready)
+            weight_block(p->y, y0 + c0, p->n, p->k, cols, false, y_block, ANE_STRIP, line);
+        for (size_t m = 0; m < p->m; m++) {
+            const float *x = x_ready ? x_ready + x0 + m * p->k : line;
+            if (p->transpose_x)
+                weight_block(p->x, x0 + m, p->m, p->k, 1, false, line, 1, NULL);
+            else if (!x_ready)
+                weight_decode(p->x, x0 + m * p->k, p->k, line);
+            ane_products(out + m * p->n, x, y_ready ? y_ready + y0 + c0 : y_block,
+                         y_ready ? p->n : ANE_STRIP, p->k, cols, p->bias ? p->bias->f32 + c0 : NULL,
+                         1);
+        }
+    }
+}
+
 // int32: sums wrap.
 static void product_ints(const Product *p) {
     const int32_t *x = p->x->tensor->i32, *y = p->y->tensor->i32;
@@ -102,6 +133,11 @@ void product_run(const Engine *e, const Node *n, const Product *p) {
         return;
     }
     Task task = {e, n, p, (p->n + COLS - 1) / COLS};
+    if (n->is_ane) {
+        task.col_blocks = (p->n + ANE_STRIP - 1) / ANE_STRIP;
+        pool_run(e->pool, p->batches.count * task.col_blocks, 1, product_ane_task, &task);
+        return;
+    }
     // A block of 64 columns is worth a thread from about 64 K products on.
     size_t work = p->m * p->k * min_size(COLS, p->n);
     pool_run(e->pool, p->batches.count * task.col_blocks, 1 + 65536 / max_size(work, 1),

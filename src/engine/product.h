@@ -20,7 +20,7 @@ typedef struct {
     EngineTensor *out;
 } Product;
 
-size_t product_scratch(void); // floats a worker
+size_t product_scratch(const Node *n, const Product *p); // floats a worker
 void product_run(const Engine *e, const Node *n, const Product *p);
 
 #endif

@@ -27,6 +27,12 @@ Session *session_open_reference(const Model *model, uint32_t context, Pool *pool
     return NULL;
 }
 
+static const char *const engines[ARITHMETIC_COUNT] = {
+    [ARITHMETIC_FP32] = "cpu (fp32)",
+    [ARITHMETIC_FP16] = "cpu (fp16)",
+    [ARITHMETIC_ANE] = "cpu (ane, a model)",
+};
+
 Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err) {
     const Chain *c = &bundle->chain;
     Session *s = calloc(1, sizeof *s);
@@ -34,7 +40,7 @@ Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *
     *s = (Session){
         .contract = &c->contract,
         .context = c->context,
-        .engine = arithmetic == ARITHMETIC_FP16 ? "cpu (fp16)" : "cpu (fp32)",
+        .engine = engines[arithmetic],
         .prefill_rows = c->prefill_rows,
     };
     size_t rows = max_size(1, c->prefill_rows);
