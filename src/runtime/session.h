@@ -19,7 +19,8 @@ Session *session_open_reference(const Model *model, uint32_t context, Pool *pool
 Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
 void session_close(Session *s); // safe on NULL
 
-const char *session_engine(const Session *s); // "reference (fp32)", "cpu (fp16)", "cpu (ane, a model)"
+// "reference (fp32)", "cpu (fp16)", "cpu (ane, a model)"
+const char *session_engine(const Session *s);
 uint32_t session_context(const Session *s);
 uint32_t session_n_vocab(const Session *s);
 uint32_t session_position(const Session *s); // tokens fed
