@@ -18,12 +18,12 @@ struct Reference {
     ReferenceOptions options;
     Pool *pool;
     uint32_t position;        // tokens fed
-    float *keys, *values;     // [layers][context][kv heads][head_dim, head_dim_v]
+    float *keys, *values;     // [layers][positions][kv heads][head_dim, head_dim_v]
     uint32_t *layer_position; // [layers]: rows in that layer's cache
     double *angles;           // [rope_dim / 2]: turn of a pair per position
     // one batch: [MAX_BATCH][…]
     float *stream, *normed, *qkv, *heads, *gate, *up, *branch;
-    float *scores; // [threads][context]
+    float *scores; // [threads][positions]
     float *rows;   // [threads][longest row of weights]
     size_t longest_row;
 };
@@ -173,13 +173,14 @@ typedef struct {
 
 static float *key_at(const Reference *r, uint32_t layer, uint32_t position) {
     const Contract *c = &r->contract;
-    return r->keys + ((size_t)layer * r->options.context + position) * c->n_kv_heads * c->head_dim;
+    return r->keys +
+           ((size_t)layer * r->options.n_positions + position) * c->n_kv_heads * c->head_dim;
 }
 
 static float *value_at(const Reference *r, uint32_t layer, uint32_t position) {
     const Contract *c = &r->contract;
     return r->values +
-           ((size_t)layer * r->options.context + position) * c->n_kv_heads * c->head_dim_v;
+           ((size_t)layer * r->options.n_positions + position) * c->n_kv_heads * c->head_dim_v;
 }
 
 // Row `i` is query head i % heads of token i / heads.
@@ -187,7 +188,7 @@ static void attend_rows(void *context, size_t begin, size_t end, unsigned worker
     const Attention *a = context;
     const Reference *r = a->r;
     const Contract *c = &r->contract;
-    float *scores = r->scores + (size_t)worker * r->options.context;
+    float *scores = r->scores + (size_t)worker * r->options.n_positions;
     for (size_t row = begin; row < end; row++) {
         uint32_t t = (uint32_t)(row / c->n_heads), head = (uint32_t)(row % c->n_heads);
         uint32_t kv =
@@ -295,9 +296,9 @@ static void run_layer(Reference *r, uint32_t layer, float *stream, size_t n_toke
 // ---- the public face
 
 static bool check_room(const Reference *r, uint32_t position, size_t n, Err *err) {
-    if (n <= r->options.context - position) return true;
+    if (n <= r->options.n_positions - position) return true;
     return err_set(err, ERR_USAGE, "%zu tokens at position %u do not fit in a context of %u", n,
-                   position, r->options.context);
+                   position, r->options.n_positions);
 }
 
 bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
@@ -391,8 +392,10 @@ Reference *reference_open(const Model *model, const Contract *contract,
     Reference *r = calloc(1, sizeof *r);
     if (!r) memory_is_out(sizeof *r);
     *r = (Reference){.model = model, .contract = *c, .options = *options, .pool = pool};
+    if (r->options.n_positions == 0) r->options.n_positions = options->context;
     r->longest_row = longest_row(model);
-    size_t threads = pool ? pool_threads(pool) : 1, cells = (size_t)c->n_layers * options->context;
+    size_t threads = pool ? pool_threads(pool) : 1, positions = r->options.n_positions;
+    size_t cells = (size_t)c->n_layers * positions;
     size_t q = (size_t)c->n_heads * c->head_dim, k = (size_t)c->n_kv_heads * c->head_dim;
     size_t v = (size_t)c->n_kv_heads * c->head_dim_v;
     size_t heads = (size_t)c->n_heads * c->head_dim_v;
@@ -408,7 +411,7 @@ Reference *reference_open(const Model *model, const Contract *contract,
     r->gate = floats(MAX_BATCH, widest, "activations", &ok, err);
     r->up = floats(MAX_BATCH, c->d_ff, "activations", &ok, err);
     r->branch = floats(MAX_BATCH, widest, "activations", &ok, err);
-    r->scores = floats(threads, options->context, "scores", &ok, err);
+    r->scores = floats(threads, positions, "scores", &ok, err);
     r->rows = floats(threads, r->longest_row, "rows of weights", &ok, err);
     if (ok) r->layer_position = big_alloc(c->n_layers * sizeof(uint32_t), "positions", err);
     if (ok) r->angles = big_alloc((c->rope_dim / 2 + 1) * sizeof(double), "angles", err);

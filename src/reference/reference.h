@@ -58,9 +58,9 @@ typedef void LayerTap(void *context, TapPlace place, uint32_t layer, const float
                       size_t width, size_t n_tokens);
 
 typedef struct {
-    uint32_t context;   // positions to hold; also decides LongRoPE's factor set: long ones when it
-                        // exceeds the original context
-    WeightRow *weights; // NULL: the file's
+    uint32_t context; // decides LongRoPE's factor set: long ones when it exceeds the original one
+    uint32_t n_positions; // to hold; 0: the context
+    WeightRow *weights;   // NULL: the file's
     void *weights_context;
     LayerTap *tap; // may be NULL
     void *tap_context;
