@@ -1,6 +1,7 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -87,16 +88,20 @@ Pool *pool_open(unsigned n_threads, Err *err) {
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
     p->n_threads = 1;
+    // Signals are for the thread that reads keys, not for helpers.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     for (unsigned i = 1; i < n_threads; i++) {
         p->seats[i] = (Seat){p, i};
-        if (pthread_create(&p->threads[i], NULL, helper, &p->seats[i]) != 0) {
-            err_set(err, ERR_SYSTEM, "cannot start thread %u of %u", i + 1, n_threads);
-            pool_close(p);
-            return NULL;
-        }
+        if (pthread_create(&p->threads[i], NULL, helper, &p->seats[i]) != 0) break;
         p->n_threads++;
     }
-    return p;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (p->n_threads == n_threads) return p;
+    err_set(err, ERR_SYSTEM, "cannot start thread %u of %u", p->n_threads + 1, n_threads);
+    pool_close(p);
+    return NULL;
 }
 
 unsigned pool_threads(const Pool *p) {

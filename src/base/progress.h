@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 typedef struct {
-    // Called now and then from the thread that does the work: `done` of `total` (bytes, or steps)
-    // of the stage `what`.
+    // Called now and then from the thread that does the work: `done` of `total` (bytes, or steps;
+    // 0 when it is not known) of the stage `what`.
     void (*report)(void *context, const char *what, uint64_t done, uint64_t total);
     void *context;
 } Progress;

@@ -6,32 +6,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
-#include "bundle/seal.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
+#include "cli/opened.h"
 #include "cli/options.h"
 #include "runtime/chat.h"
 
-enum { DEFAULT_CONTEXT = 4096 };
-
 typedef struct {
-    const char *path, *prompt, *system, *engine, *arithmetic_name, *model, *stop;
-    Arithmetic arithmetic;
-    uint32_t max_tokens, context, threads;
-    bool is_unsealed, is_quiet;
+    OpenOptions open;
+    const char *prompt, *system;
+    TextList stops;
+    uint32_t max_tokens;
+    bool is_quiet;
     SamplerOptions sampler;
 } Arguments;
 
 // Everything an open conversation stands on.
 typedef struct {
-    Arena arena;
-    Pool *pool;
-    Bundle bundle;
-    Gguf source;
-    Model model;
-    bool has_bundle;
-    Session *session;
+    Opened opened;
     Chat *chat;
     Meter meter;
     Progress progress;
@@ -70,29 +62,31 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         {"--seed", OPTION_SEED, &s->seed, "N", "of the sampling (default 0)"},
         {"--max-tokens", OPTION_COUNT, &a->max_tokens, "N",
          "of an answer (default: to the context's end)"},
-        {"--stop", OPTION_TEXT, &a->stop, "TEXT", "end an answer before this text"},
-        {"--engine", OPTION_TEXT, &a->engine, "NAME",
-         "cpu (bundles) or reference (GGUF; for a bundle give --model)"},
-        {"--arithmetic", OPTION_TEXT, &a->arithmetic_name, "NAME",
+        {"--stop", OPTION_TEXTS, &a->stops, "TEXT",
+         "end an answer before this text; may be repeated"},
+        {"--engine", OPTION_TEXT, &a->open.engine, "NAME", OPEN_ENGINES},
+        {"--arithmetic", OPTION_TEXT, &a->open.arithmetic, "NAME",
          "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
          "Engine's"},
-        {"--model", OPTION_TEXT, &a->model, "MODEL.gguf", "the source, for --engine reference"},
-        {"--context", OPTION_COUNT, &a->context, "N",
+        {"--model", OPTION_TEXT, &a->open.model, "MODEL.gguf",
+         "the source, for --engine reference"},
+        {"--context", OPTION_COUNT, &a->open.context, "N",
          "positions to hold (GGUF; default at most 4096)"},
-        {"--unsealed", OPTION_FLAG, &a->is_unsealed, NULL,
+        {"--unsealed", OPTION_FLAG, &a->open.is_unsealed, NULL,
          "use a bundle that is not proved, and say so"},
         {"--quiet", OPTION_FLAG, &a->is_quiet, NULL, "no timing line"},
-        {"--threads", OPTION_COUNT, &a->threads, "N", "threads (default: one a processor)"},
+        {"--threads", OPTION_COUNT, &a->open.threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
         .usage = "lathe chat BUNDLE|MODEL.gguf [-p TEXT] [OPTIONS]",
         .doc = "Talks with a model: a sealed bundle by running its packages on the CPU as Core ML "
                "would "
                "round,\na GGUF file by the fp32 reference. Interactive without -p: /reset, /system "
-               "TEXT, /stats, /quit;\na line that ends in \\ goes on; Ctrl-C stops an answer.",
+               "TEXT, /stats, /quit;\na line that ends in \\ goes on; Ctrl-C stops an answer; "
+               "Ctrl-D ends.",
         .options = options,
         .n_options = sizeof options / sizeof options[0],
-        .positional = {&a->path},
+        .positional = {&a->open.path},
         .n_positional = 1,
         .n_required = 1,
     };
@@ -100,107 +94,45 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     if (s->top_p > 1 || s->min_p > 1)
         return err_set(err, ERR_USAGE, "--top-p and --min-p are shares, at most 1");
     if (s->repeat_penalty <= 0) return err_set(err, ERR_USAGE, "--repeat-penalty must be above 0");
-    if (a->engine && strcmp(a->engine, "coreml") == 0)
-        return err_set(err, ERR_USAGE, "--engine coreml: this build has no Core ML adapter yet");
-    if (a->engine && strcmp(a->engine, "cpu") != 0 && strcmp(a->engine, "reference") != 0)
-        return err_set(err, ERR_USAGE, "--engine %s: expected cpu or reference", a->engine);
-    a->arithmetic = ARITHMETIC_FP16;
-    return !a->arithmetic_name || arithmetic_named(a->arithmetic_name, &a->arithmetic, err);
-}
-
-// ---- opening
-
-static bool check_seal(Talk *t, const Arguments *a, Err *err) {
-    Err why = {0};
-    if (seal_check(a->path, &t->bundle.chain, &t->progress, &why)) return true;
-    if (!a->is_unsealed) {
-        *err = why;
-        return false;
-    }
-    meter_clear(&t->meter);
-    fprintf(stderr, "NOT PROVED: %s\n", why.text);
     return true;
 }
 
-static bool open_reference(Talk *t, const Arguments *a, const char *path, Err *err) {
-    if (!gguf_open(&t->source, &t->arena, path, err)) return false;
-    if (!model_read(&t->model, &t->source, &t->arena, err)) return err_prefix(err, "%s", path);
-    if (t->has_bundle) {
-        Sha256 digest = contract_digest(&t->model.contract);
-        if (!str_is(t->bundle.chain.contract_digest, digest.hex))
-            return err_set(err, ERR_FORMAT, "%s has another contract than the bundle", path);
-    }
-    uint32_t context = a->context;
-    if (!context)
-        context = t->has_bundle                                 ? t->bundle.chain.context
-                  : t->model.contract.context < DEFAULT_CONTEXT ? t->model.contract.context
-                                                                : DEFAULT_CONTEXT;
-    if (context > t->model.contract.context)
-        return err_set(err, ERR_USAGE, "--context %u: the model was made for %u", context,
-                       t->model.contract.context);
-    t->session = session_open_reference(&t->model, context, t->pool, err);
-    return t->session != NULL;
-}
-
-static bool open_session(Talk *t, const Arguments *a, Err *err) {
-    bool wants_reference = a->engine && strcmp(a->engine, "reference") == 0;
-    t->has_bundle = path_is_dir(a->path);
-    if (a->arithmetic_name && (wants_reference || !t->has_bundle))
-        return err_set(err, ERR_USAGE,
-                       "--arithmetic is for bundles on the cpu; the reference computes in fp32");
-    if (!t->has_bundle) {
-        if (a->engine && !wants_reference)
-            return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is none", a->engine,
-                           a->path);
-        return open_reference(t, a, a->path, err);
-    }
-    if (!bundle_open(&t->bundle, &t->arena, a->path, err) || !check_seal(t, a, err)) return false;
-    if (wants_reference)
-        return a->model ? open_reference(t, a, a->model, err)
-                        : err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
-    if (a->context) return err_set(err, ERR_USAGE, "--context: a bundle's was fixed by convert");
-    t->session = session_open_bundle(&t->bundle, a->arithmetic, t->pool, err);
-    return t->session != NULL;
-}
+// ---- opening
 
 static bool open_talk(Talk *t, const Arguments *a, Err *err) {
     double start = now_seconds();
     meter_start(&t->meter);
     t->progress = meter_progress(&t->meter);
-    t->pool = pool_open(a->threads, err);
-    if (!t->pool || !open_session(t, a, err)) return false;
-    bool from_host = t->has_bundle && !t->source.n_keys;
-    const Contract *contract = from_host ? &t->bundle.chain.contract : &t->model.contract;
     ChatOptions options = {
         .sampler = a->sampler,
         .max_tokens = a->max_tokens,
-        .stops = &a->stop,
-        .n_stops = a->stop ? 1 : 0,
+        .stops = a->stops.at,
+        .n_stops = a->stops.count,
     };
-    t->chat =
-        chat_open(t->session, from_host ? &t->bundle.host : &t->source, contract, &options, err);
+    bool ok = opened_open(&t->opened, &a->open, &t->progress, err);
+    if (ok)
+        t->chat =
+            chat_open(t->opened.session, t->opened.vocabulary, t->opened.contract, &options, err);
     if (t->chat) chat_set_system(t->chat, a->system);
     t->load_seconds = now_seconds() - start;
-    meter_clear(&t->meter);
+    meter_rest(&t->meter);
     return t->chat != NULL;
 }
 
 static void close_talk(Talk *t) {
     chat_close(t->chat);
-    session_close(t->session);
-    if (t->has_bundle) bundle_close(&t->bundle);
-    gguf_close(&t->source);
-    pool_close(t->pool);
-    arena_free(&t->arena);
+    opened_close(&t->opened);
 }
 
 // ---- talking
 
 static bool print_text(void *context, Str text) {
     Talk *t = context;
-    meter_clear(&t->meter);
-    fwrite(text.at, 1, text.len, stdout);
-    fflush(stdout);
+    if (text.len) {
+        meter_rest(&t->meter);
+        fwrite(text.at, 1, text.len, stdout);
+        fflush(stdout);
+    }
     return !interrupted;
 }
 
@@ -213,27 +145,51 @@ static void print_stats(const Talk *t, const ChatStats *s) {
         stderr,
         "[%s; load %.2f s; prefill %zu tokens, %.1f tok/s (%zu reused); decode %zu tokens, %.1f "
         "tok/s; %s; position %u of %u]\n",
-        session_engine(t->session), t->load_seconds, s->n_prompt,
+        session_engine(t->opened.session), t->load_seconds, s->n_prompt,
         rate(s->n_prompt, s->prefill_seconds), s->n_reused, s->n_answer,
-        rate(s->n_answer, s->decode_seconds), s->end, session_position(t->session),
-        session_context(t->session));
+        rate(s->n_answer, s->decode_seconds), s->end, session_position(t->opened.session),
+        session_context(t->opened.session));
 }
 
 static bool say(Talk *t, const char *text, const Arguments *a, ChatStats *stats, Err *err) {
     interrupted = 0;
+    // Above every answer, --quiet or not: nobody may take it for the model's.
+    if (t->opened.unproved.kind) fprintf(stderr, "[NOT PROVED: %s]\n", t->opened.unproved.text);
     if (!chat_say(t->chat, str_of(text), print_text, t, &t->progress, stats, err)) return false;
+    meter_rest(&t->meter);
     putchar('\n');
     fflush(stdout);
     if (!a->is_quiet) print_stats(t, stats);
     return true;
 }
 
-// A line of input, joined with the next while it ends in a backslash. free() it; NULL at the end.
+// One line without its end; NULL at the end of input. Edited where a person types, plain where a
+// program writes. free() it.
+static char *read_line(const char *prompt) {
+    if (isatty(STDIN_FILENO)) return readline(prompt);
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n = getline(&line, &cap, stdin);
+    if (n > 0 && line[n - 1] == '\n') line[n - 1] = 0;
+    if (n >= 0) return line;
+    free(line);
+    return NULL;
+}
+
+// A line of input, joined with the next while it ends in a backslash. Ctrl-C begins it afresh.
+// free() it; NULL at the end.
 static char *read_input(void) {
     StrBuf all = {0};
     const char *prompt = "> ";
     for (;;) {
-        char *line = readline(prompt);
+        interrupted = 0;
+        char *line = read_line(prompt);
+        if (!line && interrupted) {
+            fputc('\n', stderr);
+            strbuf_free(&all);
+            prompt = "> ";
+            continue;
+        }
         if (!line) break;
         size_t n = strlen(line);
         bool goes_on = n && line[n - 1] == '\\';
@@ -244,6 +200,7 @@ static char *read_input(void) {
         prompt = ". ";
     }
     strbuf_free(&all);
+    if (isatty(STDIN_FILENO)) fputc('\n', stderr); // Ctrl-D leaves the cursor behind the prompt
     return NULL;
 }
 
@@ -271,20 +228,27 @@ static bool run_command(Talk *t, const char *line, const ChatStats *stats) {
 
 static bool talk(Talk *t, const Arguments *a, Err *err) {
     ChatStats stats = {0};
+    if (isatty(STDERR_FILENO)) rl_outstream = stderr; // prompts are no result
+    catch_interrupts();
     if (!a->is_quiet)
-        fprintf(stderr, "%s, %s, context %u. /quit ends, Ctrl-C stops an answer.\n", a->path,
-                session_engine(t->session), session_context(t->session));
+        fprintf(stderr, "%s, %s, context %u. /quit ends, Ctrl-C stops an answer.\n", a->open.path,
+                session_engine(t->opened.session), session_context(t->opened.session));
     for (char *line; (line = read_input()); free(line)) {
         if (!*line) continue;
-        add_history(line);
+        if (isatty(STDIN_FILENO)) add_history(line);
         if (line[0] == '/') {
             if (run_command(t, line, &stats)) continue;
             free(line);
             return true;
         }
         Err why = {0};
-        if (say(t, line, a, &stats, &why)) continue;
+        ChatStats now;
+        if (say(t, line, a, &now, &why)) {
+            stats = now;
+            continue;
+        }
         // A turn that cannot be said (too long, refused by the template) ends nothing else.
+        meter_rest(&t->meter);
         fprintf(stderr, "[%s]\n", why.text);
         if (why.kind == ERR_SYSTEM) {
             *err = why;
@@ -302,11 +266,8 @@ bool command_chat(int argc, char **argv, Err *err) {
     Talk t = {0};
     ChatStats stats;
     bool ok = open_talk(&t, &a, err);
-    if (ok) {
-        catch_interrupts();
-        ok = a.prompt ? say(&t, a.prompt, &a, &stats, err) : talk(&t, &a, err);
-    }
-    meter_clear(&t.meter);
+    if (ok) ok = a.prompt ? say(&t, a.prompt, &a, &stats, err) : talk(&t, &a, err);
+    meter_stop(&t.meter);
     close_talk(&t);
     return ok;
 }

@@ -104,11 +104,11 @@ bool command_convert(int argc, char **argv, Err *err) {
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
     if (!read_options(&a, &options, err)) return false;
 
+    Pool *pool = pool_open(a.threads, err);
+    if (!pool) return false;
     Meter meter;
     meter_start(&meter);
     Progress progress = meter_progress(&meter);
-    Pool *pool = pool_open(a.threads, err);
-    if (!pool) return false;
     Arena arena = {0};
     Chain chain;
     ConvertJob job = {
@@ -121,7 +121,7 @@ bool command_convert(int argc, char **argv, Err *err) {
         .progress = &progress,
     };
     bool ok = bundle_convert(&chain, &arena, &job, err);
-    meter_clear(&meter);
+    meter_stop(&meter);
     if (ok) {
         print_result(&chain, a.out);
         fflush(stdout);

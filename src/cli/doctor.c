@@ -1,14 +1,160 @@
-// doctor.c — `lathe doctor`: what this machine can do for lathe.
+// doctor.c — `lathe doctor [BUNDLE]`: what this machine can do for lathe, and whether a bundle's
+// packages stay below the limits of the systems they may run on.
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <sys/sysctl.h>
+#endif
 
+#include "base/pool.h"
+#include "bundle/chain.h"
 #include "cli/commands.h"
+#include "cli/options.h"
+#include "compile/plan.h"
+#include "kernels/kernels.h"
+
+typedef struct {
+    char system[160];     // "Linux 6.1.0 x86_64", "macOS 27.0 arm64"
+    const Target *target; // whose package limit holds here; NULL off a Mac
+    unsigned n_threads;
+    uint64_t memory_bytes;
+    const Kernels *kernels;
+} Machine;
+
+static uint64_t memory_bytes(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
+// A Mac is known by its release: from 27 on packages have another limit.
+static void read_system(Machine *m) {
+    struct utsname name;
+    if (uname(&name) != 0) memset(&name, 0, sizeof name);
+#ifdef __APPLE__
+    char release[64] = "";
+    size_t n = sizeof release - 1;
+    sysctlbyname("kern.osproductversion", release, &n, NULL, 0);
+    snprintf(m->system, sizeof m->system, "macOS %.60s %.60s", release, name.machine);
+    m->target = target_named(atoi(release) >= 27 ? "macos27" : "macos26");
+#else
+    snprintf(m->system, sizeof m->system, "%.40s %.60s %.40s", name.sysname, name.release,
+             name.machine);
+#endif
+}
+
+static bool read_machine(Machine *m, Err *err) {
+    *m = (Machine){.memory_bytes = memory_bytes(), .kernels = kernels_choose(err)};
+    read_system(m);
+    Pool *pool = m->kernels ? pool_open(0, err) : NULL;
+    m->n_threads = pool_threads(pool);
+    pool_close(pool);
+    return pool != NULL;
+}
+
+// ---- as text
+
+static double mib(uint64_t n_bytes) {
+    return (double)n_bytes / (1 << 20);
+}
+
+static void print_machine(const Machine *m) {
+    printf("system      %s\n", m->system);
+    printf("threads     %u\n", m->n_threads);
+    printf("memory      %.1f GiB\n", mib(m->memory_bytes) / 1024);
+    printf("kernels     %s (usable here:", m->kernels->name);
+    for (size_t i = 0; kernels_at(i); i++) printf(" %s", kernels_at(i)->name);
+    printf("; LATHE_KERNELS chooses)\n");
+    printf("Core ML     absent: this build has no adapter; bundles run on the CPU engine\n");
+    if (m->target)
+        printf("packages    below %.0f MiB here (%s)\n", mib(m->target->package_limit),
+               m->target->name);
+    else
+        printf("packages    no limit here; on a Mac (predicted from published measurements):\n");
+    const Target *t;
+    for (size_t i = 0; !m->target && (t = target_at(i)); i++)
+        printf("            %s: below %.0f MiB\n", t->name, mib(t->package_limit));
+}
+
+static void print_packages(const Chain *c, const char *path) {
+    printf("\n%s: made for %.*s by %.*s\n", path, STR_ARG(c->target), STR_ARG(c->tool_version));
+    for (size_t i = 0; i < c->n_shards; i++) {
+        printf("%-48.*s %8.1f MiB ", STR_ARG(c->shards[i].package), mib(c->shards[i].n_bytes));
+        const Target *t;
+        for (size_t k = 0; (t = target_at(k)); k++)
+            printf(" %s: %s", t->name,
+                   c->shards[i].n_bytes < t->package_limit ? "fits" : "TOO LARGE");
+        putchar('\n');
+    }
+}
+
+// ---- for programs
+
+static json_t *machine_json(const Machine *m) {
+    json_t *usable = json_array(), *targets = json_array();
+    for (size_t i = 0; kernels_at(i); i++)
+        json_array_append_new(usable, json_string(kernels_at(i)->name));
+    const Target *t;
+    for (size_t i = 0; (t = target_at(i)); i++)
+        json_array_append_new(targets, json_pack("{s:s, s:I}", "name", t->name, "package_limit",
+                                                 (json_int_t)t->package_limit));
+    return json_pack("{s:s, s:I, s:I, s:s, s:o, s:b, s:s?, s:o}", "system", m->system, "threads",
+                     (json_int_t)m->n_threads, "memory_bytes", (json_int_t)m->memory_bytes,
+                     "kernels", m->kernels->name, "kernels_usable", usable, "core_ml", 0, "target",
+                     m->target ? m->target->name : NULL, "targets", targets);
+}
+
+static json_t *packages_json(const Chain *c) {
+    json_t *packages = json_array();
+    for (size_t i = 0; i < c->n_shards; i++) {
+        const ChainShard *s = &c->shards[i];
+        json_t *fits = json_object();
+        const Target *t;
+        for (size_t k = 0; (t = target_at(k)); k++)
+            json_object_set_new(fits, t->name, json_boolean(s->n_bytes < t->package_limit));
+        json_array_append_new(packages,
+                              json_pack("{s:s%, s:I, s:o}", "path", s->package.at, s->package.len,
+                                        "bytes", (json_int_t)s->n_bytes, "fits", fits));
+    }
+    return packages;
+}
+
+static void print_json(const Machine *m, const Chain *c) {
+    json_t *all = machine_json(m);
+    if (c) json_object_set_new(all, "packages", packages_json(c));
+    json_dumpf(all, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(all);
+}
 
 bool command_doctor(int argc, char **argv, Err *err) {
-    (void)argv;
-    if (argc > 1) return err_set(err, ERR_USAGE, "takes no arguments");
-    printf("processors  %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
-    printf("memory      %.1f GiB\n",
-           (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / (1 << 30));
-    return true;
+    const char *bundle = NULL;
+    bool is_done, as_json = false;
+    const Option options[] = {
+        {"--json", OPTION_FLAG, &as_json, NULL, "the same for programs, sizes in bytes"},
+    };
+    CommandLine line = {
+        .usage = "lathe doctor [BUNDLE] [--json]",
+        .doc = "Says what this machine can do: processors, memory, the kernels chosen, whether "
+               "Core ML is there,\nand how large a package may be. With a bundle: its packages "
+               "against the limits of each target.",
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .positional = {&bundle},
+        .n_positional = 1,
+    };
+    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
+    Machine machine;
+    Arena arena = {0};
+    Chain chain;
+    bool ok = read_machine(&machine, err) && (!bundle || chain_read(&chain, &arena, bundle, err));
+    if (ok && as_json) print_json(&machine, bundle ? &chain : NULL);
+    if (ok && !as_json) print_machine(&machine);
+    if (ok && !as_json && bundle) print_packages(&chain, bundle);
+    arena_free(&arena);
+    return ok;
 }

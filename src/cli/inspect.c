@@ -3,18 +3,10 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "contract/contract.h"
-
-static const char usage[] =
-    "usage: lathe inspect MODEL.gguf [--json]\n\n"
-    "Prints what the model means: every number of its contract with its unit and where it comes\n"
-    "from (a key, a tensor, a shape, the architecture, or a stated derivation), the keys left "
-    "unread\n"
-    "with the reason, and the tensors by type. --json prints the same whole, for programs.\n";
 
 typedef struct {
     const BlockType *type;
@@ -94,20 +86,22 @@ static void print_json(const Gguf *g, const Model *m) {
 
 bool command_inspect(int argc, char **argv, Err *err) {
     const char *path = NULL;
-    bool as_json = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            fputs(usage, stdout);
-            return true;
-        }
-        if (strcmp(argv[i], "--json") == 0)
-            as_json = true;
-        else if (argv[i][0] == '-' || path)
-            return err_set(err, ERR_USAGE, "unexpected '%s'\n%s", argv[i], usage);
-        else
-            path = argv[i];
-    }
-    if (!path) return err_set(err, ERR_USAGE, "no model given\n%s", usage);
+    bool is_done, as_json = false;
+    const Option options[] = {
+        {"--json", OPTION_FLAG, &as_json, NULL, "the same whole, for programs"},
+    };
+    CommandLine line = {
+        .usage = "lathe inspect MODEL.gguf [--json]",
+        .doc = "Prints what the model means: every number of its contract with its unit and where "
+               "it comes\nfrom (a key, a tensor, a shape, the architecture, or a stated "
+               "derivation), the keys left unread\nwith the reason, and the tensors by type.",
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .positional = {&path},
+        .n_positional = 1,
+        .n_required = 1,
+    };
+    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
 
     Arena arena = {0};
     Gguf g = {0};

@@ -46,7 +46,10 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0) continue;
         Err err = {0};
-        if (commands[i].run(argc - 1, argv + 1, &err)) return 0;
+        bool ok = commands[i].run(argc - 1, argv + 1, &err);
+        // A result that nobody got is no success; a broken pipe or a full disk shows only here.
+        if (fflush(stdout) != 0 || ferror(stdout)) ok = ok && err_errno(&err, "standard output");
+        if (ok) return 0;
         fprintf(stderr, "lathe %s: %s\n", commands[i].name, err.text);
         return exit_code(&err);
     }

@@ -6,6 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HELP_INDENT = 27, HELP_WIDTH = 98 };
+
+// Columns of UTF-8 text, as far as one code point is one column.
+static size_t columns(const char *text, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return count;
+}
+
+// `doc` from column HELP_INDENT on, broken between words.
+static void print_wrapped(const char *doc) {
+    size_t at = HELP_INDENT;
+    for (size_t n; *doc; doc += n, doc += *doc == ' ') {
+        n = strcspn(doc, " ");
+        size_t width = columns(doc, n);
+        if (at > HELP_INDENT && at + 1 + width > HELP_WIDTH) {
+            printf("\n%*s", HELP_INDENT, "");
+            at = HELP_INDENT;
+        } else if (at > HELP_INDENT) {
+            putchar(' ');
+            at++;
+        }
+        printf("%.*s", (int)n, doc);
+        at += width;
+    }
+    putchar('\n');
+}
+
 static void print_help(const CommandLine *line) {
     printf("usage: %s\n\n%s\n", line->usage, line->doc);
     if (line->n_options) printf("\noptions:\n");
@@ -14,7 +42,8 @@ static void print_help(const CommandLine *line) {
         char name[64];
         snprintf(name, sizeof name, "%s%s%s", o->name, o->argument ? " " : "",
                  o->argument ? o->argument : "");
-        printf("  %-24s %s\n", name, o->doc);
+        printf("  %-*s ", HELP_INDENT - 3, name);
+        print_wrapped(o->doc);
     }
 }
 
@@ -24,6 +53,13 @@ static bool read_value(const Option *o, const char *text, Err *err) {
     switch (o->kind) {
     case OPTION_FLAG: return true;
     case OPTION_TEXT: *(const char **)o->value = text; return true;
+    case OPTION_TEXTS: {
+        TextList *list = o->value;
+        if (list->count == MAX_TEXTS)
+            return err_set(err, ERR_USAGE, "%s: given more than %d times", o->name, MAX_TEXTS);
+        list->at[list->count++] = text;
+        return true;
+    }
     case OPTION_COUNT: {
         unsigned long long n = strtoull(text, &end, 10);
         if (errno || *end || end == text || *text == '-' || n > UINT32_MAX)
@@ -77,7 +113,11 @@ bool options_read(const CommandLine *line, int argc, char **argv, bool *is_done,
             continue;
         }
         const Option *o = find_option(line, arg);
-        if (!o) return err_set(err, ERR_USAGE, "no option '%s'\nusage: %s", arg, line->usage);
+        if (!o)
+            return err_set(err, ERR_USAGE,
+                           "no option '%s' (--help lists them; a text that begins with - stands "
+                           "behind --)\nusage: %s",
+                           arg, line->usage);
         if (o->kind == OPTION_FLAG) {
             *(bool *)o->value = true;
         } else if (i + 1 == argc) {

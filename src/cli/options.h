@@ -14,7 +14,15 @@ typedef enum {
     OPTION_COUNT, // uint32_t
     OPTION_FLOAT, // float
     OPTION_SEED,  // uint64_t
+    OPTION_TEXTS, // TextList: may be given several times
 } OptionKind;
+
+// The values of an option that may be given several times, in order.
+enum { MAX_TEXTS = 16 };
+typedef struct {
+    const char *at[MAX_TEXTS];
+    size_t count;
+} TextList;
 
 typedef struct {
     const char *name; // "--context", or "-p"

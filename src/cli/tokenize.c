@@ -1,60 +1,41 @@
 // tokenize.c — `lathe tokenize`: the token ids of a text.
-#include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_utf8.h"
 
-static const char usage[] =
-    "usage: lathe tokenize MODEL.gguf [TEXT] [--no-special] [--no-bos] [--pieces]\n"
-    "\n"
-    "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to its end, "
-    "byte for byte.\n"
-    "Any GGUF file with a gpt2 or llama vocabulary will do, with or without weights.\n"
-    "\n"
-    "  --no-special  names of control tokens in the text are plain text\n"
-    "  --no-bos      nothing before or after the text, whatever the model's policy\n"
-    "  --pieces      after each id a tab and what it stands for, quoted as in JSON (\\xNN for a "
-    "broken byte)\n"
-    "  --            what follows is no option\n";
-
 typedef struct {
     const char *path, *text; // text NULL: standard input
-    unsigned flags;          // of tokenizer_encode
-    bool shows_pieces, shows_help;
-} Options;
+    bool ignores_special, has_no_bos, shows_pieces, as_json;
+} Arguments;
 
-static bool read_options(Options *o, int argc, char **argv, Err *err) {
-    bool may_be_option = true;
-    *o = (Options){.flags = TOKENIZER_PARSE_SPECIAL | TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS};
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        bool is_option = may_be_option && arg[0] == '-' && arg[1] == '-';
-        if (is_option && strcmp(arg, "--help") == 0)
-            o->shows_help = true;
-        else if (is_option && strcmp(arg, "--no-special") == 0)
-            o->flags &= ~(unsigned)TOKENIZER_PARSE_SPECIAL;
-        else if (is_option && strcmp(arg, "--no-bos") == 0)
-            o->flags &= ~(unsigned)(TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS);
-        else if (is_option && strcmp(arg, "--pieces") == 0)
-            o->shows_pieces = true;
-        else if (is_option && strcmp(arg, "--") == 0)
-            may_be_option = false;
-        else if (is_option)
-            return err_set(err, ERR_USAGE, "unknown option '%s'\n%s", arg, usage);
-        else if (!o->path)
-            o->path = arg;
-        else if (!o->text)
-            o->text = arg;
-        else
-            return err_set(err, ERR_USAGE,
-                           "unexpected '%s' after the text; quote a text with spaces\n%s", arg,
-                           usage);
-    }
-    if (!o->path && !o->shows_help) return err_set(err, ERR_USAGE, "no model given\n%s", usage);
-    return true;
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+    const Option options[] = {
+        {"--no-special", OPTION_FLAG, &a->ignores_special, NULL,
+         "names of control tokens in the text are plain text"},
+        {"--no-bos", OPTION_FLAG, &a->has_no_bos, NULL,
+         "nothing before or after the text, whatever the model's policy"},
+        {"--pieces", OPTION_FLAG, &a->shows_pieces, NULL,
+         "after each id a tab and what it stands for, quoted as in JSON (\\xNN for a broken byte)"},
+        {"--json", OPTION_FLAG, &a->as_json, NULL,
+         "an object with the list of ids; with --pieces each as {id, text}, or {id, hex} where the "
+         "bytes are no text"},
+    };
+    CommandLine line = {
+        .usage = "lathe tokenize MODEL.gguf [TEXT] [OPTIONS]",
+        .doc = "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to "
+               "its end, byte for\nbyte. Any GGUF file with a gpt2 or llama vocabulary will do, "
+               "with or without weights.",
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .positional = {&a->path, &a->text},
+        .n_positional = 2,
+        .n_required = 1,
+    };
+    return options_read(&line, argc, argv, is_done, err);
 }
 
 static bool read_all(FILE *in, StrBuf *out, Err *err) {
@@ -88,41 +69,67 @@ static void print_piece(Str piece) {
     putchar('"');
 }
 
-static bool print_tokens(const Tokenizer *t, const Options *o, Err *err) {
-    StrBuf input = {0};
-    TokenList ids = {0};
-    bool ok = o->text || read_all(stdin, &input, err);
-    Str text = o->text ? str_of(o->text) : strbuf_str(&input);
-    ok = ok && tokenizer_encode(t, text, o->flags, &ids, err);
-    for (size_t i = 0; ok && i < ids.count; i++) {
-        printf("%u", ids.at[i]);
-        if (o->shows_pieces) {
+static void print_lines(const Tokenizer *t, const TokenList *ids, bool shows_pieces) {
+    for (size_t i = 0; i < ids->count; i++) {
+        printf("%u", ids->at[i]);
+        if (shows_pieces) {
             putchar('\t');
-            print_piece(tokenizer_piece(t, ids.at[i]));
+            print_piece(tokenizer_piece(t, ids->at[i]));
         }
         putchar('\n');
     }
-    if (ok && (fflush(stdout) != 0 || ferror(stdout))) ok = err_errno(err, "standard output");
+}
+
+static json_t *piece_json(uint32_t id, Str piece) {
+    json_t *text = json_stringn(piece.at, piece.len);
+    if (text) return json_pack("{s:I, s:o}", "id", (json_int_t)id, "text", text);
+    StrBuf hex = {0};
+    for (size_t i = 0; i < piece.len; i++) strbuf_printf(&hex, "%02x", (uint8_t)piece.at[i]);
+    json_t *value = json_pack("{s:I, s:s}", "id", (json_int_t)id, "hex", hex.at);
+    strbuf_free(&hex);
+    return value;
+}
+
+static void print_json(const Tokenizer *t, const TokenList *ids, bool shows_pieces) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < ids->count; i++)
+        json_array_append_new(list, shows_pieces
+                                        ? piece_json(ids->at[i], tokenizer_piece(t, ids->at[i]))
+                                        : json_integer(ids->at[i]));
+    json_t *all = json_pack("{s:o}", shows_pieces ? "pieces" : "ids", list);
+    json_dumpf(all, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(all);
+}
+
+static bool print_tokens(const Tokenizer *t, const Arguments *a, Err *err) {
+    unsigned flags = 0;
+    if (!a->ignores_special) flags |= TOKENIZER_PARSE_SPECIAL;
+    if (!a->has_no_bos) flags |= TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
+    StrBuf input = {0};
+    TokenList ids = {0};
+    bool ok = a->text || read_all(stdin, &input, err);
+    Str text = a->text ? str_of(a->text) : strbuf_str(&input);
+    ok = ok && tokenizer_encode(t, text, flags, &ids, err);
+    if (ok && a->as_json) print_json(t, &ids, a->shows_pieces);
+    if (ok && !a->as_json) print_lines(t, &ids, a->shows_pieces);
     token_list_free(&ids);
     strbuf_free(&input);
     return ok;
 }
 
 bool command_tokenize(int argc, char **argv, Err *err) {
-    Options o;
-    if (!read_options(&o, argc, argv, err)) return false;
-    if (o.shows_help) {
-        fputs(usage, stdout);
-        return true;
-    }
+    Arguments a = {0};
+    bool is_done;
+    if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
     Arena arena = {0};
     Gguf g = {0};
-    bool ok = gguf_open(&g, &arena, o.path, err);
+    bool ok = gguf_open(&g, &arena, a.path, err);
     Tokenizer *t = ok ? tokenizer_open(&g, err) : NULL;
-    if (ok && !t) ok = err_prefix(err, "%s", o.path);
+    if (ok && !t) ok = err_prefix(err, "%s", a.path);
     gguf_close(&g);
     arena_free(&arena);
-    ok = ok && print_tokens(t, &o, err);
+    ok = ok && print_tokens(t, &a, err);
     tokenizer_close(t);
     return ok;
 }

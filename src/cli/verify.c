@@ -58,11 +58,11 @@ bool command_verify(int argc, char **argv, Err *err) {
     };
     if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
 
+    Pool *pool = pool_open(threads, err);
+    if (!pool) return false;
     Screen screen = {.has_colour = isatty(STDOUT_FILENO)};
     meter_start(&screen.meter);
     Progress progress = meter_progress(&screen.meter);
-    Pool *pool = pool_open(threads, err);
-    if (!pool) return false;
     char *name = bundle ? strdup(bundle) : NULL;
     for (size_t n = strlen(name); n > 1 && name[n - 1] == '/'; n--) name[n - 1] = 0;
     VerifyJob job = {
@@ -76,14 +76,14 @@ bool command_verify(int argc, char **argv, Err *err) {
         .line_context = &screen,
     };
     bool ok = verify_bundle(&job, err);
-    meter_clear(&screen.meter);
+    meter_stop(&screen.meter);
     if (ok) {
         printf(only ? "%s: the gates asked for passed; a seal takes all of them\n"
                     : "%s: all gates passed, sealed\n",
                name);
         fflush(stdout);
-        meter_finish(&screen.meter, "verified");
     }
+    if (ok || err->kind == ERR_GATE) meter_finish(&screen.meter, "verified");
     free(name);
     pool_close(pool);
     return ok;

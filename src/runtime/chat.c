@@ -162,7 +162,8 @@ static void find_stop(Outlet *o) {
 static void hand_out(Outlet *o, bool is_end) {
     find_stop(o);
     size_t n = o->all.len - o->n_given - (is_end || o->is_stopped ? 0 : held_back(o));
-    if (n && !o->on_text(o->context, (Str){o->all.at + o->n_given, n})) o->by_caller = true;
+    if (!o->on_text(o->context, n ? (Str){o->all.at + o->n_given, n} : STR("")))
+        o->by_caller = true;
     o->n_given += n;
 }
 
@@ -172,9 +173,23 @@ static bool is_stop(const Chat *c, uint32_t id) {
     return false;
 }
 
-static bool feed(Chat *c, const uint32_t *ids, size_t n, const Progress *progress, Err *err) {
-    if (!session_feed(c->session, ids, n, c->logits, progress, err)) return false;
+static bool feed(Chat *c, const uint32_t *ids, size_t n, Err *err) {
+    if (!session_feed(c->session, ids, n, c->logits, NULL, err)) return false;
     for (size_t i = 0; i < n; i++) token_list_add(&c->fed, ids[i]);
+    return true;
+}
+
+// The question, chunk by chunk, so that it can be stopped.
+static bool feed_question(Chat *c, const uint32_t *ids, size_t n, Outlet *outlet,
+                          const Progress *progress, Err *err) {
+    size_t chunk = session_chunk(c->session);
+    if (!session_fits(c->session, n, err)) return false;
+    progress_report(progress, "prefill", 0, n);
+    for (size_t at = 0; at < n && !outlet->by_caller; at += chunk) {
+        if (!feed(c, ids + at, min_size(chunk, n - at), err)) return false;
+        progress_report(progress, "prefill", min_size(at + chunk, n), n);
+        outlet->by_caller = !outlet->on_text(outlet->context, STR(""));
+    }
     return true;
 }
 
@@ -204,7 +219,7 @@ static bool generate(Chat *c, Outlet *outlet, ChatStats *stats, Err *err) {
             stats->end = "context";
             break;
         }
-        if (!feed(c, &id, 1, NULL, err)) return false;
+        if (!feed(c, &id, 1, err)) return false;
     }
     if (!outlet->is_stopped) {
         detokenizer_flush(&detokenizer, &outlet->all);
@@ -225,8 +240,11 @@ static bool answer(Chat *c, const TokenList *ids, Outlet *outlet, const Progress
     stats->n_reused = common;
     stats->n_prompt = ids->count - common;
     double start = seconds();
-    if (!feed(c, ids->at + common, ids->count - common, progress, err)) return false;
+    if (!feed_question(c, ids->at + common, ids->count - common, outlet, progress, err))
+        return false;
     stats->prefill_seconds = seconds() - start;
+    stats->end = "stopped";
+    if (outlet->by_caller) return true;
     start = seconds();
     bool ok = generate(c, outlet, stats, err);
     stats->decode_seconds = seconds() - start;
@@ -242,7 +260,7 @@ bool chat_say(Chat *c, Str text, ChatText *on_text, void *context, const Progres
     Outlet outlet = {.options = &c->options, .on_text = on_text, .context = context};
     bool ok =
         chat_encode(c, c->messages, &ids, err) && answer(c, &ids, &outlet, progress, stats, err);
-    if (ok)
+    if (ok && (stats->n_answer || !outlet.by_caller))
         add_message(c->messages, "assistant", strbuf_str(&outlet.all));
     else
         while (json_array_size(c->messages) > n_before) json_array_remove(c->messages, n_before);

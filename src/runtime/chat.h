@@ -38,10 +38,12 @@ void chat_close(Chat *c); // safe on NULL
 void chat_reset(Chat *c);                        // forget the conversation, keep the system text
 void chat_set_system(Chat *c, const char *text); // NULL: none; begins afresh
 
-// Gets text as it comes; returns false to stop the answer.
+// Gets text as it comes, and empty text while there is none: as the question is read, and after a
+// token that completes no character. Returns false to stop the answer.
 typedef bool ChatText(void *context, Str text);
 
-// Says `text` and streams the answer. On failure nothing of the turn stays.
+// Says `text` and streams the answer. On failure nothing of the turn stays, nor when it is stopped
+// before the answer begins.
 bool chat_say(Chat *c, Str text, ChatText *on_text, void *context, const Progress *progress,
               ChatStats *stats, Err *err);
 

@@ -82,11 +82,16 @@ void session_rewind(Session *s, uint32_t position) {
     if (s->reference) reference_rewind(s->reference, position);
 }
 
+enum { REFERENCE_ROWS = 64 }; // as many as a bundle's prefill takes
+
+uint32_t session_chunk(const Session *s) {
+    return s->reference ? REFERENCE_ROWS : s->prefill_rows ? s->prefill_rows : 1;
+}
+
 static bool feed_reference(Session *s, const uint32_t *tokens, size_t n, float *logits,
                            const Progress *progress, Err *err) {
-    enum { STEP = 64 };
-    for (size_t at = 0; at < n; at += STEP) {
-        size_t count = min_size(STEP, n - at);
+    for (size_t at = 0; at < n; at += REFERENCE_ROWS) {
+        size_t count = min_size(REFERENCE_ROWS, n - at);
         bool is_last = at + count == n;
         if (!reference_feed(s->reference, tokens + at, count, is_last ? logits : NULL, false, err))
             return false;
@@ -122,14 +127,17 @@ static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, float *log
     return true;
 }
 
+bool session_fits(const Session *s, size_t n, Err *err) {
+    if (n <= s->context - s->position) return true;
+    return err_set(err, ERR_USAGE,
+                   "%zu tokens at position %u do not fit into the context of %u; say less, start "
+                   "afresh or take a larger --context (a bundle's is fixed by convert)",
+                   n, s->position, s->context);
+}
+
 bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
                   const Progress *progress, Err *err) {
-    if (n > s->context - s->position)
-        return err_set(
-            err, ERR_USAGE,
-            "%zu tokens at position %u do not fit into the context of %u; start afresh or "
-            "convert with a larger --context",
-            n, s->position, s->context);
+    if (!session_fits(s, n, err)) return false;
     for (size_t i = 0; i < n; i++)
         if (tokens[i] >= s->contract->n_vocab)
             return err_set(err, ERR_USAGE, "token %u of a vocabulary of %u", tokens[i],

@@ -25,10 +25,14 @@ uint32_t session_context(const Session *s);
 uint32_t session_n_vocab(const Session *s);
 uint32_t session_position(const Session *s); // tokens fed
 
+// Whether `n` more tokens fit into the context.
+bool session_fits(const Session *s, size_t n, Err *err);
 // Feeds `n` tokens at the next positions, in chunks where the engine has them, and gives the logits
 // [n_vocab] of the last one. `logits` may be NULL. Fails when they do not fit into the context.
 bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
                   const Progress *progress, Err *err);
+// Tokens the engine takes at once: feeding in multiples of it costs nothing extra.
+uint32_t session_chunk(const Session *s);
 // Forgets what was fed from `position` on.
 void session_rewind(Session *s, uint32_t position);
 

@@ -103,6 +103,7 @@ static bool run_gates(Proof *p, bool *is_complete, Err *err) {
             continue;
         }
         p->gate_failed = false;
+        progress_report(p->job->progress, gates[i].name, 0, 0);
         Err why = {0};
         if (runs[i](p, &why)) continue;
         if (why.kind != ERR_GATE) {

@@ -1,0 +1,91 @@
+#include "cli/opened.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "bundle/seal.h"
+
+enum { DEFAULT_CONTEXT = 4096 };
+
+static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
+    if (seal_check(options->path, &o->bundle.chain, progress, &o->unproved)) return true;
+    if (options->is_unsealed) return true;
+    *err = o->unproved;
+    return false;
+}
+
+static uint32_t default_context(const Opened *o) {
+    if (o->has_bundle) return o->bundle.chain.context;
+    uint32_t most = o->model.contract.context;
+    return most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT;
+}
+
+static bool open_reference(Opened *o, const OpenOptions *options, const char *path, Err *err) {
+    if (!gguf_open(&o->source, &o->arena, path, err)) return false;
+    if (!model_read(&o->model, &o->source, &o->arena, err)) return err_prefix(err, "%s", path);
+    if (o->has_bundle) {
+        Sha256 digest = contract_digest(&o->model.contract);
+        if (!str_is(o->bundle.chain.contract_digest, digest.hex))
+            return err_set(err, ERR_FORMAT, "%s has another contract than the bundle", path);
+    }
+    uint32_t context = options->context ? options->context : default_context(o);
+    if (context > o->model.contract.context)
+        return err_set(err, ERR_USAGE, "--context %u: the model was made for %u", context,
+                       o->model.contract.context);
+    o->contract = &o->model.contract;
+    o->vocabulary = &o->source;
+    o->session = session_open_reference(&o->model, context, o->pool, err);
+    return o->session != NULL;
+}
+
+static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_reference,
+                        const Progress *progress, Err *err) {
+    if (!bundle_open(&o->bundle, &o->arena, options->path, err) ||
+        !check_seal(o, options, progress, err))
+        return false;
+    if (wants_reference && !options->model)
+        return err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
+    if (wants_reference) return open_reference(o, options, options->model, err);
+    if (options->context)
+        return err_set(err, ERR_USAGE, "--context: a bundle's was fixed by convert");
+    o->contract = &o->bundle.chain.contract;
+    o->vocabulary = &o->bundle.host;
+    Arithmetic arithmetic = ARITHMETIC_FP16;
+    if (options->arithmetic && !arithmetic_named(options->arithmetic, &arithmetic, err))
+        return false;
+    o->session = session_open_bundle(&o->bundle, arithmetic, o->pool, err);
+    return o->session != NULL;
+}
+
+static bool check_engine(const OpenOptions *options, bool is_bundle, Err *err) {
+    const char *engine = options->engine;
+    if (options->arithmetic && (!is_bundle || (engine && strcmp(engine, "reference") == 0)))
+        return err_set(err, ERR_USAGE,
+                       "--arithmetic is for bundles on the cpu; the reference computes in fp32");
+    if (!engine || strcmp(engine, "reference") == 0) return true;
+    if (strcmp(engine, "coreml") == 0)
+        return err_set(err, ERR_USAGE, "--engine coreml: this build has no Core ML adapter yet");
+    if (strcmp(engine, "cpu") != 0)
+        return err_set(err, ERR_USAGE, "--engine %s: expected cpu or reference", engine);
+    if (!is_bundle)
+        return err_set(err, ERR_USAGE, "--engine cpu runs bundles; %s is none", options->path);
+    return true;
+}
+
+bool opened_open(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
+    *o = (Opened){.has_bundle = path_is_dir(options->path)};
+    if (!check_engine(options, o->has_bundle, err)) return false;
+    o->pool = pool_open(options->threads, err);
+    if (!o->pool) return false;
+    bool wants_reference = options->engine && strcmp(options->engine, "reference") == 0;
+    return o->has_bundle ? open_bundle(o, options, wants_reference, progress, err)
+                         : open_reference(o, options, options->path, err);
+}
+
+void opened_close(Opened *o) {
+    session_close(o->session);
+    if (o->has_bundle) bundle_close(&o->bundle);
+    gguf_close(&o->source);
+    pool_close(o->pool);
+    arena_free(&o->arena);
+}

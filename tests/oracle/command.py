@@ -1,0 +1,41 @@
+"""`lathe` as a user meets it: one call, its output as text, and the bundles that several tests share."""
+
+import re
+import subprocess
+
+from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
+
+HELLO = MODELS / "hello-phi3-q8_0.gguf"
+HELLO_F16 = MODELS / "hello-phi3-f16.gguf"
+NATURAL = MODELS / "hello-natural-f16.gguf"
+ROOT = MODELS.parent
+CLI = ROOT / "src" / "cli"
+
+ERLANG = """```erlang
+-module(hello).
+-export([start/0]).
+
+start() ->
+    io:format("Hello, World!~n", []).
+```"""
+ASK_ERLANG = "Show me hello world in Erlang."
+
+
+def lathe(*args, given="", cwd=None, timeout=300):
+    return subprocess.run([LATHE, *map(str, args)], input=given, capture_output=True, text=True, cwd=cwd,
+                          timeout=timeout)
+
+
+def done(*args, **how):
+    """The same, for what must succeed."""
+    run = lathe(*args, **how)
+    assert run.returncode == 0, f"{args}: exit code {run.returncode}\n{run.stdout}{run.stderr}"
+    return run
+
+
+def commands():
+    return re.findall(r"^COMMAND\((\w+),", (CLI / "commands.def").read_text(), re.M)
+
+
+__all__ = ["ASK_ERLANG", "CLI", "ERLANG", "HELLO", "HELLO_F16", "LATHE", "MODELS", "NATURAL", "ROOT", "commands", "done",
+           "lathe", "smollm2_gguf"]

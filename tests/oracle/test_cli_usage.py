@@ -1,0 +1,131 @@
+"""The command line: what it lists, what it explains, what it refuses, and the exit code of each."""
+
+import re
+
+import pytest
+from command import CLI, HELLO, ROOT, commands, done, lathe
+
+VERSION = re.search(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text())[1]
+
+
+def options_in_source(command):
+    """Every option that the command's source knows."""
+    return set(re.findall(r'"(--?[a-z][-a-z0-9]*)"', (CLI / f"{command}.c").read_text())) - {"--help", "-h"}
+
+
+def test_without_arguments_it_says_how_on_stderr():
+    run = lathe()
+    assert run.returncode == 2 and run.stdout == "" and run.stderr.startswith("usage: lathe COMMAND")
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "help"])
+def test_help_lists_every_command(word):
+    run = done(word)
+    assert run.stderr == ""
+    assert re.findall(r"^  (\w+) +\S", run.stdout, re.M) == commands()
+    assert "Exit codes: 0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the system" in run.stdout
+
+
+def test_version_is_the_build_systems():
+    assert done("--version").stdout == f"lathe {VERSION}\n"
+
+
+def test_readme_lists_the_commands_of_the_table():
+    section = re.search(r"^## Commands\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+    assert re.findall(r"^    lathe (\w+)", section, re.M) == commands()
+
+
+def test_readme_names_no_option_that_is_not_there():
+    # Options of what is not lathe stand in no code block and no backticks of the README.
+    text = (ROOT / "README.md").read_text()
+    code = "\n".join(re.findall(r"^    .*$|`[^`\n]+`", text, re.M))
+    named = set(re.findall(r"(?<![\w-])(--[a-z][-a-z]+)", code))
+    known = {"--help", "--version", "--quick"}.union(*(options_in_source(c) for c in commands()), options_in_source("opened"))
+    assert named and not named - known
+
+
+@pytest.mark.parametrize("command", commands())
+def test_help_of_a_command_documents_every_option(command):
+    run = done(command, "--help")
+    assert run.stderr == "" and run.stdout.startswith(f"usage: lathe {command}")
+    # An option opens its line, and something is said about it there.
+    documented = dict(re.findall(r"^  (--?[a-z][-a-z0-9]*)(?: [A-Z]\S*)? +(\S.*)$", run.stdout, re.M))
+    assert set(documented) - {"--"} == options_in_source(command)
+    assert all(len(doc) > 10 for doc in documented.values())
+    assert max(map(len, run.stdout.splitlines())) <= 110
+    assert done(command, "-h").stdout == run.stdout
+
+
+@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("option", ["--no-such-option", "-z"])
+def test_unknown_option_exits_2_and_is_named(command, option):
+    run = lathe(command, option)
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr.startswith(f"lathe {command}: no option '{option}'") and f"usage: lathe {command}" in run.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c != "doctor"])
+def test_missing_argument_exits_2(command):
+    run = lathe(command)
+    assert run.returncode == 2 and run.stdout == "" and f"usage: lathe {command}" in run.stderr
+
+
+def test_unknown_command_exits_2_and_says_where_the_list_is():
+    run = lathe("converse", HELLO)
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr == "lathe: no command 'converse'; `lathe --help` lists them\n"
+
+
+WRONG = [
+    (["convert", HELLO], "where to? Give -o OUT.lathe"),
+    (["convert", HELLO, "-o"], "-o needs a value (OUT.lathe)"),
+    (["convert", HELLO, "-o", "x", "--weights", "int3"], "--weights int3: expected int8"),
+    (["convert", HELLO, "-o", "x", "--kv", "ring"], "--kv ring: expected slice or overwrite"),
+    (["convert", HELLO, "-o", "x", "--target", "macos9"], "--target macos9: expected macos27 or macos26"),
+    (["convert", HELLO, "-o", "x", "--functions", "prefill"], "--functions prefill: expected"),
+    (["convert", HELLO, "-o", "x", "--context", "-1"], "--context -1: expected a whole number"),
+    (["convert", HELLO, "-o", "x", "--context", "4e3"], "--context 4e3: expected a whole number"),
+    (["convert", HELLO, "-o", "x", "--context", "99999999999"], "--context 99999999999: expected a whole number"),
+    (["convert", HELLO, "-o", "x", "--context", "200000"], "the model was made for 1 to 4096"),
+    (["convert", HELLO, "-o", "x", "--context", "63"], "shorter than one prefill call"),
+    (["convert", HELLO, "y", "-o", "x"], "unexpected 'y'"),
+    (["verify", ".", "--gates", "smell"], "no gate 'smell'; there are: contract, structure"),
+    (["chat", HELLO, "--temp", "hot"], "--temp hot: expected a number"),
+    (["chat", HELLO, "--temp", "-1"], "--temp -1: expected a number of 0 or more"),
+    (["chat", HELLO, "--temp", "nan"], "--temp nan: expected a number of 0 or more"),
+    (["chat", HELLO, "--top-p", "1.5"], "--top-p and --min-p are shares, at most 1"),
+    (["chat", HELLO, "--repeat-penalty", "0"], "--repeat-penalty must be above 0"),
+    (["chat", HELLO, "--seed", "x"], "--seed x: expected a whole number"),
+    (["chat", HELLO, "--engine", "gpu"], "--engine gpu: expected cpu or reference"),
+    (["chat", HELLO, "--engine", "cpu"], "--engine cpu runs bundles"),
+    (["chat", HELLO, "--engine", "coreml"], "no Core ML adapter"),
+    (["chat", HELLO, "--context", "200000", "-p", "x"], "the model was made for 4096"),
+    (["template", HELLO], "which messages? Give --messages FILE.json"),
+    (["chat", HELLO, *["--stop", "x"] * 17], "--stop: given more than 16 times"),
+]
+
+
+@pytest.mark.parametrize("args, says", WRONG, ids=[" ".join(str(a).split("/")[-1] for a in args)[:60] for args, _ in WRONG])
+def test_wrong_use_exits_2_and_says_what_was_expected(args, says, tmp_path):
+    run = lathe(*args, cwd=tmp_path)
+    assert run.returncode == 2 and run.stdout == "", run
+    assert run.stderr.startswith(f"lathe {args[0]}: ") and says in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["inspect", "convert", "chat", "tokenize"])
+def test_a_file_that_is_not_there_is_named(command, tmp_path):
+    run = lathe(command, "nowhere.gguf", *(["-o", "out.lathe"] if command == "convert" else []), cwd=tmp_path)
+    assert run.returncode == 4 and run.stdout == ""
+    assert "nowhere.gguf" in run.stderr and "No such file or directory" in run.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "chat"])
+def test_a_folder_that_is_no_bundle_exits_3(command, tmp_path):
+    run = lathe(command, tmp_path)
+    assert run.returncode == 3 and "not a lathe bundle" in run.stderr and run.stdout == ""
+
+
+def test_two_dashes_end_the_options():
+    run = lathe("chat", "--", "--temp")
+    assert run.returncode == 4 and "--temp" in run.stderr
