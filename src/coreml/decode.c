@@ -24,6 +24,11 @@ static bool broken(Decoder *d, const char *what) {
     return err_set(d->err, ERR_FORMAT, "%s is cut off or malformed", what);
 }
 
+// A name from the file as messages show it: a long one must not push the reason out.
+static Str shown(Str name) {
+    return (Str){name.at, min_size(name.len, 100)};
+}
+
 // ---- names
 
 static size_t hash_name(Str name) {
@@ -103,7 +108,9 @@ static bool read_tensor_type(Decoder *d, Reader r, MilType *type) {
             return err_set(d->err, ERR_FORMAT, "a tensor type with attributes (field %u)", f.field);
         }
     }
-    if (r.short_read || type->dtype == MIL_DTYPE_COUNT) return broken(d, "a tensor type");
+    if (r.short_read) return broken(d, "a tensor type");
+    if (type->dtype == MIL_DTYPE_COUNT)
+        return err_set(d->err, ERR_FORMAT, "a tensor type without a dtype");
     return rank == type->rank ||
            err_set(d->err, ERR_FORMAT, "a tensor type of rank %" PRId64 " with %d dimensions", rank,
                    type->rank);
@@ -142,33 +149,35 @@ static bool read_named_type(Decoder *d, Reader r, Str *name, MilType *type) {
         if (!read_type(d, f.bytes, type)) return false;
         has_type = true;
     }
-    if (r.short_read || !has_type || name->len == 0) return broken(d, "a named type");
-    return true;
+    if (r.short_read || !has_type) return broken(d, "a named type");
+    return name->len > 0 || err_set(d->err, ERR_FORMAT, "a value without a name");
 }
 
 // ---- values
 
-static bool read_packed_ints(Decoder *d, Reader r, const MilType *type, MilData *data) {
+// Integers of any width and bools: varints, packed or one a field.
+static bool read_ints(Decoder *d, Reader r, const MilType *type, MilData *data) {
     size_t n = mil_dtypes[type->dtype].bits / 8, cap, count = 0;
     if (!mil_type_count(type, &cap)) return broken(d, "a constant's shape");
-    if (cap > reader_left(&r)) return broken(d, "a list of integers"); // a varint takes a byte
+    if (cap > reader_left(&r)) // a varint takes a byte
+        return err_set(d->err, ERR_FORMAT, "a constant of too few items, its shape has %zu", cap);
     uint8_t *bytes = arena_alloc(d->arena, cap + 1, n);
     WireField f;
     while (wire_next(&r, &f)) {
-        if (f.field != ELEMENTS) return broken(d, "a list of integers");
-        Reader items = f.bytes;
         bool is_packed = f.type == WIRE_BYTES;
-        do {
-            uint64_t value = is_packed ? wire_get_varint(&items) : f.value;
-            if (is_packed && items.short_read) break;
+        if (f.field != ELEMENTS || (!is_packed && f.type != WIRE_VARINT))
+            return broken(d, "a list of integers");
+        while (!is_packed || reader_left(&f.bytes)) {
+            uint64_t value = is_packed ? wire_get_varint(&f.bytes) : f.value;
+            if (is_packed && f.bytes.short_read) return broken(d, "a list of integers");
             if (count == cap) return err_set(d->err, ERR_FORMAT, "a constant with too many items");
             for (size_t k = 0; k < n; k++) bytes[count * n + k] = (uint8_t)(value >> (8 * k));
             count++;
-        } while (is_packed && reader_left(&items));
-        if (is_packed && items.short_read && reader_left(&f.bytes))
-            return broken(d, "a list of integers");
+            if (!is_packed) break;
+        }
     }
-    if (r.short_read || count != cap)
+    if (r.short_read) return broken(d, "a list of integers");
+    if (count != cap)
         return err_set(d->err, ERR_FORMAT, "a constant of %zu items, its shape has %zu", count,
                        cap);
     data->bytes = bytes;
@@ -176,27 +185,76 @@ static bool read_packed_ints(Decoder *d, Reader r, const MilType *type, MilData 
     return true;
 }
 
-static bool read_elements(Decoder *d, Reader r, const MilType *type, MilData *data) {
-    uint32_t member = tensor_member(type->dtype);
-    if (member == TENSOR_INTS || member == TENSOR_BOOLS) return read_packed_ints(d, r, type, data);
+static bool read_strings(Decoder *d, Reader r, const MilType *type, MilData *data) {
+    size_t cap, count = 0;
+    if (!mil_type_count(type, &cap)) return broken(d, "a constant's shape");
+    if (cap > reader_left(&r)) // an empty string takes two bytes
+        return err_set(d->err, ERR_FORMAT, "a constant of too few strings, its shape has %zu", cap);
+    Str *strings = arena_array(d->arena, cap + 1, Str);
     WireField f;
-    Str bytes = {"", 0};
+    while (wire_next(&r, &f)) {
+        if (f.field != ELEMENTS || f.type != WIRE_BYTES) return broken(d, "a list of strings");
+        if (count == cap) return err_set(d->err, ERR_FORMAT, "a constant with too many strings");
+        strings[count++] = wire_str(&f);
+    }
+    if (r.short_read) return broken(d, "a list of strings");
+    if (count != cap)
+        return err_set(d->err, ERR_FORMAT, "a constant of %zu strings, its shape has %zu", count,
+                       cap);
+    data->strings = strings;
+    return true;
+}
+
+// Floats and doubles: packed in one record, or one a field.
+static bool read_reals(Decoder *d, Reader r, const MilType *type, MilData *data) {
+    size_t n = mil_dtypes[type->dtype].bits / 8, count = 0, cap = reader_left(&r);
+    uint8_t *bytes = NULL;
+    WireField f;
+    while (wire_next(&r, &f)) {
+        if (f.field != ELEMENTS) return broken(d, "a list of numbers");
+        if (f.type == WIRE_BYTES) {
+            if (data->n_bytes || count) return broken(d, "a list of numbers");
+            data->bytes = wire_str(&f).at;
+            data->n_bytes = wire_str(&f).len;
+            continue;
+        }
+        if (f.type != (n == 4 ? WIRE_32 : WIRE_64) || data->n_bytes)
+            return broken(d, "a list of numbers");
+        if (!bytes) bytes = arena_alloc(d->arena, cap, 1); // a field is longer than its number
+        for (size_t k = 0; k < n; k++) bytes[count * n + k] = (uint8_t)(f.value >> (8 * k));
+        count++;
+    }
+    if (r.short_read) return broken(d, "a list of numbers");
+    if (count) {
+        data->bytes = bytes;
+        data->n_bytes = count * n;
+    }
+    return true;
+}
+
+// One record of bytes.
+static bool read_raw(Decoder *d, Reader r, MilData *data) {
+    WireField f;
     size_t n = 0;
     while (wire_next(&r, &f)) {
         if (f.field != ELEMENTS || f.type != WIRE_BYTES || ++n > 1)
             return broken(d, "a constant's content");
-        bytes = wire_str(&f);
+        data->bytes = wire_str(&f).at;
+        data->n_bytes = wire_str(&f).len;
     }
-    if (r.short_read) return broken(d, "a constant's content");
-    if (member == TENSOR_STRINGS) {
-        Str *strings = arena_new(d->arena, Str);
-        *strings = bytes;
-        data->strings = strings;
-    } else {
-        data->bytes = bytes.at;
-        data->n_bytes = bytes.len;
+    return !r.short_read || broken(d, "a constant's content");
+}
+
+static bool read_elements(Decoder *d, Reader r, const MilType *type, MilData *data) {
+    switch (tensor_member(type->dtype)) {
+    case TENSOR_INTS:
+    case TENSOR_LONG_INTS:
+    case TENSOR_BOOLS: return read_ints(d, r, type, data);
+    case TENSOR_STRINGS: return read_strings(d, r, type, data);
+    case TENSOR_FLOATS:
+    case TENSOR_DOUBLES: return read_reals(d, r, type, data);
+    default: return read_raw(d, r, data);
     }
-    return true;
 }
 
 static bool read_immediate(Decoder *d, Reader r, const MilType *type, MilData *data) {
@@ -235,14 +293,14 @@ static bool read_value(Decoder *d, Reader r, MilType *type, MilData **out) {
     MilData *data = arena_new(d->arena, MilData);
     while (wire_next(&again, &f)) {
         if (f.type != WIRE_BYTES || (f.field != VALUE_IMMEDIATE && f.field != VALUE_BLOB)) continue;
-        if (has_data) return broken(d, "a value");
+        if (has_data) return err_set(d->err, ERR_FORMAT, "a value with two contents");
         has_data = true;
         if (f.field == VALUE_BLOB ? !read_blob(d, f.bytes, data)
                                   : !read_immediate(d, f.bytes, type, data))
             return false;
     }
     *out = data;
-    return has_data || broken(d, "a value without content");
+    return has_data || err_set(d->err, ERR_FORMAT, "a value without content");
 }
 
 static bool read_literal(Decoder *d, Reader r, ValueId *out) {
@@ -257,14 +315,7 @@ static bool read_literal(Decoder *d, Reader r, ValueId *out) {
 // ---- operations
 
 static bool read_entry(Decoder *d, Reader r, Str *key, Reader *value) {
-    WireField f;
-    *key = (Str){"", 0};
-    *value = (Reader){0};
-    while (wire_next(&r, &f)) {
-        if (f.field == MAP_KEY && f.type == WIRE_BYTES) *key = wire_str(&f);
-        if (f.field == MAP_VALUE && f.type == WIRE_BYTES) *value = f.bytes;
-    }
-    return !r.short_read || broken(d, "a map entry");
+    return wire_entry(r, key, value) || broken(d, "a map entry");
 }
 
 static bool read_bindings(Decoder *d, Reader r, MilArg *arg) {
@@ -289,11 +340,12 @@ static bool read_bindings(Decoder *d, Reader r, MilArg *arg) {
             values[n] = find_value(d, name);
             if (value_is_none(values[n]))
                 return err_set(d->err, ERR_FORMAT, "'%.*s' is used but not defined before",
-                               STR_ARG(name));
+                               STR_ARG(shown(name)));
         }
         n++;
     }
-    if (r.short_read || n == 0) return broken(d, "an argument");
+    if (r.short_read) return broken(d, "an argument");
+    if (n == 0) return err_set(d->err, ERR_FORMAT, "an argument without a value");
     *arg = mil_function_add_operands(d->f, values, n);
     return true;
 }
@@ -302,11 +354,12 @@ static bool set_arg(Decoder *d, MilOp *op, Str key, MilArg arg) {
     for (uint32_t p = 0; p < op->info->n_params; p++) {
         if (!str_is(key, op->info->params[p].name)) continue;
         if (op->args[p].count)
-            return err_set(d->err, ERR_FORMAT, "parameter '%.*s' is given twice", STR_ARG(key));
+            return err_set(d->err, ERR_FORMAT, "parameter '%.*s' is given twice",
+                           STR_ARG(shown(key)));
         op->args[p] = arg;
         return true;
     }
-    return err_set(d->err, ERR_FORMAT, "'%.*s' is not a parameter of %s", STR_ARG(key),
+    return err_set(d->err, ERR_FORMAT, "'%.*s' is not a parameter of %s", STR_ARG(shown(key)),
                    op->info->name);
 }
 
@@ -319,8 +372,12 @@ static bool read_attribute(Decoder *d, MilOp *op, Reader entry, const MilData **
     MilData *data;
     if (str_is(key, "name")) {
         if (!read_value(d, value, &type, &data)) return false;
-        if (type.dtype != MIL_STRING || !data->strings) return broken(d, "an op's name");
+        if (type.dtype != MIL_STRING || type.rank || !data->strings)
+            return err_set(d->err, ERR_FORMAT, "an op's name that is no string");
         op->name = data->strings[0];
+        if (op->name.len > MIL_MAX_NAME)
+            return err_set(d->err, ERR_FORMAT, "an op's name of %zu bytes, expected at most %d",
+                           op->name.len, MIL_MAX_NAME);
         return true;
     }
     if (op->info->opcode == MIL_OP_const && str_is(key, "val")) {
@@ -330,7 +387,7 @@ static bool read_attribute(Decoder *d, MilOp *op, Reader entry, const MilData **
     }
     if (!(op->info->flags & MIL_OP_ATTRIBUTES))
         return err_set(d->err, ERR_FORMAT, "%s has an attribute '%.*s'", op->info->name,
-                       STR_ARG(key));
+                       STR_ARG(shown(key)));
     ValueId literal;
     if (!read_literal(d, value, &literal)) return false;
     return set_arg(d, op, key, mil_function_add_operands(d->f, &literal, 1));
@@ -341,13 +398,19 @@ static bool read_op_type(Decoder *d, Reader r, const MilOpInfo **info) {
     *info = NULL;
     while (wire_next(&r, &f)) {
         if (f.field != OPERATION_TYPE || f.type != WIRE_BYTES) continue;
-        *info = mil_op_named(wire_str(&f));
+        Str name = wire_str(&f);
+        int32_t spec = d->program->spec_version;
+        *info = mil_op_for(name, spec);
+        if (!*info && mil_op_named(name))
+            return err_set(d->err, ERR_FORMAT, "op '%.*s' is not one of specification version %d",
+                           STR_ARG(shown(name)), (int)spec);
         if (!*info)
             return err_set(d->err, ERR_FORMAT,
                            "op '%.*s' is not known to lathe; it cannot be checked or run",
-                           STR_ARG(wire_str(&f)));
+                           STR_ARG(shown(name)));
     }
-    return *info != NULL || broken(d, "an operation");
+    if (r.short_read) return broken(d, "an operation");
+    return *info != NULL || err_set(d->err, ERR_FORMAT, "an operation without a type");
 }
 
 static bool read_op(Decoder *d, Reader r) {
@@ -385,7 +448,7 @@ static bool read_op(Decoder *d, Reader r) {
         if (!read_named_type(d, f.bytes, &out.name, &out.type)) return false;
         if (val && !mil_type_eq(&out.type, &val_type))
             return err_set(d->err, ERR_FORMAT, "const '%.*s': value and result differ in type",
-                           STR_ARG(out.name));
+                           STR_ARG(shown(out.name)));
         out.data = val;
         add_value(d, out);
     }
@@ -397,16 +460,17 @@ static bool read_op(Decoder *d, Reader r) {
 static bool read_block(Decoder *d, Reader r) {
     Reader again = r;
     WireField f;
-    while (wire_next(&r, &f))
-        if (f.field == BLOCK_OPERATIONS && f.type == WIRE_BYTES && !read_op(d, f.bytes))
-            return false;
+    while (wire_next(&r, &f)) {
+        if (f.type != WIRE_BYTES) return broken(d, "a block");
+        if (f.field == BLOCK_OPERATIONS && !read_op(d, f.bytes)) return false;
+    }
     if (r.short_read) return broken(d, "a block");
     while (wire_next(&again, &f)) {
-        if (f.field != BLOCK_OUTPUTS || f.type != WIRE_BYTES) continue;
+        if (f.field != BLOCK_OUTPUTS) continue;
         ValueId v = find_value(d, wire_str(&f));
         if (value_is_none(v))
             return err_set(d->err, ERR_FORMAT, "output '%.*s' is not defined",
-                           STR_ARG(wire_str(&f)));
+                           STR_ARG(shown(wire_str(&f))));
         mil_function_add_output(d->f, v);
     }
     return true;
@@ -436,7 +500,7 @@ static bool read_function(Decoder *d, Str name, Reader r) {
         if (!read_entry(d, f.bytes, &key, &block)) return false;
         if (str_eq(key, opset)) return read_block(d, block);
     }
-    return err_set(d->err, ERR_FORMAT, "no block for its opset '%.*s'", STR_ARG(opset));
+    return err_set(d->err, ERR_FORMAT, "no block for its opset '%.*s'", STR_ARG(shown(opset)));
 }
 
 static bool read_program(Decoder *d, Reader r) {
@@ -448,125 +512,34 @@ static bool read_program(Decoder *d, Reader r) {
         Str name;
         Reader function;
         if (!read_entry(d, f.bytes, &name, &function)) return false;
+        if (name.len == 0) return err_set(d->err, ERR_FORMAT, "a function without a name");
         if (!read_function(d, name, function))
-            return err_prefix(d->err, "function '%.*s'", STR_ARG(name));
+            return err_prefix(d->err, "function '%.*s'", STR_ARG(shown(name)));
     }
     if (r.short_read) return broken(d, "the program");
     return version == 1 ||
            err_set(d->err, ERR_FORMAT, "program version %" PRIu64 ", expected 1", version);
 }
 
-// ---- description
-
-static bool read_note(Decoder *d, Package *p, Reader entry) {
-    Str key;
-    Reader value;
-    if (!read_entry(d, entry, &key, &value)) return false;
-    PackageNote *wider = arena_array(d->arena, p->n_notes + 1, PackageNote);
-    if (p->n_notes) memcpy(wider, p->notes, p->n_notes * sizeof *wider);
-    Str text = {(const char *)value.at, reader_left(&value)};
-    wider[p->n_notes++] = (PackageNote){arena_cstr(d->arena, key), arena_cstr(d->arena, text)};
-    p->notes = wider;
-    return true;
-}
-
-static bool read_metadata(Decoder *d, Package *p, Reader r) {
-    enum { MAX_NOTES = 1000 };
-    WireField f;
-    while (wire_next(&r, &f)) {
-        if (f.field != METADATA_USER || f.type != WIRE_BYTES) continue;
-        if (p->n_notes == MAX_NOTES)
-            return err_set(d->err, ERR_FORMAT, "more than %d notes", MAX_NOTES);
-        if (!read_note(d, p, f.bytes)) return false;
-    }
-    return !r.short_read || broken(d, "the metadata");
-}
-
-// A feature of the description against the function's port of that name.
-static bool check_feature(Decoder *d, const MilFunction *f, Reader r, bool is_output) {
-    WireField field;
-    Str name = {"", 0};
-    while (wire_next(&r, &field))
-        if (field.field == FEATURE_NAME && field.type == WIRE_BYTES) name = wire_str(&field);
-    if (r.short_read) return broken(d, "the description");
-    const ValueId *ports = is_output ? f->outputs : f->inputs;
-    uint32_t n = is_output ? f->n_outputs : f->n_inputs;
-    for (uint32_t i = 0; i < n; i++)
-        if (str_eq(mil_value(f, ports[i])->name, name)) return true;
-    return err_set(d->err, ERR_FORMAT, "the description names '%.*s', which function '%.*s' lacks",
-                   STR_ARG(name), STR_ARG(f->name));
-}
-
-static bool check_ports(Decoder *d, Reader r, const MilFunction *f, uint32_t input, uint32_t output,
-                        uint32_t state) {
-    WireField field;
-    uint32_t n_inputs = 0, n_outputs = 0;
-    while (wire_next(&r, &field)) {
-        bool is_output = field.field == output;
-        if (field.type != WIRE_BYTES ||
-            !(is_output || field.field == input || field.field == state))
-            continue;
-        if (!check_feature(d, f, field.bytes, is_output)) return false;
-        if (is_output)
-            n_outputs++;
-        else
-            n_inputs++;
-    }
-    if (n_inputs != f->n_inputs || n_outputs != f->n_outputs)
-        return err_set(d->err, ERR_FORMAT,
-                       "the description has %u inputs and %u outputs, function '%.*s' %u and %u",
-                       n_inputs, n_outputs, STR_ARG(f->name), f->n_inputs, f->n_outputs);
-    return true;
-}
-
-static bool check_function(Decoder *d, Reader r, uint32_t *n_checked) {
-    Reader again = r;
-    WireField field;
-    Str name = {"", 0};
-    while (wire_next(&r, &field))
-        if (field.field == FUNCTION_DESC_NAME && field.type == WIRE_BYTES) name = wire_str(&field);
-    const MilFunction *f = mil_find_function(d->program, name);
-    if (!f)
-        return err_set(d->err, ERR_FORMAT, "the description has a function '%.*s', the program not",
-                       STR_ARG(name));
-    ++*n_checked;
-    return check_ports(d, again, f, FUNCTION_DESC_INPUT, FUNCTION_DESC_OUTPUT, FUNCTION_DESC_STATE);
-}
-
-static bool read_description(Decoder *d, Package *p, Reader r) {
-    Reader again = r;
-    WireField f;
-    uint32_t n_described = 0;
-    while (wire_next(&r, &f)) {
-        if (f.type != WIRE_BYTES) continue;
-        if (f.field == DESCRIPTION_DEFAULT_FUNCTION) d->program->default_function = wire_str(&f);
-        if (f.field == DESCRIPTION_METADATA && !read_metadata(d, p, f.bytes)) return false;
-        if (f.field == DESCRIPTION_FUNCTIONS && !check_function(d, f.bytes, &n_described))
-            return false;
-    }
-    if (r.short_read) return broken(d, "the description");
-    if (n_described == 0) {
-        const MilFunction *f_main = mil_find_function(d->program, STR("main"));
-        if (!f_main || d->program->n_functions != 1)
-            return err_set(d->err, ERR_FORMAT, "a single function must be called main");
-        return check_ports(d, again, f_main, DESCRIPTION_INPUT, DESCRIPTION_OUTPUT,
-                           DESCRIPTION_STATE);
-    }
-    return n_described == d->program->n_functions ||
-           err_set(d->err, ERR_FORMAT, "the description has %u functions, the program %u",
-                   n_described, d->program->n_functions);
-}
+// ---- the model
 
 bool model_decode(Package *p, Arena *arena, const void *bytes, size_t n, Err *err) {
     Decoder d = {.arena = arena, .err = err};
     Reader r = reader_over(bytes, n), description = {0}, program = {0};
     WireField f;
     uint64_t spec_version = 0;
-    bool has_program = false;
+    bool has_program = false, has_description = false;
     while (wire_next(&r, &f)) {
         if (f.field == MODEL_SPEC_VERSION && f.type == WIRE_VARINT) spec_version = f.value;
-        if (f.field == MODEL_DESCRIPTION && f.type == WIRE_BYTES) description = f.bytes;
-        if (f.field == MODEL_PROGRAM && f.type == WIRE_BYTES) program = f.bytes, has_program = true;
+        if (f.field != MODEL_DESCRIPTION && f.field != MODEL_PROGRAM) continue;
+        if (f.type != WIRE_BYTES) return broken(&d, "the model");
+        Reader *part = f.field == MODEL_PROGRAM ? &program : &description;
+        bool *is_there = f.field == MODEL_PROGRAM ? &has_program : &has_description;
+        if (*is_there)
+            return err_set(err, ERR_FORMAT, "two %s",
+                           part == &program ? "ML Programs" : "descriptions");
+        *part = f.bytes;
+        *is_there = true;
     }
     if (r.short_read) return broken(&d, "the model");
     if (!has_program) return err_set(err, ERR_FORMAT, "it holds no ML Program");
@@ -575,5 +548,5 @@ bool model_decode(Package *p, Arena *arena, const void *bytes, size_t n, Err *er
         return err_set(err, ERR_FORMAT, "spec version %" PRIu64 ", expected %d to %d", spec_version,
                        LEAST_SPEC, MOST_SPEC);
     d.program = p->program = mil_program_new(arena, (int32_t)spec_version);
-    return read_program(&d, program) && read_description(&d, p, description);
+    return read_program(&d, program) && description_decode(p, arena, description, err);
 }

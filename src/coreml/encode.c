@@ -9,6 +9,8 @@
 uint32_t tensor_member(MilDtype dtype) {
     switch (dtype) {
     case MIL_F32: return TENSOR_FLOATS;
+    case MIL_F64: return TENSOR_DOUBLES;
+    case MIL_I64: return TENSOR_LONG_INTS;
     case MIL_I32:
     case MIL_I16:
     case MIL_U16: return TENSOR_INTS;
@@ -54,10 +56,8 @@ static void put_elements(StrBuf *out, const MilValue *v) {
     size_t count = 0;
     mil_type_count(&v->type, &count);
     switch (tensor_member(v->type.dtype)) {
-    case TENSOR_FLOATS:
-        if (count) wire_put_bytes(out, ELEMENTS, (Str){(const char *)at, 4 * count});
-        break;
     case TENSOR_INTS:
+    case TENSOR_LONG_INTS:
     case TENSOR_BOOLS: {
         if (count == 0) break;
         size_t packed = wire_begin(out, ELEMENTS);
@@ -71,8 +71,10 @@ static void put_elements(StrBuf *out, const MilValue *v) {
         wire_end(out, packed);
         break;
     }
-    case TENSOR_STRINGS: wire_put_bytes(out, ELEMENTS, v->data->strings[0]); break;
-    default:
+    case TENSOR_STRINGS:
+        for (size_t i = 0; i < count; i++) wire_put_bytes(out, ELEMENTS, v->data->strings[i]);
+        break;
+    default: // bytes, and floats and doubles, which are packed as they lie in memory
         if (v->data->n_bytes)
             wire_put_bytes(out, ELEMENTS, (Str){(const char *)at, v->data->n_bytes});
     }
@@ -212,9 +214,12 @@ static void put_feature(StrBuf *out, uint32_t field, const MilValue *v) {
     size_t type = wire_begin(out, FEATURE_TYPE);
     size_t state = v->type.is_state ? wire_begin(out, FEATURE_TYPE_STATE) : 0;
     size_t array = wire_begin(out, v->type.is_state ? STATE_ARRAY : FEATURE_TYPE_ARRAY);
-    size_t shape = wire_begin(out, ARRAY_SHAPE);
-    for (int i = 0; i < v->type.rank; i++) wire_put_varint(out, (uint64_t)v->type.dims[i]);
-    wire_end(out, shape);
+    size_t count;
+    if (mil_type_count(&v->type, &count)) { // else it is the program's to say
+        size_t shape = wire_begin(out, ARRAY_SHAPE);
+        for (int i = 0; i < v->type.rank; i++) wire_put_varint(out, (uint64_t)v->type.dims[i]);
+        wire_end(out, shape);
+    }
     wire_put_int(out, ARRAY_DTYPE, array_dtype(v->type.dtype));
     wire_end(out, array);
     if (v->type.is_state) wire_end(out, state);

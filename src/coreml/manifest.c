@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/size.h"
 
 // A UUID made of the name's digest (the shape of RFC 9562's version 8, upper case as on macOS).
 static void print_uuid(const char *name, char out[37]) {
@@ -43,49 +44,57 @@ static bool is_inside(const char *path) {
     return path[0] && path[0] != '/' && !strstr(path, "..");
 }
 
-static const char *item_path(const json_t *items, const char *id, const char *manifest, Err *err) {
-    const json_t *entry = json_object_get(items, id);
-    const char *path = json_string_value(json_object_get(entry, "path"));
-    if (!path || !is_inside(path)) {
-        err_set(err, ERR_FORMAT, "%s: item '%s' has no path inside the package", manifest, id);
-        return NULL;
-    }
-    return path;
+// All four members are needed, of every item: Core ML's own reader (modelpackage/src/
+// ModelPackage.cpp) takes a package without one of them for invalid.
+static bool check_item(const char *id, const json_t *item, const char *manifest, Err *err) {
+    static const char *const members[] = {"author", "description", "name", "path"};
+    for (size_t i = 0; i < COUNT_OF(members); i++)
+        if (!json_is_string(json_object_get(item, members[i])))
+            return err_set(err, ERR_FORMAT, "%s: item '%s': member \"%s\" is absent or no text",
+                           manifest, id, members[i]);
+    const char *path = json_string_value(json_object_get(item, "path"));
+    return is_inside(path) ||
+           err_set(err, ERR_FORMAT, "%s: item '%s': path '%s' does not stay inside the package",
+                   manifest, id, path);
 }
 
 static bool read_items(const json_t *json, const char *manifest, Arena *arena, const char **model,
                        const char **weights, Err *err) {
     const char *version = json_string_value(json_object_get(json, "fileFormatVersion"));
     if (!version || strcmp(version, "1.0.0") != 0)
-        return err_set(err, ERR_FORMAT, "%s: fileFormatVersion is %s, expected 1.0.0", manifest,
-                       version ? version : "absent");
+        return err_set(err, ERR_FORMAT, "%s: fileFormatVersion is %s, expected \"1.0.0\"", manifest,
+                       version ? version : "absent or no text");
     json_t *items = json_object_get(json, "itemInfoEntries");
     const char *root = json_string_value(json_object_get(json, "rootModelIdentifier"));
     if (!json_is_object(items) || !root)
-        return err_set(err, ERR_FORMAT, "%s: no itemInfoEntries or rootModelIdentifier", manifest);
-    const char *path = item_path(items, root, manifest, err);
-    if (!path) return false;
-    *model = arena_cstr(arena, str_of(path));
-    *weights = NULL;
+        return err_set(err, ERR_FORMAT, "%s: no %s", manifest,
+                       root ? "itemInfoEntries" : "rootModelIdentifier");
+    *model = *weights = NULL;
     const char *id;
-    json_t *entry;
-    json_object_foreach(items, id, entry) {
-        const char *name = json_string_value(json_object_get(entry, "name"));
-        if (!name || strcmp(name, "weights") != 0) continue;
-        path = item_path(items, id, manifest, err);
-        if (!path) return false;
-        *weights = arena_cstr(arena, str_of(path));
+    json_t *item;
+    json_object_foreach(items, id, item) {
+        if (!check_item(id, item, manifest, err)) return false;
+        const char *path = json_string_value(json_object_get(item, "path"));
+        if (strcmp(id, root) == 0)
+            *model = arena_cstr(arena, str_of(path));
+        else if (strcmp(json_string_value(json_object_get(item, "name")), "weights") == 0)
+            *weights = arena_cstr(arena, str_of(path));
     }
-    return true;
+    return *model ||
+           err_set(err, ERR_FORMAT, "%s: rootModelIdentifier '%s' names no item", manifest, root);
 }
 
 bool manifest_read(const char *path, Arena *arena, const char **model, const char **weights,
                    Err *err) {
     const char *manifest = path_join(arena, path, "Manifest.json");
+    if (!path_exists(manifest))
+        return err_set(err, ERR_FORMAT, "%s: it does not exist, so this is no package", manifest);
     json_error_t why;
     json_t *json = json_load_file(manifest, JSON_REJECT_DUPLICATES, &why);
     if (!json) return err_set(err, ERR_FORMAT, "%s: line %d: %s", manifest, why.line, why.text);
-    bool ok = read_items(json, manifest, arena, model, weights, err);
+    bool ok =
+        json_is_object(json) || err_set(err, ERR_FORMAT, "%s: expected a JSON object", manifest);
+    ok = ok && read_items(json, manifest, arena, model, weights, err);
     json_decref(json);
     return ok;
 }

@@ -4,6 +4,7 @@
 #ifndef LATHE_COREML_MODEL_H
 #define LATHE_COREML_MODEL_H
 
+#include "base/reader.h"
 #include "coreml/package.h"
 
 // Field numbers used by both directions.
@@ -29,6 +30,8 @@ enum {
     STATE_ARRAY = 1,
     ARRAY_SHAPE = 1,
     ARRAY_DTYPE = 2,
+    ARRAY_ENUMERATED = 21,
+    ARRAY_RANGE = 31,
     METADATA_DESCRIPTION = 1,
     METADATA_AUTHOR = 3,
     METADATA_LICENCE = 4,
@@ -72,6 +75,8 @@ enum {
     TENSOR_INTS = 2,
     TENSOR_BOOLS = 3,
     TENSOR_STRINGS = 4,
+    TENSOR_LONG_INTS = 5,
+    TENSOR_DOUBLES = 6,
     TENSOR_BYTES = 7,
     ELEMENTS = 1,
 };
@@ -91,5 +96,8 @@ void model_encode(const PackageSource *source, StrBuf *out);
 
 // Reads the message into p->program and p->notes. Structure only: the caller validates.
 bool model_decode(Package *p, Arena *arena, const void *bytes, size_t n, Err *err);
+// Its part that reads the message ModelDescription: notes, the default function, and every
+// function's ports, which must be those of p->program in name, type and number.
+bool description_decode(Package *p, Arena *arena, Reader description, Err *err);
 
 #endif

@@ -14,8 +14,11 @@ static bool check_blob(const FileMap *weights, const MilValue *v, Err *err) {
     if (!str_eq(v->data->file, STR(MIL_WEIGHT_FILE)))
         return err_set(err, ERR_FORMAT, "constant in file '%.*s', expected %s",
                        STR_ARG(v->data->file), MIL_WEIGHT_FILE);
-    if (at % BLOB_ALIGN || at < BLOB_HEADER_BYTES || at > weights->len ||
-        weights->len - at < BLOB_RECORD_BYTES)
+    if (!weights->at)
+        return err_set(err, ERR_FORMAT, "constant in file '%s', but the package has no weights",
+                       MIL_WEIGHT_FILE);
+    // mil_validate() has seen that it is a multiple of 64 behind the header.
+    if (at > weights->len || weights->len - at < BLOB_RECORD_BYTES)
         return err_set(err, ERR_FORMAT,
                        "weight record at offset %" PRIu64 " is outside weight.bin (%zu bytes)", at,
                        weights->len);
@@ -38,8 +41,16 @@ static bool check_blob(const FileMap *weights, const MilValue *v, Err *err) {
     if (data_at != at + BLOB_RECORD_BYTES || n_bytes > weights->len - data_at)
         return err_set(err, ERR_FORMAT,
                        "weights of the record at offset %" PRIu64
-                       " lie outside weight.bin (%zu bytes)",
+                       " lie outside weight.bin or not behind it (%zu bytes)",
                        at, weights->len);
+    uint64_t padding = load_le(record + 24, 8), bits = mil_dtypes[v->type.dtype].bits;
+    size_t count = 0;
+    mil_type_count(&v->type, &count);
+    if (padding != 8 * n_bytes - count * bits)
+        return err_set(err, ERR_FORMAT,
+                       "weight record at offset %" PRIu64 " has %" PRIu64
+                       " bits of padding, expected %" PRIu64,
+                       at, padding, 8 * n_bytes - count * bits);
     return true;
 }
 
@@ -71,7 +82,11 @@ bool package_open(Package *p, Arena *arena, const char *path, Err *err) {
         return err_set(err, ERR_FORMAT, "%s: not a package (no such directory)", path);
     if (!manifest_read(path, arena, &model, &weights, err)) return false;
     const char *data = path_join(arena, path, "Data");
-    if (!map_file(&p->model, path_join(arena, data, model), err)) goto fail;
+    const char *model_path = path_join(arena, data, model);
+    if (!path_exists(model_path))
+        return err_set(err, ERR_FORMAT, "%s: it does not exist, but the manifest names it",
+                       model_path);
+    if (!map_file(&p->model, model_path, err)) goto fail;
     if (weights) {
         const char *dir = path_join(arena, data, weights);
         if (!open_weights(p, path_join(arena, dir, "weight.bin"), err)) goto fail;

@@ -73,3 +73,16 @@ bool wire_next(Reader *r, WireField *field) {
     }
     return !r->short_read;
 }
+
+bool wire_entry(Reader r, Str *key, Reader *value) {
+    enum { KEY = 1, VALUE = 2 };
+    WireField f;
+    *key = (Str){"", 0};
+    *value = (Reader){0};
+    while (wire_next(&r, &f)) {
+        if (f.type != WIRE_BYTES) return false;
+        if (f.field == KEY) *key = wire_str(&f);
+        if (f.field == VALUE) *value = f.bytes;
+    }
+    return !r.short_read;
+}

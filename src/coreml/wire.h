@@ -35,4 +35,7 @@ static inline Str wire_str(const WireField *f) {
     return (Str){(const char *)f->bytes.at, reader_left(&f->bytes)};
 }
 
+// The key and value of a map's entry (fields 1 and 2, both records); false when it is malformed.
+bool wire_entry(Reader r, Str *key, Reader *value);
+
 #endif

@@ -90,7 +90,7 @@ bool mil_name_is_valid(Str name) {
         "any",   "bool",  "program", "func",  "tensor", "list",   "dict",   "tuple",
         "true",  "false", "string",  "bf16",  "fp16",   "fp32",   "fp64",   "int8",
         "int16", "int32", "int64",   "uint8", "uint16", "uint32", "uint64", "state"};
-    if (!name.len) return false;
+    if (!name.len || name.len > MIL_MAX_NAME) return false;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';

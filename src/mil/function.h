@@ -15,7 +15,9 @@ MilArg mil_function_add_operands(MilFunction *f, const ValueId *values, size_t n
 // Appends an op; its results must be the values added last, from `first_output` on.
 MilOp *mil_function_add_op(MilFunction *f, MilOp op);
 
-// "[A-Za-z_][A-Za-z0-9_@]*" and none of the words the text form reserves.
+// "[A-Za-z_][A-Za-z0-9_@]*", at most MIL_MAX_NAME bytes and none of the words the text form
+// reserves.
+enum { MIL_MAX_NAME = 512 };
 bool mil_name_is_valid(Str name);
 
 #endif

@@ -40,6 +40,11 @@ static const char *type_text(const Validator *v, const MilType *t) {
     return kept;
 }
 
+// A name not yet known to be short, as messages show it.
+static Str shown(Str name) {
+    return (Str){name.at, name.len < 100 ? name.len : 100};
+}
+
 // ---- values
 
 static bool check_type(Validator *v, Str name, const MilType *t) {
@@ -84,7 +89,7 @@ static bool is_literal(const MilValue *value) {
 static bool check_name(Validator *v, Str name, uint32_t at) {
     if (!mil_name_is_valid(name))
         return bad(v, "value name '%.*s' is not an identifier or is a reserved word",
-                   STR_ARG(name));
+                   STR_ARG(shown(name)));
     ValueId first = mil_find_value(v->f, name);
     return first.at == at || bad(v, "value '%.*s' is defined twice", STR_ARG(name));
 }
@@ -291,7 +296,7 @@ static bool check_functions(Validator *v) {
     for (uint32_t k = 0; k < p->n_functions; k++) {
         Str name = p->functions[k]->name;
         if (!mil_name_is_valid(name))
-            return bad(v, "function name '%.*s' is not an identifier", STR_ARG(name));
+            return bad(v, "function name '%.*s' is not an identifier", STR_ARG(shown(name)));
         if (mil_find_function(p, name) != p->functions[k])
             return bad(v, "function '%.*s' is defined twice", STR_ARG(name));
     }
