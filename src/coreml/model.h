@@ -100,4 +100,8 @@ bool model_decode(Package *p, Arena *arena, const void *bytes, size_t n, Err *er
 // function's ports, which must be those of p->program in name, type and number.
 bool description_decode(Package *p, Arena *arena, Reader description, Err *err);
 
+// What package_open() does once the files are in memory: reads p->model and p->weights into
+// p->program, validates it and checks every blob reference.
+bool package_decode(Package *p, Arena *arena, Err *err);
+
 #endif

@@ -67,12 +67,25 @@ static bool check_blobs(const Package *p, Err *err) {
     return true;
 }
 
+static bool check_weights(const FileMap *weights, Err *err) {
+    if (!weights->at) return true;
+    if (weights->len >= BLOB_HEADER_BYTES && load_le(weights->at + 4, 4) == BLOB_VERSION)
+        return true;
+    return err_set(err, ERR_FORMAT, "weight.bin: not a weight file of version %d", BLOB_VERSION);
+}
+
+bool package_decode(Package *p, Arena *arena, Err *err) {
+    return check_weights(&p->weights, err) &&
+           model_decode(p, arena, p->model.at, p->model.len, err) &&
+           mil_validate(p->program, "program", err) && check_blobs(p, err);
+}
+
+// An empty file is not mapped, but there: its version is missing.
 static bool open_weights(Package *p, const char *path, Err *err) {
     if (!path_exists(path)) return true; // a program without weights has none
     if (!map_file(&p->weights, path, err)) return false;
-    if (p->weights.len < BLOB_HEADER_BYTES || load_le(p->weights.at + 4, 4) != BLOB_VERSION)
-        return err_set(err, ERR_FORMAT, "%s: not a weight file of version %d", path, BLOB_VERSION);
-    return true;
+    return p->weights.at ||
+           err_set(err, ERR_FORMAT, "%s: not a weight file of version %d", path, BLOB_VERSION);
 }
 
 bool package_open(Package *p, Arena *arena, const char *path, Err *err) {
@@ -91,9 +104,7 @@ bool package_open(Package *p, Arena *arena, const char *path, Err *err) {
         const char *dir = path_join(arena, data, weights);
         if (!open_weights(p, path_join(arena, dir, "weight.bin"), err)) goto fail;
     }
-    if (model_decode(p, arena, p->model.at, p->model.len, err) &&
-        mil_validate(p->program, "program", err) && check_blobs(p, err))
-        return true;
+    if (package_decode(p, arena, err)) return true;
     err_prefix(err, "%s", path);
 
 fail:
