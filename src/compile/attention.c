@@ -59,16 +59,14 @@ static ValueId rotate(Graph *g, ValueId x) {
     return build_concat(b, graph_name(g, "rope"), parts, n_parts, 2);
 }
 
-// KV_SLICE. The state [2 layers, kv heads, rows, head_dim] holds keys of layer l at 2l and values
-// at 2l + 1, and each layer puts its new rows in place: the idiom with a shipping record. Three or
-// more states written like this fail at run time, so there is one.
-static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *keys,
-                      ValueId *values) {
+// The only integers of a function. The CPU makes them, and Core ML's segmenter takes ops in file
+// order with 0.125 ms for each change of backend (751K/Apple-Neural-Engine-Microarchitecture-Study-
+// M6: notes/coreml_dispatch.md): inside each layer they would cut the graph into as many pieces.
+void graph_index_state(Graph *g, uint32_t layer) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
     int32_t pair = 2 * (int32_t)layer;
-    ValueId rows = build_concat(b, graph_name(g, "kv_rows"), (ValueId[]){k, v}, 2, 0);
-    ValueId begin =
+    g->kv_at[layer] =
         build_concat(b, graph_name(g, "kv_at"),
                      (ValueId[]){
                          build_const_ints(b, graph_name(g, "kv_at_head"), (int32_t[]){pair, 0}, 2),
@@ -76,7 +74,7 @@ static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *k
                          build_const_ints(b, graph_name(g, "kv_at_dim"), (int32_t[]){0}, 1),
                      },
                      3, 0);
-    ValueId end = build_concat(
+    g->kv_to[layer] = build_concat(
         b, graph_name(g, "kv_to"),
         (ValueId[]){
             build_const_ints(b, graph_name(g, "kv_to_head"),
@@ -85,8 +83,19 @@ static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *k
             build_const_ints(b, graph_name(g, "kv_to_dim"), (int32_t[]){(int32_t)c->head_dim}, 1),
         },
         3, 0);
+}
+
+// KV_SLICE. The state [2 layers, kv heads, rows, head_dim] holds keys of layer l at 2l and values
+// at 2l + 1, and each layer puts its new rows in place: the idiom with a shipping record. Three or
+// more states written like this fail at run time, so there is one.
+static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *keys,
+                      ValueId *values) {
+    Builder *b = &g->builder;
+    int32_t pair = 2 * (int32_t)layer;
+    ValueId rows = build_concat(b, graph_name(g, "kv_rows"), (ValueId[]){k, v}, 2, 0);
     ValueId before = build_read_state(b, graph_name(g, "kv_before"), g->kv);
-    ValueId after = build_slice_update(b, graph_name(g, "kv_update"), before, rows, begin, end);
+    ValueId after = build_slice_update(b, graph_name(g, "kv_update"), before, rows, g->kv_at[layer],
+                                       g->kv_to[layer]);
     build_write_state(b, graph_name(g, "kv_write"), g->kv, after);
     ValueId now = build_read_state(b, graph_name(g, "kv_now"), g->kv);
     *keys = slice4(g, "keys", now, 0, pair, pair + 1);
@@ -115,6 +124,8 @@ void graph_declare_states(Graph *g, uint32_t n_layers) {
     if (g->plan->options.kv == KV_SLICE) {
         MilType type = MIL_TENSOR(MIL_F16, 2 * (int64_t)n_layers, heads, rows, c->head_dim);
         g->kv = build_state(&g->builder, STATE_KV, type);
+        g->kv_at = arena_array(g->arena, n_layers, ValueId);
+        g->kv_to = arena_array(g->arena, n_layers, ValueId);
         return;
     }
     g->states = arena_array(g->arena, 2 * (size_t)n_layers, ValueId);

@@ -23,6 +23,7 @@ typedef struct {
     ValueId kv_begin, kv_end; // int32 [1] (KV_SLICE)
     ValueId write_mask, keep; // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
     ValueId kv;               // the packed state (KV_SLICE)
+    ValueId *kv_at, *kv_to;   // [layers of the shard]: where each one's new rows go (KV_SLICE)
     ValueId *states;          // [2 layers of the shard]: keys, values, keys, … (KV_OVERWRITE)
 } Graph;
 
@@ -49,5 +50,8 @@ ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *we
 ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer);
 // The states of a function of `n_layers` layers, declared after its inputs.
 void graph_declare_states(Graph *g, uint32_t n_layers);
+// KV_SLICE: where the rows of `layer`, counted within the shard, go. For all layers before the
+// first op of the first one.
+void graph_index_state(Graph *g, uint32_t layer);
 
 #endif

@@ -14,6 +14,11 @@ static void enter_layer(Graph *g, uint32_t layer) {
     g->builder.scope = arena_printf(g->arena, "layer %u", layer);
 }
 
+static void leave_layer(Graph *g) {
+    g->prefix[0] = 0;
+    g->builder.scope = g->builder.f->name;
+}
+
 static ValueId activate(Graph *g, ValueId gate) {
     switch (g->contract->activation) {
     case ACTIVATION_SILU: return build_unary(&g->builder, graph_name(g, "silu"), MIL_OP_silu, gate);
@@ -70,7 +75,7 @@ static ValueId kept_rows(Graph *g) {
     return build_binary(b, "keep", MIL_OP_sub, one, written);
 }
 
-static void declare_inputs(Graph *g, uint32_t n_layers, ValueId *x) {
+static void declare_inputs(Graph *g, uint32_t first_layer, uint32_t n_layers, ValueId *x) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
     int64_t T = g->n_rows, S = g->plan->state_rows;
@@ -86,6 +91,11 @@ static void declare_inputs(Graph *g, uint32_t n_layers, ValueId *x) {
         g->write_mask = build_input(b, INPUT_WRITE_MASK, MIL_TENSOR(MIL_F16, 1, 1, S, T));
     }
     graph_declare_states(g, n_layers);
+    for (uint32_t i = 0; is_slice && i < n_layers; i++) {
+        enter_layer(g, first_layer + i);
+        graph_index_state(g, i);
+    }
+    leave_layer(g);
     g->mask = stack_mask(g, mask);
     if (!is_slice) g->keep = kept_rows(g);
 }
@@ -100,7 +110,7 @@ static bool build_layers(const CompiledShard *shard, const Model *model, const S
                .n_rows = n_rows};
     g.builder.scope = str_of(function);
     ValueId x;
-    declare_inputs(&g, n_layers, &x);
+    declare_inputs(&g, shard->range.first_layer, n_layers, &x);
     for (uint32_t i = 0; i < n_layers; i++) {
         enter_layer(&g, shard->range.first_layer + i);
         x = build_layer(&g, x, shard->tensors + (size_t)i * PACKED_PER_LAYER, i, i + 1 == n_layers);
