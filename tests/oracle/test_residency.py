@@ -1,0 +1,111 @@
+"""The residency gate on real bundles: its counts against coremltools' reading of the packages, and planted faults.
+
+The rules themselves are held to published measurements by tests/verify.
+"""
+
+import os
+import re
+import subprocess
+
+import pytest
+from bundle_edit import WEIGHTS, BundleEdit
+from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
+
+HELLO = MODELS / "hello-phi3-q8_0.gguf"
+LINE = re.compile(r"conv_ane=(\d+)/(\d+) compute_ane=(\d+)/(\d+) \(predicted\)(?:, (\d+) index ops)?")
+
+
+def convert(model, path, *options):
+    subprocess.run([LATHE, "convert", model, "-o", path, *options], check=True, capture_output=True)
+    return BundleEdit(path)
+
+
+def judge(bundle, model=HELLO):
+    """Exit code, and a line for each shard."""
+    run = subprocess.run([LATHE, "verify", bundle.path, "--model", model, "--gates", "residency"], capture_output=True,
+                         text=True)
+    lines = [line for line in run.stdout.splitlines() if re.match(r"residency +shard \d+  ", line)]
+    assert len(lines) == len(bundle.chain["shards"]), run.stdout + run.stderr
+    return run.returncode, lines
+
+
+def ops_of(bundle, shard):
+    model = bundle.read_program(shard)
+    return [op for name in model.mlProgram.functions for op in bundle.operations(model, name)]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    return convert(HELLO, tmp_path_factory.mktemp("residency") / "good.lathe", "--layers-per-shard", "2")
+
+
+@pytest.mark.parametrize("options", [[], ["--kv", "overwrite"], ["--weights", "fp16"], ["--weights", "int8-tensor"],
+                                     ["--functions", "decode", "--target", "macos26"]], ids=" ".join)
+def test_what_lathe_emits_is_resident_and_counted_as_the_seed_counts(options, tmp_path):
+    bundle = convert(HELLO, tmp_path / "b.lathe", "--layers-per-shard", "2", *options)
+    code, lines = judge(bundle)
+    assert code == 0, lines
+    for shard, line in enumerate(lines):
+        conv_ane, conv_total, compute_ane, compute_total, index = (int(n or 0) for n in LINE.search(line).groups())
+        ops = [op.type for op in ops_of(bundle, shard)]
+        assert conv_ane == conv_total == ops.count("conv")
+        assert compute_total == sum(not t.startswith("const") for t in ops)
+        # In the one form with integers they are two vectors a layer of each function.
+        assert compute_ane + index == compute_total
+        assert index == (0 if "overwrite" in options else 2 * 2 * (1 if "decode" in options else 2))
+
+
+def test_a_real_model_is_resident(tmp_path):
+    bundle = convert(smollm2_gguf(), tmp_path / "smol.lathe")
+    code, lines = judge(bundle, smollm2_gguf())
+    assert code == 0 and "conv_ane=241/241" in lines[0]
+
+
+def edit(good, tmp_path, change):
+    bundle = BundleEdit.copy(good.path, tmp_path / "bad.lathe")
+    with bundle.program(0) as model:
+        change(bundle.operations(model, "decode"))
+    bundle.redigest()
+    return bundle
+
+
+def named(ops, name):
+    return next(i for i, op in enumerate(ops) if op.outputs and op.outputs[0].name == name)
+
+
+def never_taken(ops):
+    ops[named(ops, "layer_01_silu")].type = "tan"
+
+
+def index_in_the_middle(ops):
+    at, behind = named(ops, "layer_01_kv_at"), named(ops, "layer_00_attn_norm_abs")
+    moved = type(ops[at])()
+    moved.CopyFrom(ops[at])
+    del ops[at]
+    ops.insert(behind, moved)
+
+
+def update_used_directly(ops):
+    ops[named(ops, "layer_00_keys")].inputs["x"].arguments[0].name = "layer_00_kv_update"
+
+
+@pytest.mark.parametrize("change, op, rule", [(never_taken, "layer_01_silu", "B02"),
+                                              (index_in_the_middle, "layer_01_kv_at", "A03"),
+                                              (update_used_directly, "layer_00_kv_update", "F06")])
+def test_an_op_that_leaves_the_ane_is_named(good, tmp_path, change, op, rule):
+    code, lines = judge(edit(good, tmp_path, change))
+    assert code == 1
+    assert lines[0].endswith("FAILED") and f"'{op}'" in lines[0] and f"[{rule} " in lines[0], lines[0]
+    assert lines[1].endswith("ok")
+
+
+# chain.json still states the old size: the gate must not believe it. The file is sparse.
+@pytest.mark.parametrize("target, code", [("macos27", 1), ("macos26", 0)])
+def test_a_package_too_large_runs_nothing_on_the_ane(good, tmp_path, target, code):
+    bundle = BundleEdit.copy(good.path, tmp_path / "large.lathe")
+    bundle.chain["options"]["target"] = target
+    bundle.write_chain()
+    os.truncate(bundle.package(0) / WEIGHTS, (1 << 30) + 4096)
+    found, lines = judge(bundle)
+    assert found == code
+    assert ("conv_ane=0/16 compute_ane=0/302" in lines[0] and "[D27 " in lines[0]) == (code == 1), lines[0]
