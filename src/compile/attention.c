@@ -102,16 +102,48 @@ static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *k
     *values = slice4(g, "values", now, 0, pair + 1, pair + 2);
 }
 
+// How many pieces the rows are cut into so that no piece meets a limit above.
+static uint32_t n_pieces(uint32_t rows, uint32_t keys) {
+    uint32_t pieces = 1;
+    for (;; pieces *= 2) {
+        uint32_t piece = (rows + pieces - 1) / pieces;
+        bool is_wrong_axis = piece >= WRONG_AXIS_FIRST && piece <= WRONG_AXIS_LAST;
+        if (piece == 1 || ((uint64_t)piece * keys < MAX_SCORES && !is_wrong_axis)) return pieces;
+    }
+}
+
+// KV_OVERWRITE. New rows [1, kv heads, T, dims] at their places among the state's. The product of T
+// rows with the write mask is held to the limits of scores: nobody has measured where else they
+// apply.
+static ValueId place_rows(Graph *g, const char *kind, ValueId rows, uint32_t n_dims) {
+    Builder *b = &g->builder;
+    uint32_t S = g->plan->state_rows;
+#define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", kind, part).at)
+    if (g->n_rows == 1) return build_binary(b, NAME("placed"), MIL_OP_mul, g->write_mask, rows);
+    uint32_t pieces = n_pieces(S, (uint32_t)max_size(n_dims, g->n_rows));
+    if (pieces == 1) return build_matmul(b, NAME("placed"), g->write_mask, rows, false, false);
+    uint32_t step = (S + pieces - 1) / pieces, n = 0;
+    ValueId *parts = arena_array(g->arena, pieces, ValueId);
+    for (uint32_t begin = 0; begin < S; begin += step, n++) {
+        uint32_t end = (uint32_t)min_size(S, (size_t)begin + step);
+        Str mask = arena_printf(g->arena, "%s_mask_%u", kind, n);
+        Str part = arena_printf(g->arena, "placed_%u", n);
+        ValueId to = slice4(g, mask.at, g->write_mask, 2, (int32_t)begin, (int32_t)end);
+        parts[n] = build_matmul(b, NAME(part.at), to, rows, false, false);
+    }
+    return build_concat(b, NAME("placed"), parts, n, 2);
+#undef NAME
+}
+
 // KV_OVERWRITE. cache · (1 - written) + new rows at their places, stored whole: heavy on memory,
 // but seen resident with 40 states. write_mask has a 1 in column t at the row position t goes to.
-static ValueId put_overwrite(Graph *g, const char *kind, ValueId state, ValueId rows) {
+static ValueId put_overwrite(Graph *g, const char *kind, ValueId state, ValueId rows,
+                             uint32_t n_dims) {
     Builder *b = &g->builder;
 #define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", kind, part).at)
     ValueId before = build_read_state(b, NAME("before"), state);
     ValueId kept = build_binary(b, NAME("kept"), MIL_OP_mul, before, g->keep);
-    ValueId placed = g->n_rows == 1
-                         ? build_binary(b, NAME("placed"), MIL_OP_mul, g->write_mask, rows)
-                         : build_matmul(b, NAME("placed"), g->write_mask, rows, false, false);
+    ValueId placed = place_rows(g, kind, rows, n_dims);
     ValueId after = build_binary(b, NAME("after"), MIL_OP_add, kept, placed);
     build_write_state(b, NAME("write"), state, after);
     return build_read_state(b, NAME("now"), state);
@@ -135,16 +167,6 @@ void graph_declare_states(Graph *g, uint32_t n_layers) {
         Str k = arena_printf(g->arena, "k_%02u", l), v = arena_printf(g->arena, "v_%02u", l);
         g->states[2 * l] = build_state(&g->builder, k.at, keys);
         g->states[2 * l + 1] = build_state(&g->builder, v.at, values);
-    }
-}
-
-// How many pieces the rows are cut into so that no piece meets a limit above.
-static uint32_t n_pieces(uint32_t rows, uint32_t keys) {
-    uint32_t pieces = 1;
-    for (;; pieces *= 2) {
-        uint32_t piece = (rows + pieces - 1) / pieces;
-        bool is_wrong_axis = piece >= WRONG_AXIS_FIRST && piece <= WRONG_AXIS_LAST;
-        if (piece == 1 || ((uint64_t)piece * keys < MAX_SCORES && !is_wrong_axis)) return pieces;
     }
 }
 
@@ -196,8 +218,8 @@ ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
     if (g->plan->options.kv == KV_SLICE) {
         put_slice(g, k, v, layer, &keys, &values);
     } else {
-        keys = put_overwrite(g, "keys", g->states[2 * layer], k);
-        values = put_overwrite(g, "values", g->states[2 * layer + 1], v);
+        keys = put_overwrite(g, "keys", g->states[2 * layer], k, c->head_dim);
+        values = put_overwrite(g, "values", g->states[2 * layer + 1], v, c->head_dim_v);
     }
 
     uint32_t rows = group * T, pieces = n_pieces(rows, S), step = (rows + pieces - 1) / pieces;

@@ -89,14 +89,16 @@ static void add_shard(ShardPlan *plan, ShardRange range) {
     plan->shards[plan->n_shards++] = range;
 }
 
-static bool refuse_size(const ShardPlan *plan, const char *what, uint64_t n_bytes, Err *err) {
+// What a package of its own would take: `n_bytes` of weights and the program.
+static bool refuse_size(const ShardPlan *plan, const char *what, uint64_t n_bytes,
+                        uint64_t program_bytes, Err *err) {
     const Target *target = plan->options.target;
     return err_set(err, ERR_FORMAT,
-                   "%s takes %" PRIu64 " bytes as %s (%.1f MiB, %d KiB of program included), but a "
-                   "package for %s must stay below %" PRIu64
+                   "%s takes %" PRIu64 " bytes as %s (%.1f MiB, %" PRIu64
+                   " KiB of program included), but a package for %s must stay below %" PRIu64
                    " (%.0f MiB); choose a smaller weight form or another target",
-                   what, n_bytes, weight_form_name(plan->options.weights),
-                   (double)n_bytes / (1 << 20), PROGRAM_BYTES_PER_LAYER >> 10, target->name,
+                   what, n_bytes + program_bytes, weight_form_name(plan->options.weights),
+                   (double)(n_bytes + program_bytes) / (1 << 20), program_bytes >> 10, target->name,
                    target->package_limit, (double)target->package_limit / (1 << 20));
 }
 
@@ -117,7 +119,7 @@ static bool plan_head_alone(ShardPlan *plan, const Model *model, Arena *arena, E
                 plan, "a head slice of 65536 rows",
                 head_bytes(model, form, first,
                            (uint32_t)min_size(n_vocab, (size_t)first + HEAD_SLICE_ROWS), arena),
-                err);
+                PROGRAM_BYTES, err);
         add_shard(plan, (ShardRange){n_layers, n_layers, first, end,
                                      PROGRAM_BYTES + head_bytes(model, form, first, end, arena)});
         first = end;
@@ -140,7 +142,9 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
     uint64_t limit = options->target->package_limit - PROGRAM_BYTES;
     uint64_t layer = layer_bytes(model, options->weights, arena);
     uint64_t head = head_bytes(model, options->weights, 0, c->n_vocab, arena);
-    if (layer >= limit) return refuse_size(plan, "one layer", layer, err);
+    if (layer >= limit)
+        return refuse_size(plan, "one layer", layer - PROGRAM_BYTES_PER_LAYER,
+                           PROGRAM_BYTES + PROGRAM_BYTES_PER_LAYER, err);
     uint64_t most = (limit - 1) / layer;
     if (options->layers_per_shard && most > options->layers_per_shard)
         most = options->layers_per_shard;

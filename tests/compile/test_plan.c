@@ -1,0 +1,332 @@
+// Shards in bytes: which layers go into which package, and what is said when one does not fit.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/size.h"
+#include "compile/compile.h"
+#include "compile/shape.h"
+#include "coreml/model.h"
+
+// What plan.c sets aside for programs; the sizes it plans include them.
+enum { PROGRAM_BYTES = 64 << 10, PROGRAM_BYTES_PER_LAYER = 128 << 10 };
+
+typedef struct {
+    Arena arena;
+    Model *model;
+    ShardPlan plan;
+    Err err;
+} Planned;
+
+static Planned plan_of(const Shape *shape, const CompileOptions *options) {
+    Planned p = {0};
+    p.model = shape_model(shape, &p.arena);
+    if (!plan_shards(&p.plan, p.model, options, &p.arena, &p.err)) p.plan.n_shards = 0;
+    return p;
+}
+
+static CompileOptions options_for(const Target *target) {
+    return (CompileOptions){.context = 64, .prefill_rows = 64, .target = target};
+}
+
+// One blob of the weight file: its record, and data to the next multiple of 64.
+static uint64_t blob(uint64_t n_bytes) {
+    return 64 + (n_bytes + 63) / 64 * 64;
+}
+
+// Counted by hand from the shape: the four matrices of a layer and its two norms.
+static uint64_t layer_bytes(const Shape *s, WeightForm form) {
+    const uint64_t matrices[4][2] = {
+        {(uint64_t)(s->n_heads + 2 * s->n_kv_heads) * s->head_dim, s->d_model},
+        {s->d_model, (uint64_t)s->n_heads * s->head_dim},
+        {2 * (uint64_t)s->d_ff, s->d_model},
+        {s->d_model, s->d_ff},
+    };
+    uint64_t n = PROGRAM_BYTES_PER_LAYER + 2 * blob(2 * (uint64_t)s->d_model);
+    for (size_t i = 0; i < 4; i++) {
+        uint64_t rows = matrices[i][0], cols = matrices[i][1];
+        if (form == WEIGHTS_F16) n += blob(2 * rows * cols);
+        if (form == WEIGHTS_INT8_CHANNEL) n += blob(rows * cols) + blob(2 * rows);
+        if (form == WEIGHTS_INT8_TENSOR) n += blob(rows * cols) + blob(2);
+    }
+    return n;
+}
+
+// `n_rows` of the head in slices of 65,536, each with codes and scales; the final norm; and 256
+// bytes a slice that plan.c allows for rounding.
+static uint64_t head_bytes(const Shape *s, WeightForm form, uint64_t n_rows) {
+    uint64_t n = blob(2 * (uint64_t)s->d_model) + (n_rows + 65535) / 65536 * 256;
+    if (form == WEIGHTS_F16) return n + blob(2 * n_rows * s->d_model);
+    return n + blob(n_rows * s->d_model) + blob(form == WEIGHTS_INT8_TENSOR ? 2 : 2 * n_rows);
+}
+
+// ---- what is published
+
+static void test_phi4_mini_int8_is_four_packages(void **state) {
+    (void)state;
+    CompileOptions options = options_for(target_named("macos27"));
+    Planned p = plan_of(&shape_phi4_mini, &options);
+    static const uint32_t ends[] = {10, 20, 28, 32};
+    assert_int_equal(p.plan.n_shards, COUNT_OF(ends));
+    for (size_t i = 0; i < COUNT_OF(ends); i++)
+        assert_int_equal(p.plan.shards[i].end_layer, ends[i]);
+    assert_int_equal(p.plan.shards[3].first_layer, 28);
+    assert_int_equal(p.plan.shards[3].first_logit, 0);
+    assert_int_equal(p.plan.shards[3].end_logit, 200064);
+    assert_int_equal(p.plan.shards[2].end_logit, 0);
+    assert_int_equal(p.plan.shards[0].n_bytes,
+                     PROGRAM_BYTES + 10 * layer_bytes(&shape_phi4_mini, WEIGHTS_INT8_CHANNEL));
+    arena_free(&p.arena);
+}
+
+static void test_targets(void **state) {
+    (void)state;
+    assert_true(target_named("macos27")->package_limit == UINT64_C(1) << 30);
+    assert_true(target_named("macos26")->package_limit == UINT64_C(2) << 30);
+    assert_null(target_named("macos2"));
+    size_t n = 0;
+    while (target_at(n)) n++;
+    for (size_t i = 0; i < n; i++) assert_ptr_equal(target_named(target_at(i)->name), target_at(i));
+    CompileOptions options = options_for(target_named("macos26"));
+    Planned p = plan_of(&shape_phi4_mini, &options);
+    assert_int_equal(p.plan.n_shards, 2);
+    arena_free(&p.arena);
+}
+
+static void test_layers_per_shard_bounds_every_package(void **state) {
+    (void)state;
+    CompileOptions options = options_for(target_named("macos27"));
+    options.layers_per_shard = 3;
+    Planned p = plan_of(&shape_phi4_mini, &options);
+    // 29 layers in packages of three, and three beside the head.
+    assert_int_equal(p.plan.n_shards, 11);
+    for (size_t i = 0; i < 9; i++)
+        assert_int_equal(p.plan.shards[i].end_layer - p.plan.shards[i].first_layer, 3);
+    assert_int_equal(p.plan.shards[9].end_layer - p.plan.shards[9].first_layer, 2);
+    assert_int_equal(p.plan.shards[10].end_layer - p.plan.shards[10].first_layer, 3);
+    // More than fit is no wish that is granted.
+    options.layers_per_shard = 1000;
+    Planned wide = plan_of(&shape_phi4_mini, &options);
+    assert_int_equal(wide.plan.n_shards, 4);
+    arena_free(&p.arena);
+    arena_free(&wide.arena);
+}
+
+// ---- any shape
+
+static void assert_covers(const Planned *p) {
+    uint32_t layer = 0, logit = 0;
+    for (size_t i = 0; i < p->plan.n_shards; i++) {
+        const ShardRange *r = &p->plan.shards[i];
+        bool has_layers = r->end_layer > r->first_layer, has_head = r->end_logit > r->first_logit;
+        assert_true(has_layers || has_head);
+        if (has_layers) assert_int_equal(r->first_layer, layer);
+        if (has_head) assert_int_equal(r->first_logit, logit);
+        // The head comes last: no layer after it.
+        if (has_layers) assert_int_equal(logit, 0);
+        if (has_layers) layer = r->end_layer;
+        if (has_head) logit = r->end_logit;
+    }
+    assert_int_equal(layer, p->model->contract.n_layers);
+    assert_int_equal(logit, p->model->contract.n_vocab);
+}
+
+// No layer would have found place in the package before its own, no slice of the head in the one
+// before. The package with the head is filled first, from the back, so the one before it has what
+// is left over.
+static void assert_filled(const Planned *p, const Shape *s, uint64_t limit) {
+    WeightForm form = p->plan.options.weights;
+    uint32_t most = p->plan.options.layers_per_shard;
+    for (size_t i = 0; i + 1 < p->plan.n_shards; i++) {
+        const ShardRange *r = &p->plan.shards[i], *next = r + 1;
+        uint32_t n_layers = r->end_layer - r->first_layer;
+        if (n_layers && next->first_logit == next->end_logit)
+            assert_true(r->n_bytes + layer_bytes(s, form) >= limit || n_layers == most);
+        if (r->first_logit == r->end_logit) continue;
+        uint64_t rows = r->end_logit - r->first_logit + min_size(65536, s->n_vocab - r->end_logit);
+        assert_true(PROGRAM_BYTES + head_bytes(s, form, rows) >= limit);
+    }
+    const ShardRange *last = &p->plan.shards[p->plan.n_shards - 1];
+    uint32_t beside = last->end_layer - last->first_layer;
+    if (beside < s->n_layers && beside != most && last->first_logit == 0)
+        assert_true(last->n_bytes + layer_bytes(s, form) >= limit);
+}
+
+// Limits at any place, and at the very byte where one more layer would fit, with and without the
+// head beside it.
+static uint64_t random_limit(const Shape *s, WeightForm form, uint32_t *seed) {
+    uint64_t layer = layer_bytes(s, form), head = head_bytes(s, form, s->n_vocab);
+    uint64_t n = 1 + random_below(seed, 4), edge = random_below(seed, 2);
+    switch (random_below(seed, 4)) {
+    case 0: return layer / 2 + random_below(seed, (uint32_t)(6 * layer));
+    case 1: return PROGRAM_BYTES + layer + head / n;
+    case 2: return PROGRAM_BYTES + n * layer + edge;
+    default: return PROGRAM_BYTES + head + n * layer + edge;
+    }
+}
+
+static void test_random_shapes_are_covered_once_and_fit(void **state) {
+    (void)state;
+    uint32_t seed = 7, n_refused = 0, n_head_alone = 0, n_head_split = 0;
+    for (int round = 0; round < 2000; round++) {
+        Shape s = shape_random(&seed);
+        s.n_layers = 1 + random_below(&seed, 40);
+        Target target = {"test", 0, ""};
+        CompileOptions options = options_for(&target);
+        options.weights = (WeightForm)random_below(&seed, 3);
+        options.layers_per_shard = random_below(&seed, 5);
+        s.has_biases = false; // not in layer_bytes()
+        target.package_limit = random_limit(&s, options.weights, &seed);
+        Planned p = plan_of(&s, &options);
+        if (p.plan.n_shards == 0) {
+            assert_int_equal(p.err.kind, ERR_FORMAT);
+            n_refused++;
+        } else {
+            assert_covers(&p);
+            assert_filled(&p, &s, target.package_limit);
+            const ShardRange *last = &p.plan.shards[p.plan.n_shards - 1];
+            n_head_alone += last->end_layer == last->first_layer;
+            n_head_split += last->first_logit > 0;
+        }
+        for (size_t i = 0; i < p.plan.n_shards; i++)
+            assert_true(p.plan.shards[i].n_bytes < target.package_limit);
+        arena_free(&p.arena);
+    }
+    assert_true(n_refused > 100 && n_head_alone > 100 && n_head_split > 30);
+}
+
+// What comes out is what was planned, or less: weight file, program and room to spare.
+static void test_planned_bytes_are_an_upper_bound(void **state) {
+    (void)state;
+    uint32_t seed = 3;
+    for (int round = 0; round < 40; round++) {
+        Shape s = shape_random(&seed);
+        CompileOptions options = options_for(target_named("macos27"));
+        options.kv = (KvForm)random_below(&seed, 2);
+        options.weights = (WeightForm)random_below(&seed, 3);
+        options.context = s.context;
+        options.layers_per_shard = 1 + random_below(&seed, 3);
+        Planned p = plan_of(&s, &options);
+        assert_true(p.plan.n_shards > 0);
+        for (size_t i = 0; i < p.plan.n_shards; i++) {
+            CompiledShard shard;
+            if (!compile_shard(&shard, p.model, &p.plan, &p.plan.shards[i], &p.arena, &p.err))
+                fail_msg("%s", p.err.text);
+            StrBuf model = {0};
+            PackageSource source = {.program = shard.program};
+            model_encode(&source, &model);
+            enum { MANIFEST_AND_NOTES = 4096 };
+            assert_true(shard.blobs.n_bytes + model.len + MANIFEST_AND_NOTES <
+                        p.plan.shards[i].n_bytes);
+            strbuf_free(&model);
+        }
+        arena_free(&p.arena);
+    }
+}
+
+static void test_states_are_as_long_as_the_ane_takes(void **state) {
+    (void)state;
+    static const uint32_t cases[][2] = {{1, 32},    {32, 32},   {33, 64},     {480, 480},
+                                        {481, 544}, {500, 544}, {501, 544},   {512, 544},
+                                        {513, 544}, {545, 576}, {4096, 4096}, {4097, 4128}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CompileOptions options = {.context = cases[i][0], .target = target_named("macos27")};
+        Shape s = shape_phi4_mini;
+        s.n_layers = 1;
+        Planned p = plan_of(&s, &options);
+        assert_int_equal(p.plan.state_rows, cases[i][1]);
+        arena_free(&p.arena);
+    }
+}
+
+// ---- refusals
+
+static void assert_says(Planned *p, ErrKind kind, const char *text) {
+    assert_int_equal(p->plan.n_shards, 0);
+    assert_int_equal(p->err.kind, kind);
+    assert_string_equal(p->err.text, text);
+    arena_free(&p->arena);
+}
+
+static void test_a_layer_that_does_not_fit_is_counted(void **state) {
+    (void)state;
+    Target target = {"test", 100 << 20, ""};
+    CompileOptions options = options_for(&target);
+    options.weights = WEIGHTS_F16;
+    Planned p = plan_of(&shape_phi4_mini, &options);
+    // (5120 + 3072 + 16384) · 3072 + 3072 · 8192 weights of two bytes, and the norms and records
+    assert_int_equal(layer_bytes(&shape_phi4_mini, WEIGHTS_F16),
+                     201326592 + 131072 + 2 * 6144 + 6 * 64);
+    assert_says(&p, ERR_FORMAT,
+                "one layer takes 201535872 bytes as fp16 (192.2 MiB, 192 KiB of program included), "
+                "but a package for test must stay below 104857600 (100 MiB); choose a smaller "
+                "weight form or another target");
+}
+
+// The limit is exclusive, and the program of the package itself takes 64 KiB of it.
+static void test_the_limit_is_exclusive(void **state) {
+    (void)state;
+    Shape s = shape_phi4_mini;
+    s.n_vocab = 64;
+    uint64_t layer = layer_bytes(&s, WEIGHTS_INT8_CHANNEL);
+    Target target = {"test", PROGRAM_BYTES + layer, ""};
+    CompileOptions options = options_for(&target);
+    Planned p = plan_of(&s, &options);
+    assert_int_equal(p.plan.n_shards, 0);
+    assert_non_null(strstr(p.err.text, "one layer takes"));
+    arena_free(&p.arena);
+    target.package_limit++;
+    p = plan_of(&s, &options);
+    assert_int_equal(p.plan.n_shards, 32 + 1); // a layer each, and the head alone
+    arena_free(&p.arena);
+}
+
+static void test_a_head_slice_that_does_not_fit_is_counted(void **state) {
+    (void)state;
+    Shape s = {1, 4096, 1, 1, 32, 32, 32, 131072, 32, 64, .residual_scale = 1};
+    Target target = {"test", 256 << 20, ""};
+    CompileOptions options = options_for(&target);
+    Planned p = plan_of(&s, &options);
+    assert_int_equal(head_bytes(&s, WEIGHTS_INT8_CHANNEL, 65536),
+                     268435456 + 131072 + 8192 + 3 * 64 + 256);
+    assert_says(&p, ERR_FORMAT,
+                "a head slice of 65536 rows takes 268640704 bytes as int8 (256.2 MiB, 64 KiB of "
+                "program included), but a package for test must stay below 268435456 (256 MiB); "
+                "choose a smaller weight form or another target");
+}
+
+static void test_contexts_the_model_was_not_made_for(void **state) {
+    (void)state;
+    Shape s = shape_phi4_mini;
+    s.context = 4096;
+    CompileOptions options = options_for(target_named("macos27"));
+    options.context = 4097;
+    Planned p = plan_of(&s, &options);
+    assert_says(&p, ERR_USAGE, "context of 4097 positions: the model was made for 1 to 4096");
+    options.context = 0;
+    p = plan_of(&s, &options);
+    assert_says(&p, ERR_USAGE, "context of 0 positions: the model was made for 1 to 4096");
+    options.context = 63;
+    p = plan_of(&s, &options);
+    assert_says(&p, ERR_USAGE, "context of 63 positions: shorter than one prefill call of 64");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_phi4_mini_int8_is_four_packages),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_layers_per_shard_bounds_every_package),
+        cmocka_unit_test(test_random_shapes_are_covered_once_and_fit),
+        cmocka_unit_test(test_planned_bytes_are_an_upper_bound),
+        cmocka_unit_test(test_states_are_as_long_as_the_ane_takes),
+        cmocka_unit_test(test_a_layer_that_does_not_fit_is_counted),
+        cmocka_unit_test(test_the_limit_is_exclusive),
+        cmocka_unit_test(test_a_head_slice_that_does_not_fit_is_counted),
+        cmocka_unit_test(test_contexts_the_model_was_not_made_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
