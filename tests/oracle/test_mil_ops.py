@@ -15,6 +15,8 @@ from coremltools.converters.mil.mil import Function, get_new_symbol, types
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 from coremltools.converters.mil.mil.types.symbolic import is_symbolic
 
+from mil_text import literal
+
 OURS = os.path.join(os.environ["LATHE_BUILD"], "tests", "mil", "infer_stdin")
 
 # Ops of the registry that the table does not have, so that a new one in either is seen.
@@ -161,27 +163,6 @@ def half(x): return np.float16(x)
 
 BUILTIN = {"fp16": types.fp16, "fp32": types.fp32, "int32": types.int32, "bool": types.bool, "int8": types.int8,
            "uint8": types.uint8, "int16": types.int16, "uint16": types.uint16}
-NUMPY = {"float16": "fp16", "float32": "fp32"}
-
-
-def our_literal(value):
-    if isinstance(value, str):
-        return 'string("%s")' % value
-    if isinstance(value, (bool, np.bool_)):
-        return "bool(%s)" % str(bool(value)).lower()
-    if isinstance(value, int):
-        return "int32(%d)" % value
-    array = np.asarray(value)
-    theirs = types.numpy_type_to_builtin_type(array.dtype)
-    name = NUMPY.get(array.dtype.name, types.builtin_to_string(theirs))
-    shape = "[%s]" % ", ".join(map(str, array.shape)) if array.shape else ""
-    if name == "bool":
-        text = [str(bool(v)).lower() for v in array.flatten()]
-    elif name.startswith("fp"):
-        text = ["%.9g" % v for v in array.flatten()]
-    else:
-        text = [str(int(v)) for v in array.flatten()]
-    return "%s%s(%s)" % (name, shape, "[%s]" % ", ".join(text) if array.shape else text[0])
 
 
 def our_program(op, args, opset):
@@ -189,7 +170,7 @@ def our_program(op, args, opset):
 
     def one(value):
         if not isinstance(value, In):
-            return our_literal(value)
+            return literal(value)
         inputs.append(value)
         return "in%d" % (len(inputs) - 1)
 
