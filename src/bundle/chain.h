@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "contract/contract.h"
+#include "contract/ranges.h"
 #include "mil/mil.h"
 
 enum { CHAIN_SCHEMA = 1 };
@@ -44,6 +45,7 @@ typedef struct {
     uint32_t first_row, n_rows;
     bool is_unrolled; // rows of each head: pairs (2i, 2i + 1) of the source lie at (i, i + rope_dim
                       // / 2)
+    float factor;     // a power of two that each source weight was multiplied by
 } ChainPart;
 
 typedef struct {
@@ -51,7 +53,7 @@ typedef struct {
     Str form;       // "int8", "int8-tensor", "fp16"
     uint32_t layer; // CHAIN_NO_LAYER for the head's
     uint32_t n_rows, n_cols;
-    float offset; // added to each source weight
+    float offset; // added to each source weight, before the part's factor
     ChainPart *parts;
     size_t n_parts;
 } ChainTensor;
@@ -59,7 +61,8 @@ typedef struct {
 typedef struct {
     Str package; // directory within the bundle
     uint32_t first_layer, end_layer, first_logit, end_logit;
-    uint64_t n_bytes; // of its files
+    float residual_factor; // a power of two: x and hidden are the residual stream divided by it
+    uint64_t n_bytes;      // of its files
     ChainFile *files;
     ChainFunction *functions;
     ChainTensor *tensors;
@@ -75,7 +78,8 @@ typedef struct {
     uint32_t context, state_rows, prefill_rows;
     Str kv, weights, target;
     uint64_t package_limit;
-    ChainFile host; // host.gguf
+    const Ranges *ranges; // what was measured and conditioned by; NULL with --range off
+    ChainFile host;       // host.gguf
     ChainShard *shards;
     size_t n_shards;
 } Chain;

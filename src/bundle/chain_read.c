@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "bundle/chain.h"
+#include "bundle/chain_ranges.h"
 #include "bundle/json_need.h"
 
 enum {
@@ -107,6 +108,7 @@ static ChainTensor read_tensor(JsonNeed *n, const json_t *json) {
             .first_row = need_u32(n, part, "first_row"),
             .n_rows = need_u32(n, part, "rows"),
             .is_unrolled = need_bool(n, part, "unrolled"),
+            .factor = chain_need_factor(n, part, "factor"),
         };
         if (!n->failed && t.parts[i].first_row != next_row) {
             n->failed = true;
@@ -140,6 +142,7 @@ static void need_range(JsonNeed *n, const json_t *json, const char *key, uint32_
 static ChainShard read_shard(JsonNeed *n, const json_t *json) {
     ChainShard s = {
         .package = need_path(n, json, "package"),
+        .residual_factor = chain_need_factor(n, json, "residual_factor"),
         .n_bytes = need_u64(n, json, "bytes", INT64_MAX),
     };
     need_range(n, json, "layers", &s.first_layer, &s.end_layer);
@@ -218,6 +221,8 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     if (n.failed) return false;
 
     if (!contract_from_json(&c->contract, contract, arena, err)) return false;
+    c->ranges = chain_need_ranges(&n, json, c->contract.n_layers);
+    if (n.failed) return false;
     Sha256 digest = contract_digest(&c->contract);
     if (!str_is(c->contract_digest, digest.hex))
         return err_set(err, ERR_FORMAT,

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "bundle/chain.h"
+#include "bundle/chain_ranges.h"
 #include "bundle/json_need.h"
 
 static json_t *text(Str s) {
@@ -43,11 +44,11 @@ static json_t *tensor_json(const ChainTensor *t) {
     json_t *parts = json_array();
     for (size_t i = 0; i < t->n_parts; i++) {
         const ChainPart *p = &t->parts[i];
-        json_array_append_new(parts, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "role",
-                                               text(p->role), "source", text(p->source),
-                                               "source_first_row", number(p->source_first_row),
-                                               "first_row", number(p->first_row), "rows",
-                                               number(p->n_rows), "unrolled", (int)p->is_unrolled));
+        json_array_append_new(
+            parts, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:f}", "role", text(p->role), "source",
+                             text(p->source), "source_first_row", number(p->source_first_row),
+                             "first_row", number(p->first_row), "rows", number(p->n_rows),
+                             "unrolled", (int)p->is_unrolled, "factor", (double)p->factor));
     }
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "name", text(t->name), "form", text(t->form),
@@ -62,10 +63,11 @@ static json_t *shard_json(const ChainShard *s) {
         json_array_append_new(functions, function_json(&s->functions[i]));
     for (size_t i = 0; i < s->n_tensors; i++)
         json_array_append_new(tensors, tensor_json(&s->tensors[i]));
-    return json_pack("{s:o, s:[o,o], s:[o,o], s:o, s:o, s:o, s:o}", "package", text(s->package),
-                     "layers", number(s->first_layer), number(s->end_layer), "logits",
-                     number(s->first_logit), number(s->end_logit), "bytes", number(s->n_bytes),
-                     "files", files, "functions", functions, "tensors", tensors);
+    return json_pack("{s:o, s:[o,o], s:[o,o], s:f, s:o, s:o, s:o, s:o}", "package",
+                     text(s->package), "layers", number(s->first_layer), number(s->end_layer),
+                     "logits", number(s->first_logit), number(s->end_logit), "residual_factor",
+                     (double)s->residual_factor, "bytes", number(s->n_bytes), "files", files,
+                     "functions", functions, "tensors", tensors);
 }
 
 bool chain_write(const Chain *c, const char *dir, Err *err) {
@@ -79,11 +81,11 @@ bool chain_write(const Chain *c, const char *dir, Err *err) {
                   "state_rows", number(c->state_rows), "prefill_rows", number(c->prefill_rows),
                   "kv", text(c->kv), "weights", text(c->weights), "target", text(c->target),
                   "package_limit", number(c->package_limit));
-    json_t *chain =
-        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", CHAIN_SCHEMA, "tool",
-                  text(c->tool_version), "source", source, "contract",
-                  contract_to_json(&c->contract), "contract_sha256", text(c->contract_digest),
-                  "options", options, "host", file_json(&c->host), "shards", shards);
+    json_t *chain = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", CHAIN_SCHEMA, "tool",
+        text(c->tool_version), "source", source, "contract", contract_to_json(&c->contract),
+        "contract_sha256", text(c->contract_digest), "options", options, "ranges",
+        chain_ranges_json(c->ranges), "host", file_json(&c->host), "shards", shards);
     if (!chain) memory_is_out(0);
 
     Arena scratch = {0};

@@ -1,6 +1,7 @@
 #include "bundle/convert.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "compile/compile.h"
 #include "coreml/package.h"
 #include "gguf/writer.h"
+#include "range/measure.h"
 
 typedef struct {
     const ConvertJob *job;
@@ -67,6 +69,7 @@ static ChainTensor describe_tensor(Conversion *c, const PackedTensor *t) {
             .first_row = p->first_row,
             .n_rows = (uint32_t)p->rows.n_rows,
             .is_unrolled = p->is_unrolled,
+            .factor = p->factor,
         };
     }
     return out;
@@ -79,6 +82,7 @@ static void describe_shard(Conversion *c, ChainShard *out, const CompiledShard *
     out->end_layer = r->end_layer;
     out->first_logit = r->first_logit;
     out->end_logit = r->end_logit;
+    out->residual_factor = ldexpf(1.0f, r->stream);
     out->functions = arena_array(c->arena, shard->program->n_functions, ChainFunction);
     uint32_t prefill = c->plan.options.prefill_rows, n = 0;
     MilFunction **functions = shard->program->functions;
@@ -263,6 +267,7 @@ static bool write_all(Conversion *c, Err *err) {
         .weights = str_of(weight_form_name(o->weights)),
         .target = str_of(o->target->name),
         .package_limit = o->target->package_limit,
+        .ranges = c->plan.options.ranges,
         .shards = arena_array(c->arena, c->plan.n_shards, ChainShard),
         .n_shards = c->plan.n_shards,
     };
@@ -307,15 +312,32 @@ static bool take_place(Conversion *c, Err *err) {
     return dir_sync(parent, err) && (!had_one || dir_remove_tree(old, err));
 }
 
+// ---- measuring, before anything is planned
+
+static bool measure(Conversion *c, CompileOptions *options, Err *err) {
+    const ConvertJob *job = c->job;
+    if (!job->measures_ranges) return true;
+    Ranges *ranges = arena_new(c->arena, Ranges);
+    Calibration text;
+    options->ranges = ranges;
+    return calibration_make(&text, &c->model.contract, &c->gguf, job->calibration_text,
+                            options->context, c->arena, err) &&
+           measure_ranges(ranges, &c->model, &text, options->context, job->pool, job->progress,
+                          c->arena, err);
+}
+
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
     Conversion c = {.job = job, .arena = arena, .chain = chain};
     if (!check_place(job, err)) return false;
     if (!gguf_open(&c.gguf, arena, job->model_path, err)) return false;
 
     c.dir = arena_printf(arena, "%s.partial", job->out_path).at;
+    CompileOptions options = job->options;
+    // Planned once before it is measured: what cannot be converted is refused at once.
     bool ok =
         (model_read(&c.model, &c.gguf, arena, err) || err_prefix(err, "%s", job->model_path)) &&
-        plan_shards(&c.plan, &c.model, &job->options, arena, err);
+        plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
+        plan_shards(&c.plan, &c.model, &options, arena, err);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.
         ok = dir_remove_tree(c.dir, err) && dir_make(c.dir, err) &&

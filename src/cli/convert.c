@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/map.h"
 #include "bundle/convert.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
@@ -9,7 +10,7 @@
 #include "contract/contract.h"
 
 typedef struct {
-    const char *model, *out, *kv, *weights, *target, *functions;
+    const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
     uint32_t context, layers_per_shard, threads;
     bool replaces;
 } Arguments;
@@ -17,6 +18,11 @@ typedef struct {
 // Contexts beyond this cost time on every token (the whole state is read), so it is the default
 // cut.
 enum { DEFAULT_CONTEXT = 4096, PREFILL_ROWS = 64 };
+
+// Ranges are measured in the fp32 reference, over some 1500 tokens: half a minute of one core for
+// 135 million weights, quarter of an hour for 3.8 billion. What must be proved anyhow can wait that
+// long, but a conversion of gigabytes that streams in seconds should not do so unasked.
+#define MOST_WEIGHTS_UNASKED UINT64_C(1000000000)
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
     const Option options[] = {
@@ -33,6 +39,11 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "macos27 (default: packages below 1 GiB) or macos26 (2 GiB)"},
         {"--layers-per-shard", OPTION_COUNT, &a->layers_per_shard, "N",
          "at most N layers a package (default: as the target allows)"},
+        {"--range", OPTION_TEXT, &a->range, "MODE",
+         "auto: measure activations in the reference and scale by powers of two what fp16 would "
+         "not hold; off (default: auto up to a billion weights)"},
+        {"--calibration", OPTION_TEXT, &a->calibration, "FILE",
+         "text to measure over (default: a built-in one)"},
         {"--threads", OPTION_COUNT, &a->threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
@@ -49,14 +60,21 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     return options_read(&line, argc, argv, is_done, err);
 }
 
-// The model's own context decides the default, so the contract is read once before the job.
-static bool default_context(const char *path, uint32_t *context, Err *err) {
+// What decides defaults. The contract is read once for it before the job.
+typedef struct {
+    uint32_t context;
+    uint64_t n_weights;
+} ModelFacts;
+
+static bool look_at_model(const char *path, ModelFacts *facts, Err *err) {
     Arena arena = {0};
     Gguf g = {0};
     Model m;
     bool ok = gguf_open(&g, &arena, path, err) &&
               (model_read(&m, &g, &arena, err) || err_prefix(err, "%s", path));
-    if (ok) *context = m.contract.context < DEFAULT_CONTEXT ? m.contract.context : DEFAULT_CONTEXT;
+    *facts = (ModelFacts){0};
+    if (ok) facts->context = m.contract.context;
+    for (size_t i = 0; ok && i < g.n_tensors; i++) facts->n_weights += g.tensors[i].n_weights;
     gguf_close(&g);
     arena_free(&arena);
     return ok;
@@ -79,7 +97,34 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     if (!o->target)
         return err_set(err, ERR_USAGE, "--target %s: expected macos27 or macos26", a->target);
     if (!a->out) return err_set(err, ERR_USAGE, "where to? Give -o OUT.lathe");
-    return o->context || default_context(a->model, &o->context, err);
+    return true;
+}
+
+// What the model decides where nothing was said, and whether ranges are measured.
+static bool read_defaults(const Arguments *a, ConvertJob *job, bool *is_left_out, Err *err) {
+    ModelFacts facts;
+    bool is_auto = str_is(str_of(a->range), "auto"), is_off = str_is(str_of(a->range), "off");
+    *is_left_out = false;
+    if (a->range[0] && !is_auto && !is_off)
+        return err_set(err, ERR_USAGE, "--range %s: expected auto or off", a->range);
+    if (a->calibration && is_off)
+        return err_set(err, ERR_USAGE,
+                       "--calibration names a text to measure ranges over, and --range off "
+                       "measures none");
+    if (!look_at_model(a->model, &facts, err)) return false;
+    if (!job->options.context)
+        job->options.context = facts.context < DEFAULT_CONTEXT ? facts.context : DEFAULT_CONTEXT;
+    bool is_small = facts.n_weights <= MOST_WEIGHTS_UNASKED;
+    job->measures_ranges = is_auto || (!is_off && (is_small || a->calibration));
+    *is_left_out = !job->measures_ranges && !is_off;
+    return true;
+}
+
+static bool read_calibration(const char *path, FileMap *map, Str *text, Err *err) {
+    if (!path) return true;
+    if (!map_file(map, path, err)) return false;
+    *text = (Str){(const char *)map->at, map->len};
+    return map->len > 0 || err_set(err, ERR_FORMAT, "%s is empty: nothing to measure over", path);
 }
 
 static void print_result(const Chain *chain, const char *out) {
@@ -93,41 +138,63 @@ static void print_result(const Chain *chain, const char *out) {
     printf("%s: %.1f MiB, contract %.12s…, context %u, %.*s weights\n", out,
            (double)total / (1 << 20), chain->contract_digest.at, chain->context,
            STR_ARG(chain->weights));
+    if (chain->ranges) {
+        printf("ranges measured over %u tokens; the residual stream is carried divided by",
+               chain->ranges->n_tokens);
+        for (size_t i = 0; i < chain->n_shards; i++)
+            printf("%s %g", i ? "," : "", (double)chain->shards[i].residual_factor);
+        printf("\n");
+    }
     printf("prove it with: lathe verify %s\n", out);
 }
 
 bool command_convert(int argc, char **argv, Err *err) {
-    Arguments a = {
-        .kv = "slice", .weights = "int8", .target = "macos27", .functions = "decode,prefill"};
+    Arguments a = {.kv = "slice",
+                   .weights = "int8",
+                   .target = "macos27",
+                   .functions = "decode,prefill",
+                   .range = ""};
     bool is_done;
     CompileOptions options;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
     if (!read_options(&a, &options, err)) return false;
-
-    Pool *pool = pool_open(a.threads, err);
-    if (!pool) return false;
-    Meter meter;
-    meter_start(&meter);
-    Progress progress = meter_progress(&meter);
-    Arena arena = {0};
-    Chain chain;
     ConvertJob job = {
         .model_path = a.model,
         .out_path = a.out,
         .options = options,
         .replaces = a.replaces,
         .tool_version = "lathe " LATHE_VERSION,
-        .pool = pool,
-        .progress = &progress,
     };
+    FileMap calibration = {0};
+    bool is_left_out;
+    if (!read_defaults(&a, &job, &is_left_out, err)) return false;
+
+    if (!read_calibration(a.calibration, &calibration, &job.calibration_text, err)) return false;
+    Pool *pool = pool_open(a.threads, err);
+    if (!pool) {
+        unmap_file(&calibration);
+        return false;
+    }
+    Meter meter;
+    meter_start(&meter);
+    Progress progress = meter_progress(&meter);
+    Arena arena = {0};
+    Chain chain;
+    job.pool = pool;
+    job.progress = &progress;
     bool ok = bundle_convert(&chain, &arena, &job, err);
     meter_stop(&meter);
     if (ok) {
         print_result(&chain, a.out);
         fflush(stdout);
+        if (is_left_out)
+            fprintf(stderr,
+                    "activations were not measured, which takes minutes for a model of this "
+                    "size: --range auto does it, --range off is silent\n");
         meter_finish(&meter, "converted");
     }
     arena_free(&arena);
     pool_close(pool);
+    unmap_file(&calibration);
     return ok;
 }

@@ -11,11 +11,6 @@
 // PyPI, `attention_split.py`, `embedding_gemma2.py`). Stacked heads are counted as rows.
 enum { MAX_SCORES = 1 << 20, WRONG_AXIS_FIRST = 501, WRONG_AXIS_LAST = 512 };
 
-// Products of small probabilities fall below what the ANE's accumulator keeps (LSB 2^-16): P·V over
-// thousands of keys was 4 to 5 % off on an M5 Pro and 0.06 % with P × 64 (cadamcat/llms-on-apple-
-// neural-engine, findings/attention-product-precision).
-#define PROBABILITY_GAIN 64.0f
-
 static ValueId slice4(Graph *g, const char *what, ValueId x, int axis, int32_t begin, int32_t end) {
     int32_t begins[4] = {0}, ends[4];
     if (!builder_ok(&g->builder)) return MIL_NO_VALUE;
@@ -212,7 +207,8 @@ ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
         swap_last(g, "k", slice4(g, "k_heads", turned, 1, (int32_t)c->n_heads, (int32_t)qk_heads));
     ValueId v_part = graph_channels(g, "v_channels", qkv, qk_heads * c->head_dim,
                                     qk_heads * c->head_dim + v_channels);
-    ValueId v = swap_last(g, "v", reshape4(g, "v_heads", v_part, c->n_kv_heads, c->head_dim_v, T));
+    ValueId v_small = graph_scale(g, "v_divided", v_part, g->v_factor);
+    ValueId v = swap_last(g, "v", reshape4(g, "v_heads", v_small, c->n_kv_heads, c->head_dim_v, T));
 
     ValueId keys, values;
     if (g->plan->options.kv == KV_SLICE) {

@@ -17,6 +17,8 @@ typedef struct {
     Arena *arena;
     uint32_t n_rows; // T
     char prefix[32]; // of value names: "layer_03_"
+    int stream;      // x, hidden and all between are the residual stream / 2^stream (condition.h)
+    float v_factor, up_factor; // of the layer's values and up, where their weights do not hold it
     // inputs
     ValueId cos, sin;         // [1, 1, rope_dim / 2, T]
     ValueId mask;             // [1, 1, G * T, state_rows], G query heads share a kv head

@@ -46,6 +46,7 @@ static void decode_packed_row(const PackedTensor *t, const PackJob *job, uint32_
     const PackedPart *part = part_of(t, row);
     decode_row(part->rows.tensor,
                part->rows.first_row + source_row(part, job, row - part->first_row), out);
+    for (uint32_t i = 0; part->factor != 1 && i < t->n_cols; i++) out[i] *= part->factor;
 }
 
 static float row_max_abs(const float *x, size_t n) {
@@ -163,7 +164,8 @@ static bool pack_vector(const PackedTensor *t, const PackJob *job, Err *err) {
         const PackedPart *part = &t->parts[p];
         decode_row(part->rows.tensor, 0, x);
         for (uint32_t i = 0; ok && i < part->rows.n_rows; i++) {
-            float value = x[part->rows.first_row + source_row(part, job, i)] + t->offset;
+            float weight = x[part->rows.first_row + source_row(part, job, i)];
+            float value = (weight + t->offset) * part->factor;
             halves[part->first_row + i] = half_from_f32(value);
             ok = isfinite(f32_from_half(halves[part->first_row + i])) ||
                  bad_weight(t, job, part->first_row + i, err);

@@ -70,7 +70,7 @@ static uint32_t state_rows(uint32_t context) {
 
 static uint64_t layer_bytes(const Model *model, WeightForm form, Arena *arena) {
     PackedTensor tensors[PACKED_PER_LAYER];
-    packed_layer(tensors, model, form, 0, arena);
+    packed_layer(tensors, model, form, 0, &(LayerCondition){0}, arena);
     uint64_t n_bytes = PROGRAM_BYTES_PER_LAYER;
     for (int i = 0; i < PACKED_PER_LAYER; i++) n_bytes += packed_bytes(&tensors[i]);
     return n_bytes;
@@ -127,6 +127,20 @@ static bool plan_head_alone(ShardPlan *plan, const Model *model, Arena *arena, E
     return true;
 }
 
+static bool plan_conditions(ShardPlan *plan, const Model *model, Arena *arena, Err *err) {
+    const Ranges *ranges = plan->options.ranges;
+    plan->layers = arena_array(arena, model->contract.n_layers, LayerCondition);
+    for (size_t i = 0; ranges && i < plan->n_shards; i++) {
+        ShardRange *s = &plan->shards[i];
+        if (!condition_stream(&s->stream, &model->contract, ranges, s->first_layer, s->end_layer,
+                              err))
+            return false;
+        for (uint32_t l = s->first_layer; l < s->end_layer; l++)
+            plan->layers[l] = condition_layer(&ranges->layers[l], s->stream);
+    }
+    return true;
+}
+
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
                  Err *err) {
     const Contract *c = &model->contract;
@@ -164,8 +178,10 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
         add_shard(plan, (ShardRange){first, end, 0, 0, PROGRAM_BYTES + (end - first) * layer});
         first = end;
     }
-    if (is_head_alone) return plan_head_alone(plan, model, arena, err);
-    add_shard(plan, (ShardRange){before_head, c->n_layers, 0, c->n_vocab,
-                                 PROGRAM_BYTES + beside_head * layer + head});
-    return true;
+    if (!is_head_alone)
+        add_shard(plan, (ShardRange){before_head, c->n_layers, 0, c->n_vocab,
+                                     PROGRAM_BYTES + beside_head * layer + head});
+    else if (!plan_head_alone(plan, model, arena, err))
+        return false;
+    return plan_conditions(plan, model, arena, err);
 }

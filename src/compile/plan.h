@@ -7,6 +7,7 @@
 #ifndef LATHE_COMPILE_PLAN_H
 #define LATHE_COMPILE_PLAN_H
 
+#include "compile/condition.h"
 #include "contract/contract.h"
 
 typedef enum {
@@ -33,6 +34,7 @@ typedef struct {
     WeightForm weights;
     const Target *target;
     uint32_t layers_per_shard; // at most; 0: as the target allows
+    const Ranges *ranges;      // what to condition by; NULL: nothing is scaled
 } CompileOptions;
 
 // A row of layers, the head or a part of it, or both.
@@ -40,6 +42,7 @@ typedef struct {
     uint32_t first_layer, end_layer;
     uint32_t first_logit, end_logit; // vocabulary rows; equal when the shard has no head
     uint64_t n_bytes;                // planned size of the package
+    int stream;                      // it carries the residual stream / 2^stream
 } ShardRange;
 
 typedef struct {
@@ -47,6 +50,7 @@ typedef struct {
     uint32_t state_rows; // rows of the KV states: the context, rounded up to what the ANE takes
     ShardRange *shards;
     size_t n_shards;
+    LayerCondition *layers; // [n_layers]
 } ShardPlan;
 
 const Target *target_named(const char *name); // NULL when unknown

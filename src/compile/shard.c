@@ -1,4 +1,5 @@
 // shard.c — the functions of one package.
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,8 +11,12 @@ static MilType activation(int64_t channels, int64_t rows) {
 }
 
 static void enter_layer(Graph *g, uint32_t layer) {
+    const LayerCondition *condition = &g->plan->layers[layer];
+    bool is_stored = weight_form_scales_rows(g->plan->options.weights);
     snprintf(g->prefix, sizeof g->prefix, "layer_%02u_", layer);
     g->builder.scope = arena_printf(g->arena, "layer %u", layer);
+    g->v_factor = is_stored ? 1.0f : ldexpf(1.0f, -condition->v);
+    g->up_factor = is_stored ? 1.0f : ldexpf(1.0f, -condition->up);
 }
 
 static void leave_layer(Graph *g) {
@@ -32,9 +37,14 @@ static ValueId activate(Graph *g, ValueId gate) {
     return MIL_NO_VALUE;
 }
 
+// What a branch is multiplied by on its way into the stream, beyond what its weights hold.
+static float branch_factor(const Graph *g, int folded) {
+    return ldexpf(g->contract->residual_scale, folded - g->stream);
+}
+
 // One decoder block; the last one of a shard names its result `hidden`.
-static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t, uint32_t in_shard,
-                           bool is_last) {
+static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t,
+                           const LayerCondition *condition, uint32_t in_shard, bool is_last) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
     ValueId normed = graph_norm(g, "attn_norm", x, &t[PACKED_ATTN_NORM]);
@@ -42,16 +52,17 @@ static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t, uint32_t 
     ValueId heads = graph_attention(g, qkv, in_shard);
     ValueId attended =
         graph_project(g, "attn_out_y", heads, &t[PACKED_ATTN_OUT], &t[PACKED_ATTN_OUT_BIAS]);
-    ValueId attn_add = graph_scale(g, "attn_residual", attended, c->residual_scale);
+    ValueId attn_add = graph_scale(g, "attn_residual", attended, branch_factor(g, condition->attn));
     ValueId middle = build_binary(b, graph_name(g, "middle"), MIL_OP_add, x, attn_add);
 
     ValueId inner = graph_norm(g, "ffn_norm", middle, &t[PACKED_FFN_NORM]);
     ValueId both = graph_project(g, "gate_up_y", inner, &t[PACKED_GATE_UP], NULL);
     ValueId gate = graph_channels(g, "gate", both, 0, c->d_ff);
-    ValueId up = graph_channels(g, "up", both, c->d_ff, 2 * c->d_ff);
+    ValueId up = graph_scale(g, "up_divided", graph_channels(g, "up", both, c->d_ff, 2 * c->d_ff),
+                             g->up_factor);
     ValueId gated = build_binary(b, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), up);
     ValueId down = graph_project(g, "down_y", gated, &t[PACKED_DOWN], NULL);
-    ValueId ffn_add = graph_scale(g, "ffn_residual", down, c->residual_scale);
+    ValueId ffn_add = graph_scale(g, "ffn_residual", down, branch_factor(g, condition->ffn));
     return build_binary(b, is_last ? OUTPUT_HIDDEN : graph_name(g, "out"), MIL_OP_add, middle,
                         ffn_add);
 }
@@ -107,13 +118,16 @@ static bool build_layers(const CompiledShard *shard, const Model *model, const S
                .contract = &model->contract,
                .plan = plan,
                .arena = arena,
-               .n_rows = n_rows};
+               .n_rows = n_rows,
+               .stream = shard->range.stream};
     g.builder.scope = str_of(function);
     ValueId x;
     declare_inputs(&g, shard->range.first_layer, n_layers, &x);
     for (uint32_t i = 0; i < n_layers; i++) {
-        enter_layer(&g, shard->range.first_layer + i);
-        x = build_layer(&g, x, shard->tensors + (size_t)i * PACKED_PER_LAYER, i, i + 1 == n_layers);
+        uint32_t layer = shard->range.first_layer + i;
+        enter_layer(&g, layer);
+        x = build_layer(&g, x, shard->tensors + (size_t)i * PACKED_PER_LAYER, &plan->layers[layer],
+                        i, i + 1 == n_layers);
     }
     build_output(&g.builder, x);
     return builder_ok(&g.builder);
@@ -126,7 +140,8 @@ static bool build_head(const CompiledShard *shard, const Model *model, const Sha
                .contract = c,
                .plan = plan,
                .arena = arena,
-               .n_rows = 1};
+               .n_rows = 1,
+               .stream = shard->range.stream};
     g.builder.scope = STR("head");
     ValueId x = build_input(&g.builder, INPUT_X, activation(c->d_model, 1));
     ValueId normed = graph_norm(&g, "output_norm", x, norm);
@@ -160,7 +175,7 @@ static void place_tensors(CompiledShard *shard, const Model *model, const ShardP
     shard->tensors = arena_array(arena, shard->n_tensors, PackedTensor);
     PackedTensor *t = shard->tensors;
     for (uint32_t l = r->first_layer; l < r->end_layer; l++, t += PACKED_PER_LAYER)
-        packed_layer(t, model, form, l, arena);
+        packed_layer(t, model, form, l, &plan->layers[l], arena);
     if (n_slices) *t++ = packed_output_norm(model);
     for (uint32_t first = r->first_logit; first < r->end_logit; first += HEAD_SLICE_ROWS)
         *t++ =

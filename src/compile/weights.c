@@ -1,11 +1,22 @@
 #include "compile/weights.h"
 
-#include <string.h>
+#include <math.h>
 
 static void add_part(PackedTensor *t, const char *role, Rows rows, bool is_unrolled) {
     if (!rows.tensor) return;
-    t->parts[t->n_parts++] = (PackedPart){role, rows, t->n_rows, is_unrolled};
+    t->parts[t->n_parts++] = (PackedPart){role, rows, t->n_rows, is_unrolled, 1.0f};
     t->n_rows += (uint32_t)rows.n_rows;
+}
+
+// As add_part, the weights multiplied by 2^exponent.
+static void add_scaled(PackedTensor *t, const char *role, Rows rows, int exponent) {
+    if (!rows.tensor) return;
+    add_part(t, role, rows, false);
+    t->parts[t->n_parts - 1].factor = ldexpf(1.0f, exponent);
+}
+
+bool weight_form_scales_rows(WeightForm form) {
+    return form != WEIGHTS_INT8_TENSOR;
 }
 
 static PackedTensor matrix(uint32_t layer, Str name, WeightForm form, size_t n_cols) {
@@ -17,13 +28,16 @@ static PackedTensor vector(uint32_t layer, Str name) {
 }
 
 void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, WeightForm form,
-                  uint32_t layer, Arena *arena) {
+                  uint32_t layer, const LayerCondition *condition, Arena *arena) {
     const Contract *c = &model->contract;
     const LayerWeights *w = &model->weights.layers[layer];
     // llama-architecture files store q and k rows so that rotated pairs are neighbours. Packages
     // rotate halves, which needs slices instead of a shuffle; the order of rows within a head is
     // free as long as q and k share it.
     bool unroll = c->rope_style == ROPE_INTERLEAVED;
+    int v = weight_form_scales_rows(form) ? condition->v : 0;
+    int up = weight_form_scales_rows(form) ? condition->up : 0;
+    int attn = condition->v - condition->attn, ffn = condition->up - condition->ffn;
     const char *slot_names[PACKED_PER_LAYER] = {
         [PACKED_ATTN_NORM] = "attn_norm",    [PACKED_QKV] = "qkv",
         [PACKED_QKV_BIAS] = "qkv_bias",      [PACKED_ATTN_OUT] = "attn_out",
@@ -44,16 +58,16 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, Weight
     add_part(&out[PACKED_ATTN_NORM], "attn_norm", w->attn_norm, false);
     add_part(&out[PACKED_QKV], "q", w->q, unroll);
     add_part(&out[PACKED_QKV], "k", w->k, unroll);
-    add_part(&out[PACKED_QKV], "v", w->v, false);
+    add_scaled(&out[PACKED_QKV], "v", w->v, -v);
     add_part(&out[PACKED_QKV_BIAS], "q_bias", w->q_bias, unroll);
     add_part(&out[PACKED_QKV_BIAS], "k_bias", w->k_bias, unroll);
-    add_part(&out[PACKED_QKV_BIAS], "v_bias", w->v_bias, false);
-    add_part(&out[PACKED_ATTN_OUT], "attn_out", w->attn_out, false);
-    add_part(&out[PACKED_ATTN_OUT_BIAS], "attn_out_bias", w->attn_out_bias, false);
+    add_scaled(&out[PACKED_QKV_BIAS], "v_bias", w->v_bias, -v);
+    add_scaled(&out[PACKED_ATTN_OUT], "attn_out", w->attn_out, attn);
+    add_scaled(&out[PACKED_ATTN_OUT_BIAS], "attn_out_bias", w->attn_out_bias, -condition->attn);
     add_part(&out[PACKED_FFN_NORM], "ffn_norm", w->ffn_norm, false);
     add_part(&out[PACKED_GATE_UP], "gate", w->gate, false);
-    add_part(&out[PACKED_GATE_UP], "up", w->up, false);
-    add_part(&out[PACKED_DOWN], "down", w->down, false);
+    add_scaled(&out[PACKED_GATE_UP], "up", w->up, -up);
+    add_scaled(&out[PACKED_DOWN], "down", w->down, ffn);
     out[PACKED_ATTN_NORM].offset = out[PACKED_FFN_NORM].offset = c->norm_offset;
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     Rows rows;
     uint32_t first_row;
     bool is_unrolled; // rotated pairs (2i, 2i + 1) of each head become (i, i + rope_dim / 2)
+    float factor;     // a power of two that each weight is multiplied by (condition.h)
 } PackedPart;
 
 typedef struct {
@@ -30,7 +31,7 @@ typedef struct {
     WeightForm form;         // WEIGHTS_F16 for norm weights and biases
     PackedPart parts[PACKED_MAX_PARTS];
     size_t n_parts;
-    float offset;          // added to each weight (norms)
+    float offset;          // added to each weight (norms), before the part's factor
     uint64_t data_offset;  // records in the weight file
     uint64_t scale_offset; // int8 forms only
 } PackedTensor;
@@ -49,7 +50,10 @@ typedef enum {
 
 // The tensors of a layer by slot; those the model lacks have n_parts 0. Nothing is placed yet.
 void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, WeightForm form,
-                  uint32_t layer, Arena *arena);
+                  uint32_t layer, const LayerCondition *condition, Arena *arena);
+// Whether rows of one packed tensor may have factors of their own without a change of their codes:
+// not where one scale serves them all. The graph multiplies values and up instead.
+bool weight_form_scales_rows(WeightForm form);
 PackedTensor packed_output_norm(const Model *model);
 // Rows [first, end) of the head.
 PackedTensor packed_head(const Model *model, WeightForm form, uint32_t first, uint32_t end,

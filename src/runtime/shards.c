@@ -73,16 +73,21 @@ void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until) {
     }
 }
 
+static void hand_over(float *out, const float *in, size_t n, float factor) {
+    for (size_t i = 0; i < n; i++) out[i] = in[i] * factor;
+}
+
 bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,
                Err *err) {
     Shard *shard = &s->shards[i];
     Engine *e = n_rows == 1 ? shard->decode : shard->prefill;
-    size_t n_bytes = (size_t)s->bundle->chain.contract.d_model * n_rows * sizeof(float);
+    size_t n = (size_t)s->bundle->chain.contract.d_model * n_rows;
+    float factor = shard->chain->residual_factor;
     host_fill(&s->host, e, position, n_rows);
-    memcpy(engine_input(e, STR(INPUT_X))->f32, x, n_bytes);
+    hand_over(engine_input(e, STR(INPUT_X))->f32, x, n, 1 / factor);
     if (!engine_run(e, shard->state, err))
         return err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
-    memcpy(out, engine_output(e, STR(OUTPUT_HIDDEN))->f32, n_bytes);
+    hand_over(out, engine_output(e, STR(OUTPUT_HIDDEN))->f32, n, factor);
     return true;
 }
 
@@ -96,8 +101,8 @@ bool shards_run_head(Shards *s, const float *row, float *logits, Err *err) {
     for (size_t i = 0; i < s->bundle->chain.n_shards; i++) {
         const Shard *shard = &s->shards[i];
         if (!shard->head) continue;
-        memcpy(engine_input(shard->head, STR(INPUT_X))->f32, row,
-               s->bundle->chain.contract.d_model * sizeof(float));
+        hand_over(engine_input(shard->head, STR(INPUT_X))->f32, row,
+                  s->bundle->chain.contract.d_model, 1 / shard->chain->residual_factor);
         if (!engine_run(shard->head, NULL, err))
             return err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
         const ChainFunction *f = chain_function(shard->chain, FUNCTION_HEAD);

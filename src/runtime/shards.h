@@ -26,6 +26,9 @@ void shards_reset(Shards *s); // states back to zeros
 // long context for the price of a short one, for proofs.
 void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until);
 
+// All rows here are the residual stream itself. A package carries it divided by its own power of
+// two (chain.json, residual_factor): that is put in and taken out where rows are handed over.
+
 // Runs shard `i` on x [d_model, n_rows] (columns are positions) at `position` and after; n_rows is
 // 1 or the prefill's. `out` [d_model, n_rows] takes what it makes; it may be x.
 bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,

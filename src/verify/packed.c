@@ -186,13 +186,15 @@ bool packed_weight_row(void *context, WeightRole role, uint32_t layer, size_t ro
     }
     if (!place) place = &w->places[(size_t)layer * N_ROLES + (size_t)role];
     if (!place->part) return false;
+    // Factors are powers of two, so taking them out again loses nothing.
+    float factor = place->part->factor;
     if (place->tensor->n_cols == 1) { // a vector: its weights are rows
         for (size_t i = 0; i < n; i++)
-            out[i] = weight_at(place, packed_row(w->contract, place->part, i), 0) -
+            out[i] = weight_at(place, packed_row(w->contract, place->part, i), 0) / factor -
                      place->tensor->offset;
         return true;
     }
     size_t at = packed_row(w->contract, place->part, row);
-    for (size_t i = 0; i < n; i++) out[i] = weight_at(place, at, i);
+    for (size_t i = 0; i < n; i++) out[i] = weight_at(place, at, i) / factor;
     return true;
 }

@@ -172,8 +172,9 @@ class BundleEdit:
 def rewrite_gguf(source, path, keys=None, tensors=None):
     """Copies a GGUF file with other values: keys {name: value or None to drop}, tensors {name: float32 array}.
 
-    A new value takes the old one's type; a key the file lacks takes one by its Python type. Tensors become F32."""
-    keys, tensors = dict(keys or {}), tensors or {}
+    A new value takes the old one's type; a key the file lacks takes one by its Python type. Tensors become F32; those
+    the file lacks are added."""
+    keys, tensors = dict(keys or {}), dict(tensors or {})
     reader = gguf.GGUFReader(source)
     arch = reader.fields["general.architecture"].contents()
     writer = gguf.GGUFWriter(path, arch)
@@ -190,9 +191,11 @@ def rewrite_gguf(source, path, keys=None, tensors=None):
             writer.add_key_value(name, value, gguf.GGUFValueType.get_type(value))
     for tensor in reader.tensors:
         if tensor.name in tensors:
-            writer.add_tensor(tensor.name, np.ascontiguousarray(tensors[tensor.name], np.float32))
+            writer.add_tensor(tensor.name, np.ascontiguousarray(tensors.pop(tensor.name), np.float32))
         else:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    for name, data in tensors.items():
+        writer.add_tensor(name, np.ascontiguousarray(data, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -1,0 +1,16 @@
+// chain_ranges.h — the member "ranges" of chain.json: what was measured before the conversion.
+// Internal to bundle/.
+#ifndef LATHE_BUNDLE_CHAIN_RANGES_H
+#define LATHE_BUNDLE_CHAIN_RANGES_H
+
+#include "bundle/json_need.h"
+#include "contract/ranges.h"
+
+// null when nothing was measured. The caller owns the reference.
+json_t *chain_ranges_json(const Ranges *ranges);
+// NULL when the member is null, or on failure. Every figure of the table must be there.
+const Ranges *chain_need_ranges(JsonNeed *n, const json_t *chain, uint32_t n_layers);
+// A power of two, from 2^-64 to 2^64.
+float chain_need_factor(JsonNeed *n, const json_t *object, const char *key);
+
+#endif

@@ -1,0 +1,128 @@
+#include "compile/condition.h"
+
+#include <math.h>
+
+// What is allowed is a sixteenth of what breaks: a text nobody measured may be louder.
+//
+// FP16_PEAK     65504 ends fp16: elements of tensors
+// SUM_PEAK      sums of products end at 32752 on M4 and M6, wherever in the sum they get there
+//               (751K/Apple-Neural-Engine-Microarchitecture-Study-M6, notes/numerics.md)
+// BOUND_PEAK    the same for Σ|products|, which no order of summing exceeds: half is room enough
+// STREAM_PEAK   norms divide by a row's largest magnitude (norm.c). Where that is done by a
+//               reciprocal, the reciprocal of anything above 2^14 is subnormal, and the ANE loses
+//               subnormals (Anemll/anemll-forge). eeANE 2.1.0 (PyPI) keeps streams below 64, since
+//               its norms square them as they are; ours never do, and a factor 16 more would cost
+//               the quiet rows of the same model: SmolLM2's first layers, at an rms of 0.08, share
+//               a package with a token at 27,000
+#define FP16_PEAK   4094.0f
+#define SUM_PEAK    2047.0f
+#define BOUND_PEAK  16376.0f
+#define STREAM_PEAK 1024.0f
+
+// Products are rounded to 2^-16 as they are summed, and those below about 2^-17 are lost (the same
+// study): over 8192 terms an error of 4e-4, which stays below that of int8 weights while the sum's
+// rms is a tenth or more.
+#define LEAST_BRANCH_RMS 0.1f
+// Elements below 2^-14 are lost. From this rms on they are less than a 250th of it.
+#define LEAST_STREAM_RMS 0x1p-6f
+// The same for values and for what enters the down projection, by their peaks.
+#define LEAST_PEAK   0x1p-6f
+#define LEAST_HALF   0x1p-14f // smallest normal number of fp16
+#define LARGEST_HALF 65504.0f
+
+// Exponents of two: the least e with x / 2^e <= limit, and the greatest with x / 2^e >= limit.
+static int least_exponent(float x, float limit) {
+    return x > 0 ? (int)ceil(log2((double)x / (double)limit)) : INT8_MIN;
+}
+static int most_exponent(float x, float limit) {
+    return x > 0 ? (int)floor(log2((double)x / (double)limit)) : INT8_MAX;
+}
+
+static int clamp(int x, int low, int high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+static void widen(float *peak, float *shortest, float other_peak, float other_shortest) {
+    if (other_peak > *peak) *peak = other_peak;
+    if (other_shortest < *shortest) *shortest = other_shortest;
+}
+
+bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint32_t first,
+                      uint32_t end, Err *err) {
+    float peak = 0, shortest = INFINITY;
+    for (uint32_t i = first; i < end; i++) {
+        const LayerRange *l = &ranges->layers[i];
+        widen(&peak, &shortest, l->attn_in_peak, l->attn_in_shortest);
+        widen(&peak, &shortest, l->ffn_in_peak, l->ffn_in_shortest);
+    }
+    if (end == ranges->n_layers)
+        widen(&peak, &shortest, ranges->out_peak, ranges->out_shortest);
+    else
+        widen(&peak, &shortest, ranges->layers[end].attn_in_peak,
+              ranges->layers[end].attn_in_shortest);
+
+    float rms = shortest / sqrtf((float)c->d_model);
+    int loud = least_exponent(peak, STREAM_PEAK);
+    int quiet = rms < LEAST_STREAM_RMS ? most_exponent(rms, LEAST_STREAM_RMS) : 0;
+    int wanted = loud > quiet ? loud : quiet;
+    // norm.c holds eps as sqrt(d_model · eps) / 2^stream, a number of its own.
+    float root_eps = sqrtf((float)c->d_model * c->norm_eps);
+    *stream = root_eps > 0 ? clamp(wanted, least_exponent(root_eps, LARGEST_HALF),
+                                   most_exponent(root_eps, LEAST_HALF))
+                           : wanted;
+    if (ldexpf(peak, -*stream) <= LARGEST_HALF / 4) return true;
+    return err_set(
+        err, ERR_FORMAT,
+        "layers %u to %u: the stream reaches %g, and no factor brings that into fp16 and "
+        "keeps the norms' eps of %g there too; --range off leaves both as they are",
+        first, end, (double)peak, (double)c->norm_eps);
+}
+
+// How much of a writer's factor goes into its weights. `given` is what they are multiplied by
+// already, as an exponent.
+typedef struct {
+    float peak, rms, sum, bound, least_row, most_weight;
+} Writer;
+
+static int fold(const Writer *w, int given, int stream) {
+    // What must be: sums that stay finite, weights that fp16 holds.
+    int least = least_exponent(w->bound, BOUND_PEAK);
+    int by_sum = least_exponent(fmaxf(w->peak, w->sum), SUM_PEAK);
+    int by_weight = given + least_exponent(w->most_weight, LARGEST_HALF / 2);
+    if (by_sum > least) least = by_sum;
+    if (by_weight > least) least = by_weight;
+    // What may be: int8 scales stay normal numbers, so that codes are the same as without; sums
+    // stay well above what is lost in them.
+    int exact = given + most_exponent(w->least_row / 127, LEAST_HALF);
+    int most = most_exponent(w->rms, LEAST_BRANCH_RMS);
+    if (exact < most) most = exact;
+    if (least <= stream && stream <= most) return stream; // and no multiplication is needed
+    if (w->rms == 0) return clamp(stream, least, exact > least ? exact : least);
+    int best = (int)lroundf(log2f(w->rms)); // sums near 1
+    if (best > exact) best = exact;
+    // The multiplication's own factor, 2^(fold - stream), is an fp16 number too.
+    if (best < stream - 13) best = stream - 13;
+    return best > least ? best : least;
+}
+
+// Down when a peak is above the limit, up when it is so small that most elements are lost.
+static int shift(float peak, float limit) {
+    int least = least_exponent(peak, limit);
+    if (least > 0) return least;
+    return peak > 0 && peak < LEAST_PEAK ? most_exponent(peak, LEAST_PEAK) : 0;
+}
+
+LayerCondition condition_layer(const LayerRange *l, int stream) {
+    LayerCondition out = {
+        .stream = stream,
+        .v = shift(l->v_peak, SUM_PEAK / PROBABILITY_GAIN),
+        .up = shift(l->gated_peak, FP16_PEAK),
+    };
+    const Writer attn = {l->attn_out_peak,  l->attn_out_rms,       l->attn_out_sum,
+                         l->attn_out_bound, l->attn_out_least_row, l->attn_out_most_weight};
+    const Writer ffn = {l->ffn_out_peak,  l->ffn_out_rms,       l->ffn_out_sum,
+                        l->ffn_out_bound, l->ffn_out_least_row, l->ffn_out_most_weight};
+    out.attn = fold(&attn, out.v, stream);
+    out.ffn = fold(&ffn, out.up, stream);
+    return out;
+}

@@ -1,0 +1,43 @@
+// condition.h — powers of two that keep a model's activations where fp16 can hold them, chosen from
+// measured ranges. The function stays the same: every factor is put in at one place and taken out
+// at another, and a power of two changes no mantissa.
+//
+//     stream   packages carry h / 2^stream: embedding rows come in divided by it, both writers (the
+//              attention output and the down projection) give their branch divided by it, and norms
+//              take eps / 4^stream (norm.c). The head needs nothing: N(h / c; eps / c²) = N(h; eps)
+//     v, up    W_v (with its bias) and W_up are stored divided by 2^v, 2^up; the projection that
+//              reads what comes of them, W_o and W_down, multiplied. Attention weights sum to one
+//              and up is a factor of a product, so nothing else notices. A gate has no such freedom
+//     attn,    a writer's weights (and its bias) are stored divided by 2^attn, 2^ffn besides. What
+//     ffn      is missing to the stream's factor is one multiplication after the branch
+//
+// Never scaled: the embedding table, which may be the head's too, and the norm weights.
+#ifndef LATHE_COMPILE_CONDITION_H
+#define LATHE_COMPILE_CONDITION_H
+
+#include <stdbool.h>
+
+#include "contract/contract.h"
+#include "contract/ranges.h"
+
+// Products of small probabilities fall below what the ANE's accumulator keeps (LSB 2^-16): P·V over
+// thousands of keys was 4 to 5 % off on an M5 Pro and 0.06 % with P × 64 (cadamcat/llms-on-apple-
+// neural-engine, findings/attention-product-precision). It makes sums of values 64 times larger.
+#define PROBABILITY_GAIN 64.0f
+
+typedef struct {
+    int stream; // the same in all layers of a shard
+    int v, up;
+    int attn, ffn;
+} LayerCondition;
+
+// What the stream of layers [first, end) is divided by, as an exponent: judged by the rows that
+// enter their norms and by what leaves the last one. With first == end, that of the head. Fails
+// when no factor keeps both the rows and the norm's eps in fp16.
+bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint32_t first,
+                      uint32_t end, Err *err);
+
+// The rest of a layer's factors under its shard's.
+LayerCondition condition_layer(const LayerRange *range, int stream);
+
+#endif
