@@ -15,7 +15,7 @@
 #include "contract/ranges.h"
 #include "mil/mil.h"
 
-enum { CHAIN_SCHEMA = 1 };
+enum { CHAIN_SCHEMA = 2 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {

@@ -19,9 +19,9 @@ typedef struct {
 // cut.
 enum { DEFAULT_CONTEXT = 4096, PREFILL_ROWS = 64 };
 
-// Ranges are measured in the fp32 reference, over some 1500 tokens: half a minute of one core for
-// 135 million weights, quarter of an hour for 3.8 billion. What must be proved anyhow can wait that
-// long, but a conversion of gigabytes that streams in seconds should not do so unasked.
+// Ranges are measured in the fp32 reference, over some 1500 tokens: twenty seconds of one core for
+// 135 million weights, so about ten minutes for 3.8 billion. What must be proved anyhow can wait
+// that long, but a conversion of gigabytes that streams in seconds should not do so unasked.
 #define MOST_WEIGHTS_UNASKED UINT64_C(1000000000)
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
