@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/usage.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/opened.h"

@@ -3,31 +3,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/usage.h"
 
 // Seconds: between two pictures that reports make, until a rate says something, and until the line
 // is redrawn without a report.
 #define REDRAW_AFTER 0.1
 #define RATE_AFTER   0.3
 #define TICK         0.5
-
-double now_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-double peak_bytes(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-#ifdef __APPLE__
-    return (double)usage.ru_maxrss; // bytes
-#else
-    return (double)usage.ru_maxrss * 1024;
-#endif
-}
 
 // ---- the line. Called with the lock held.
 

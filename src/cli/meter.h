@@ -30,7 +30,5 @@ void meter_rest(Meter *m);         // takes it away until the next report
 void meter_stop(Meter *m);         // takes it away for good; safe when never started, or twice
 // Stops, and says "verified in 12.3 s, peak resident memory 45 MiB" since meter_start on stderr.
 void meter_finish(Meter *m, const char *what);
-double now_seconds(void); // a clock that only goes forward
-double peak_bytes(void);  // of memory this process had resident, mapped files included
 
 #endif

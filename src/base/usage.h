@@ -1,0 +1,8 @@
+// usage.h — what the process has used: time and memory.
+#ifndef LATHE_BASE_USAGE_H
+#define LATHE_BASE_USAGE_H
+
+double now_seconds(void); // a clock that only goes forward
+double peak_bytes(void);  // of memory this process had resident, mapped files included
+
+#endif
