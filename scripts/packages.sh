@@ -52,10 +52,11 @@ ninja, pkg-config, pcre2, jansson, xxhash, nettle, libedit and cmocka (headers t
   esac
 }
 
-# What the tests take besides: a second compiler with sanitizers, and Python.
+# What the tests take besides: a second compiler with sanitizers, Python, and a browser for the report.
 need_test_packages() {
   case "$(uname -s)" in
-    Linux) need_debian clang libclang-rt-14-dev llvm-14 python3 python3-venv git ca-certificates ;;
+    Linux) need_debian clang libclang-rt-14-dev llvm-14 python3 python3-venv git ca-certificates \
+      chromium fonts-dejavu-core ;;
     Darwin) need_homebrew python@3.12 ;;
   esac
 }

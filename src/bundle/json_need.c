@@ -71,6 +71,11 @@ Str need_str(JsonNeed *n, const json_t *object, const char *key) {
     return arena_str(n->arena, (Str){json_string_value(value), json_string_length(value)});
 }
 
+json_t *json_of_str(Str s) {
+    json_t *value = json_stringn(s.len ? s.at : "", s.len);
+    return value ? value : json_string("(not UTF-8)");
+}
+
 json_t *json_read_file(const char *path, Err *err) {
     json_error_t why;
     json_t *value = json_load_file(path, JSON_REJECT_DUPLICATES, &why);

@@ -25,6 +25,9 @@ double need_number(JsonNeed *n, const json_t *object, const char *key);
 bool need_bool(JsonNeed *n, const json_t *object, const char *key);
 Str need_str(JsonNeed *n, const json_t *object, const char *key);
 
+// A string; "(not UTF-8)" where the bytes are none.
+json_t *json_of_str(Str s);
+
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
 json_t *json_read_file(const char *path, Err *err);
 // Writes `value` and a newline to `path`, whole or not at all. Takes no reference.

@@ -25,6 +25,8 @@ typedef struct {
     Tokenizer *tokenizer;
     json_t *gates;                // of the report: name -> list of results
     json_t *sections;             // of the report: what is said besides the gates
+    json_t *seconds;              // name of a gate -> how long it took
+    double started;               // now_seconds()
     bool has_failed, gate_failed; // anything so far; the gate that is running
     double logit_noise; // rms difference of logits, bundle against reference, once head has run
 } Proof;
@@ -42,6 +44,9 @@ typedef struct {
     double cos, worst;
 } Bound;
 void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m, Bound least);
+
+// The sections that say what was judged and how: bundle, contract, run (facts.c).
+void proof_facts(Proof *p, bool is_complete);
 
 // A gate returns false only when it could not run; failures are results.
 typedef bool Gate(Proof *p, Err *err);

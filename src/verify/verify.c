@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "base/usage.h"
 #include "bundle/json_need.h"
 #include "bundle/seal.h"
 #include "verify/proof.h"
@@ -79,6 +80,7 @@ static void close_all(Proof *p) {
     bundle_close(&p->bundle);
     json_decref(p->gates);
     json_decref(p->sections);
+    json_decref(p->seconds);
 }
 
 // A model of another shape than the bundle's would be compared out of bounds; with another contract
@@ -105,7 +107,10 @@ static bool run_gates(Proof *p, bool *is_complete, Err *err) {
         p->gate_failed = false;
         progress_report(p->job->progress, gates[i].name, 0, 0);
         Err why = {0};
-        if (runs[i](p, &why)) continue;
+        double started = now_seconds();
+        bool has_run = runs[i](p, &why);
+        json_object_set_new(p->seconds, gates[i].name, json_real(now_seconds() - started));
+        if (has_run) continue;
         if (why.kind != ERR_GATE) {
             if (err) *err = why;
             return err_prefix(err, "gate '%s' could not run", gates[i].name);
@@ -115,7 +120,7 @@ static bool run_gates(Proof *p, bool *is_complete, Err *err) {
     return true;
 }
 
-static bool write_report(const Proof *p, Err *err) {
+static bool write_report(Proof *p, bool is_complete, Err *err) {
     const Chain *c = &p->bundle.chain;
     const char *dir = path_join(p->arena, p->bundle.dir, "verify");
     json_t *report = json_pack("{s:s, s:s%, s:s%, s:b, s:O}", "tool", p->job->tool_version,
@@ -123,16 +128,23 @@ static bool write_report(const Proof *p, Err *err) {
                                "source_sha256", c->source_sha256.at, c->source_sha256.len, "passed",
                                !p->has_failed, "gates", p->gates);
     if (!report) memory_is_out(0);
+    proof_facts(p, is_complete);
     json_object_update(report, p->sections);
     bool ok =
         dir_make(dir, err) && json_write_file(report, path_join(p->arena, dir, "report.json"), err);
     json_decref(report);
+    if (ok && p->job->has_report) *p->job->has_report = true;
     return ok;
 }
 
 bool verify_bundle(const VerifyJob *job, Err *err) {
     Arena arena = {0};
-    Proof p = {.job = job, .arena = &arena, .gates = json_object(), .sections = json_object()};
+    Proof p = {.job = job,
+               .arena = &arena,
+               .gates = json_object(),
+               .sections = json_object(),
+               .seconds = json_object(),
+               .started = now_seconds()};
     bool is_complete = false;
     bool ok = check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err);
     if (ok) {
@@ -140,7 +152,7 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
         ok =
             !path_exists(seal) || unlink(seal) == 0 || err_errno(err, "%s: cannot remove it", seal);
     }
-    ok = ok && run_gates(&p, &is_complete, err) && write_report(&p, err);
+    ok = ok && run_gates(&p, &is_complete, err) && write_report(&p, is_complete, err);
     if (ok && p.has_failed)
         ok = err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", job->bundle_dir);
     if (ok && is_complete) ok = seal_write(job->bundle_dir, p.gates, job->tool_version, err);

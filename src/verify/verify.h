@@ -22,6 +22,7 @@ typedef struct {
     const Progress *progress; // may be NULL
     VerifyLine *line;         // may be NULL
     void *line_context;
+    bool *has_report; // set once verify/report.json is written; may be NULL
 } VerifyJob;
 
 // Runs the gates and writes verify/report.json; with all gates run and passed, seals the bundle.

@@ -1,0 +1,30 @@
+// html.h — text that came from somewhere, made safe for a page, and the few pieces of markup that
+// many sections share.
+//
+// Markup is written with strbuf_printf() from strings of this program and numbers alone; whatever
+// comes from a file goes through html_text().
+#ifndef LATHE_REPORT_HTML_H
+#define LATHE_REPORT_HTML_H
+
+#include "base/str.h"
+
+// Escaped for element content, for attributes in double quotes and for SVG: & < > " ' and control
+// characters; broken UTF-8 becomes U+FFFD.
+void html_text(StrBuf *out, Str text);
+static inline void html_words(StrBuf *out, const char *text) {
+    html_text(out, str_of(text));
+}
+
+// Four significant digits, no exponent between 0.001 and 1e6; "–" for what is not finite.
+void html_number(StrBuf *out, double x);
+// "12.3 MiB", "512 B"; "–" as above.
+void html_bytes(StrBuf *out, double n_bytes);
+
+// <td class="…">escaped</td>; `class_name` is ours and may be empty.
+void html_cell(StrBuf *out, const char *class_name, const char *text);
+void html_number_cell(StrBuf *out, double x);
+
+// <code>escaped</code>
+void html_code(StrBuf *out, const char *text);
+
+#endif

@@ -1,0 +1,57 @@
+// svg.h — pictures in a page: plots over layers, bars against a limit, maps of marks.
+//
+// All are 360 units wide, the width of a phone: letters are as large there as on a desk. Colours
+// come from classes of the page's style, so that they follow light and dark.
+#ifndef LATHE_REPORT_SVG_H
+#define LATHE_REPORT_SVG_H
+
+#include <stdbool.h>
+
+#include "base/str.h"
+
+// A value that holds for layers [first, end).
+typedef struct {
+    double first, end, value;
+} SvgStep;
+
+typedef struct {
+    const char *name;
+    const char *class_name; // "s1", "s2", "s3": colour
+    const SvgStep *steps;
+    size_t n_steps;
+    double bound; // what the values may come to: a dashed line; NAN: none
+} SvgSeries;
+
+typedef struct {
+    const char *title;
+    const SvgSeries *series;
+    size_t n_series;
+    double x_end; // layers are 0 … x_end
+    bool is_log;  // values of 0 and less stand at the bottom
+} SvgPlot;
+void svg_plot(StrBuf *out, const SvgPlot *plot);
+
+typedef struct {
+    const char *name;
+    double value;
+    const char *text;       // written behind the bar
+    const char *class_name; // colour
+} SvgBar;
+// Bars from 0 to `most`, with a line at `limit` (NAN: none).
+void svg_bars(StrBuf *out, const char *title, const SvgBar *bars, size_t n, double most,
+              double limit);
+
+// Rows of marks, one character a column; runs of a mark are one rectangle. A space is left empty.
+typedef struct {
+    const char *name;
+    const char *marks; // [n_columns]
+} SvgMapRow;
+typedef struct {
+    char mark;
+    const char *class_name, *meaning;
+} SvgMark;
+// Columns are layers from `first_layer` on, and one more for what belongs to none.
+void svg_map(StrBuf *out, const char *title, const SvgMapRow *rows, size_t n_rows, size_t n_columns,
+             double first_layer, const SvgMark *marks, size_t n_marks);
+
+#endif

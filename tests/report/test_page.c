@@ -1,0 +1,148 @@
+// The page as a whole: whatever stands in report.json, or does not.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/size.h"
+#include "report/report.h"
+
+static char *page_of(StrBuf *out, const char *json) {
+    json_t *report = json_loads(json, 0, NULL);
+    assert_non_null(report);
+    report_page(report, out);
+    json_decref(report);
+    return out->at;
+}
+
+static void test_an_empty_report_says_what_would_fill_it(void **state) {
+    (void)state;
+    StrBuf out = {0};
+    const char *page = page_of(&out, "{}");
+    assert_non_null(strstr(page, "Nothing was compared"));
+    assert_non_null(strstr(page, "Not run. <code>lathe verify BUNDLE"));
+    assert_null(strstr(page, "Proved"));
+    strbuf_free(&out);
+}
+
+static const char some[] =
+    "{\"passed\": %s, \"bundle\": {\"name\": \"b.lathe\"}, \"gates\": {\"graph\": [{\"scope\": "
+    "\"layers 00..01\", \"passed\": %s, \"text\": \"cos=0.9\", \"figures\": {\"cos\": 0.9999999, "
+    "\"worst_cos\": 0.9999996, \"least_cos\": 0.999999, \"least_worst\": 0.999999, \"rmse\": 0.1, "
+    "\"max_abs\": 1}}]}}";
+
+static void fill(StrBuf *json, const char *passed) {
+    strbuf_printf(json, some, passed, passed);
+}
+
+static void test_a_part_is_no_proof(void **state) {
+    (void)state;
+    StrBuf out = {0}, json = {0};
+    fill(&json, "true");
+    const char *page = page_of(&out, json.at);
+    assert_non_null(strstr(page, "Partly checked"));
+    assert_null(strstr(page, "✓ Proved"));
+    assert_non_null(strstr(page, "40 % of the error"));
+    assert_non_null(strstr(page, "Gates that did not run: "));
+    assert_non_null(strstr(page, "Not run. <code>lathe verify b.lathe --mutants</code>"));
+    strbuf_free(&out);
+    strbuf_free(&json);
+}
+
+static void test_a_failure_is_the_first_thing_said(void **state) {
+    (void)state;
+    StrBuf out = {0}, json = {0};
+    fill(&json, "false");
+    const char *page = page_of(&out, json.at);
+    const char *verdict = strstr(page, "✗ Not proved");
+    assert_non_null(verdict);
+    assert_true(verdict < strstr(page, "Where it is weak"));
+    assert_non_null(strstr(page, "<li class=\"no\">graph, layers 00..01: cos=0.9</li>"));
+    strbuf_free(&out);
+    strbuf_free(&json);
+}
+
+// Every string of a report is hostile, in every section that shows strings.
+static void test_nothing_of_a_report_becomes_markup(void **state) {
+    (void)state;
+    static const char evil[] =
+        "{\"tool\": \"<x1>\", \"source_sha256\": \"<x2>\", \"contract_sha256\": \"<x3>\","
+        "\"bundle\": {\"name\": \"<x4>\", \"architecture\": \"<x5>\", \"source\": {\"name\": "
+        "\"<x6>\"}, \"options\": {\"target\": \"<x7>\", \"weights\": \"<x8>\"}, \"packages\": "
+        "[{\"package\": \"<x9>\", \"bytes\": 1}], \"package_limit\": 2, \"host_bytes\": 1},"
+        "\"gates\": {\"text\": [{\"scope\": \"<x10>\", \"passed\": false, \"text\": \"<x11>\", "
+        "\"figures\": {\"steps\": 3, \"differing\": 1, \"worst_margin\": 1, \"logit_noise\": 1}}], "
+        "\"graph\": [{\"scope\": \"<x12>\", \"text\": \"<x13>\"}]},"
+        "\"contract\": [{\"field\": \"<x14>\", \"value\": \"<x15>\", \"unit\": \"<x16>\", "
+        "\"kind\": \"<x17>\", \"from\": \"<x18>\", \"meaning\": \"<x19>\"}],"
+        "\"run\": {\"started\": \"<x20>\", \"machine\": \"<x21>\", \"asked\": \"<x22>\"},"
+        "\"placement\": {\"target\": \"<x23>\", \"rules\": {\"<x24>\": {\"effect\": \"<x25>\", "
+        "\"text\": \"<x26>\", \"seen\": \"<x27>\", \"confidence\": \"<x28>\", \"source\": "
+        "\"<x29>\"}}, \"shards\": [{\"package\": \"<x30>\", \"functions\": [{\"name\": \"<x31>\", "
+        "\"evicted_by\": \"<x32>\", \"estimate\": {\"verdict\": \"<x33>\"}, \"findings\": "
+        "[{\"rule\": \"<x24>\", \"first\": \"<x34>\", \"detail\": \"<x35>\"}], \"map\": "
+        "{\"layers\": 1, \"first_layer\": 0, \"rows\": [[\"<x36>\", \"<x37>\", \"aa\"]]}}]}]},"
+        "\"vote\": {\"texts\": [{\"<x38>\": \"<x39>\"}], \"rows\": [{\"reading\": \"<x40>\", "
+        "\"meaning\": \"<x41>\", \"field\": \"<x42>\", \"verdict\": \"<x43>\"}]},"
+        "\"range\": [{\"<x44>\": \"<x45>\"}], \"mutants\": {\"<x46>\": [{\"<x47>\": "
+        "[\"<x48>\"]}]}}";
+    StrBuf out = {0};
+    const char *page = page_of(&out, evil);
+    assert_null(strstr(page, "<x"));
+    // … and each was shown or left out on purpose, not lost: spot checks of every section.
+    static const char *const shown[] = {"x1&",  "x4&",  "x6&",  "x9&",  "x10&",
+                                        "x13&", "x15&", "x21&", "x26&", "x30&",
+                                        "x35&", "x36&", "x40&", "x45&", "x48&"};
+    for (size_t i = 0; i < COUNT_OF(shown); i++)
+        if (!strstr(page, shown[i])) fail_msg("%s is not in the page", shown[i]);
+    strbuf_free(&out);
+}
+
+// Members of another type than they should have are as good as absent.
+static void test_members_of_the_wrong_type(void **state) {
+    (void)state;
+    static const char *const reports[] = {
+        "{\"gates\": [1, 2], \"bundle\": 3, \"run\": \"x\", \"contract\": {}, \"placement\": []}",
+        "{\"gates\": {\"graph\": {\"a\": 1}, \"text\": [1, null, []]}, \"contract\": [1, null]}",
+        "{\"bundle\": {\"packages\": [1, null, {}]}, \"vote\": {\"rows\": [1]}, \"range\": [1]}",
+        "{\"placement\": {\"shards\": [1, {\"functions\": [1, {\"map\": {\"layers\": 1e9, "
+        "\"rows\": [1]}}, {\"map\": {\"layers\": -1, \"rows\": [[]]}}, {\"map\": {\"layers\": 3, "
+        "\"rows\": [[\"a\", \"b\", \"a\"], [1, 2, 3]]}}]}]}}",
+        "{\"gates\": {\"graph\": [{\"scope\": \"layers 3..1\", \"figures\": {\"cos\": 1}}, "
+        "{\"scope\": \"layers 0..4000000000\", \"figures\": {\"cos\": \"x\"}}]}}",
+        "{\"mutants\": {\"a\": 1, \"b\": [1], \"c\": [{}]}, \"run\": {\"gates\": {\"graph\": "
+        "\"x\"}}}",
+    };
+    for (size_t i = 0; i < COUNT_OF(reports); i++) {
+        StrBuf out = {0};
+        page_of(&out, reports[i]);
+        assert_non_null(strstr(out.at, "</html>"));
+        assert_null(strstr(out.at, "\"nan"));
+        assert_null(strstr(out.at, " nan"));
+        strbuf_free(&out);
+    }
+}
+
+static void test_the_page_is_one_file_without_scripts(void **state) {
+    (void)state;
+    StrBuf out = {0};
+    const char *page = page_of(&out, "{}");
+    static const char *const outside[] = {"<script", "http:", "https:", "src=", "@import", "url("};
+    for (size_t i = 0; i < COUNT_OF(outside); i++) assert_null(strstr(page, outside[i]));
+    strbuf_free(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_empty_report_says_what_would_fill_it),
+        cmocka_unit_test(test_a_part_is_no_proof),
+        cmocka_unit_test(test_a_failure_is_the_first_thing_said),
+        cmocka_unit_test(test_nothing_of_a_report_becomes_markup),
+        cmocka_unit_test(test_members_of_the_wrong_type),
+        cmocka_unit_test(test_the_page_is_one_file_without_scripts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
