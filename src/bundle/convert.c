@@ -293,6 +293,21 @@ static bool check_place(const ConvertJob *job, Err *err) {
     return true;
 }
 
+// What was learned about the older bundle is kept: its journal goes on in the new one.
+static bool keep_journal(Conversion *c, Err *err) {
+    const char *from =
+        path_join(c->arena, path_join(c->arena, c->job->out_path, "verify"), "journal.md");
+    if (!path_exists(from)) return true;
+    const char *dir = path_join(c->arena, c->dir, "verify");
+    FileMap map;
+    if (!map_file(&map, from, err)) return false;
+    bool ok = dir_make(dir, err) &&
+              file_write(path_join(c->arena, dir, "journal.md"), map.at, map.len, err) &&
+              dir_sync(dir, err);
+    unmap_file(&map);
+    return ok;
+}
+
 static bool take_place(Conversion *c, Err *err) {
     const char *out = c->job->out_path;
     const char *old = arena_printf(c->arena, "%s.old", out).at;
@@ -345,7 +360,7 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
              dir_sync(path_join(arena, c.dir, "shards"), err) && dir_sync(c.dir, err) &&
              // What was written is what is handed out: the caller's chain must not look into the
              // source's mapping.
-             chain_read(chain, arena, c.dir, err) && take_place(&c, err);
+             chain_read(chain, arena, c.dir, err) && keep_journal(&c, err) && take_place(&c, err);
         if (!ok) dir_remove_tree(c.dir, NULL);
     }
     gguf_close(&c.gguf);

@@ -8,6 +8,8 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "report/journal.h"
+#include "report/report.h"
 #include "verify/verify.h"
 
 typedef struct {
@@ -30,21 +32,40 @@ static const char *list_gates(char *text, size_t n) {
         (size_t)snprintf(text, n,
                          "Compares a bundle on disk with the model it was made of, gate by "
                          "gate, and seals it when\nall pass; chat uses sealed bundles only. "
-                         "The figures land in verify/report.json.\n\ngates:\n");
+                         "Figures land in verify/report.json and, for reading, "
+                         "in\nverify/report.html; verify/journal.md gets an entry.\n\ngates:\n");
     for (int i = 0; i < GATE_COUNT && at < n; i++)
         at += (size_t)snprintf(text + at, n - at, "  %-13s %s\n", gates[i].name, gates[i].doc);
     return text;
 }
 
+// The page and the entry of a run that failed are wanted most; what goes wrong with them is told
+// only when nothing else did.
+static bool write_down(const char *bundle, const char *copy, const JournalNotes *notes, Err *err) {
+    Err why = {0};
+    if (report_write(bundle, copy, &why) && journal_append(bundle, notes, &why)) return true;
+    if (err->kind == ERR_NONE) *err = why;
+    return false;
+}
+
 bool command_verify(int argc, char **argv, Err *err) {
-    const char *bundle = NULL, *model = NULL, *only = NULL;
+    const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL;
+    JournalNotes notes = {0};
     uint32_t threads = 0;
-    bool is_done;
+    bool is_done, has_report = false;
     char doc[2000];
     const Option options[] = {
         {"--model", OPTION_TEXT, &model, "MODEL.gguf",
          "the source (default: the file of its name beside the bundle or here)"},
         {"--gates", OPTION_TEXT, &only, "LIST", "only these, separated by commas; does not seal"},
+        {"--report", OPTION_TEXT, &page, "FILE.html",
+         "also copy the page verify/report.html to FILE.html"},
+        {"--intent", OPTION_TEXT, &notes.intent, "TEXT",
+         "for verify/journal.md: what this run should show"},
+        {"--surprise", OPTION_TEXT, &notes.surprise, "TEXT", "the same: what was not as expected"},
+        {"--lesson", OPTION_TEXT, &notes.lesson, "TEXT", "the same: what the next one should know"},
+        {"--next", OPTION_TEXT, &notes.next, "TEXT", "the same: what follows from it"},
+        {"--refs", OPTION_TEXT, &notes.refs, "TEXT", "the same: where more is"},
         {"--threads", OPTION_COUNT, &threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
@@ -74,8 +95,10 @@ bool command_verify(int argc, char **argv, Err *err) {
         .progress = &progress,
         .line = print_line,
         .line_context = &screen,
+        .has_report = &has_report,
     };
     bool ok = verify_bundle(&job, err);
+    ok = (!has_report || write_down(name, page, &notes, err)) && ok;
     meter_stop(&screen.meter);
     if (ok) {
         printf(only ? "%s: the gates asked for passed; a seal takes all of them\n"

@@ -1,0 +1,152 @@
+// journal.c — `lathe journal BUNDLE`: the runs over a bundle, and what changed between them.
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "bundle/json_need.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "report/journal.h"
+
+static void print_changes(const JournalEntry *before, const JournalEntry *after, Arena *arena) {
+    JournalChange *changes;
+    size_t n = journal_compare(&changes, arena, before, after);
+    if (n == 0) printf("    no figure changed\n");
+    for (size_t i = 0; i < n; i++) {
+        const JournalFigure *f = changes[i].after ? changes[i].after : changes[i].before;
+        StrBuf text = {0};
+        journal_print_change(&text, &changes[i]);
+        printf("    %-13.*s %-22.*s %s\n", STR_ARG(f->gate), STR_ARG(f->scope), text.at);
+        strbuf_free(&text);
+    }
+}
+
+static void print_entry(const JournalEntry *e, size_t number) {
+    printf("%zu  %.*s\n", number, STR_ARG(e->title));
+    for (int i = 0; i < JOURNAL_FIELD_COUNT; i++)
+        if (e->fields[i].len)
+            printf("    %-9s %.*s\n", journal_field_name((JournalFieldId)i), STR_ARG(e->fields[i]));
+}
+
+static json_t *figure_json(const JournalFigure *f) {
+    return f ? json_pack("{s:o, s:o, s:b, s:o}", "gate", json_of_str(f->gate), "scope",
+                         json_of_str(f->scope), "passed", (int)f->has_passed, "text",
+                         json_of_str(f->text))
+             : json_null();
+}
+
+static json_t *changes_json(const JournalEntry *before, const JournalEntry *after, Arena *arena) {
+    JournalChange *changes;
+    size_t n = journal_compare(&changes, arena, before, after);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o}", "before", figure_json(changes[i].before),
+                                        "after", figure_json(changes[i].after)));
+    return list;
+}
+
+static json_t *entry_json(const JournalEntry *e, size_t number) {
+    json_t *figures = json_array();
+    for (size_t i = 0; i < e->n_figures; i++)
+        json_array_append_new(figures, figure_json(&e->figures[i]));
+    json_t *entry = json_pack("{s:I, s:o, s:o}", "run", (json_int_t)number, "title",
+                              json_of_str(e->title), "figures", figures);
+    for (int i = 0; i < JOURNAL_FIELD_COUNT; i++)
+        json_object_set_new(entry, journal_field_name((JournalFieldId)i),
+                            json_of_str(e->fields[i]));
+    return entry;
+}
+
+// Runs are counted from 1, the oldest.
+static bool read_number(const char *text, const Journal *journal, size_t *number, Err *err) {
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    if (*end || n < 1 || n > journal->n_entries)
+        return err_set(err, ERR_USAGE, "run %s: the journal has runs 1 to %zu", text,
+                       journal->n_entries);
+    *number = n;
+    return true;
+}
+
+// Which runs are shown: [first, last], each against the one before it, or `last` against `base`.
+typedef struct {
+    size_t first, last, base;
+} Choice;
+
+static bool choose(Choice *c, const Journal *journal, const char *one, const char *other,
+                   Err *err) {
+    *c = (Choice){.first = 1, .last = journal->n_entries};
+    if (!one) return true;
+    if (!read_number(one, journal, &c->first, err)) return false;
+    c->last = c->first;
+    if (!other) return true;
+    c->base = c->first;
+    if (!read_number(other, journal, &c->last, err)) return false;
+    c->first = c->last;
+    return true;
+}
+
+static void print_text(const Journal *journal, const Choice *c, Arena *arena) {
+    for (size_t i = c->first; i <= c->last && i > 0; i++) {
+        size_t base = c->base ? c->base : i - 1;
+        print_entry(&journal->entries[i - 1], i);
+        if (base == 0) continue;
+        printf("    against run %zu:\n", base);
+        print_changes(&journal->entries[base - 1], &journal->entries[i - 1], arena);
+    }
+}
+
+static void print_json(const Journal *journal, const Choice *c, Arena *arena) {
+    json_t *list = json_array();
+    for (size_t i = c->first; i <= c->last && i > 0; i++) {
+        size_t base = c->base ? c->base : i - 1;
+        json_t *entry = entry_json(&journal->entries[i - 1], i);
+        if (base) {
+            json_object_set_new(entry, "against", json_integer((json_int_t)base));
+            json_object_set_new(
+                entry, "changes",
+                changes_json(&journal->entries[base - 1], &journal->entries[i - 1], arena));
+        }
+        json_array_append_new(list, entry);
+    }
+    json_dumpf(list, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(list);
+}
+
+bool command_journal(int argc, char **argv, Err *err) {
+    const char *bundle = NULL, *one = NULL, *other = NULL;
+    bool as_json = false, is_done;
+    const Option options[] = {{"--json", OPTION_FLAG, &as_json, NULL, "the same, for programs"}};
+    CommandLine line = {
+        .usage = "lathe journal BUNDLE [RUN [RUN]] [--json]",
+        .doc = "Lists the runs of verify over a bundle from verify/journal.md, oldest first, and "
+               "what changed in\ntheir figures: each against the one before, one alone, or the "
+               "second against the first. What a run\nwas for and what it taught is written by "
+               "hand: with verify's --intent, --surprise, --lesson, --next\nand --refs, or in the "
+               "file.",
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .positional = {&bundle, &one, &other},
+        .n_positional = 3,
+        .n_required = 1,
+    };
+    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
+    Arena arena = {0};
+    Journal journal;
+    Choice choice;
+    bool ok = path_exists(path_join(&arena, bundle, "chain.json")) ||
+              err_set(err, ERR_FORMAT, "%s: not a bundle (no chain.json)", bundle);
+    ok = ok && journal_read(&journal, &arena, bundle, err);
+    if (ok && journal.n_entries == 0)
+        ok = err_set(err, ERR_USAGE, "%s has no journal yet; a run writes it: lathe verify %s",
+                     bundle, bundle);
+    ok = ok && choose(&choice, &journal, one, other, err);
+    if (ok && as_json) print_json(&journal, &choice, &arena);
+    if (ok && !as_json) print_text(&journal, &choice, &arena);
+    arena_free(&arena);
+    return ok;
+}

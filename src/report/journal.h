@@ -1,0 +1,85 @@
+// journal.h — a bundle's diary: verify/journal.md, one entry a run, for people first.
+//
+//     ## 2026-11-25 05:24:31 UTC: proved and sealed
+//
+//     **Intent.** Does int4 hold up on the late layers?
+//
+//     **Setup.** lathe 0.1.0 on Linux … ; hello-phi3-q8_0.gguf … ; int8 weights …
+//
+//     **Result.** 24 of 24 checks passed in 5.3 s, peak memory 54 MiB.
+//
+//     | gate | scope | | figures |
+//     |---|---|---|---|
+//     | graph | layers 00..01 | ok | cos=1.0000000 worst=0.9999999 rmse=0.00101 max_abs=0.00797 |
+//
+//     **Surprise or hurdle.** _What was not as expected?_
+//
+// Setup and result are filled in from verify/report.json. The rest is the user's: given with the
+// run, or left as a question in italics to be written over in the file. An entry is appended and
+// never changed by lathe; `convert --force` takes the journal along. Reading is lenient, since
+// people edit it: what is no entry, field or row of figures is skipped.
+#ifndef LATHE_REPORT_JOURNAL_H
+#define LATHE_REPORT_JOURNAL_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+// The fields of an entry, one row each: FIELD(name, title, question left when nothing was given).
+#define JOURNAL_FIELDS(FIELD)                                                                      \
+    FIELD(intent, "Intent", "What should this run show?")                                          \
+    FIELD(setup, "Setup", "")                                                                      \
+    FIELD(result, "Result", "")                                                                    \
+    FIELD(surprise, "Surprise or hurdle", "What was not as expected?")                             \
+    FIELD(lesson, "Lesson", "What should the next one know?")                                      \
+    FIELD(next, "Next", "What follows from it?")                                                   \
+    FIELD(refs, "Refs", "Where is more?")
+
+typedef enum {
+#define FIELD(name, title, question) JOURNAL_##name,
+    JOURNAL_FIELDS(FIELD)
+#undef FIELD
+        JOURNAL_FIELD_COUNT
+} JournalFieldId;
+const char *journal_field_name(JournalFieldId id); // "intent", as options and JSON spell it
+
+// What the user said about the run; NULL: nothing.
+typedef struct {
+    const char *intent, *surprise, *lesson, *next, *refs;
+} JournalNotes;
+
+// Appends an entry for the run that verify/report.json tells of.
+bool journal_append(const char *bundle_dir, const JournalNotes *notes, Err *err);
+
+typedef struct {
+    Str gate, scope, text;
+    bool has_passed;
+} JournalFigure;
+
+typedef struct {
+    Str title;
+    Str fields[JOURNAL_FIELD_COUNT]; // empty: not filled in
+    JournalFigure *figures;
+    size_t n_figures;
+} JournalEntry;
+
+typedef struct {
+    JournalEntry *entries; // oldest first
+    size_t n_entries;
+} Journal;
+
+// Reads the journal; one that does not exist is empty. Views into the arena.
+bool journal_read(Journal *journal, Arena *arena, const char *bundle_dir, Err *err);
+void journal_parse(Journal *journal, Arena *arena, Str text);
+
+// What differs between two runs: results whose figures or verdicts changed, came or went.
+typedef struct {
+    const JournalFigure *before, *after; // NULL: not there
+} JournalChange;
+size_t journal_compare(JournalChange **changes, Arena *arena, const JournalEntry *before,
+                       const JournalEntry *after);
+// "cos=0.99 worst=0.9" against "cos=0.98 worst=0.9": the words that differ, "cos=0.99 -> cos=0.98";
+// both texts when they are not alike word by word.
+void journal_print_change(StrBuf *out, const JournalChange *change);
+
+#endif
