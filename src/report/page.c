@@ -37,7 +37,7 @@ static const Section sections[] = {
      page_placement, "lathe verify BUNDLE --gates residency"},
     {"range", "Room in the numbers",
      "How near the activations come to what 16-bit numbers and the Neural Engine's sums can hold.",
-     page_range, "lathe verify BUNDLE --gates range"},
+     page_range, "lathe convert MODEL.gguf -o BUNDLE --force --range auto"},
     {"vote", "Do the weights agree with the contract?",
      "The reference reads a text under the stated contract and under each misreading of it. A "
      "misreading that fits the weights better means that the contract is wrong.",

@@ -68,6 +68,62 @@ bool page_vote(Page *p) {
     return true;
 }
 
+// ---- range: {tokens, logit_peak, layers: [{layer, stream, attn_sum, …: [measured, carried]}]}
+
+// fp16 ends at 65504; sums of the Neural Engine at 32752 (M4, M6; see engine/ane_rules.def).
+static const struct {
+    const char *key, *title;
+    double limit;
+} range_plots[] = {
+    {"stream", "residual stream: largest number", 65504},
+    {"attn_sum", "attention output: largest partial sum", 32752},
+    {"ffn_sum", "down projection: largest partial sum", 32752},
+    {"gated", "gated product: largest number", 65504},
+};
+
+static SvgSeries range_series(Arena *arena, const json_t *layers, const char *key, size_t which) {
+    SvgStep *steps = arena_array(arena, json_array_size(layers), SvgStep);
+    const json_t *layer;
+    size_t n = 0, i;
+    json_array_foreach(layers, i, layer) {
+        const json_t *value = json_array_get(json_object_get(layer, key), which);
+        double at = member_number(layer, "layer");
+        if (json_is_number(value) && at >= 0)
+            steps[n++] = (SvgStep){at, at + 1, json_number_value(value)};
+    }
+    return (SvgSeries){.name = which ? "as the packages carry it" : "as measured",
+                       .class_name = which ? "s1" : "s2",
+                       .steps = steps,
+                       .n_steps = n,
+                       .bound = NAN};
+}
+
+bool page_range(Page *p) {
+    const json_t *range = json_object_get(p->report, "range"), *layers;
+    layers = member_list(range, "layers");
+    if (!layers) return false;
+    strbuf_add(p->out, STR("<p>Measured in the 32-bit reference over a calibration text of "));
+    page_number(p->out, range, "tokens");
+    strbuf_add(p->out, STR(" tokens. Where a number would come too near to the end of what the "
+                           "hardware holds, the packages carry it divided by a power of two, which "
+                           "changes no result.</p><div class=\"plots\">"));
+    Arena arena = {0};
+    for (size_t i = 0; i < COUNT_OF(range_plots); i++) {
+        SvgSeries series[2] = {range_series(&arena, layers, range_plots[i].key, 0),
+                               range_series(&arena, layers, range_plots[i].key, 1)};
+        size_t n = series[0].n_steps;
+        if (n == 0) continue;
+        series[0].bound = range_plots[i].limit;
+        series[0].bound_name = "limit";
+        SvgPlot plot = {range_plots[i].title, series, COUNT_OF(series), series[0].steps[n - 1].end,
+                        true};
+        svg_plot(p->out, &plot);
+    }
+    strbuf_add(p->out, STR("</div>"));
+    arena_free(&arena);
+    return true;
+}
+
 // ---- sections of a shape of their own: lists of objects, whatever their members
 
 static bool write_plain(Page *p, const char *name) {
@@ -87,10 +143,6 @@ static bool write_plain(Page *p, const char *name) {
         has_any = true;
     }
     return has_any;
-}
-
-bool page_range(Page *p) {
-    return write_plain(p, "range");
 }
 
 bool page_mutants(Page *p) {

@@ -46,8 +46,9 @@ static SvgSeries series_of(Arena *arena, const Source *source, const char *figur
         s->value = is_cos ? 1 - value : value;
         n++;
     }
-    return (SvgSeries){source->name, source->class_name, steps, n,
-                       bound ? bound_of(source, bound) : (double)NAN};
+    return (SvgSeries){
+        source->name, source->class_name, steps, n, bound ? bound_of(source, bound) : (double)NAN,
+        "allowed"};
 }
 
 static double end_of(const SvgSeries *series, size_t n) {

@@ -80,7 +80,7 @@ static void draw_grid(StrBuf *out, const SvgPlot *p, const Axis *a) {
         snprintf(text, sizeof text, "%.0f", layer);
         label(out, x_of(p, layer + 0.5), PLOT_HEIGHT - 8, "mid", text);
     }
-    label(out, WIDTH - RIGHT, PLOT_HEIGHT - 8, "end faint", "layer");
+    label(out, LEFT - 4, PLOT_HEIGHT - 8, "end faint", "layer");
 }
 
 static void draw_series(StrBuf *out, const SvgPlot *p, const Axis *a, const SvgSeries *s) {
@@ -95,7 +95,7 @@ static void draw_series(StrBuf *out, const SvgPlot *p, const Axis *a, const SvgS
         double y = y_of(a, s->bound);
         strbuf_printf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>", LEFT, y,
                       WIDTH - RIGHT, y);
-        label(out, WIDTH - RIGHT, y - 3, "end", "allowed");
+        label(out, WIDTH - RIGHT, y - 3, "end", s->bound_name);
     }
     for (size_t i = 0; i < s->n_steps; i++) {
         const SvgStep *step = &s->steps[i];

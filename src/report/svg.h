@@ -20,6 +20,7 @@ typedef struct {
     const SvgStep *steps;
     size_t n_steps;
     double bound; // what the values may come to: a dashed line; NAN: none
+    const char *bound_name;
 } SvgSeries;
 
 typedef struct {

@@ -88,6 +88,55 @@ static json_t *contract_fields_json(const Model *m) {
     return fields;
 }
 
+// ---- ranges: what was measured, and what of it the packages carry
+
+// What the packages multiply the source's weights of that role and layer by; 1 where none are.
+static double part_factor(const Chain *c, uint32_t layer, const char *role) {
+    for (size_t s = 0; s < c->n_shards; s++)
+        for (size_t t = 0; t < c->shards[s].n_tensors; t++) {
+            const ChainTensor *tensor = &c->shards[s].tensors[t];
+            for (size_t i = 0; tensor->layer == layer && i < tensor->n_parts; i++)
+                if (str_is(tensor->parts[i].role, role)) return (double)tensor->parts[i].factor;
+        }
+    return 1;
+}
+
+static double residual_factor(const Chain *c, uint32_t layer) {
+    for (size_t s = 0; s < c->n_shards; s++)
+        if (layer >= c->shards[s].first_layer && layer < c->shards[s].end_layer)
+            return (double)c->shards[s].residual_factor;
+    return 1;
+}
+
+// [as measured, as carried]; the second is null where chain.json does not tell: rows that share one
+// scale are divided in the graph.
+static json_t *pair(double measured, double factor, bool is_known) {
+    return is_known ? json_pack("[f, f]", measured, measured * factor)
+                    : json_pack("[f, n]", measured);
+}
+
+static json_t *layer_range_json(const Chain *c, uint32_t layer) {
+    const LayerRange *l = &c->ranges->layers[layer];
+    float stream = l->attn_in_peak > l->ffn_in_peak ? l->attn_in_peak : l->ffn_in_peak;
+    double v = part_factor(c, layer, "v"), up = part_factor(c, layer, "up");
+    bool is_known = !str_is(c->weights, "int8-tensor");
+    // A sum is scaled by its own weights and by what its inputs are scaled by.
+    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "layer", (json_int_t)layer, "stream",
+                     pair((double)stream, 1 / residual_factor(c, layer), true), "attn_sum",
+                     pair((double)l->attn_out_sum, v * part_factor(c, layer, "attn_out"), is_known),
+                     "ffn_sum",
+                     pair((double)l->ffn_out_sum, up * part_factor(c, layer, "down"), is_known),
+                     "gated", pair((double)l->gated_peak, up, is_known));
+}
+
+static json_t *range_json(const Chain *c) {
+    json_t *layers = json_array();
+    for (uint32_t i = 0; i < c->ranges->n_layers; i++)
+        json_array_append_new(layers, layer_range_json(c, i));
+    return json_pack("{s:I, s:f, s:o}", "tokens", (json_int_t)c->ranges->n_tokens, "logit_peak",
+                     (double)c->ranges->logit_peak, "layers", layers);
+}
+
 static json_t *run_json(const Proof *p, bool is_complete) {
     struct utsname system;
     if (uname(&system) != 0) memset(&system, 0, sizeof system);
@@ -105,6 +154,7 @@ static json_t *run_json(const Proof *p, bool is_complete) {
 }
 
 void proof_facts(Proof *p, bool is_complete) {
+    const Chain *c = &p->bundle.chain;
     const struct {
         const char *name;
         json_t *value;
@@ -112,6 +162,7 @@ void proof_facts(Proof *p, bool is_complete) {
         {"bundle", bundle_json(p)},
         {"contract", contract_fields_json(&p->model)},
         {"run", run_json(p, is_complete)},
+        {"range", c->ranges ? range_json(c) : json_null()},
     };
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
         if (!sections[i].value) memory_is_out(0);

@@ -5,7 +5,9 @@ import shutil
 
 import pytest
 from browser import console, measure, run, screenshot
-from command import HELLO, done, lathe
+from command import HELLO, HELLO_F16, done, lathe
+from planted import planted
+from test_range import LOUD
 
 WIDTHS = [360, 390, 1100]
 
@@ -129,3 +131,25 @@ def test_no_bundle_and_no_journal(tmp_path):
     done("convert", HELLO, "-o", tmp_path / "b.lathe")
     got = lathe("journal", tmp_path / "b.lathe")
     assert got.returncode == 2 and "lathe verify" in got.stderr
+
+
+# ---- ranges: before and after conditioning
+
+def test_range_shows_what_is_measured_and_what_is_carried(tmp_path):
+    model = planted(HELLO_F16, tmp_path / "loud.gguf", **LOUD)
+    done("convert", model, "-o", tmp_path / "loud.lathe", "--range", "auto", "--layers-per-shard", "2")
+    done("verify", tmp_path / "loud.lathe", "--model", model, "--gates", "structure")
+    report = json.loads((tmp_path / "loud.lathe/verify/report.json").read_text())
+    chain = json.loads((tmp_path / "loud.lathe/chain.json").read_text())
+    factors = [shard["residual_factor"] for shard in chain["shards"] for _ in range(*shard["layers"])]
+    assert max(factors) > 1
+    for layer, factor, measured in zip(report["range"]["layers"], factors, chain["ranges"]["layers"], strict=True):
+        stream, carried = layer["stream"]
+        assert stream == pytest.approx(max(measured["attn_in_peak"], measured["ffn_in_peak"]))
+        assert carried * factor == pytest.approx(stream) and carried <= 1024
+        assert layer["ffn_sum"][0] == pytest.approx(measured["ffn_out_sum"])
+        # Sums of the planted model are those of the plain one times its factor; carried, they fit.
+        assert layer["ffn_sum"][1] < 32752 and layer["attn_sum"][1] < 32752
+    assert max(layer["stream"][0] for layer in report["range"]["layers"]) > 65504
+    page, said = measure(tmp_path / "loud.lathe/verify/report.html", 390)
+    assert said == [] and not any("--range auto" in text for text in page["absent"])

@@ -33,7 +33,7 @@ static double attribute(const char *from, const char *name) {
 }
 
 static const char *plot(StrBuf *out, const SvgStep *steps, size_t n, double bound, bool is_log) {
-    SvgSeries series = {"error", "s1", steps, n, bound};
+    SvgSeries series = {"error", "s1", steps, n, bound, "allowed"};
     SvgPlot p = {"1 - cos", &series, 1, n ? steps[n - 1].end : 1, is_log};
     svg_plot(out, &p);
     return out->at;
@@ -91,7 +91,7 @@ static void test_awkward_values(void **state) {
 static void test_names_are_escaped(void **state) {
     (void)state;
     static const SvgStep step = {0, 1, 1};
-    SvgSeries series = {"<b>", "s1", &step, 1, NAN};
+    SvgSeries series = {"<b>", "s1", &step, 1, 1, "<tt>"};
     SvgPlot p = {"\"><script>", &series, 1, 1, false};
     SvgBar bar = {"<i>", 1, "<u>", "bar"};
     SvgMapRow row = {"<s>", "aa"};
@@ -100,7 +100,8 @@ static void test_names_are_escaped(void **state) {
     svg_plot(&out, &p);
     svg_bars(&out, "<em>", &bar, 1, 1, NAN);
     svg_map(&out, "<a>", &row, 1, 2, 0, &mark, 1);
-    static const char *const raw[] = {"<b>", "<i>", "<u>", "<s>", "<em>", "<a>", "<script>"};
+    static const char *const raw[] = {"<b>",  "<i>", "<u>",  "<s>",
+                                      "<em>", "<a>", "<tt>", "<script>"};
     for (size_t i = 0; i < COUNT_OF(raw); i++) assert_null(strstr(out.at, raw[i]));
     strbuf_free(&out);
 }
