@@ -1,9 +1,10 @@
-// verify.c — `lathe verify OUT.lathe`.
+// verify.c — `lathe verify OUT.lathe`, and `lathe verify MODEL.gguf` before there is a bundle.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "bundle/gates.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
@@ -33,7 +34,8 @@ static const char *list_gates(char *text, size_t n) {
                          "Compares a bundle on disk with the model it was made of, gate by "
                          "gate, and seals it when\nall pass; chat uses sealed bundles only. "
                          "Figures land in verify/report.json and, for reading, "
-                         "in\nverify/report.html; verify/journal.md gets an entry.\n\ngates:\n");
+                         "in\nverify/report.html; verify/journal.md gets an entry. Of a model "
+                         "file alone it asks\nwhat it means: gates contract and vote.\n\ngates:\n");
     for (int i = 0; i < GATE_COUNT && at < n; i++)
         at += (size_t)snprintf(text + at, n - at, "  %-13s %s\n", gates[i].name, gates[i].doc);
     return text;
@@ -49,17 +51,22 @@ static bool write_down(const char *bundle, const char *copy, const JournalNotes 
 }
 
 bool command_verify(int argc, char **argv, Err *err) {
-    const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL;
+    const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL, *vote_text = NULL;
     JournalNotes notes = {0};
     uint32_t threads = 0;
-    bool is_done, has_report = false;
-    char doc[2000];
+    bool is_done, has_report = false, is_vote_long = false, is_verbose = false;
+    char doc[3000];
     const Option options[] = {
         {"--model", OPTION_TEXT, &model, "MODEL.gguf",
          "the source (default: the file of its name beside the bundle or here)"},
         {"--gates", OPTION_TEXT, &only, "LIST", "only these, separated by commas; does not seal"},
         {"--report", OPTION_TEXT, &page, "FILE.html",
          "also copy the page verify/report.html to FILE.html"},
+        {"--vote-text", OPTION_TEXT, &vote_text, "FILE",
+         "text for the vote to read (default: a built-in one)"},
+        {"--vote-long", OPTION_FLAG, &is_vote_long, NULL,
+         "the vote also reads behind the original context"},
+        {"--verbose", OPTION_FLAG, &is_verbose, NULL, "a line for every reading of the vote"},
         {"--intent", OPTION_TEXT, &notes.intent, "TEXT",
          "for verify/journal.md: what this run should show"},
         {"--surprise", OPTION_TEXT, &notes.surprise, "TEXT", "the same: what was not as expected"},
@@ -69,7 +76,7 @@ bool command_verify(int argc, char **argv, Err *err) {
         {"--threads", OPTION_COUNT, &threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
-        .usage = "lathe verify OUT.lathe [--model MODEL.gguf] [OPTIONS]",
+        .usage = "lathe verify OUT.lathe|MODEL.gguf [--model MODEL.gguf] [OPTIONS]",
         .doc = list_gates(doc, sizeof doc),
         .options = options,
         .n_options = sizeof options / sizeof options[0],
@@ -86,10 +93,14 @@ bool command_verify(int argc, char **argv, Err *err) {
     Progress progress = meter_progress(&screen.meter);
     char *name = bundle ? strdup(bundle) : NULL;
     for (size_t n = strlen(name); n > 1 && name[n - 1] == '/'; n--) name[n - 1] = 0;
+    bool is_model = !path_is_dir(name);
     VerifyJob job = {
         .bundle_dir = name,
-        .model_path = model,
+        .model_path = is_model ? name : model,
         .gates = only,
+        .vote_text = vote_text,
+        .is_vote_long = is_vote_long,
+        .is_verbose = is_verbose,
         .tool_version = "lathe " LATHE_VERSION,
         .pool = pool,
         .progress = &progress,
@@ -97,12 +108,13 @@ bool command_verify(int argc, char **argv, Err *err) {
         .line_context = &screen,
         .has_report = &has_report,
     };
-    bool ok = verify_bundle(&job, err);
+    bool ok = is_model ? verify_model(&job, err) : verify_bundle(&job, err);
     ok = (!has_report || write_down(name, page, &notes, err)) && ok;
     meter_stop(&screen.meter);
     if (ok) {
-        printf(only ? "%s: the gates asked for passed; a seal takes all of them\n"
-                    : "%s: all gates passed, sealed\n",
+        printf(is_model ? "%s: the gates for a model alone passed; a bundle has more\n"
+               : only   ? "%s: the gates asked for passed; a seal takes all of them\n"
+                        : "%s: all gates passed, sealed\n",
                name);
         fflush(stdout);
     }

@@ -19,6 +19,7 @@
 typedef struct {
     const VerifyJob *job;
     Arena *arena;
+    bool has_bundle; // or the model alone is judged, and bundle and tokenizer are empty
     Bundle bundle;
     Gguf source;
     Model model;

@@ -17,6 +17,9 @@ static Gate *const runs[GATE_COUNT] = {
 #undef GATE
 };
 
+// What can be asked of a model file alone.
+static const bool needs_no_bundle[GATE_COUNT] = {[GATE_contract] = true, [GATE_vote] = true};
+
 // Whether `list` ("graph,head") names the gate; spaces in gate names may be written as '-'.
 static bool is_listed(const char *list, const char *name) {
     if (!list) return true;
@@ -100,6 +103,7 @@ static bool same_shapes(const Proof *p, Err *err) {
 static bool run_gates(Proof *p, bool *is_complete, Err *err) {
     *is_complete = true;
     for (int i = 0; i < GATE_COUNT; i++) {
+        if (!p->has_bundle && !needs_no_bundle[i]) continue;
         if (!is_listed(p->job->gates, gates[i].name)) {
             *is_complete = false;
             continue;
@@ -141,6 +145,7 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
     Arena arena = {0};
     Proof p = {.job = job,
                .arena = &arena,
+               .has_bundle = true,
                .gates = json_object(),
                .sections = json_object(),
                .seconds = json_object(),
@@ -156,6 +161,36 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
     if (ok && p.has_failed)
         ok = err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", job->bundle_dir);
     if (ok && is_complete) ok = seal_write(job->bundle_dir, p.gates, job->tool_version, err);
+    close_all(&p);
+    arena_free(&arena);
+    return ok;
+}
+
+// A gate that was asked for by name and needs a bundle is a mistake of the asker.
+static bool check_model_list(const char *list, Err *err) {
+    if (!check_list(list, err)) return false;
+    for (int i = 0; list && i < GATE_COUNT; i++)
+        if (is_listed(list, gates[i].name) && !needs_no_bundle[i])
+            return err_set(err, ERR_USAGE,
+                           "gate '%s' compares a bundle with its model; convert the model first, "
+                           "then: lathe verify OUT.lathe",
+                           gates[i].name);
+    return true;
+}
+
+bool verify_model(const VerifyJob *job, Err *err) {
+    Arena arena = {0};
+    Proof p = {.job = job,
+               .arena = &arena,
+               .gates = json_object(),
+               .sections = json_object(),
+               .seconds = json_object()};
+    bool is_complete;
+    bool ok =
+        check_model_list(job->gates, err) && gguf_open(&p.source, &arena, job->model_path, err) &&
+        (model_read(&p.model, &p.source, &arena, err) || err_prefix(err, "%s", job->model_path)) &&
+        run_gates(&p, &is_complete, err);
+    if (ok && p.has_failed) ok = err_set(err, ERR_GATE, "%s: a gate failed", job->model_path);
     close_all(&p);
     arena_free(&arena);
     return ok;

@@ -17,6 +17,9 @@ typedef struct {
     const char *bundle_dir;
     const char *model_path; // NULL: the source's file name beside the bundle or here
     const char *gates;      // NULL: all; or names separated by commas
+    const char *vote_text;  // a file for the vote to read; NULL: the built-in text
+    bool is_vote_long;      // the vote also reads behind the original context
+    bool is_verbose;        // every reading of the vote gets a line
     const char *tool_version;
     Pool *pool;
     const Progress *progress; // may be NULL
@@ -29,5 +32,9 @@ typedef struct {
 // Returns false with ERR_GATE when one failed, or another kind when one could not run. An older
 // seal is removed before the first gate.
 bool verify_bundle(const VerifyJob *job, Err *err);
+
+// Judges the model file job->model_path alone, before there is a bundle: the gates that ask what it
+// means (contract, vote). Writes nothing.
+bool verify_model(const VerifyJob *job, Err *err);
 
 #endif

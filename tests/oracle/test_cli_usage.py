@@ -89,7 +89,7 @@ WRONG = [
     (["convert", HELLO, "-o", "x", "--context", "200000"], "the model was made for 1 to 4096"),
     (["convert", HELLO, "-o", "x", "--context", "63"], "shorter than one prefill call"),
     (["convert", HELLO, "y", "-o", "x"], "unexpected 'y'"),
-    (["verify", ".", "--gates", "smell"], "no gate 'smell'; there are: contract, structure"),
+    (["verify", ".", "--gates", "smell"], "no gate 'smell'; there are: contract, vote"),
     (["chat", HELLO, "--temp", "hot"], "--temp hot: expected a number"),
     (["chat", HELLO, "--temp", "-1"], "--temp -1: expected a number of 0 or more"),
     (["chat", HELLO, "--temp", "nan"], "--temp nan: expected a number of 0 or more"),

@@ -1,0 +1,100 @@
+// vote.h — the weights vote on the contract: does another reading of the file fit them better?
+//
+// The reference scores a text under the stated contract and under each misreading that applies
+// (contract/mutants.h). Trained weights know how they were used in training: read wrongly, they
+// predict worse. So a reading that predicts clearly better than the stated one makes the field it
+// changes suspect. No second source is needed, and no code is shared with the compiler.
+//
+// How it is counted:
+//
+//   Score    of a token, in nats: -ln((1 - e) p + e / V), p the model's probability, V the
+//            vocabulary, e = 0.1. Mixing in a guess bounds what one token can weigh (ln V + 2.3): a
+//            reading is not judged by how sure it is of one wrong token.
+//   Tokens   All of plain texts, answers of conversations (questions were not all taught). A text
+//            counts when the reading knows it: less than half a blind guess, ln(V) / 2 a token. On
+//            text it was never taught a model does worse than a guess, and then any reading that
+//            makes it less sure of itself seems to fit better: on hello-phi3, prose under logits
+//            divided by 8 "gained" 1.8 nats a token. When the stated reading knows no text, those
+//            count that the other one knows.
+//   Pairs    Both readings score the same tokens; what counts is the mean difference. Neighbouring
+//            tokens go right or wrong together, so its standard error is taken over blocks of 8.
+//   Verdict  "better" needs two things. Four standard errors: one in 30,000 by chance if blocks
+//            were normal, about one in 700 for a table of some 45 comparisons; most of these are
+//            far from even and cannot err, and the few dozen blocks of a short text have heavier
+//            tails, so this is an order of magnitude, not a promise. And 0.05 nats a token (5 % of
+//            perplexity), because a near miss can truly suit one text better: softening scores a
+//            little gained up to 0.033 on the models at hand, all of it within two standard errors.
+//            "worse" needs four standard errors, "not told apart" is the rest.
+//   Order    Texts are read one after the other. A reading is not read further when it is worse by
+//            six standard errors, or within them of no difference at all (0.01); one that seems
+//            better, but not surely, reads some more texts that are there for such doubts.
+//
+// What it cannot see: a misreading that these tokens do not react to. An ordinary model hardly
+// minds a missing attention factor (hello-natural: 0.005 nats), an eps that is small either way, or
+// a window longer than the text. Such rows are said to be not told apart; comparing the file with
+// config.json (gate contract) is what checks them. A reading outside the table is not seen either,
+// unless it leaves the model knowing nothing: then no text counts, and that is a failure, too.
+// And a reader that treats a key differently can make the right value score worse (YaRN's
+// ext_factor has been seen so): the vote makes a field suspect, it does not say what it should be.
+#ifndef LATHE_VERIFY_VOTE_H
+#define LATHE_VERIFY_VOTE_H
+
+#include "base/pool.h"
+#include "base/progress.h"
+#include "contract/mutants.h"
+
+// A text as tokens. Scored tokens are predicted from those before them; the first never is.
+typedef struct {
+    const char *kind;
+    uint32_t *ids; // [n]
+    bool *is_scored;
+    size_t n, n_scored;
+    bool is_for_doubts; // read only by a reading that seems to fit better; these come last
+} VoteText;
+
+typedef struct {
+    VoteText *at;
+    size_t count;
+} VoteTexts;
+
+// vote_text.c: the built-in texts, or `path` cut into pieces, each within the original context.
+// `vocabulary` is the file with tokenizer and template.
+bool vote_texts_open(VoteTexts *texts, const char *path, const Gguf *vocabulary, const Contract *c,
+                     Arena *arena, Err *err);
+// One text that reaches behind the original context, only what lies there scored: those of `texts`
+// that are known (all when none is), one behind the other, again and again. None when the context
+// ends there.
+void vote_texts_lengthen(VoteTexts *out, const VoteTexts *texts, const bool *is_known,
+                         const Contract *c, Arena *arena);
+
+typedef enum {
+    VOTE_UNKNOWN, // neither reading knows enough of the text
+    VOTE_WORSE,
+    VOTE_EVEN, // not told apart
+    VOTE_BETTER,
+} VoteVerdict;
+
+typedef struct {
+    const ContractMutant *mutant;
+    VoteVerdict verdict;
+    double delta, error; // nats a token, this reading minus the stated one; standard error
+    size_t n_tokens;     // that counted
+} VoteRow;
+
+typedef struct {
+    VoteRow *rows;
+    size_t n_rows;
+    double *stated; // [texts]: nats a token under the stated contract; 0 where not read
+    double guess;   // a blind guess's: ln V
+    bool *is_known; // [texts]: under some reading
+} Vote;
+
+#define VOTE_MARGIN 0.05
+#define VOTE_ERRORS 4.0
+
+// Scores `texts` under `model` as stated and under each of its misreadings, of those that `is_long`
+// texts show or of those that others do. Everything is in the arena.
+bool vote_run(Vote *vote, const VoteTexts *texts, bool is_long, const Model *model, Pool *pool,
+              const Progress *progress, Arena *arena, Err *err);
+
+#endif
