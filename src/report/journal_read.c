@@ -71,9 +71,24 @@ static bool read_figure(JournalFigure *f, Arena *arena, Str line) {
     return f->has_passed || str_is(verdict, "FAILED"); // heads and rules of a table are neither
 }
 
-static size_t count_lines(Str text, const char *prefix) {
+static bool is_row(Str line) {
+    return str_starts(line, STR("|"));
+}
+
+static bool is_heading(Str text) {
+    return str_starts(text, STR("## "));
+}
+
+// At most: lines that look like a row of figures, and like the beginning of an entry.
+static size_t count_rows(Str text) {
     size_t n = 0;
-    while (text.len) n += str_starts(trim(next_line(&text)), str_of(prefix));
+    while (text.len) n += is_row(trim(next_line(&text)));
+    return n;
+}
+
+static size_t count_headings(Str text) {
+    size_t n = 0;
+    while (text.len) n += is_heading(next_line(&text));
     return n;
 }
 
@@ -88,7 +103,7 @@ static bool is_question(Str s) {
 }
 
 static void read_entry(JournalEntry *entry, Arena *arena, Str body) {
-    entry->figures = arena_array(arena, count_lines(body, "|"), JournalFigure);
+    entry->figures = arena_array(arena, count_rows(body), JournalFigure);
     int field = -1;
     while (body.len) {
         Str line = trim(next_line(&body)), text;
@@ -96,7 +111,7 @@ static void read_entry(JournalEntry *entry, Arena *arena, Str body) {
         if (begun >= 0) {
             field = begun;
             if (!is_question(text)) add_prose(&entry->fields[field], arena, text);
-        } else if (str_starts(line, STR("|"))) {
+        } else if (is_row(line)) {
             if (read_figure(&entry->figures[entry->n_figures], arena, line)) entry->n_figures++;
         } else if (field >= 0) {
             add_prose(&entry->fields[field], arena, line);
@@ -105,12 +120,12 @@ static void read_entry(JournalEntry *entry, Arena *arena, Str body) {
 }
 
 void journal_parse(Journal *journal, Arena *arena, Str text) {
-    *journal = (Journal){.entries = arena_array(arena, count_lines(text, "## "), JournalEntry)};
+    *journal = (Journal){.entries = arena_array(arena, count_headings(text), JournalEntry)};
     while (text.len) {
         Str line = next_line(&text);
-        if (!str_starts(line, STR("## "))) continue;
+        if (!is_heading(line)) continue;
         Str body = {text.at, 0};
-        while (text.len && !str_starts(text, STR("## "))) next_line(&text);
+        while (text.len && !is_heading(text)) next_line(&text);
         body.len = (size_t)(text.at - body.at);
         JournalEntry *entry = &journal->entries[journal->n_entries++];
         entry->title = trim((Str){line.at + 3, line.len - 3});

@@ -48,9 +48,13 @@ static Axis axis_of(const SvgPlot *p) {
     return a;
 }
 
+// Zero and less stand at the bottom of a logarithmic axis; what is no number, at the top.
 static double y_of(const Axis *a, double value) {
-    double v = a->is_log ? (value > 0 ? log10(value) : a->low) : value;
-    if (isnan(v)) v = a->high; // broken numbers stand at the top
+    double v = value;
+    if (isnan(value))
+        v = a->high;
+    else if (a->is_log)
+        v = value > 0 ? log10(value) : a->low;
     v = fmin(fmax(v, a->low), a->high);
     return TOP + (a->high - v) / (a->high - a->low) * (PLOT_HEIGHT - TOP - BOTTOM);
 }

@@ -166,6 +166,18 @@ static void test_what_people_write(void **state) {
     assert_str(j.entries[1].title, "two");
 }
 
+// Found by the fuzzer: a heading of nothing but its mark is an entry too.
+static void test_headings_without_a_title(void **state) {
+    Fixture *t = *state;
+    Journal j;
+    StrBuf text = {0};
+    for (int i = 0; i < 200; i++) strbuf_add(&text, STR("## \n| a | b | ok | c |\n"));
+    journal_parse(&j, &t->arena, strbuf_str(&text));
+    assert_int_equal(j.n_entries, 200);
+    for (size_t i = 0; i < j.n_entries; i++) assert_int_equal(j.entries[i].n_figures, 1);
+    strbuf_free(&text);
+}
+
 static void test_changes_between_runs(void **state) {
     Fixture *t = *state;
     Journal j;
@@ -195,6 +207,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_no_journal_is_an_empty_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_report_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_people_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_headings_without_a_title, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changes_between_runs, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,6 +88,24 @@ static void test_awkward_values(void **state) {
         }
 }
 
+// Nothing to take a logarithm of is the best there is, what is broken the worst.
+static void test_zero_is_at_the_bottom_and_nan_at_the_top(void **state) {
+    (void)state;
+    static const SvgStep steps[] = {{0, 1, 1e-6}, {1, 2, 1e-2}, {2, 3, 0}, {3, 4, -1}, {4, 5, NAN}};
+    StrBuf out = {0};
+    const char *at = plot(&out, steps, COUNT_OF(steps), NAN, true);
+    double y[COUNT_OF(steps)];
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        at = strstr(at + 1, "<circle");
+        y[i] = attribute(at, "cy");
+    }
+    assert_near(y[2], y[0], 0);
+    assert_near(y[3], y[0], 0);
+    assert_near(y[4], y[1], 0);
+    assert_true(y[0] > y[1]);
+    strbuf_free(&out);
+}
+
 static void test_names_are_escaped(void **state) {
     (void)state;
     static const SvgStep step = {0, 1, 1};
@@ -137,6 +155,7 @@ int main(void) {
         cmocka_unit_test(test_points_of_a_logarithmic_plot),
         cmocka_unit_test(test_bound_has_its_place_among_the_values),
         cmocka_unit_test(test_awkward_values),
+        cmocka_unit_test(test_zero_is_at_the_bottom_and_nan_at_the_top),
         cmocka_unit_test(test_names_are_escaped),
         cmocka_unit_test(test_bars_are_in_proportion),
         cmocka_unit_test(test_runs_of_a_map_are_one_rectangle),
