@@ -1,0 +1,115 @@
+// What the host hands to a shard: masks that are finite and see what they must, and the place in
+// the state. Rotary tables are compared with llama.cpp's and the reference's elsewhere
+// (tests/oracle).
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "base/half.h"
+#include "base/size.h"
+#include "engine/program.h"
+#include "mil/ports.h"
+#include "runtime/host.h"
+
+enum { ROWS = 4, STATE = 32 };
+
+// The inputs of a prefill function of four rows, and something to do with them.
+#define INPUTS                                                                                     \
+    "program 9\nfunc main(x: fp16[1, 8, 1, 4], cos: fp16[1, 1, 2, 4], sin: fp16[1, 1, 2, 4], "     \
+    "mask: fp16[1, 1, 4, 32], "
+static const char slice_text[] = INPUTS "kv_begin: int32[1], kv_end: int32[1]) {\n"
+                                        "  y: fp16[1, 1, 4, 32] = relu(x = mask)\n} -> (y)\n";
+static const char overwrite_text[] = INPUTS "write_mask: fp16[1, 1, 32, 4]) {\n"
+                                            "  y: fp16[1, 1, 4, 32] = relu(x = mask)\n} -> (y)\n";
+
+typedef struct {
+    Contract contract;
+    Host host;
+    Program program;
+} Fixture;
+
+static void open_fixture(Fixture *t, const char *text, uint32_t window) {
+    Err err = {0};
+    *t = (Fixture){.contract = {.d_model = 8,
+                                .rope_dim = 4,
+                                .rope_base = 10000,
+                                .rope_factor = 1,
+                                .attn_factor = 1,
+                                .attn_window = window}};
+    program_open(&t->program, text, ARITHMETIC_FP16, 1);
+    if (!host_open(&t->host, &t->contract, NULL, STATE, STATE, &err)) fail_msg("%s", err.text);
+}
+
+static void close_fixture(Fixture *t) {
+    host_close(&t->host);
+    program_close(&t->program);
+}
+
+static void test_mask_off_is_finite_exact_and_leaves_nothing(void **state) {
+    (void)state;
+    assert_true(isfinite(f32_from_half(half_from_f32(MASK_OFF))));
+    assert_true(round_to_half(MASK_OFF) == MASK_OFF);
+    // Beside the largest score fp16 holds, too: what is masked counts nothing.
+    assert_true(expf(MASK_OFF) == 0);
+}
+
+// Row t stands at position + t: it sees itself, what came before, and no more than the window.
+static void check_mask(uint32_t window, uint32_t position) {
+    Fixture t;
+    open_fixture(&t, slice_text, window);
+    host_fill(&t.host, t.program.engine, position, ROWS);
+    const float *mask = program_input(&t.program, "mask");
+    for (uint32_t r = 0; r < ROWS; r++)
+        for (uint32_t s = 0; s < STATE; s++) {
+            bool sees = s <= position + r && (window == 0 || s + window > position + r);
+            assert_true(mask[r * STATE + s] == (sees ? 0.0f : MASK_OFF));
+        }
+    close_fixture(&t);
+}
+
+static void test_mask(void **state) {
+    (void)state;
+    static const uint32_t windows[] = {0, 1, 3, 4, 5, 31, 32, 33, 4096};
+    for (size_t w = 0; w < COUNT_OF(windows); w++)
+        for (uint32_t position = 0; position <= STATE - ROWS; position++)
+            check_mask(windows[w], position);
+}
+
+static void test_place_in_slice_form(void **state) {
+    (void)state;
+    Fixture t;
+    open_fixture(&t, slice_text, 0);
+    host_fill(&t.host, t.program.engine, 28, ROWS);
+    assert_int_equal(engine_input(t.program.engine, STR("kv_begin"))->i32[0], 28);
+    assert_int_equal(engine_input(t.program.engine, STR("kv_end"))->i32[0], 32);
+    close_fixture(&t);
+}
+
+// Column t has its one at the slot of position + t; what an earlier call put there is gone.
+static void test_place_in_overwrite_form(void **state) {
+    (void)state;
+    Fixture t;
+    open_fixture(&t, overwrite_text, 0);
+    host_fill(&t.host, t.program.engine, 3, ROWS);
+    host_fill(&t.host, t.program.engine, 28, ROWS);
+    const float *writes = program_input(&t.program, "write_mask");
+    for (uint32_t s = 0; s < STATE; s++)
+        for (uint32_t r = 0; r < ROWS; r++)
+            assert_true(writes[s * ROWS + r] == (s == 28 + r ? 1.0f : 0.0f));
+    close_fixture(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mask_off_is_finite_exact_and_leaves_nothing),
+        cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_place_in_slice_form),
+        cmocka_unit_test(test_place_in_overwrite_form),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
