@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 #include <unistd.h>
 
 #include "base/size.h"
@@ -111,6 +114,61 @@ bool dir_remove_tree(const char *path, Err *err) {
     for (size_t i = 0; ok && i < list.count; i++)
         ok = dir_remove_tree(path_join(&arena, path, list.names[i]), err);
     if (ok && rmdir(path) != 0) ok = err_errno(err, "%s: cannot remove", path);
+    arena_free(&arena);
+    return ok;
+}
+
+// ---- one directory for another
+
+// Exchanges two names in one step; false, with errno, when that was not done.
+static bool exchange(const char *a, const char *b) {
+#if defined(__linux__) && defined(SYS_renameat2)
+    enum { EXCHANGE = 2 }; // RENAME_EXCHANGE of linux/fs.h
+    return syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, EXCHANGE) == 0;
+#elif defined(__APPLE__)
+    return renamex_np(a, b, RENAME_SWAP) == 0;
+#else
+    (void)a, (void)b;
+    errno = ENOSYS;
+    return false;
+#endif
+}
+
+static const char *old_name(Arena *a, const char *fresh) {
+    return arena_printf(a, "%s.old", fresh).at;
+}
+
+bool dir_recover(const char *fresh, const char *place, Err *err) {
+    Arena arena = {0};
+    const char *old = old_name(&arena, fresh);
+    bool ok = path_exists(place) || !path_exists(old)
+                  ? dir_remove_tree(old, err)
+                  : rename(old, place) == 0 ||
+                        err_errno(err, "%s: cannot rename it back to %s", old, place);
+    arena_free(&arena);
+    return ok;
+}
+
+static bool replace_in_steps(const char *fresh, const char *place, const char *old, Err *err) {
+    if (!dir_remove_tree(old, err)) return false;
+    if (rename(place, old) != 0) return err_errno(err, "%s: cannot move it aside", place);
+    if (rename(fresh, place) != 0) {
+        err_errno(err, "%s: cannot rename it to %s", fresh, place);
+        if (rename(old, place) != 0) err_prefix(err, "the older one is at %s", old);
+        return false;
+    }
+    return dir_remove_tree(old, err);
+}
+
+bool dir_replace(const char *fresh, const char *place, Err *err) {
+    if (!path_exists(place))
+        return rename(fresh, place) == 0 ||
+               err_errno(err, "%s: cannot rename it to %s", fresh, place);
+    if (exchange(fresh, place)) return dir_remove_tree(fresh, err);
+    if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
+        return err_errno(err, "%s: cannot exchange it for %s", fresh, place);
+    Arena arena = {0};
+    bool ok = replace_in_steps(fresh, place, old_name(&arena, fresh), err);
     arena_free(&arena);
     return ok;
 }

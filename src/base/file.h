@@ -24,6 +24,14 @@ bool dir_make(const char *path, Err *err); // fine when it is already a director
 bool dir_sync(const char *path, Err *err); // makes entries created in it durable
 bool dir_remove_tree(const char *path,
                      Err *err); // `path` and all below it; absent is fine; links are not followed
+// Moves the directory `fresh` to `place`; what stood there is removed. Where the system can
+// exchange two names (Linux renameat2, macOS renamex_np), `place` is at every moment the old
+// directory or the new one, whole; elsewhere there is a moment when the old one stands under
+// `fresh`.old instead.
+bool dir_replace(const char *fresh, const char *place, Err *err);
+// Mends what a dir_replace() that was killed left: the old directory goes back to its place when
+// that is empty, else away.
+bool dir_recover(const char *fresh, const char *place, Err *err);
 bool path_exists(const char *path);
 bool path_is_dir(const char *path);
 

@@ -2,9 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/size.h"
@@ -16,6 +14,7 @@
 typedef struct {
     const ConvertJob *job;
     Arena *arena;    // of the chain
+    const char *out; // job->out_path without a slash at its end
     const char *dir; // being written
     Gguf gguf;
     Model model;
@@ -279,24 +278,27 @@ static bool write_all(Conversion *c, Err *err) {
 
 // ---- taking the place of an older bundle
 
-static bool check_place(const ConvertJob *job, Err *err) {
-    if (!path_exists(job->out_path)) return true;
-    Arena scratch = {0};
-    bool is_bundle = path_exists(path_join(&scratch, job->out_path, "chain.json"));
-    arena_free(&scratch);
-    if (!is_bundle)
+static const char *without_slash(Arena *arena, const char *path) {
+    Str s = str_of(path);
+    while (s.len > 1 && s.at[s.len - 1] == '/') s.len--;
+    return arena_cstr(arena, s);
+}
+
+static bool check_place(Conversion *c, Err *err) {
+    if (!dir_recover(c->dir, c->out, err)) return false;
+    if (!path_exists(c->out)) return true;
+    if (!path_exists(path_join(c->arena, c->out, "chain.json")))
         return err_set(err, ERR_USAGE,
                        "%s exists and is not a lathe bundle; choose another name for the result",
-                       job->out_path);
-    if (!job->replaces)
-        return err_set(err, ERR_USAGE, "%s exists; --force replaces it", job->out_path);
+                       c->out);
+    if (!c->job->replaces) return err_set(err, ERR_USAGE, "%s exists; --force replaces it", c->out);
     return true;
 }
 
 // What was learned about the older bundle is kept: its journal goes on in the new one.
 static bool keep_journal(Conversion *c, Err *err) {
     const char *from =
-        path_join(c->arena, path_join(c->arena, c->job->out_path, "verify"), "journal.md");
+        path_join(c->arena, path_join(c->arena, c->out, "verify"), "journal.md");
     if (!path_exists(from)) return true;
     const char *dir = path_join(c->arena, c->dir, "verify");
     FileMap map;
@@ -308,23 +310,12 @@ static bool keep_journal(Conversion *c, Err *err) {
     return ok;
 }
 
-static bool take_place(Conversion *c, Err *err) {
-    const char *out = c->job->out_path;
-    const char *old = arena_printf(c->arena, "%s.old", out).at;
-    bool had_one = path_exists(out);
-    if (had_one && (!dir_remove_tree(old, err) ||
-                    (rename(out, old) != 0 && !err_errno(err, "%s: cannot move it aside", out))))
-        return false;
-    if (rename(c->dir, out) != 0) {
-        err_errno(err, "%s: cannot rename it to %s", c->dir, out);
-        if (had_one && rename(old, out) != 0) err_prefix(err, "the older bundle is at %s", old);
-        return false;
-    }
-    const char *slash = strrchr(out, '/');
+static bool sync_parent(Conversion *c, Err *err) {
+    const char *out = c->out, *slash = strrchr(out, '/');
     const char *parent = slash == out ? "/"
                          : slash      ? arena_printf(c->arena, "%.*s", (int)(slash - out), out).at
                                       : ".";
-    return dir_sync(parent, err) && (!had_one || dir_remove_tree(old, err));
+    return dir_sync(parent, err);
 }
 
 // ---- measuring, before anything is planned
@@ -343,10 +334,11 @@ static bool measure(Conversion *c, CompileOptions *options, Err *err) {
 
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
     Conversion c = {.job = job, .arena = arena, .chain = chain};
-    if (!check_place(job, err)) return false;
+    c.out = without_slash(arena, job->out_path);
+    c.dir = arena_printf(arena, "%s.partial", c.out).at;
+    if (!check_place(&c, err)) return false;
     if (!gguf_open(&c.gguf, arena, job->model_path, err)) return false;
 
-    c.dir = arena_printf(arena, "%s.partial", job->out_path).at;
     CompileOptions options = job->options;
     // Planned once before it is measured: what cannot be converted is refused at once.
     bool ok =
@@ -360,7 +352,8 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
              dir_sync(path_join(arena, c.dir, "shards"), err) && dir_sync(c.dir, err) &&
              // What was written is what is handed out: the caller's chain must not look into the
              // source's mapping.
-             chain_read(chain, arena, c.dir, err) && keep_journal(&c, err) && take_place(&c, err);
+             chain_read(chain, arena, c.dir, err) && keep_journal(&c, err) &&
+             dir_replace(c.dir, c.out, err) && sync_parent(&c, err);
         if (!ok) dir_remove_tree(c.dir, NULL);
     }
     gguf_close(&c.gguf);
