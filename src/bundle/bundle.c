@@ -106,6 +106,9 @@ static bool check_file(const char *dir, const ChainFile *file, bool is_thorough,
                        Err *err) {
     const char *path = path_join(scratch, dir, arena_cstr(scratch, file->path));
     FileMap map;
+    if (!path_exists(path))
+        return err_set(err, ERR_GATE,
+                       "%s is missing; convert the model again: lathe convert --force", path);
     if (!map_file(&map, path, err)) return false;
     bool same = map.len == file->n_bytes;
     if (same && is_thorough) {
@@ -124,19 +127,28 @@ static bool check_file(const char *dir, const ChainFile *file, bool is_thorough,
                    path, n_bytes, file->n_bytes);
 }
 
-// Names in the bundle's folders: nothing may lie there that no digest covers.
-static bool check_strangers(const char *dir, const Chain *chain, Arena *scratch, Err *err) {
-    DirList shards;
-    if (!dir_list(&shards, scratch, path_join(scratch, dir, "shards"), err)) return false;
-    for (size_t i = 0; i < shards.count; i++) {
-        Str name = arena_printf(scratch, "shards/%s", shards.names[i]);
-        bool is_known = false;
-        for (size_t s = 0; s < chain->n_shards; s++)
-            is_known = is_known || str_eq(chain->shards[s].package, name);
-        if (!is_known)
-            return err_set(err, ERR_GATE, "%s/%.*s is not part of the bundle; remove it", dir,
-                           STR_ARG(name));
-    }
+static bool is_listed(const Chain *chain, Str path) {
+    for (size_t s = 0; s < chain->n_shards; s++)
+        for (size_t f = 0; f < chain->shards[s].n_files; f++)
+            if (str_eq(chain->shards[s].files[f].path, path)) return true;
+    return false;
+}
+
+// Nothing may lie among the packages that no digest covers. `path` is within the bundle.
+static bool check_strangers(const char *dir, const char *path, const Chain *chain, int depth,
+                            Arena *scratch, Err *err) {
+    enum { MAX_DEPTH = 8 }; // shards/, the package, Data/, com.apple.CoreML/, weights/
+    const char *full = path_join(scratch, dir, path);
+    if (!path_exists(full)) return true; // what is missing is missed file by file
+    DirList list;
+    if (!path_is_dir(full) || depth == MAX_DEPTH)
+        return is_listed(chain, str_of(path)) ||
+               err_set(err, ERR_GATE, "%s is not part of the bundle; remove it", full);
+    if (!dir_list(&list, scratch, full, err)) return false;
+    for (size_t i = 0; i < list.count; i++)
+        if (!check_strangers(dir, path_join(scratch, path, list.names[i]), chain, depth + 1,
+                             scratch, err))
+            return false;
     return true;
 }
 
@@ -145,7 +157,7 @@ bool bundle_check_files(const char *dir, const Chain *chain, bool is_thorough,
     uint64_t total = chain->host.n_bytes, done = 0;
     for (size_t s = 0; s < chain->n_shards; s++) total += chain->shards[s].n_bytes;
     Arena scratch = {0};
-    bool ok = check_strangers(dir, chain, &scratch, err) &&
+    bool ok = check_strangers(dir, "shards", chain, 0, &scratch, err) &&
               check_file(dir, &chain->host, is_thorough, &scratch, err);
     done += chain->host.n_bytes;
     for (size_t s = 0; ok && s < chain->n_shards; s++) {

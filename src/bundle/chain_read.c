@@ -60,7 +60,14 @@ static MilType need_type(JsonNeed *n, const json_t *json) {
     size_t rank;
     const json_t *shape = need_array(n, json, "shape", MIL_MAX_RANK, &rank);
     type.rank = (int)rank;
-    for (size_t i = 0; i < rank; i++) type.dims[i] = json_integer_value(json_array_get(shape, i));
+    for (size_t i = 0; i < rank; i++) {
+        const json_t *dim = json_array_get(shape, i);
+        type.dims[i] = json_integer_value(dim);
+        if (n->failed || (json_is_integer(dim) && type.dims[i] > 0 && type.dims[i] <= INT32_MAX))
+            continue;
+        n->failed = true;
+        err_set(n->err, ERR_FORMAT, "member \"shape\": dimension %zu is no number from 1", i);
+    }
     return type;
 }
 
@@ -129,9 +136,10 @@ static void need_range(JsonNeed *n, const json_t *json, const char *key, uint32_
                        uint32_t *end) {
     size_t count;
     const json_t *pair = need_array(n, json, key, 2, &count);
-    json_int_t a = json_integer_value(json_array_get(pair, 0));
-    json_int_t b = json_integer_value(json_array_get(pair, 1));
-    if (!n->failed && (count != 2 || a < 0 || b < a || b > UINT32_MAX)) {
+    const json_t *low = json_array_get(pair, 0), *high = json_array_get(pair, 1);
+    json_int_t a = json_integer_value(low), b = json_integer_value(high);
+    bool is_pair = count == 2 && json_is_integer(low) && json_is_integer(high);
+    if (!n->failed && (!is_pair || a < 0 || b < a || b > UINT32_MAX)) {
         n->failed = true;
         err_set(n->err, ERR_FORMAT, "member \"%s\": expected [first, end]", key);
     }

@@ -51,19 +51,24 @@ static bool check_seal(const char *dir, const json_t *seal, Arena *scratch, Err 
                            "lathe verify %s",
                            dir, gates[i].name, dir);
     }
+    if (!path_exists(path_join(scratch, dir, "chain.json")))
+        return err_set(err, ERR_GATE, "%s/chain.json is missing; convert the model again", dir);
     Sha256 found;
     if (!chain_sha256(&found, dir, err)) return false;
     if (!str_is(stated, found.hex)) return refuse(err, dir, "has a seal over another chain.json");
     return true;
 }
 
-bool seal_check(const char *dir, const Chain *chain, const Progress *progress, Err *err) {
+// In this order nothing is parsed before its digest is known: chain.json by the seal, the rest by
+// chain.json.
+bool seal_check(const char *dir, const Progress *progress, Err *err) {
     Arena scratch = {0};
+    Chain chain;
     const char *path = path_join(&scratch, dir, "seal.json");
     bool ok = path_exists(path) || refuse(err, dir, "is not sealed: no gate has passed it yet");
     json_t *seal = ok ? json_read_file(path, err) : NULL;
-    ok = seal && check_seal(dir, seal, &scratch, err) &&
-         bundle_check_files(dir, chain, false, progress, err);
+    ok = seal && check_seal(dir, seal, &scratch, err) && chain_read(&chain, &scratch, dir, err) &&
+         bundle_check_files(dir, &chain, false, progress, err);
     json_decref(seal);
     arena_free(&scratch);
     return ok;

@@ -20,6 +20,6 @@ bool seal_write(const char *dir, const json_t *results, const char *tool_version
 
 // Whether `dir` may be used: sealed by gates of this schema, over exactly these bytes. Reads every
 // file once (XXH3-128). Failures are ERR_GATE and name the mending command.
-bool seal_check(const char *dir, const Chain *chain, const Progress *progress, Err *err);
+bool seal_check(const char *dir, const Progress *progress, Err *err);
 
 #endif

@@ -8,7 +8,7 @@
 enum { DEFAULT_CONTEXT = 4096 };
 
 static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
-    if (seal_check(options->path, &o->bundle.chain, progress, &o->unproved)) return true;
+    if (seal_check(options->path, progress, &o->unproved)) return true;
     if (options->is_unsealed) return true;
     *err = o->unproved;
     return false;
@@ -40,8 +40,8 @@ static bool open_reference(Opened *o, const OpenOptions *options, const char *pa
 
 static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_reference,
                         const Progress *progress, Err *err) {
-    if (!bundle_open(&o->bundle, &o->arena, options->path, err) ||
-        !check_seal(o, options, progress, err))
+    if (!check_seal(o, options, progress, err) ||
+        !bundle_open(&o->bundle, &o->arena, options->path, err))
         return false;
     if (wants_reference && !options->model)
         return err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");

@@ -1,0 +1,332 @@
+"""Bundles against their written schema, and what is refused: chain.json that says too little or too much, seals that are
+missing, foreign or over other bytes."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+
+import jsonschema
+import pytest
+from bundle_edit import BundleEdit
+from command import HELLO, ROOT, done, lathe
+from random_models import RandomModel
+from tokenizer_oracle import BUILD
+
+SCHEMA = json.loads((ROOT / "docs/chain.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def chain_of(bundle):
+    return json.loads((bundle / "chain.json").read_text())
+
+
+# ---- real bundles fit the schema
+
+BUNDLES = {
+    "int8": (),
+    "overwrite": ("--kv", "overwrite", "--functions", "decode"),
+    "fp16": ("--weights", "fp16", "--layers-per-shard", 1),
+    "int8-tensor": ("--weights", "int8-tensor", "--context", 600, "--target", "macos26"),
+}
+
+
+def test_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_bundles_are_valid(name, tmp_path):
+    done("convert", HELLO, "-o", tmp_path / "m.lathe", *BUNDLES[name])
+    VALIDATOR.validate(chain_of(tmp_path / "m.lathe"))
+
+
+def test_a_head_alone_and_biases_are_valid(tmp_path):
+    model = RandomModel("llama", biases=("qkv", "out"), tied=False).write(tmp_path / "m.gguf")
+    done("convert", model, "-o", tmp_path / "a.lathe")
+    subprocess.run([BUILD / "tests/bundle/convert_limit", HELLO, tmp_path / "b.lathe", "400000"], check=True)
+    for name, roles in (("a", {"q_bias", "attn_out_bias"}), ("b", {"q", "head"})):
+        chain = chain_of(tmp_path / f"{name}.lathe")
+        VALIDATOR.validate(chain)
+        assert roles <= {p["role"] for s in chain["shards"] for t in s["tensors"] for p in t["parts"]}
+
+
+# ---- the schema says what the program's table says
+
+KINDS = {"U32": {"$ref": "#/$defs/u32"}, "F32": {"type": "number"}, "BOOL": {"type": "boolean"},
+         "F32S": {"type": "array", "items": {"type": "number"}}, "TEXT": {"type": "string"},
+         "U32S": {"type": "array", "items": {"$ref": "#/$defs/u32"}}}
+
+
+def test_contract_is_the_table_of_fields():
+    rows = re.findall(r'^FIELD\((\w+),\s*(\w+(?:\(\w+\))?),.*"([^"]*)"\)$',
+                      (ROOT / "src/contract/fields.def").read_text(), re.M)
+    assert len(rows) > 40
+    contract = SCHEMA["properties"]["contract"]
+    assert list(contract["properties"]) == contract["required"] == [name for name, _, _ in rows]
+    for name, kind, doc in rows:
+        stated = dict(contract["properties"][name])
+        assert stated.pop("description").startswith(doc)
+        assert set(stated) == {"enum"} if kind.startswith("ENUM") else stated == KINDS[kind], name
+
+
+# ---- the schema is tight
+
+def thin(chain):
+    """The same with two of every list of objects: what differs by place only is tried once."""
+    chain = copy.deepcopy(chain)
+    for shard in chain["shards"]:
+        del shard["tensors"][2:-1]
+        for function in shard["functions"]:
+            del function["inputs"][2:]
+    return chain
+
+
+@pytest.fixture(scope="module")
+def chain(hello_sealed):
+    return thin(chain_of(hello_sealed))
+
+
+def members(value, path=()):
+    """Paths of all members of objects, anywhere below."""
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if isinstance(value, dict):
+            yield (*path, key)
+        yield from members(below, (*path, key))
+
+
+def changed(chain, path, change):
+    out = copy.deepcopy(chain)
+    parent = out
+    for key in path[:-1]:
+        parent = parent[key]
+    change(parent, path[-1])
+    return out
+
+
+def other_types(value):
+    """Values of every other JSON type; a whole number is a number, so numbers are tried as what they are not."""
+    kinds = {str: "text", bool: True, int: 7, float: 0.5, list: [], dict: {}, type(None): None}
+    numbers = {int, float}
+    for kind, sample in kinds.items():
+        if kind is not type(value) and not (type(value) is float and kind in numbers):
+            yield sample
+
+
+def test_thinned_chain_is_valid(chain):
+    VALIDATOR.validate(chain)
+    assert len(list(members(chain))) > 250
+
+
+def test_no_member_may_be_missing(chain):
+    for path in members(chain):
+        assert not VALIDATOR.is_valid(changed(chain, path, lambda parent, key: parent.pop(key))), path
+
+
+def test_no_member_may_be_of_another_type(chain):
+    for path in members(chain):
+        value = chain
+        for key in path:
+            value = value[key]
+        for other in other_types(value):
+            if path[-1] == "layer" and other is None or (value is None and other == 7):
+                continue  # a number or null, both of them
+            bad = changed(chain, path, lambda parent, key: parent.__setitem__(key, other))
+            assert not VALIDATOR.is_valid(bad), (path, other)
+
+
+def test_no_member_may_be_added(chain):
+    objects = {path[:-1] for path in members(chain)}
+    assert len(objects) > 40
+    for path in objects:
+        bad = changed(chain, (*path, "news"), lambda parent, key: parent.__setitem__(key, 1))
+        assert not VALIDATOR.is_valid(bad), path
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    (("schema",), 2), (("source", "sha256"), "0" * 63), (("source", "sha256"), "G" * 64), (("source", "bytes"), -1),
+    (("source", "name"), "../m.gguf"), (("host", "path"), "/etc/passwd"), (("options", "kv"), "other"),
+    (("options", "context"), 2**32), (("contract", "architecture"), "other"), (("shards",), []),
+    (("shards", 0, "layers"), [0]), (("shards", 0, "functions", 0, "role"), "other"),
+    (("shards", 0, "functions", 0, "inputs", 0, "shape"), [1, 0, 1, 1]),
+    (("shards", 0, "functions", 0, "inputs", 0, "dtype"), "fp32"), (("shards", 0, "tensors", 0, "parts"), []),
+    (("shards", 0, "tensors", 0, "parts", 0, "role"), "other"),
+])
+def test_values_have_their_range(chain, path, value):
+    assert not VALIDATOR.is_valid(changed(chain, path, lambda parent, key: parent.__setitem__(key, value)))
+
+
+# ---- lathe reads as strictly
+
+@pytest.fixture(scope="module")
+def edited(hello_sealed, tmp_path_factory):
+    """A bundle whose chain.json tests write anew."""
+    return BundleEdit.copy(hello_sealed, tmp_path_factory.mktemp("edited") / "m.lathe").path
+
+
+def structure(bundle, chain):
+    (bundle / "chain.json").write_text(json.dumps(chain))
+    return lathe("verify", bundle, "--model", HELLO, "--gates", "structure")
+
+
+def kinds_of(chain):
+    """One path for each kind of member: `shards/*/bytes`, not one for every shard."""
+    seen = {}
+    for path in members(chain):
+        seen.setdefault(tuple("*" if isinstance(k, int) else k for k in path), path)
+    return seen.values()
+
+
+def test_lathe_misses_every_member(edited, hello_sealed):
+    chain = chain_of(hello_sealed)
+    assert structure(edited, chain).returncode == 0
+    paths = list(kinds_of(chain))
+    assert len(paths) > 80
+    for path in paths:
+        run = structure(edited, changed(chain, path, lambda parent, key: parent.pop(key)))
+        assert run.returncode == 3 and "chain.json" in run.stderr and str(path[-1]) in run.stderr, (path, run.stderr)
+
+
+def test_lathe_wants_every_type(edited, hello_sealed):
+    chain = chain_of(hello_sealed)
+    for path in kinds_of(chain):
+        value = chain
+        for key in path:
+            value = value[key]
+        other = 7 if isinstance(value, (str, bool)) else "text"
+        run = structure(edited, changed(chain, path, lambda parent, key: parent.__setitem__(key, other)))
+        assert run.returncode == 3 and str(path[-1]) in run.stderr, (path, run.stderr)
+
+
+@pytest.mark.parametrize(("path", "value", "words"), [
+    (("schema",), 99, "this lathe reads"), (("host", "path"), "../host.gguf", "does not stay inside the bundle"),
+    (("shards", 0, "package"), "shards/../../x", "does not stay inside the bundle"),
+    (("shards", 0, "files", 0, "path"), "/etc/passwd", "does not stay inside the bundle"),
+    (("shards", 0, "layers"), [0, 1], "begins at layer 2, expected 1"),
+    (("shards", 1, "logits"), [0, 2047], "vocabulary row 2047"), (("shards", 0, "layers"), [2, 0], "expected [first, end]"),
+    (("shards", 0, "layers"), ["0", "2"], "expected [first, end]"),
+    (("shards", 0, "functions", 0, "inputs", 0, "shape"), [1, "128", 1, 1], "dimension 1 is no number"),
+    (("shards", 0, "functions", 0, "inputs", 0, "dtype"), "fp17", "'fp17' is no type"),
+    (("shards", 0, "functions", 0, "role"), "other", "no decode function"),
+    (("shards", 0, "tensors", 1, "parts", 1, "first_row"), 0, "do not follow one another"),
+    (("shards", 0, "tensors", 1, "rows"), 255, "parts of 256 rows in all, expected 255"),
+    (("contract", "rope_dim"), 32, "it was altered"), (("contract_sha256",), "0" * 64, "it was altered"),
+    (("options", "context"), 0, "contradict"), (("options", "state_rows"), 32, "contradict"),
+])
+def test_lathe_refuses(edited, hello_sealed, path, value, words):
+    chain = changed(chain_of(hello_sealed), path, lambda parent, key: parent.__setitem__(key, value))
+    run = structure(edited, chain)
+    assert run.returncode == 3 and words in run.stderr, run.stderr
+
+
+# ---- seals
+
+def chat(bundle, *args):
+    return lathe("chat", bundle, "-p", "hello", "--max-tokens", "1", *args)
+
+
+def assert_refused(bundle, *words):
+    run = chat(bundle)
+    assert run.returncode == 1, (run.returncode, run.stderr)
+    assert run.stdout == "" and re.search(r"lathe (verify|convert)", run.stderr), run.stderr
+    assert all(w in run.stderr for w in words), run.stderr
+
+
+@pytest.fixture
+def sealed(hello_sealed, tmp_path):
+    return BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+
+
+def test_a_sealed_bundle_chats(sealed):
+    assert chat(sealed.path).returncode == 0
+
+
+def test_no_seal(sealed):
+    (sealed.path / "seal.json").unlink()
+    assert_refused(sealed.path, "is not sealed", "lathe verify")
+
+
+def test_a_foreign_seal(sealed, tmp_path):
+    """One that is good over another bundle of the same model."""
+    done("convert", HELLO, "-o", tmp_path / "other.lathe", "--context", 256)
+    done("verify", tmp_path / "other.lathe", "--model", HELLO)
+    shutil.copy(tmp_path / "other.lathe/seal.json", sealed.path / "seal.json")
+    assert_refused(sealed.path, "a seal over another chain.json", "lathe verify")
+
+
+@pytest.mark.parametrize("member", ["schema", "chain_sha256", "gates", "gate_schemas"])
+def test_a_seal_that_lacks_a_member(sealed, member):
+    seal = json.loads((sealed.path / "seal.json").read_text())
+    del seal[member]
+    (sealed.path / "seal.json").write_text(json.dumps(seal))
+    run = chat(sealed.path)
+    assert run.returncode == 3 and member in run.stderr
+
+
+def test_a_seal_of_older_gates(sealed):
+    good = json.loads((sealed.path / "seal.json").read_text())
+    for change in (lambda s: s.update(schema=s["schema"] - 1), lambda s: s["gates"].pop("graph"),
+                   lambda s: s["gate_schemas"].update(graph=0), lambda s: s["gate_schemas"].pop("head")):
+        seal = copy.deepcopy(good)
+        change(seal)
+        (sealed.path / "seal.json").write_text(json.dumps(seal))
+        assert_refused(sealed.path, "lathe verify")
+
+
+def all_files(bundle):
+    return sorted(p for p in bundle.rglob("*") if p.is_file() and p.parent.name != "verify")
+
+
+def test_one_altered_byte_in_any_file(hello_sealed, tmp_path):
+    count = 0
+    for file in all_files(hello_sealed):
+        if file.name == "seal.json":
+            continue
+        for part in (0, 0.37, 0.81, 1):
+            bundle = BundleEdit.copy(hello_sealed, tmp_path / f"{count}.lathe").path
+            path = bundle / file.relative_to(hello_sealed)
+            data = bytearray(path.read_bytes())
+            data[int(part * (len(data) - 1))] ^= 0x10
+            path.write_bytes(data)
+            assert_refused(bundle)
+            shutil.rmtree(bundle)
+            count += 1
+    assert count == 4 * 8  # chain.json, host.gguf, and three files of two packages
+
+
+def test_a_missing_file(hello_sealed, tmp_path):
+    for i, file in enumerate(all_files(hello_sealed)):
+        bundle = BundleEdit.copy(hello_sealed, tmp_path / f"{i}.lathe").path
+        (bundle / file.relative_to(hello_sealed)).unlink()
+        run = chat(bundle)
+        assert run.returncode == 1 and run.stdout == "", run.stderr
+        assert file.name in run.stderr and "convert" in run.stderr or "lathe verify" in run.stderr
+
+
+@pytest.mark.parametrize("place", ["shards/02-more.mlpackage", "shards/note.txt",
+                                   "shards/00-layers-00-01.mlpackage/Data/com.apple.CoreML/weights/0-weight.bin",
+                                   "shards/00-layers-00-01.mlpackage/Data/more.mlmodel"])
+def test_a_file_that_no_digest_covers(sealed, place):
+    (sealed.path / place).write_text("x")
+    run = chat(sealed.path)
+    assert run.returncode == 1 and "is not part of the bundle; remove it" in run.stderr
+    run = lathe("verify", sealed.path, "--model", HELLO, "--gates", "structure")
+    assert run.returncode == 1 and "is not part of the bundle; remove it" in run.stdout
+
+
+def test_a_chain_that_leaves_a_file_out_is_not_proved(sealed):
+    """Or its weights could be changed behind the seal."""
+    del sealed.chain["shards"][0]["files"][2]
+    sealed.write_chain()
+    run = lathe("verify", sealed.path, "--model", HELLO, "--gates", "structure")
+    assert run.returncode == 1 and "weight.bin is not part of the bundle" in run.stdout
+
+
+def test_verify_takes_the_seal_off_first(sealed):
+    path = sealed.package(0) / "Data/com.apple.CoreML/weights/weight.bin"
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data)
+    run = lathe("verify", sealed.path, "--model", HELLO, "--gates", "structure")
+    assert run.returncode == 1 and not (sealed.path / "seal.json").exists()
