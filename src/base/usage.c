@@ -1,7 +1,11 @@
 #include "base/usage.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
+#ifdef __APPLE__
+#include <mach/mach.h>
+#endif
 
 double now_seconds(void) {
     struct timespec t;
@@ -16,5 +20,23 @@ double peak_bytes(void) {
     return (double)usage.ru_maxrss; // bytes
 #else
     return (double)usage.ru_maxrss * 1024;
+#endif
+}
+
+double own_bytes(void) {
+#ifdef __APPLE__
+    task_vm_info_data_t info;
+    mach_msg_type_number_t n = TASK_VM_INFO_COUNT;
+    if (task_info(mach_task_self(), TASK_VM_INFO, (task_info_t)&info, &n) != KERN_SUCCESS) return 0;
+    return (double)info.phys_footprint;
+#else
+    // "RssAnon:     1234 kB", proc(5)
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[128];
+    double kib = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "RssAnon: %lf", &kib) == 1) break;
+    if (f) fclose(f);
+    return kib * 1024;
 #endif
 }

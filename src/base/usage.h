@@ -4,5 +4,6 @@
 
 double now_seconds(void); // a clock that only goes forward
 double peak_bytes(void);  // of memory this process had resident, mapped files included
+double own_bytes(void);   // of it now, mapped files left out: what the system cannot drop
 
 #endif

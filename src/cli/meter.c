@@ -13,6 +13,15 @@
 #define REDRAW_AFTER 0.1
 #define RATE_AFTER   0.3
 #define TICK         0.5
+#define SAMPLE_AFTER 0.002 // between two looks at the memory in use, which take 20 µs
+
+static void sample(Meter *m) {
+    double now = now_seconds();
+    if (now - m->sampled < SAMPLE_AFTER) return;
+    double bytes = own_bytes();
+    if (bytes > m->peak_own) m->peak_own = bytes;
+    m->sampled = now;
+}
 
 // ---- the line. Called with the lock held.
 
@@ -74,6 +83,7 @@ void meter_start(Meter *m) {
 
 static void report(void *context, const char *what, uint64_t done, uint64_t total) {
     Meter *m = context;
+    sample(m);
     if (!m->is_terminal) return;
     pthread_mutex_lock(&m->lock);
     double now = now_seconds();
@@ -125,6 +135,8 @@ void meter_stop(Meter *m) {
 
 void meter_finish(Meter *m, const char *what) {
     meter_stop(m);
-    fprintf(stderr, "%s in %.1f s, peak resident memory %.0f MiB (mapped files included)\n", what,
-            now_seconds() - m->started, peak_bytes() / (1 << 20));
+    m->sampled = 0;
+    sample(m);
+    fprintf(stderr, "%s in %.1f s, peak memory %.0f MiB (with mapped files %.0f MiB resident)\n",
+            what, now_seconds() - m->started, m->peak_own / (1 << 20), peak_bytes() / (1 << 20));
 }

@@ -26,7 +26,7 @@ def chain_of(bundle):
 
 BUNDLES = {
     "int8": (),
-    "overwrite": ("--kv", "overwrite", "--functions", "decode"),
+    "overwrite": ("--kv", "overwrite", "--functions", "decode", "--range", "off"),
     "fp16": ("--weights", "fp16", "--layers-per-shard", 1),
     "int8-tensor": ("--weights", "int8-tensor", "--context", 600, "--target", "macos26"),
 }
@@ -71,11 +71,19 @@ def test_contract_is_the_table_of_fields():
         assert set(stated) == {"enum"} if kind.startswith("ENUM") else stated == KINDS[kind], name
 
 
+def test_ranges_are_the_table_of_figures():
+    rows = re.findall(r'^FIGURE\((\w+),\s*"([^"]*)"\)$', (ROOT / "src/contract/ranges.def").read_text(), re.M)
+    layer = SCHEMA["$defs"]["layer_range"]
+    assert [(name, stated["description"]) for name, stated in layer["properties"].items()] == rows
+    assert layer["required"] == [name for name, _ in rows]
+
+
 # ---- the schema is tight
 
 def thin(chain):
     """The same with two of every list of objects: what differs by place only is tried once."""
     chain = copy.deepcopy(chain)
+    del chain["ranges"]["layers"][1:]
     for shard in chain["shards"]:
         del shard["tensors"][2:-1]
         for function in shard["functions"]:
@@ -130,8 +138,8 @@ def test_no_member_may_be_of_another_type(chain):
         for key in path:
             value = value[key]
         for other in other_types(value):
-            if path[-1] == "layer" and other is None or (value is None and other == 7):
-                continue  # a number or null, both of them
+            if path[-1] in ("layer", "ranges") and other is None or (value is None and other == 7):
+                continue  # a number or an object, or null
             bad = changed(chain, path, lambda parent, key: parent.__setitem__(key, other))
             assert not VALIDATOR.is_valid(bad), (path, other)
 
@@ -145,7 +153,7 @@ def test_no_member_may_be_added(chain):
 
 
 @pytest.mark.parametrize(("path", "value"), [
-    (("schema",), 2), (("source", "sha256"), "0" * 63), (("source", "sha256"), "G" * 64), (("source", "bytes"), -1),
+    (("schema",), 1), (("source", "sha256"), "0" * 63), (("source", "sha256"), "G" * 64), (("source", "bytes"), -1),
     (("source", "name"), "../m.gguf"), (("host", "path"), "/etc/passwd"), (("options", "kv"), "other"),
     (("options", "context"), 2**32), (("contract", "architecture"), "other"), (("shards",), []),
     (("shards", 0, "layers"), [0]), (("shards", 0, "functions", 0, "role"), "other"),

@@ -63,7 +63,8 @@ def test_the_place_of_the_source_is_not_in_the_bundle(tmp_path):
 
 # ---- what is there already
 
-OLD, NEW = ("--context", 128), ("--context", 256)
+# Ranges are not measured, to be quick: these tests convert some hundred times.
+OLD, NEW = ("--context", 128, "--range", "off"), ("--context", 256, "--range", "off")
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +274,7 @@ def test_memory_does_not_grow_with_the_model(tmp_path_factory):
     assert model.stat().st_size > 400 * MIB
     out = path / "large.lathe"
     # This form reads each matrix twice: for its scale, then for its codes.
-    peak, stderr = peak_of([LATHE, "convert", model, "-o", out, "--weights", "int8-tensor"])
+    peak, stderr = peak_of([LATHE, "convert", model, "-o", out, "--weights", "int8-tensor", "--range", "off"])
     said = re.search(r"converted in [\d.]+ s, peak memory (\d+) MiB \(with mapped files (\d+) MiB resident\)", stderr)
     assert peak <= 64 * MIB + BLOCK and int(said[1]) * MIB <= 64 * MIB + BLOCK
     assert int(said[1]) * MIB >= peak / 2 and peak > MIB  # the program's own figure is the kernel's
