@@ -297,8 +297,7 @@ static bool check_place(Conversion *c, Err *err) {
 
 // What was learned about the older bundle is kept: its journal goes on in the new one.
 static bool keep_journal(Conversion *c, Err *err) {
-    const char *from =
-        path_join(c->arena, path_join(c->arena, c->out, "verify"), "journal.md");
+    const char *from = path_join(c->arena, path_join(c->arena, c->out, "verify"), "journal.md");
     if (!path_exists(from)) return true;
     const char *dir = path_join(c->arena, c->dir, "verify");
     FileMap map;

@@ -65,7 +65,9 @@ bool seal_check(const char *dir, const Progress *progress, Err *err) {
     Arena scratch = {0};
     Chain chain;
     const char *path = path_join(&scratch, dir, "seal.json");
-    bool ok = path_exists(path) || refuse(err, dir, "is not sealed: no gate has passed it yet");
+    // What is no bundle at all is not called unproved.
+    bool ok = path_exists(path) || (chain_read(&chain, &scratch, dir, err) &&
+                                    refuse(err, dir, "is not sealed: no gate has passed it yet"));
     json_t *seal = ok ? json_read_file(path, err) : NULL;
     ok = seal && check_seal(dir, seal, &scratch, err) && chain_read(&chain, &scratch, dir, err) &&
          bundle_check_files(dir, &chain, false, progress, err);
