@@ -18,21 +18,28 @@ typedef enum {
     J_LIST,
     J_DICT,
     J_NAMESPACE,
+    J_LOOP,
     J_MACRO,
     J_METHOD,   // a value's method, not called yet
     J_FUNCTION, // a global one
+    J_MISSING,  // an argument that was not given; templates never see it
 } JKind;
+
+// What a J_LIST is in Python. Only lists and tuples are JSON, only these and ranges have items by
+// number, and a generator gives its items once.
+typedef enum { FORM_LIST, FORM_TUPLE, FORM_RANGE, FORM_VIEW, FORM_GENERATOR } JForm;
 
 typedef struct JValue JValue;
 typedef struct JList JList;
 typedef struct JDict JDict;
+typedef struct JLoop JLoop;
 typedef struct JMacro JMacro;
 typedef struct JMethod JMethod;
 
 struct JValue {
     JKind kind;
-    bool is_tuple; // of a list
-    bool is_safe;  // of a string: marked by |safe, so that + escapes what is joined to it
+    JForm form;   // of a list
+    bool is_safe; // of a string: marked by |safe, so that + escapes what is joined to it
     union {
         bool truth;
         int64_t integer;
@@ -40,6 +47,7 @@ struct JValue {
         Str text; // also the name of what is undefined, and of a function
         JList *list;
         JDict *dict;
+        JLoop *loop;
         JMacro *macro;
         JMethod *method;
     };
@@ -58,6 +66,15 @@ typedef struct {
 struct JDict {
     JEntry *at;
     size_t count, cap;
+};
+
+// The variable `loop`. `at` moves on with the loop.
+struct JLoop {
+    const JList *items;
+    size_t at;
+    int64_t depth;   // 1: the outermost
+    JValue *changed; // what loop.changed() saw last
+    size_t n_changed;
 };
 
 struct JMethod {
@@ -126,12 +143,14 @@ struct Expr {
     size_t n_items;
     Str *keywords; // of the last n_keywords items
     size_t n_keywords;
+    Expr *rest, *rest_named; // calls: *list and **dict
 };
 
 typedef enum {
     S_TEXT,
     S_OUTPUT,
     S_IF,
+    S_ELIF, // the next branch of an if
     S_FOR,
     S_SET,
     S_SET_BLOCK,
@@ -140,7 +159,8 @@ typedef enum {
     S_FILTER,
     S_BREAK,
     S_CONTINUE,
-    S_BODY,
+    S_WITH,
+    S_BODY, // a scope of its own
 } StmtKind;
 
 typedef struct Stmt Stmt;
@@ -150,11 +170,12 @@ struct Stmt {
     Str text;     // S_TEXT; name of a macro
     Expr *expr;   // what is output, tested, looped over, assigned, called
     Expr *filter; // of a for: its condition; of a set block or filter block: X_FILTER chain
-    Expr *target; // of for and set: a name, a tuple of names, or namespace.name
-    Stmt *body, *otherwise; // first of each
-    Str *params;            // of macros and call blocks
+    Expr *target; // of for and set: a name, namespace.name, or a tuple of these
+    Stmt *body, *otherwise; // first of each; an if's next branch
+    Str *params;            // of macros and call blocks; names that `with` sets
     Expr **defaults;        // [n_params], NULL without
     size_t n_params;
+    bool takes_rest, takes_named; // a macro that reads `varargs`, `kwargs`
     Stmt *next;
 };
 
@@ -166,7 +187,6 @@ struct Template {
 struct JMacro {
     const Stmt *stmt;
     struct Scope *scope; // where it was defined
-    bool is_caller;
 };
 
 // ---- parsing
@@ -176,6 +196,10 @@ Stmt *jinja_parse(Arena *arena, Str source, Err *err); // NULL with err->kind se
 // ---- rendering
 
 typedef struct Scope Scope;
+struct Scope {
+    Scope *parent;
+    JDict names;
+};
 
 typedef struct {
     Arena *arena; // of everything made while rendering
@@ -185,13 +209,16 @@ typedef struct {
     uint64_t steps;
     int64_t now;
     Scope *scope;
-    Scope *globals;
     StrBuf *out;
+    size_t n_held; // bytes of outer outputs, while a macro's is being made
     bool failed;
 } Render;
 
 // Fails with the line; returns J_UNDEFINED so that callers can return it.
 JValue jinja_fail(Render *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Counts work against TEMPLATE_MAX_STEPS. False when rendering has failed, by this or before.
+bool jinja_charge(Render *r, size_t steps);
+bool jinja_charge_bytes(Render *r, size_t n); // copied or searched
 
 typedef struct {
     const JValue *at;
@@ -200,51 +227,115 @@ typedef struct {
     size_t n_keywords;
 } JArgs;
 
-// Argument `i` by position or keyword, or `otherwise`.
-JValue jinja_arg(const JArgs *args, size_t i, const char *keyword, JValue otherwise);
+// jinja_bind.c. Sorts arguments by the names in `params`: "width? first?" is two that need not be
+// given, "/old new" two that have no name to be called by. Fails for those missing, too many or
+// unknown; what was not given is J_MISSING.
+enum { JINJA_MAX_PARAMS = 8 };
+bool jinja_bind(Render *r, Str callee, const char *params, const JArgs *args, JValue *in);
+static inline JValue jinja_or(JValue given, JValue otherwise) {
+    return given.kind == J_MISSING ? otherwise : given;
+}
+// In a bound argument: text, or a whole number. They fail and return false for anything else.
+bool jinja_need_text(Render *r, JValue v, Str *out);
+bool jinja_need_number(Render *r, JValue v, int64_t *out);
 
 // jinja_value.c
 JValue jinja_list(Render *r);
+JValue jinja_sequence(Render *r, JForm form);
 void jinja_push(Render *r, JList *list, JValue v);
+JValue jinja_pair(Render *r, JValue a, JValue b); // a tuple
 JValue jinja_dict(Render *r);
 void jinja_put(Render *r, JDict *dict, JValue key, JValue v);
-const JValue *jinja_get(const JDict *dict, JValue key); // NULL when absent
+const JValue *jinja_get(Render *r, const JDict *dict, JValue key); // NULL when absent
 bool jinja_truth(JValue v);
-bool jinja_equal(JValue a, JValue b);
+bool jinja_equal(Render *r, JValue a, JValue b);
 // -1, 0, 1; fails for values without an order.
 int jinja_order(Render *r, JValue a, JValue b);
 bool jinja_contains(Render *r, JValue container, JValue v);
 const char *jinja_type_name(JValue v);
-// As str() and repr() print it.
+bool jinja_is_number(JValue v);
+double jinja_number(JValue v); // of what is one
+// Items of a list, keys of a dict, characters of a string; empty for undefined. A generator is
+// empty afterwards.
+JValue jinja_items(Render *r, JValue v);
+JValue jinja_undefined(Str name);
+JValue jinja_refuse_undefined(Render *r, JValue v); // fails, naming it
+
+// jinja_print.c. As str(), repr() and json.dumps() print it.
 void jinja_print(JValue v, StrBuf *out);
 void jinja_repr(JValue v, StrBuf *out);
 JValue jinja_to_text(Render *r, JValue v);
 JValue jinja_keep(Render *r, StrBuf *text); // a string value in the arena; frees the buffer
-JValue jinja_from_json(Render *r, const json_t *json);
-void jinja_to_json(Render *r, JValue v, int indent, Str item_gap, Str key_gap, bool sorted,
-                   int level, StrBuf *out);
-// Items of a list, keys of a dict, characters of a string; empty for undefined.
-JValue jinja_items(Render *r, JValue v);
+typedef struct {
+    bool breaks; // a line an item, indented
+    Str indent, item_gap, key_gap;
+    bool is_sorted, is_ascii;
+} JsonStyle;
+void jinja_to_json(Render *r, JValue v, const JsonStyle *style, int level, StrBuf *out);
 
 // jinja_text.c: strings by code point
 size_t text_length(Str s);
 Str text_slice(Str s, size_t from, size_t to); // code points [from, to)
-typedef enum { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL } TextCase;
+uint32_t text_take(Str *s);                    // the first code point, removed
+void text_put(uint32_t c, StrBuf *out);        // as UTF-8; a surrogate as U+FFFD
+typedef enum { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP } TextCase;
 void text_change_case(Str s, TextCase how, StrBuf *out);
 Str text_strip(Str s, const Str *of, bool left, bool right); // of NULL: white space
-size_t text_find(Str s, Str part, size_t from);              // byte offset, SIZE_MAX when absent
+bool text_is_space(uint32_t c);
+bool text_is_printable(uint32_t c);             // as repr() judges; unassigned ones pass
+size_t text_find(Str s, Str part, size_t from); // byte offset, SIZE_MAX when absent
+size_t text_find_last(Str s, Str part);         // likewise
+Str text_line(Str *s, bool keeps_end);          // the first line, removed
 
-// jinja_call.c and jinja_filter.c
-bool jinja_has_method(JValue self, Str name);
+// jinja_method.c, jinja_string.c, jinja_function.c, jinja_format.c
+typedef struct {
+    JKind self;
+    const char *name;
+    JValue (*run)(Render *r, JValue self, const JValue *in);      // NULL: see `run_any`
+    const char *params;                                           // as jinja_bind reads them
+    JValue (*run_any)(Render *r, JValue self, const JArgs *args); // takes what it is given
+} JMethodRow; // with neither: a sandbox bars the method, but it hides a key of its name
+extern const JMethodRow jinja_string_methods[];             // to a row without a name
+const JMethodRow *jinja_find_method(JValue self, Str name); // NULL when it has none
 JValue jinja_call_method(Render *r, JValue self, Str name, const JArgs *args);
 JValue jinja_call_function(Render *r, Str name, const JArgs *args);
 bool jinja_has_function(Str name);
-JValue jinja_escape(Render *r, JValue v); // for HTML, and marked safe
+JValue jinja_format_braces(Render *r, Str format, const JArgs *args); // "{}".format()
+JValue jinja_format_percent(Render *r, Str format, JValue args);      // "%s" % args
+
+// jinja_filter.c, jinja_filter_list.c, jinja_test.c
+typedef struct {
+    const char *name;
+    JValue (*run)(Render *r, JValue v, const JValue *in); // NULL: see `run_any`
+    const char *params;                                   // as jinja_bind reads them
+    JValue (*run_any)(Render *r, JValue v, const JArgs *args);
+} JFilterRow;
+extern const JFilterRow jinja_list_filters[]; // to a row without a name
+JValue jinja_escape(Render *r, JValue v);     // for HTML, and marked safe
+bool jinja_has_filter(Str name);
 JValue jinja_filter(Render *r, JValue v, Str name, const JArgs *args);
+bool jinja_has_test(Str name);
 JValue jinja_test(Render *r, JValue v, Str name, const JArgs *args);
-// jinja_render.c, for filters that look up and call
+
+// jinja_evaluate.c
+JValue jinja_evaluate(Render *r, const Expr *e);
+JValue jinja_call(Render *r, const Expr *e, const JValue *caller); // X_CALL; `caller` or NULL
+JValue jinja_apply_filters(Render *r, const Expr *chain, JValue v);
+JValue jinja_look_up(Render *r, Str name);
 JValue jinja_attribute(Render *r, JValue v, Str name);
 JValue jinja_item(Render *r, JValue v, JValue key);
+// jinja_operate.c
 JValue jinja_binary(Render *r, JOp op, JValue a, JValue b);
+JValue jinja_compare(Render *r, JOp op, JValue a, JValue b);
+JValue jinja_negate(Render *r, JValue v);
+JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step); // J_NONE: not given
+
+// jinja_render.c
+JValue jinja_call_macro(Render *r, const JMacro *m, const JArgs *args, const JValue *caller);
+Scope *jinja_push_scope(Render *r, Scope *parent);
+void jinja_assign(Render *r, Str name, JValue v);
+// template_variables.c
+// What transformers gives every template, then `variables`.
+void jinja_set_variables(Render *r, const json_t *variables);
 
 #endif

@@ -1,4 +1,5 @@
 // jinja_lex.c — text and tags, then tokens inside a tag.
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,16 +42,22 @@ static int count_lines(Str s) {
     return n;
 }
 
-// Where the tag that starts at `at` ends ("%}", "}}" or "#}"), skipping strings; NULL without end.
+// Where the tag that starts at `at` ends ("%}", "}}" or "#}"), skipping strings and what stands in
+// brackets; NULL without end.
 static const char *find_close(const char *at, const char *end, char kind) {
     char close = kind == '{' ? '}' : kind;
+    size_t depth = 0;
     for (; at + 1 < end; at++) {
-        if (kind != '#' && (*at == '"' || *at == '\'')) {
+        if (depth == 0 && *at == close && at[1] == '}') return at;
+        if (kind == '#') continue;
+        if (*at == '"' || *at == '\'') {
             char quote = *at++;
             while (at < end && *at != quote) at += *at == '\\' ? 2 : 1;
             if (at >= end) return NULL;
-        } else if (*at == close && at[1] == '}') {
-            return at;
+        } else if (*at == '(' || *at == '[' || *at == '{') {
+            depth++;
+        } else if ((*at == ')' || *at == ']' || *at == '}') && depth) {
+            depth--;
         }
     }
     return NULL;
@@ -59,14 +66,12 @@ static const char *find_close(const char *at, const char *end, char kind) {
 // Text before a tag loses its white space to "{%-", or what follows its last newline to
 // lstrip_blocks.
 static Str trim_before(Str text, char mark, bool is_lstripped, bool at_line_start) {
-    if (mark == '-') {
-        while (text.len && is_space(text.at[text.len - 1])) text.len--;
-        return text;
-    }
+    if (mark == '-') return text_strip(text, NULL, false, true);
     if (!is_lstripped || mark == '+') return text;
-    size_t n = text.len;
-    while (n && is_space(text.at[n - 1]) && text.at[n - 1] != '\n') n--;
-    if (n ? text.at[n - 1] == '\n' : at_line_start) text.len = n;
+    size_t line = text.len;
+    while (line && text.at[line - 1] != '\n') line--;
+    Str last = {text.at + line, text.len - line};
+    if ((line || at_line_start) && text_strip(last, NULL, true, false).len == 0) text.len = line;
     return text;
 }
 
@@ -101,7 +106,7 @@ static const char *find_endraw(const char *at, const char *end, const char **tag
 // (trim_blocks).
 static const char *skip_after(const char *at, const char *end, char mark, bool trims) {
     if (mark == '-') {
-        while (at < end && is_space(*at)) at++;
+        at = text_strip((Str){at, (size_t)(end - at)}, NULL, true, false).at;
     } else if (trims && mark != '+' && at < end && *at == '\n') {
         at++;
     }
@@ -131,8 +136,9 @@ void parser_cut(Parser *p, Str source) {
         add_piece(p, P_TEXT, trimmed, p->line);
         p->line += count_lines(before);
         Str tag = {in + (left != 0), (size_t)(close - in) - (left != 0) - (right != 0)};
-        at = skip_after(close + 2, end, right, kind != '{');
-        if (kind == '%' && is_raw(tag)) {
+        bool starts_raw = kind == '%' && is_raw(tag);
+        at = skip_after(close + 2, end, right, kind != '{' && !starts_raw);
+        if (starts_raw) {
             const char *after = NULL;
             char raw_left = 0, raw_right = 0;
             const char *raw_end = find_endraw(at, end, &after, &raw_left, &raw_right);
@@ -154,24 +160,6 @@ void parser_cut(Parser *p, Str source) {
 }
 
 // ---- tokens
-
-static void put_utf8(StrBuf *out, uint32_t c) {
-    if (c < 0x80) {
-        strbuf_add_char(out, (char)c);
-    } else if (c < 0x800) {
-        strbuf_add_char(out, (char)(0xC0 | c >> 6));
-        strbuf_add_char(out, (char)(0x80 | (c & 63)));
-    } else if (c < 0x10000) {
-        strbuf_add_char(out, (char)(0xE0 | c >> 12));
-        strbuf_add_char(out, (char)(0x80 | (c >> 6 & 63)));
-        strbuf_add_char(out, (char)(0x80 | (c & 63)));
-    } else {
-        strbuf_add_char(out, (char)(0xF0 | (c >> 18 & 7)));
-        strbuf_add_char(out, (char)(0x80 | (c >> 12 & 63)));
-        strbuf_add_char(out, (char)(0x80 | (c >> 6 & 63)));
-        strbuf_add_char(out, (char)(0x80 | (c & 63)));
-    }
-}
 
 static bool read_hex(const char *at, const char *end, int n, uint32_t *out) {
     *out = 0;
@@ -204,8 +192,13 @@ static Str unescape(Parser *p, const char *at, const char *end) {
         uint32_t code;
         int n = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
         if (is_plain || c == '\n') continue;
-        if (n && read_hex(at, end, n, &code)) {
-            put_utf8(&out, code);
+        if (c >= '0' && c <= '7') {
+            code = (uint32_t)(c - '0');
+            for (int i = 0; i < 2 && at < end && *at >= '0' && *at <= '7'; i++)
+                code = code * 8 + (uint32_t)(*at++ - '0');
+            text_put(code, &out);
+        } else if (n && read_hex(at, end, n, &code)) {
+            text_put(code, &out);
             at += n;
         } else {
             strbuf_add_char(&out, '\\');
@@ -222,27 +215,40 @@ static bool is_name_char(char c, bool is_first) {
            (!is_first && c >= '0' && c <= '9');
 }
 
+// "12", "1_000", "0x1F", "1.5", "1e-3". A point without a digit after it is no part: "list.0.name".
 static void read_number(Parser *p) {
     char text[64];
     size_t n = 0;
     const char *at = p->cursor;
-    bool is_float = false;
-    while (at < p->end && n + 1 < sizeof text) {
-        char c = *at;
-        bool is_exponent = (c == '+' || c == '-') && n && (text[n - 1] | 32) == 'e' && is_float;
-        bool is_point = c == '.' && at + 1 < p->end && at[1] >= '0' && at[1] <= '9' && !is_float;
-        bool is_e = (c | 32) == 'e' && n && at + 1 < p->end;
-        if (is_point || is_e) is_float = true;
-        if (!(c >= '0' && c <= '9') && !is_point && !is_e && !is_exponent && c != '_') break;
-        if (c != '_') text[n++] = c;
-        at++;
+    bool is_float = false, has_exponent = false;
+    bool is_hex = p->end - at > 2 && *at == '0' && (at[1] | 32) == 'x';
+    for (; at < p->end && n + 1 < sizeof text; at++) {
+        char c = *at, next = at + 1 < p->end ? at[1] : 0;
+        bool is_digit = (c >= '0' && c <= '9') || (is_hex && (c | 32) >= 'a' && (c | 32) <= 'f');
+        bool is_mark = is_hex && n == 1;
+        if (c == '_') continue;
+        if (!is_hex && c == '.' && !is_float && next >= '0' && next <= '9') {
+            is_float = is_mark = true;
+        } else if (!is_hex && (c | 32) == 'e' && !has_exponent) {
+            char after = (next == '+' || next == '-') && at + 2 < p->end ? at[2] : next;
+            if (after < '0' || after > '9') break;
+            is_float = has_exponent = is_mark = true;
+            if (after != next) {
+                text[n++] = c;
+                c = *++at;
+            }
+        }
+        if (!is_digit && !is_mark) break;
+        text[n++] = c;
     }
     text[n] = 0;
     p->token = (Token){T_NUMBER, {p->cursor, (size_t)(at - p->cursor)}, J_NUMBER(0)};
+    errno = 0;
     if (is_float)
         p->token.number = (JValue){.kind = J_FLOAT, .number = strtod(text, NULL)};
     else
-        p->token.number = J_NUMBER(strtoll(text, NULL, 10));
+        p->token.number = J_NUMBER(strtoll(text, NULL, is_hex ? 16 : 10));
+    if (errno == ERANGE && !is_float) parser_fail(p, "the number %s is beyond 64 bits", text);
     p->cursor = at;
 }
 
@@ -283,4 +289,40 @@ void parser_open(Parser *p, const Piece *piece) {
     p->end = piece->text.at + piece->text.len;
     p->line = piece->line;
     parser_next(p);
+}
+
+// ---- the current token
+
+bool parser_peek_op(const Parser *p, const char *op) {
+    return p->token.kind == T_OP && str_is(p->token.text, op);
+}
+
+bool parser_peek_name(const Parser *p, const char *name) {
+    return p->token.kind == T_NAME && str_is(p->token.text, name);
+}
+
+bool parser_take_op(Parser *p, const char *op) {
+    if (!parser_peek_op(p, op)) return false;
+    parser_next(p);
+    return true;
+}
+
+bool parser_take_name(Parser *p, const char *name) {
+    if (!parser_peek_name(p, name)) return false;
+    parser_next(p);
+    return true;
+}
+
+void parser_need_op(Parser *p, const char *op) {
+    if (!parser_take_op(p, op))
+        parser_fail(p, "'%.*s' where '%s' was expected", STR_ARG(p->token.text), op);
+}
+
+Str parser_need_name(Parser *p) {
+    Str name = p->token.text;
+    if (p->token.kind != T_NAME)
+        parser_fail(p, "'%.*s' where a name was expected", STR_ARG(name));
+    else
+        parser_next(p);
+    return name;
 }

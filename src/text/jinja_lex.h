@@ -1,4 +1,5 @@
-// jinja_lex.h — a template cut into text and tags, and a tag into tokens. Internal to text/.
+// jinja_lex.h — a template cut into text and tags, a tag into tokens, and what the two parsers
+// (statements, expressions) share. Internal to text/.
 #ifndef LATHE_TEXT_JINJA_LEX_H
 #define LATHE_TEXT_JINJA_LEX_H
 
@@ -31,6 +32,7 @@ typedef struct {
     const char *cursor, *end;
     Token token;
     int line, depth;
+    bool saw_rest, saw_named; // `varargs`, `kwargs` since the macro began
 } Parser;
 
 // Fails with the line; the first failure sticks. Returns NULL.
@@ -41,5 +43,22 @@ void parser_cut(Parser *p, Str source);
 // Starts reading a piece's tokens; p->token is the first.
 void parser_open(Parser *p, const Piece *piece);
 void parser_next(Parser *p);
+
+// The current token: is it this one; taken if it is; must it be.
+bool parser_peek_op(const Parser *p, const char *op);
+bool parser_peek_name(const Parser *p, const char *name);
+bool parser_take_op(Parser *p, const char *op);
+bool parser_take_name(Parser *p, const char *name);
+void parser_need_op(Parser *p, const char *op);
+Str parser_need_name(Parser *p);
+
+// jinja_expr.c: expressions by recursive descent, in Jinja's order of precedence
+Expr *parse_expr(Parser *p);
+// An expression, or several separated by commas. Without conditions, "x if y" ends after x.
+Expr *parse_tuple(Parser *p, bool with_condition);
+// "name(arguments)" after a "|"; `of` is what is filtered, or NULL.
+Expr *parse_filter(Parser *p, Expr *of);
+// What set and for assign to: a name, namespace.name, or several of these.
+Expr *parse_target(Parser *p);
 
 #endif

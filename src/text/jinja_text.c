@@ -23,15 +23,37 @@ Str text_slice(Str s, size_t from, size_t to) {
     return (Str){s.at + start, at - start};
 }
 
-static uint32_t decode(Str one) {
-    const unsigned char *b = (const unsigned char *)one.at;
-    switch (one.len) {
+uint32_t text_take(Str *s) {
+    const unsigned char *b = (const unsigned char *)s->at;
+    size_t n = char_bytes(s->at, s->len);
+    s->at += n;
+    s->len -= n;
+    switch (n) {
     case 2: return (uint32_t)(b[0] & 31) << 6 | (b[1] & 63);
     case 3: return (uint32_t)(b[0] & 15) << 12 | (uint32_t)(b[1] & 63) << 6 | (b[2] & 63);
     case 4:
         return (uint32_t)(b[0] & 7) << 18 | (uint32_t)(b[1] & 63) << 12 |
                (uint32_t)(b[2] & 63) << 6 | (b[3] & 63);
     default: return b[0];
+    }
+}
+
+void text_put(uint32_t c, StrBuf *out) {
+    if ((c >= 0xD800 && c < 0xE000) || c > 0x10FFFF) c = 0xFFFD;
+    if (c < 0x80) {
+        strbuf_add_char(out, (char)c);
+    } else if (c < 0x800) {
+        strbuf_add_char(out, (char)(0xC0 | c >> 6));
+        strbuf_add_char(out, (char)(0x80 | (c & 63)));
+    } else if (c < 0x10000) {
+        strbuf_add_char(out, (char)(0xE0 | c >> 12));
+        strbuf_add_char(out, (char)(0x80 | (c >> 6 & 63)));
+        strbuf_add_char(out, (char)(0x80 | (c & 63)));
+    } else {
+        strbuf_add_char(out, (char)(0xF0 | c >> 18));
+        strbuf_add_char(out, (char)(0x80 | (c >> 12 & 63)));
+        strbuf_add_char(out, (char)(0x80 | (c >> 6 & 63)));
+        strbuf_add_char(out, (char)(0x80 | (c & 63)));
     }
 }
 
@@ -52,41 +74,48 @@ static uint32_t to_lower(uint32_t c) {
     return c >= 0x400 && c <= 0x40F ? c + 80 : c;
 }
 
-static void put(uint32_t c, StrBuf *out) {
-    if (c < 0x80) {
-        strbuf_add_char(out, (char)c);
-        return;
-    }
-    strbuf_add_char(out, (char)(0xC0 | c >> 6)); // only letters below U+0800 change case here
-    strbuf_add_char(out, (char)(0x80 | (c & 63)));
-}
-
 void text_change_case(Str s, TextCase how, StrBuf *out) {
     bool in_word = false, is_first = true;
-    for (size_t at = 0; at < s.len;) {
-        Str one = {s.at + at, char_bytes(s.at + at, s.len - at)};
-        uint32_t c = decode(one), upper = to_upper(c), lower = to_lower(c);
+    while (s.len) {
+        Str from = s;
+        uint32_t c = text_take(&s), upper = to_upper(c), lower = to_lower(c);
         bool makes_upper = how == CASE_UPPER || (how == CASE_TITLE && !in_word) ||
-                           (how == CASE_CAPITAL && is_first);
+                           (how == CASE_CAPITAL && is_first) || (how == CASE_SWAP && c == lower);
         uint32_t changed = makes_upper ? upper : lower;
         if (changed == c)
-            strbuf_add(out, one);
+            strbuf_add(out, (Str){from.at, from.len - s.len});
         else
-            put(changed, out);
+            text_put(changed, out);
         in_word = upper != lower || c >= 0x800;
         is_first = false;
-        at += one.len;
     }
 }
 
-static bool is_space(uint32_t c) {
+bool text_is_space(uint32_t c) {
     return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
            c == 0x205F || c == 0x3000;
 }
 
+// Unicode's categories Cc, Cf, Co, Cs, Zl, Zp and Zs, without the space. Checked against CPython's
+// str.isprintable over all assigned code points of Unicode 14.
+bool text_is_printable(uint32_t c) {
+    static const uint32_t hidden[][2] = {
+        {0x00, 0x1F},       {0x7F, 0xA0},       {0xAD, 0xAD},       {0x600, 0x605},
+        {0x61C, 0x61C},     {0x6DD, 0x6DD},     {0x70F, 0x70F},     {0x890, 0x891},
+        {0x8E2, 0x8E2},     {0x1680, 0x1680},   {0x180E, 0x180E},   {0x2000, 0x200F},
+        {0x2028, 0x202F},   {0x205F, 0x206F},   {0x3000, 0x3000},   {0xD800, 0xF8FF},
+        {0xFEFF, 0xFEFF},   {0xFFF0, 0xFFFB},   {0xFFFE, 0xFFFF},   {0x110BD, 0x110BD},
+        {0x110CD, 0x110CD}, {0x13430, 0x13438}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A},
+        {0xE0000, 0xE00FF}, {0xE01F0, 0x10FFFF}};
+    for (size_t i = 0; i < COUNT_OF(hidden); i++)
+        if (c <= hidden[i][1]) return c < hidden[i][0];
+    return false;
+}
+
 static bool is_stripped(Str one, const Str *of) {
-    return of ? text_find(*of, one, 0) != SIZE_MAX : is_space(decode(one));
+    if (of) return text_find(*of, one, 0) != SIZE_MAX;
+    return text_is_space(text_take(&one));
 }
 
 Str text_strip(Str s, const Str *of, bool left, bool right) {
@@ -106,7 +135,37 @@ Str text_strip(Str s, const Str *of, bool left, bool right) {
 }
 
 size_t text_find(Str s, Str part, size_t from) {
-    for (size_t i = from; part.len <= s.len && i <= s.len - part.len; i++)
-        if (part.len == 0 || memcmp(s.at + i, part.at, part.len) == 0) return i;
+    if (part.len == 0) return from <= s.len ? from : SIZE_MAX;
+    while (from < s.len && part.len <= s.len - from) {
+        const char *at = memchr(s.at + from, part.at[0], s.len - from - part.len + 1);
+        if (!at) return SIZE_MAX;
+        from = (size_t)(at - s.at);
+        if (memcmp(at, part.at, part.len) == 0) return from;
+        from++;
+    }
     return SIZE_MAX;
+}
+
+size_t text_find_last(Str s, Str part) {
+    for (size_t i = s.len + 1; i-- > 0;)
+        if (part.len <= s.len - i && (part.len == 0 || memcmp(s.at + i, part.at, part.len) == 0))
+            return i;
+    return SIZE_MAX;
+}
+
+// What str.splitlines() splits at.
+static bool ends_line(uint32_t c) {
+    return (c >= 10 && c <= 13) || (c >= 28 && c <= 30) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
+Str text_line(Str *s, bool keeps_end) {
+    Str all = *s;
+    while (s->len) {
+        size_t end = all.len - s->len;
+        uint32_t c = text_take(s);
+        if (!ends_line(c)) continue;
+        if (c == '\r' && s->len && *s->at == '\n') text_take(s);
+        return (Str){all.at, keeps_end ? all.len - s->len : end};
+    }
+    return all;
 }

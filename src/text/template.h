@@ -15,9 +15,10 @@
 #include "base/str.h"
 
 enum {
-    TEMPLATE_MAX_DEPTH = 200,       // nested expressions, statements, macro calls
-    TEMPLATE_MAX_STEPS = 20000000,  // nodes evaluated by one rendering
-    TEMPLATE_MAX_OUTPUT = 64 << 20, // bytes
+    TEMPLATE_MAX_DEPTH = 200,        // nested expressions, statements, macro calls
+    TEMPLATE_MAX_STEPS = 20000000,   // nodes evaluated by one rendering, and work like it
+    TEMPLATE_MAX_OUTPUT = 64 << 20,  // bytes, of the text and of any string on the way to it
+    TEMPLATE_MAX_MEMORY = 512 << 20, // bytes of values that one rendering makes
 };
 
 typedef struct Template Template;
@@ -27,9 +28,11 @@ Template *template_compile(Str source, Err *err);
 void template_close(Template *t); // safe on NULL
 
 // Appends the rendering to `out`. `variables` is a JSON object: messages, add_generation_prompt,
-// tools, bos_token and whatever else the template reads. `now`, seconds since 1970 in UTC, is what
-// strftime_now formats. raise_exception() and all mistakes are ERR_FORMAT with the line. One thread
-// at a time may render from one template.
+// tools, documents, bos_token and whatever else the template reads; what transformers passes to
+// every template (no tools, no documents, no generation prompt) is set where it is missing, and a
+// message's reasoning_content, thinking or reasoning goes by each of these names. `now`, seconds
+// since 1970 in UTC, is what strftime_now formats. raise_exception() and all mistakes are
+// ERR_FORMAT with the line. One thread at a time may render from one template.
 bool template_render(const Template *t, const json_t *variables, int64_t now, StrBuf *out,
                      Err *err);
 

@@ -1,0 +1,174 @@
+// jinja_operate.c — operators and slices.
+#include <math.h>
+
+#include "text/jinja.h"
+
+static JValue integer_op(Render *r, JOp op, int64_t a, int64_t b) {
+    int64_t result;
+    bool overflows = false;
+    switch (op) {
+    case OP_ADD: overflows = __builtin_add_overflow(a, b, &result); break;
+    case OP_SUB: overflows = __builtin_sub_overflow(a, b, &result); break;
+    case OP_MUL: overflows = __builtin_mul_overflow(a, b, &result); break;
+    case OP_POW:
+        result = 1;
+        for (int64_t i = 0; i < b && !overflows; i++) {
+            overflows = __builtin_mul_overflow(result, a, &result);
+            if (result == 0 || (result == 1 && a == 1)) break;
+        }
+        break;
+    default: // OP_FLOOR_DIV, OP_MOD: round down, as Python does
+        if (b == 0) return jinja_fail(r, "a division by zero");
+        if (b == -1) return op == OP_MOD ? J_NUMBER(0) : integer_op(r, OP_SUB, 0, a);
+        result = a / b - (a % b != 0 && (a < 0) != (b < 0));
+        if (op == OP_MOD) result = a - result * b;
+    }
+    return overflows ? jinja_fail(r, "a number beyond 64 bits") : J_NUMBER(result);
+}
+
+static JValue float_op(Render *r, JOp op, double a, double b) {
+    double result = 0;
+    if ((op == OP_DIV || op == OP_FLOOR_DIV || op == OP_MOD) && b == 0)
+        return jinja_fail(r, "a division by zero");
+    switch (op) {
+    case OP_ADD: result = a + b; break;
+    case OP_SUB: result = a - b; break;
+    case OP_MUL: result = a * b; break;
+    case OP_DIV: result = a / b; break;
+    case OP_FLOOR_DIV: result = floor(a / b); break;
+    case OP_MOD: // as Python: the sign of the divisor
+        result = fmod(a, b);
+        if (result != 0 && (result < 0) != (b < 0)) result += b;
+        break;
+    default: result = pow(a, b);
+    }
+    return (JValue){.kind = J_FLOAT, .number = result};
+}
+
+static JValue repeat(Render *r, JValue v, int64_t times) {
+    size_t n = times > 0 ? (size_t)times : 0, length = v.kind == J_STR ? v.text.len : v.list->count;
+    if (n && length > TEMPLATE_MAX_OUTPUT / sizeof(JValue) / n)
+        return jinja_fail(r, "a repetition of %zu times %zu", n, length);
+    StrBuf text = {0};
+    JValue list = jinja_sequence(r, v.form);
+    for (size_t i = 0; i < n && length && jinja_charge_bytes(r, length); i++) {
+        if (v.kind == J_STR) strbuf_add(&text, v.text);
+        for (size_t k = 0; v.kind == J_LIST && k < length; k++)
+            jinja_push(r, list.list, v.list->at[k]);
+    }
+    return v.kind == J_LIST ? list : jinja_keep(r, &text);
+}
+
+static bool is_repeatable(JValue v) {
+    return v.kind == J_STR || (v.kind == J_LIST && v.form <= FORM_TUPLE);
+}
+
+static JValue join_lists(Render *r, JValue a, JValue b) {
+    JValue list = jinja_sequence(r, a.form);
+    if (!jinja_charge(r, a.list->count + b.list->count)) return list;
+    for (size_t i = 0; i < a.list->count; i++) jinja_push(r, list.list, a.list->at[i]);
+    for (size_t i = 0; i < b.list->count; i++) jinja_push(r, list.list, b.list->at[i]);
+    return list;
+}
+
+static JValue join_texts(Render *r, JValue a, JValue b) {
+    StrBuf text = {0};
+    jinja_print(a, &text);
+    jinja_print(b, &text);
+    return jinja_keep(r, &text);
+}
+
+JValue jinja_binary(Render *r, JOp op, JValue a, JValue b) {
+    if (r->failed) return (JValue){0};
+    if (op == OP_CONCAT) return join_texts(r, a, b);
+    if (a.kind == J_UNDEFINED) return jinja_refuse_undefined(r, a);
+    if (b.kind == J_UNDEFINED) return jinja_refuse_undefined(r, b);
+    if (op == OP_ADD && a.kind == J_STR && b.kind == J_STR) {
+        bool is_safe = a.is_safe || b.is_safe;
+        if (is_safe) a = jinja_escape(r, a), b = jinja_escape(r, b);
+        JValue joined = join_texts(r, a, b);
+        joined.is_safe = is_safe;
+        return joined;
+    }
+    if (op == OP_ADD && a.kind == J_LIST && b.kind == J_LIST && a.form == b.form &&
+        a.form <= FORM_TUPLE)
+        return join_lists(r, a, b);
+    if (op == OP_MUL && is_repeatable(a) && b.kind == J_INT) return repeat(r, a, b.integer);
+    if (op == OP_MUL && is_repeatable(b) && a.kind == J_INT) return repeat(r, b, a.integer);
+    if (op == OP_MOD && a.kind == J_STR) return jinja_format_percent(r, a.text, b);
+    if (!jinja_is_number(a) || !jinja_is_number(b))
+        return jinja_fail(r, "this operator does not take %s and %s", jinja_type_name(a),
+                          jinja_type_name(b));
+    bool is_whole = a.kind != J_FLOAT && b.kind != J_FLOAT && op != OP_DIV;
+    int64_t x = a.kind == J_INT ? a.integer : a.truth, y = b.kind == J_INT ? b.integer : b.truth;
+    if (is_whole && !(op == OP_POW && y < 0)) return integer_op(r, op, x, y);
+    return float_op(r, op, jinja_number(a), jinja_number(b));
+}
+
+JValue jinja_compare(Render *r, JOp op, JValue a, JValue b) {
+    if (r->failed) return (JValue){0};
+    switch (op) {
+    case OP_EQ: return J_TRUTH(jinja_equal(r, a, b));
+    case OP_NE: return J_TRUTH(!jinja_equal(r, a, b));
+    case OP_IN: return J_TRUTH(jinja_contains(r, b, a));
+    case OP_NOT_IN: return J_TRUTH(!jinja_contains(r, b, a));
+    default: break;
+    }
+    if (a.kind == J_UNDEFINED) return jinja_refuse_undefined(r, a);
+    if (b.kind == J_UNDEFINED) return jinja_refuse_undefined(r, b);
+    bool has_nan = (a.kind == J_FLOAT && isnan(a.number)) || (b.kind == J_FLOAT && isnan(b.number));
+    int order = jinja_order(r, a, b);
+    if (has_nan) return J_TRUTH(false);
+    return J_TRUTH(op == OP_LT   ? order < 0
+                   : op == OP_LE ? order <= 0
+                   : op == OP_GT ? order > 0
+                                 : order >= 0);
+}
+
+JValue jinja_negate(Render *r, JValue v) {
+    if (v.kind == J_INT || v.kind == J_BOOL)
+        return integer_op(r, OP_SUB, 0, v.kind == J_INT ? v.integer : v.truth);
+    if (v.kind == J_FLOAT) return (JValue){.kind = J_FLOAT, .number = -v.number};
+    if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
+    return jinja_fail(r, "minus a %s", jinja_type_name(v));
+}
+
+// ---- slices
+
+static bool slice_bound(Render *r, JValue v, int64_t otherwise, int64_t n, int64_t least,
+                        int64_t *out) {
+    *out = otherwise;
+    if (v.kind == J_NONE) return true;
+    if (!jinja_need_number(r, v, out)) return false;
+    if (*out < 0) *out += n;
+    if (*out < least) *out = least;
+    if (*out > n) *out = n;
+    return true;
+}
+
+JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step) {
+    if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
+    if (v.kind != J_STR && (v.kind != J_LIST || v.form > FORM_RANGE))
+        return jinja_fail(r, "a slice of a %s", jinja_type_name(v));
+    int64_t n = (int64_t)(v.kind == J_LIST ? v.list->count : text_length(v.text)), by = 1, i, end;
+    if (step.kind != J_NONE && !jinja_need_number(r, step, &by)) return step;
+    if (by == 0) return jinja_fail(r, "a slice by steps of 0");
+    bool is_back = by < 0;
+    if (!slice_bound(r, from, is_back ? n - 1 : 0, n, is_back ? -1 : 0, &i) ||
+        !slice_bound(r, to, is_back ? -1 : n, n, is_back ? -1 : 0, &end))
+        return v;
+    if (is_back && i > n - 1) i = n - 1;
+    if (v.kind == J_STR && by == 1) {
+        if (!jinja_charge_bytes(r, v.text.len)) return v;
+        return J_TEXT(text_slice(v.text, (size_t)i, (size_t)(end > i ? end : i)));
+    }
+    JValue items = jinja_items(r, v), list = jinja_sequence(r, v.kind == J_LIST ? v.form : 0);
+    for (; !r->failed && (is_back ? i > end : i < end); i += by) {
+        jinja_push(r, list.list, items.list->at[i]);
+        if (by > n || by < -n) break; // the next index could overflow, and is outside anyway
+    }
+    if (r->failed || v.kind == J_LIST) return list;
+    StrBuf text = {0};
+    for (size_t k = 0; k < list.list->count; k++) strbuf_add(&text, list.list->at[k].text);
+    return jinja_keep(r, &text);
+}
