@@ -56,6 +56,7 @@ struct JValue {
 struct JList {
     JValue *at;
     size_t count, cap;
+    Str spelling; // of a range and a view: "range(0, 4)", "dict_keys"
 };
 
 typedef struct {
@@ -72,7 +73,6 @@ struct JDict {
 struct JLoop {
     const JList *items;
     size_t at;
-    int64_t depth;   // 1: the outermost
     JValue *changed; // what loop.changed() saw last
     size_t n_changed;
 };
@@ -245,6 +245,8 @@ JValue jinja_sequence(Render *r, JForm form);
 void jinja_push(Render *r, JList *list, JValue v);
 JValue jinja_pair(Render *r, JValue a, JValue b); // a tuple
 JValue jinja_dict(Render *r);
+// Fails for keys that Python does not hash: lists, dicts.
+bool jinja_need_hashable(Render *r, JValue key);
 void jinja_put(Render *r, JDict *dict, JValue key, JValue v);
 const JValue *jinja_get(Render *r, const JDict *dict, JValue key); // NULL when absent
 bool jinja_truth(JValue v);

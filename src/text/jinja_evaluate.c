@@ -28,8 +28,8 @@ static JValue loop_attribute(const JLoop *loop, Str name) {
     if (str_is(name, "first")) return J_TRUTH(at == 0);
     if (str_is(name, "last")) return J_TRUTH(at + 1 == n);
     if (str_is(name, "length")) return J_NUMBER(n);
-    if (str_is(name, "depth")) return J_NUMBER(loop->depth);
-    if (str_is(name, "depth0")) return J_NUMBER(loop->depth - 1);
+    if (str_is(name, "depth")) return J_NUMBER(1); // of recursive loops only
+    if (str_is(name, "depth0")) return J_NUMBER(0);
     if (str_is(name, "previtem") && at > 0) return items[at - 1];
     if (str_is(name, "nextitem") && at + 1 < n) return items[at + 1];
     return jinja_undefined(name);
@@ -52,7 +52,9 @@ static JValue element(JValue v, int64_t i) {
     int64_t n = (int64_t)(v.kind == J_LIST ? v.list->count : text_length(v.text));
     if (i < 0) i += n;
     if (i < 0 || i >= n) return jinja_undefined(STR("an item beyond the end"));
-    return v.kind == J_LIST ? v.list->at[i] : J_TEXT(text_slice(v.text, (size_t)i, (size_t)i + 1));
+    if (v.kind == J_LIST) return v.list->at[i];
+    v.text = text_slice(v.text, (size_t)i, (size_t)i + 1);
+    return v;
 }
 
 JValue jinja_item(Render *r, JValue v, JValue key) {

@@ -202,12 +202,20 @@ static Expr *parse_postfix(Parser *p, Expr *e) {
     return e;
 }
 
+static void note_unknown(Parser *p, const Expr *e, bool is_known) {
+    if (!is_known && !p->is_conditional && !p->unknown) p->unknown = e;
+}
+
 Expr *parse_filter(Parser *p, Expr *of) {
     Expr *e = new_expr(p, X_FILTER);
     e->a = of;
     e->name = parser_need_name(p);
-    while (parser_take_op(p, ".")) parser_need_name(p);
+    while (parser_take_op(p, ".")) { // a dotted name, which no filter here has
+        Str part = parser_need_name(p);
+        e->name = arena_printf(p->arena, "%.*s.%.*s", STR_ARG(e->name), STR_ARG(part));
+    }
     if (parser_take_op(p, "(")) parse_args(p, e);
+    note_unknown(p, e, jinja_has_filter(e->name));
     return e;
 }
 
@@ -215,7 +223,7 @@ Expr *parse_filter(Parser *p, Expr *of) {
 static bool starts_argument(const Parser *p) {
     if (p->token.kind == T_STRING || p->token.kind == T_NUMBER) return true;
     if (p->token.kind == T_OP) return parser_peek_op(p, "[") || parser_peek_op(p, "{");
-    static const char *const words[] = {"else", "or", "and", "is", "if", "in", "not", "recursive"};
+    static const char *const words[] = {"else", "or", "and"};
     if (p->token.kind != T_NAME) return false;
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (str_is(p->token.text, words[i])) return false;
@@ -227,6 +235,7 @@ static Expr *parse_test(Parser *p, Expr *of) {
     Expr *e = new_expr(p, X_TEST);
     e->a = of;
     e->name = parser_need_name(p);
+    if (parser_peek_name(p, "is")) parser_fail(p, "a test of a test");
     if (parser_take_op(p, "(")) {
         parse_args(p, e);
     } else if (starts_argument(p)) {
@@ -234,6 +243,7 @@ static Expr *parse_test(Parser *p, Expr *of) {
         add_expr(p, &one, parse_postfix(p, parse_primary(p)));
         set_items(e, &one);
     }
+    note_unknown(p, e, jinja_has_test(e->name));
     return is_negated ? pair(p, X_NOT, 0, e, NULL) : e;
 }
 
@@ -354,14 +364,19 @@ static Expr *parse_or(Parser *p) {
 
 Expr *parse_expr(Parser *p) {
     if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "an expression nested too deep");
+    const Expr *unknown = p->unknown;
+    bool was_conditional = p->is_conditional;
     Expr *e = parse_or(p);
     while (!p->failed && parser_take_name(p, "if")) {
+        p->is_conditional = true;
+        p->unknown = unknown;
         Expr *choice = new_expr(p, X_IF);
         choice->a = e;
         choice->b = parse_or(p);
         choice->c = parser_take_name(p, "else") ? parse_expr(p) : NULL;
         e = choice;
     }
+    p->is_conditional = was_conditional;
     p->depth--;
     return e;
 }

@@ -133,14 +133,15 @@ static JValue filter_indent(Render *r, JValue v, const JValue *in) {
 
 static JValue filter_truncate(Render *r, JValue v, const JValue *in) {
     int64_t length, leeway;
-    Str end, s = jinja_to_text(r, v).text;
+    Str end, s;
     if (!jinja_need_number(r, jinja_or(in[0], J_NUMBER(255)), &length) ||
         !jinja_need_text(r, jinja_or(in[2], J_TEXT(STR("..."))), &end) ||
         !jinja_need_number(r, jinja_or(in[3], J_NUMBER(5)), &leeway))
         return v;
     int64_t room = length - (int64_t)text_length(end);
     if (room < 0) return jinja_fail(r, "truncate: the end is longer than what it may end");
-    if ((int64_t)text_length(s) <= length + leeway) return J_TEXT(s);
+    JValue n = jinja_filter(r, v, STR("length"), &(JArgs){0});
+    if (r->failed || n.integer <= length + leeway || !jinja_need_text(r, v, &s)) return v;
     s = text_slice(s, 0, (size_t)room);
     size_t space = text_find_last(s, STR(" "));
     if (!jinja_truth(jinja_or(in[1], J_TRUTH(false))) && space != SIZE_MAX) s.len = space;

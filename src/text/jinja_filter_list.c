@@ -56,7 +56,6 @@ static JValue filter_first(Render *r, JValue v, const JValue *in) {
 static JValue filter_last(Render *r, JValue v, const JValue *in) {
     (void)in;
     if (v.kind == J_LIST && v.form == FORM_GENERATOR) return jinja_fail(r, "last of a generator");
-    if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
     JValue items = jinja_items(r, v);
     if (r->failed || items.list->count == 0) return jinja_undefined(STR("the last of nothing"));
     return items.list->at[items.list->count - 1];
@@ -72,7 +71,9 @@ static JValue filter_list(Render *r, JValue v, const JValue *in) {
 
 static JValue filter_reverse(Render *r, JValue v, const JValue *in) {
     (void)in;
-    JValue items = jinja_items(r, v), copy = jinja_sequence(r, FORM_GENERATOR);
+    bool is_generator = v.kind == J_LIST && v.form == FORM_GENERATOR;
+    JValue items = jinja_items(r, v);
+    JValue copy = jinja_sequence(r, is_generator ? FORM_LIST : FORM_GENERATOR);
     for (size_t i = r->failed ? 0 : items.list->count; i-- > 0;)
         jinja_push(r, copy.list, items.list->at[i]);
     if (v.kind != J_STR) return copy;
@@ -126,12 +127,17 @@ static JValue filter_join(Render *r, JValue v, const JValue *in) {
 // By attribute= (and default=), or by a filter and its arguments.
 static JValue filter_map(Render *r, JValue v, const JArgs *args) {
     JValue list = jinja_sequence(r, FORM_GENERATOR), in[2];
-    JValue items = jinja_truth(v) ? jinja_items(r, v) : list; // nothing to map is no mistake
+    if (!jinja_truth(v)) return list; // nothing to map is no mistake
+    JValue items = jinja_items(r, v);
     bool is_plain = args->count == args->n_keywords;
-    if (is_plain && !jinja_bind(r, STR("map"), "attribute default?", args, in)) return list;
-    JArgs rest = {args->at + 1, args->count - 1, args->keywords, args->n_keywords};
-    Str name;
-    if (!is_plain && !jinja_need_text(r, args->at[0], &name)) return list;
+    Str name = {0};
+    JArgs rest = {0};
+    if (is_plain) {
+        if (!jinja_bind(r, STR("map"), "attribute default?", args, in)) return list;
+    } else {
+        if (!jinja_need_text(r, args->at[0], &name)) return list;
+        rest = (JArgs){args->at + 1, args->count - 1, args->keywords, args->n_keywords};
+    }
     for (size_t i = 0; !r->failed && i < items.list->count; i++) {
         JValue item = items.list->at[i];
         item = is_plain ? path_of(r, item, in[0], jinja_or(in[1], J_NOTHING))
@@ -182,7 +188,6 @@ typedef struct {
 } Keyed;
 
 static bool stands_after(Render *r, JValue a, JValue b, bool reverse) {
-    if (jinja_equal(r, a, b)) return false;
     int order = jinja_order(r, a, b);
     return reverse ? order < 0 : order > 0;
 }
@@ -200,17 +205,18 @@ static void sort_keyed(Render *r, Keyed *at, size_t n, Keyed *spare, bool revers
     memcpy(at, spare, n * sizeof *at);
 }
 
-// By several attributes with commas between, each compared in turn.
-static JValue sort_key(Render *r, JValue item, JValue path, bool is_exact) {
+// By several attributes with commas between, each compared in turn. Lists of keys, even of one,
+// are compared as lists: equal keys need no order.
+static JValue sort_key(Render *r, JValue item, JValue path, JValue otherwise, bool is_exact) {
     JValue key = jinja_list(r);
     if (path.kind != J_STR) {
-        jinja_push(r, key.list, fold(r, path_of(r, item, path, J_NOTHING), is_exact));
+        jinja_push(r, key.list, fold(r, path_of(r, item, path, otherwise), is_exact));
         return key;
     }
     for (Str left = path.text; !r->failed;) {
         size_t comma = text_find(left, STR(","), 0);
         Str part = {left.at, comma == SIZE_MAX ? left.len : comma};
-        JValue found = path_of(r, item, J_TEXT(part), J_NOTHING);
+        JValue found = path_of(r, item, J_TEXT(part), otherwise);
         jinja_push(r, key.list, fold(r, found, is_exact));
         if (comma == SIZE_MAX) break;
         left = (Str){left.at + comma + 1, left.len - comma - 1};
@@ -218,20 +224,29 @@ static JValue sort_key(Render *r, JValue item, JValue path, bool is_exact) {
     return key;
 }
 
-static JValue sorted(Render *r, JValue items, JValue path, bool is_exact, bool reverse) {
+typedef JValue SortKey(Render *r, JValue item, JValue path, JValue otherwise, bool is_exact);
+
+static JValue sorted(Render *r, JValue items, SortKey *key, JValue path, JValue otherwise,
+                     bool is_exact, bool reverse) {
     JValue list = jinja_list(r);
     if (r->failed) return list;
     size_t n = items.list->count;
     Keyed *at = arena_array(r->arena, 2 * n + 1, Keyed);
     for (size_t i = 0; i < n && !r->failed; i++)
-        at[i] = (Keyed){sort_key(r, items.list->at[i], path, is_exact), items.list->at[i]};
+        at[i] = (Keyed){key(r, items.list->at[i], path, otherwise, is_exact), items.list->at[i]};
     if (!r->failed) sort_keyed(r, at, n, at + n, reverse);
     for (size_t i = 0; i < n && !r->failed; i++) jinja_push(r, list.list, at[i].item);
     return list;
 }
 
 static JValue filter_sort(Render *r, JValue v, const JValue *in) {
-    return sorted(r, jinja_items(r, v), jinja_or(in[2], J_NOTHING), flag(in[1]), flag(in[0]));
+    JValue items = jinja_items(r, v), path = jinja_or(in[2], J_NOTHING);
+    return sorted(r, items, sort_key, path, J_NOTHING, flag(in[1]), flag(in[0]));
+}
+
+// One key, compared by itself.
+static JValue plain_key(Render *r, JValue item, JValue path, JValue otherwise, bool is_exact) {
+    return fold(r, path_of(r, item, path, otherwise), is_exact);
 }
 
 static JValue pairs_of(Render *r, JValue v) {
@@ -253,7 +268,8 @@ static JValue filter_dictsort(Render *r, JValue v, const JValue *in) {
     if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
     if (!by_value && !(by.kind == J_STR && str_is(by.text, "key")))
         return jinja_fail(r, "dictsort is by key or by value");
-    return sorted(r, pairs_of(r, v), J_NUMBER(by_value), flag(in[0]), flag(in[2]));
+    return sorted(r, pairs_of(r, v), plain_key, J_NUMBER(by_value), J_NOTHING, flag(in[0]),
+                  flag(in[2]));
 }
 
 static JValue filter_unique(Render *r, JValue v, const JValue *in) {
@@ -261,7 +277,7 @@ static JValue filter_unique(Render *r, JValue v, const JValue *in) {
     JValue seen = jinja_list(r), path = jinja_or(in[1], J_NOTHING);
     for (size_t i = 0; !r->failed && i < items.list->count; i++) {
         JValue key = fold(r, path_of(r, items.list->at[i], path, J_NOTHING), flag(in[0]));
-        if (jinja_contains(r, seen, key)) continue;
+        if (!jinja_need_hashable(r, key) || jinja_contains(r, seen, key)) continue;
         jinja_push(r, seen.list, key);
         jinja_push(r, list.list, items.list->at[i]);
     }
@@ -273,7 +289,7 @@ static JValue filter_unique(Render *r, JValue v, const JValue *in) {
 // [(key, [items]), …] in the order of the keys.
 static JValue filter_groupby(Render *r, JValue v, const JValue *in) {
     JValue otherwise = jinja_or(in[1], J_NOTHING), groups = jinja_list(r), last = {0};
-    JValue items = sorted(r, jinja_items(r, v), in[0], flag(in[2]), false);
+    JValue items = sorted(r, jinja_items(r, v), plain_key, in[0], otherwise, flag(in[2]), false);
     JValue group = {0};
     for (size_t i = 0; !r->failed && i < items.list->count; i++) {
         JValue raw = path_of(r, items.list->at[i], in[0], otherwise);

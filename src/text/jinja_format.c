@@ -13,7 +13,7 @@ typedef struct {
     Str fill;   // one character
     char align; // < > ^ =, or 0: text left, numbers right
     char sign;  // + or space, or 0
-    bool is_alternate, has_commas;
+    bool is_alternate, has_commas, fills_zeros;
     int width, precision; // precision -1: not given
     char type;            // 0: not given
 } Field;
@@ -27,14 +27,15 @@ static int read_int(const char **at, const char *end, int most) {
 // ---- one value in its field
 
 static void add_padded(Str sign, Str digits, const Field *f, char align, StrBuf *out) {
+    Str fill = f->fills_zeros ? STR("0") : f->fill;
     int length = (int)text_length(sign) + (int)text_length(digits);
     int n = f->width > length ? f->width - length : 0;
     int n_left = align == '>' ? n : align == '^' ? n / 2 : 0;
-    for (int i = 0; i < n_left; i++) strbuf_add(out, f->fill);
+    for (int i = 0; i < n_left; i++) strbuf_add(out, fill);
     strbuf_add(out, sign);
-    for (int i = 0; align == '=' && i < n; i++) strbuf_add(out, f->fill);
+    for (int i = 0; align == '=' && i < n; i++) strbuf_add(out, fill);
     strbuf_add(out, digits);
-    for (int i = align == '=' ? n : n_left; i < n; i++) strbuf_add(out, f->fill);
+    for (int i = align == '=' ? n : n_left; i < n; i++) strbuf_add(out, fill);
 }
 
 // Commas between thousands of the whole part.
@@ -90,6 +91,10 @@ static void add_number(Render *r, JValue v, const Field *f, StrBuf *out) {
         jinja_fail(r, "a whole number has no format '%c'", f->type);
         return;
     }
+    if (!is_float && f->precision >= 0) {
+        jinja_fail(r, "a whole number has no precision");
+        return;
+    }
     if (v.kind == J_FLOAT && f->type && !strchr("eEfFgG%", f->type)) {
         jinja_fail(r, "a float has no format '%c'", f->type);
         return;
@@ -104,7 +109,7 @@ static void add_number(Render *r, JValue v, const Field *f, StrBuf *out) {
         spell_integer(is_negative ? 0 - (uint64_t)n : (uint64_t)n, f, &digits);
     }
     if (f->has_commas) group_thousands(&digits);
-    add_padded(sign, strbuf_str(&digits), f, f->align ? f->align : '>', out);
+    add_padded(sign, strbuf_str(&digits), f, f->fills_zeros ? '=' : f->align ? f->align : '>', out);
     strbuf_free(&digits);
 }
 
@@ -131,7 +136,7 @@ static bool read_spec(Str spec, Field *f) {
     if (at < end && (*at == '+' || *at == ' ' || *at == '-')) f->sign = *at == '-' ? 0 : *at, at++;
     if (at < end && *at == '#') f->is_alternate = true, at++;
     if (at < end && *at == '0') {
-        if (!f->align) f->fill = STR("0"), f->align = '=';
+        f->fills_zeros = !f->align;
         at++;
     }
     f->width = read_int(&at, end, MAX_WIDTH);
@@ -152,7 +157,8 @@ static void add_by_spec(Render *r, JValue v, Str spec, StrBuf *out) {
         jinja_fail(r, "format: '%.*s' is no format", STR_ARG(spec));
     } else if (jinja_is_number(v) && f.type != 's') {
         add_number(r, v, &f, out);
-    } else if (v.kind == J_STR && (f.type == 0 || f.type == 's') && f.align != '=') {
+    } else if (v.kind == J_STR && (f.type == 0 || f.type == 's') && f.align != '=' && !f.sign &&
+               !f.has_commas) {
         add_text(v.text, &f, f.align ? f.align : '<', out);
     } else {
         jinja_fail(r, "format: a %s has no format '%.*s'", jinja_type_name(v), STR_ARG(spec));
@@ -269,8 +275,8 @@ static bool read_percent(const char **at, const char *end, Field *f, Str *name) 
     }
     if (*at == end) return false;
     f->type = *(*at)++;
-    if (has_zero) f->fill = STR("0"), f->align = '=';
-    if (is_left) f->fill = STR(" "), f->align = '<';
+    f->fills_zeros = has_zero && !is_left;
+    if (is_left) f->align = '<';
     return true;
 }
 
@@ -278,7 +284,7 @@ static void add_percent(Render *r, JValue v, Field *f, StrBuf *out) {
     if (f->type == 's' || f->type == 'r') {
         StrBuf text = {0};
         (f->type == 'r' ? jinja_repr : jinja_print)(v, &text);
-        if (f->align == '=') f->fill = STR(" "), f->align = '>';
+        f->fills_zeros = false;
         add_text(strbuf_str(&text), f, f->align, out);
         strbuf_free(&text);
         return;
@@ -288,7 +294,17 @@ static void add_percent(Render *r, JValue v, Field *f, StrBuf *out) {
         jinja_fail(r, "'%%%c' does not take a %s", f->type, jinja_type_name(v));
         return;
     }
-    if (f->type == 'd' && v.kind == J_FLOAT) v = J_NUMBER((int64_t)v.number);
+    if (f->type == 'd' && v.kind == J_FLOAT) {
+        if (!(v.number > -9.2e18 && v.number < 9.2e18)) {
+            jinja_fail(r, "'%%d': a number beyond 64 bits");
+            return;
+        }
+        v = J_NUMBER((int64_t)v.number);
+    }
+    if (strchr("doxX", f->type) && f->precision >= 0) {
+        jinja_fail(r, "'%%%c': a precision of whole numbers is not supported", f->type);
+        return;
+    }
     add_number(r, v, f, out);
 }
 
@@ -321,7 +337,8 @@ JValue jinja_format_percent(Render *r, Str s, JValue given) {
             next++;
         }
     }
-    bool is_mapping = given.kind == J_DICT || given.kind == J_LIST; // these may be left over
+    bool is_mapping = given.kind == J_DICT ||
+                      (given.kind == J_LIST && given.form <= FORM_RANGE); // these may be left over
     if (!is_named && next < n_given && (is_tuple || !is_mapping))
         jinja_fail(r, "'%%': more values than places");
     return jinja_keep(r, &out);

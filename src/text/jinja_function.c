@@ -1,4 +1,5 @@
 // jinja_function.c — the global functions, as a table.
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,6 +20,11 @@ static JValue call_range(Render *r, const JArgs *args) {
         jinja_push(r, list.list, J_NUMBER(i));
         if (__builtin_add_overflow(i, n[2], &i)) break;
     }
+    char text[80];
+    int len = snprintf(text, sizeof text, "range(%lld, %lld", (long long)n[0], (long long)n[1]);
+    if (n[2] != 1)
+        len += snprintf(text + len, sizeof text - (size_t)len, ", %lld", (long long)n[2]);
+    list.list->spelling = arena_printf(r->arena, "%s)", text);
     return jinja_charge(r, list.list->count) ? list : J_NOTHING;
 }
 

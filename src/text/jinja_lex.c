@@ -242,6 +242,8 @@ static void read_number(Parser *p) {
         text[n++] = c;
     }
     text[n] = 0;
+    if (n > 1 && *text == '0' && !is_hex && !is_float && strspn(text, "0") < n)
+        parser_fail(p, "the number %s begins with 0", text);
     p->token = (Token){T_NUMBER, {p->cursor, (size_t)(at - p->cursor)}, J_NUMBER(0)};
     errno = 0;
     if (is_float)

@@ -33,6 +33,10 @@ typedef struct {
     Token token;
     int line, depth;
     bool saw_rest, saw_named; // `varargs`, `kwargs` since the macro began
+    // A filter or test that does not exist is a mistake at once, unless it stands in an if, where
+    // it is one when it is reached.
+    bool is_conditional, is_in_loop;
+    const Expr *unknown; // the first that is a mistake at once
 } Parser;
 
 // Fails with the line; the first failure sticks. Returns NULL.

@@ -21,27 +21,32 @@ static JValue list_copy(Render *r, JValue self, const JValue *in) {
     return copy;
 }
 
+static JValue view(Render *r, Str spelling) {
+    JValue list = jinja_sequence(r, FORM_VIEW);
+    list.list->spelling = spelling;
+    return list;
+}
 static JValue dict_items(Render *r, JValue self, const JValue *in) {
     (void)in;
-    JValue list = jinja_sequence(r, FORM_VIEW);
+    JValue list = view(r, STR("dict_items"));
     for (size_t i = 0; i < self.dict->count && jinja_charge(r, 1); i++)
         jinja_push(r, list.list, jinja_pair(r, self.dict->at[i].key, self.dict->at[i].value));
     return list;
 }
 static JValue dict_keys(Render *r, JValue self, const JValue *in) {
     (void)in;
-    JValue list = jinja_items(r, self);
-    list.form = FORM_VIEW;
+    JValue list = view(r, STR("dict_keys"));
+    for (size_t i = 0; i < self.dict->count; i++) jinja_push(r, list.list, self.dict->at[i].key);
     return list;
 }
 static JValue dict_values(Render *r, JValue self, const JValue *in) {
     (void)in;
-    JValue list = jinja_sequence(r, FORM_VIEW);
+    JValue list = view(r, STR("dict_values"));
     for (size_t i = 0; i < self.dict->count; i++) jinja_push(r, list.list, self.dict->at[i].value);
     return list;
 }
 static JValue dict_get(Render *r, JValue self, const JValue *in) {
-    const JValue *found = jinja_get(r, self.dict, in[0]);
+    const JValue *found = jinja_need_hashable(r, in[0]) ? jinja_get(r, self.dict, in[0]) : NULL;
     return found ? *found : jinja_or(in[1], J_NOTHING);
 }
 static JValue dict_copy(Render *r, JValue self, const JValue *in) {
@@ -95,14 +100,26 @@ static const JMethodRow other_methods[] = {
 const JMethodRow *jinja_find_method(JValue self, Str name) {
     const JMethodRow *row = self.kind == J_STR ? jinja_string_methods : other_methods;
     if (self.kind == J_LIST && self.form > FORM_RANGE) return NULL;
+    if (self.kind == J_LIST && self.form != FORM_LIST && str_is(name, "copy")) return NULL;
     for (; row->name; row++)
         if (row->self == self.kind && str_is(name, row->name)) return row;
     return NULL;
 }
 
+// What comes of safe text is safe.
+static JValue as_safe(JValue v) {
+    if (v.kind == J_STR) v.is_safe = true;
+    for (size_t i = 0; v.kind == J_LIST && i < v.list->count; i++)
+        if (v.list->at[i].kind == J_STR) v.list->at[i].is_safe = true;
+    return v;
+}
+
 JValue jinja_call_method(Render *r, JValue self, Str name, const JArgs *args) {
     const JMethodRow *row = jinja_find_method(self, name);
-    JValue in[JINJA_MAX_PARAMS];
-    if (row->run_any) return row->run_any(r, self, args);
-    return jinja_bind(r, name, row->params, args, in) ? row->run(r, self, in) : J_NOTHING;
+    JValue in[JINJA_MAX_PARAMS], v = J_NOTHING;
+    if (row->run_any)
+        v = row->run_any(r, self, args);
+    else if (jinja_bind(r, name, row->params, args, in))
+        v = row->run(r, self, in);
+    return self.kind == J_STR && self.is_safe && !r->failed ? as_safe(v) : v;
 }

@@ -26,6 +26,14 @@ static JValue integer_op(Render *r, JOp op, int64_t a, int64_t b) {
     return overflows ? jinja_fail(r, "a number beyond 64 bits") : J_NUMBER(result);
 }
 
+// As CPython: the remainder, which is exact, first.
+static double floor_div(double a, double b) {
+    double rest = fmod(a, b), whole = (a - rest) / b;
+    if (rest != 0 && (rest < 0) != (b < 0)) whole -= 1;
+    if (whole == 0) return copysign(0, a / b);
+    return whole - floor(whole) > 0.5 ? floor(whole) + 1 : floor(whole);
+}
+
 static JValue float_op(Render *r, JOp op, double a, double b) {
     double result = 0;
     if ((op == OP_DIV || op == OP_FLOOR_DIV || op == OP_MOD) && b == 0)
@@ -35,12 +43,17 @@ static JValue float_op(Render *r, JOp op, double a, double b) {
     case OP_SUB: result = a - b; break;
     case OP_MUL: result = a * b; break;
     case OP_DIV: result = a / b; break;
-    case OP_FLOOR_DIV: result = floor(a / b); break;
+    case OP_FLOOR_DIV: result = floor_div(a, b); break;
     case OP_MOD: // as Python: the sign of the divisor
         result = fmod(a, b);
+        if (result == 0) result = copysign(0, b);
         if (result != 0 && (result < 0) != (b < 0)) result += b;
         break;
-    default: result = pow(a, b);
+    default: // OP_POW
+        if (a == 0 && b < 0) return jinja_fail(r, "a division by zero");
+        result = pow(a, b);
+        if (isnan(result) ? !isnan(a) && !isnan(b) : isinf(result) && !isinf(a) && !isinf(b))
+            return jinja_fail(r, "a power without a real value, or too large for one");
     }
     return (JValue){.kind = J_FLOAT, .number = result};
 }
@@ -56,7 +69,17 @@ static JValue repeat(Render *r, JValue v, int64_t times) {
         for (size_t k = 0; v.kind == J_LIST && k < length; k++)
             jinja_push(r, list.list, v.list->at[k]);
     }
-    return v.kind == J_LIST ? list : jinja_keep(r, &text);
+    JValue out = v.kind == J_LIST ? list : jinja_keep(r, &text);
+    out.is_safe = v.is_safe;
+    return out;
+}
+
+static bool is_whole(JValue v) {
+    return v.kind == J_INT || v.kind == J_BOOL;
+}
+
+static int64_t whole(JValue v) {
+    return v.kind == J_INT ? v.integer : v.truth;
 }
 
 static bool is_repeatable(JValue v) {
@@ -93,15 +116,14 @@ JValue jinja_binary(Render *r, JOp op, JValue a, JValue b) {
     if (op == OP_ADD && a.kind == J_LIST && b.kind == J_LIST && a.form == b.form &&
         a.form <= FORM_TUPLE)
         return join_lists(r, a, b);
-    if (op == OP_MUL && is_repeatable(a) && b.kind == J_INT) return repeat(r, a, b.integer);
-    if (op == OP_MUL && is_repeatable(b) && a.kind == J_INT) return repeat(r, b, a.integer);
+    if (op == OP_MUL && is_repeatable(a) && is_whole(b)) return repeat(r, a, whole(b));
+    if (op == OP_MUL && is_repeatable(b) && is_whole(a)) return repeat(r, b, whole(a));
     if (op == OP_MOD && a.kind == J_STR) return jinja_format_percent(r, a.text, b);
     if (!jinja_is_number(a) || !jinja_is_number(b))
         return jinja_fail(r, "this operator does not take %s and %s", jinja_type_name(a),
                           jinja_type_name(b));
-    bool is_whole = a.kind != J_FLOAT && b.kind != J_FLOAT && op != OP_DIV;
-    int64_t x = a.kind == J_INT ? a.integer : a.truth, y = b.kind == J_INT ? b.integer : b.truth;
-    if (is_whole && !(op == OP_POW && y < 0)) return integer_op(r, op, x, y);
+    if (is_whole(a) && is_whole(b) && op != OP_DIV && !(op == OP_POW && whole(b) < 0))
+        return integer_op(r, op, whole(a), whole(b));
     return float_op(r, op, jinja_number(a), jinja_number(b));
 }
 
@@ -146,6 +168,16 @@ static bool slice_bound(Render *r, JValue v, int64_t otherwise, int64_t n, int64
     return true;
 }
 
+// "range(3, -1, -1)": what a slice of a range is called.
+static Str slice_spelling(Render *r, const JList *range, int64_t from, int64_t to, int64_t by) {
+    int64_t first = range->at[0].integer, step = 1;
+    if (range->count > 1) step = range->at[1].integer - first;
+    Str text = arena_printf(r->arena, "range(%lld, %lld", (long long)(first + from * step),
+                            (long long)(first + to * step));
+    if (step * by == 1) return arena_printf(r->arena, "%.*s)", STR_ARG(text));
+    return arena_printf(r->arena, "%.*s, %lld)", STR_ARG(text), (long long)(step * by));
+}
+
 JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step) {
     if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
     if (v.kind != J_STR && (v.kind != J_LIST || v.form > FORM_RANGE))
@@ -160,9 +192,12 @@ JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step) {
     if (is_back && i > n - 1) i = n - 1;
     if (v.kind == J_STR && by == 1) {
         if (!jinja_charge_bytes(r, v.text.len)) return v;
-        return J_TEXT(text_slice(v.text, (size_t)i, (size_t)(end > i ? end : i)));
+        v.text = text_slice(v.text, (size_t)i, (size_t)(end > i ? end : i));
+        return v;
     }
     JValue items = jinja_items(r, v), list = jinja_sequence(r, v.kind == J_LIST ? v.form : 0);
+    if (v.kind == J_LIST && v.form == FORM_RANGE && n)
+        list.list->spelling = slice_spelling(r, v.list, i, end, by);
     for (; !r->failed && (is_back ? i > end : i < end); i += by) {
         jinja_push(r, list.list, items.list->at[i]);
         if (by > n || by < -n) break; // the next index could overflow, and is outside anyway
@@ -170,5 +205,7 @@ JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step) {
     if (r->failed || v.kind == J_LIST) return list;
     StrBuf text = {0};
     for (size_t k = 0; k < list.list->count; k++) strbuf_add(&text, list.list->at[k].text);
-    return jinja_keep(r, &text);
+    JValue out = jinja_keep(r, &text);
+    out.is_safe = v.is_safe;
+    return out;
 }

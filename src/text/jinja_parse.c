@@ -60,6 +60,8 @@ static Stmt *parse_if(Parser *p) {
     static const char *const last[] = {"endif", NULL};
     Stmt *first = NULL, **link = &first;
     Str end = STR("if");
+    bool was_conditional = p->is_conditional;
+    p->is_conditional = true;
     while (!p->failed && !str_is(end, "endif") && !str_is(end, "else")) {
         Stmt *s = *link = new_stmt(p, first ? S_ELIF : S_IF);
         s->expr = parse_tuple(p, false);
@@ -72,7 +74,20 @@ static Stmt *parse_if(Parser *p) {
         *link = parse_until(p, last, &end);
         close_tag(p);
     }
+    p->is_conditional = was_conditional;
     return first;
+}
+
+// The body of anything but an if: what it holds is reached, as far as parsing can tell. Whether
+// break and continue may stand in it says `is_in_loop`.
+static Stmt *parse_body(Parser *p, const char *const *ends, Str *end, bool is_in_loop) {
+    bool was_conditional = p->is_conditional, was_in_loop = p->is_in_loop;
+    p->is_conditional = false;
+    p->is_in_loop = is_in_loop;
+    Stmt *body = parse_until(p, ends, end);
+    p->is_conditional = was_conditional;
+    p->is_in_loop = was_in_loop;
+    return body;
 }
 
 static Stmt *parse_for(Parser *p) {
@@ -85,10 +100,10 @@ static Stmt *parse_for(Parser *p) {
     if (parser_take_name(p, "if")) s->filter = parse_expr(p);
     if (parser_peek_name(p, "recursive")) parser_fail(p, "recursive loops are not supported");
     close_tag(p);
-    s->body = parse_until(p, ends, &end);
+    s->body = parse_body(p, ends, &end, true);
     close_tag(p);
     if (str_is(end, "else")) {
-        s->otherwise = parse_until(p, last, &end);
+        s->otherwise = parse_body(p, last, &end, p->is_in_loop);
         close_tag(p);
     }
     return s;
@@ -107,7 +122,7 @@ static Stmt *parse_set(Parser *p) {
     while (parser_take_op(p, "|")) s->filter = parse_filter(p, s->filter);
     close_tag(p);
     Str end;
-    s->body = parse_until(p, ends, &end);
+    s->body = parse_body(p, ends, &end, false);
     close_tag(p);
     return s;
 }
@@ -140,7 +155,7 @@ static Stmt *parse_macro(Parser *p) {
     close_tag(p);
     bool outer_rest = p->saw_rest, outer_named = p->saw_named;
     p->saw_rest = p->saw_named = false;
-    s->body = parse_until(p, ends, &end);
+    s->body = parse_body(p, ends, &end, false);
     s->takes_rest = p->saw_rest;
     s->takes_named = p->saw_named;
     p->saw_rest = outer_rest;
@@ -158,7 +173,7 @@ static Stmt *parse_call_block(Parser *p) {
     s->expr = parse_expr(p);
     if (!p->failed && s->expr->kind != X_CALL) parser_fail(p, "call needs a macro call");
     close_tag(p);
-    s->body = parse_until(p, ends, &end);
+    s->body = parse_body(p, ends, &end, false);
     close_tag(p);
     return s;
 }
@@ -170,7 +185,7 @@ static Stmt *parse_filter_block(Parser *p) {
     s->filter = parse_filter(p, NULL);
     while (parser_take_op(p, "|")) s->filter = parse_filter(p, s->filter);
     close_tag(p);
-    s->body = parse_until(p, ends, &end);
+    s->body = parse_body(p, ends, &end, false);
     close_tag(p);
     return s;
 }
@@ -180,7 +195,7 @@ static Stmt *parse_generation(Parser *p) { // transformers' mark of what the mod
     Stmt *s = new_stmt(p, S_BODY);
     Str end;
     close_tag(p);
-    s->body = parse_until(p, ends, &end);
+    s->body = parse_body(p, ends, &end, false);
     close_tag(p);
     return s;
 }
@@ -200,13 +215,14 @@ static Stmt *parse_with(Parser *p) {
         parser_need_op(p, "=");
         s->defaults[s->n_params++] = parse_expr(p);
     }
-    s->body = parse_until(p, ends, &end);
+    s->body = parse_body(p, ends, &end, p->is_in_loop);
     close_tag(p);
     return s;
 }
 
 static Stmt *parse_jump(Parser *p, StmtKind kind) {
     Stmt *s = new_stmt(p, kind);
+    if (!p->is_in_loop) parser_fail(p, "it stands in no loop");
     close_tag(p);
     return s;
 }
@@ -239,6 +255,11 @@ Stmt *jinja_parse(Arena *arena, Str source, Err *err) {
     parser_cut(&p, (Str){text, n});
     Stmt *body = new_stmt(&p, S_BODY);
     if (!p.failed) body->body = parse_until(&p, NULL, NULL);
+    if (!p.failed && p.unknown) {
+        p.line = p.unknown->line;
+        parser_fail(&p, "%s '%.*s' is not known", p.unknown->kind == X_TEST ? "test" : "filter",
+                    STR_ARG(p.unknown->name));
+    }
     if (!p.failed) return body;
     if (err) *err = why;
     return NULL;

@@ -59,7 +59,11 @@ static void repr_list(JValue v, int depth, StrBuf *out);
 static void repr(JValue v, int depth, StrBuf *out) {
     if (depth > TEMPLATE_MAX_DEPTH || out->len > TEMPLATE_MAX_OUTPUT) return;
     switch (v.kind) {
-    case J_STR: repr_text(v.text, out); break;
+    case J_STR:
+        if (v.is_safe) strbuf_add(out, STR("Markup("));
+        repr_text(v.text, out);
+        if (v.is_safe) strbuf_add_char(out, ')');
+        break;
     case J_LIST: repr_list(v, depth, out); break;
     case J_DICT:
         strbuf_add_char(out, '{');
@@ -81,12 +85,11 @@ static void repr_list(JValue v, int depth, StrBuf *out) {
         strbuf_add(out, STR("<generator object>"));
         return;
     }
+    strbuf_add(out, v.list->spelling);
+    if (v.form == FORM_RANGE) return;
     static const struct {
         const char *open, *close;
-    } marks[] = {[FORM_LIST] = {"[", "]"},
-                 [FORM_TUPLE] = {"(", ")"},
-                 [FORM_RANGE] = {"range(", ")"},
-                 [FORM_VIEW] = {"dict_view([", "])"}};
+    } marks[] = {[FORM_LIST] = {"[", "]"}, [FORM_TUPLE] = {"(", ")"}, [FORM_VIEW] = {"([", "])"}};
     strbuf_add(out, str_of(marks[v.form].open));
     for (size_t i = 0; i < v.list->count; i++) {
         if (i) strbuf_add(out, STR(", "));
@@ -111,7 +114,13 @@ void jinja_print(JValue v, StrBuf *out) {
     case J_STR: strbuf_add(out, v.text); break;
     case J_LIST:
     case J_DICT: repr(v, 0, out); break;
-    case J_NAMESPACE: strbuf_add(out, STR("<Namespace>")); break;
+    case J_NAMESPACE: {
+        JValue names = {.kind = J_DICT, .dict = v.dict};
+        strbuf_add(out, STR("<Namespace "));
+        repr(names, 0, out);
+        strbuf_add_char(out, '>');
+        break;
+    }
     case J_LOOP:
         strbuf_printf(out, "<LoopContext %zu/%zu>", v.loop->at + 1, v.loop->items->count);
         break;

@@ -185,10 +185,8 @@ static void run_for(Render *r, const Stmt *s) {
         return;
     }
     Scope *outer = r->scope;
-    JValue around = jinja_look_up(r, STR("loop"));
     JLoop *loop = arena_new(r->arena, JLoop);
     loop->items = items.list;
-    loop->depth = around.kind == J_LOOP ? around.loop->depth + 1 : 1;
     for (Flow flow = FLOW_ON; loop->at < items.list->count && flow != FLOW_BREAK; loop->at++) {
         if (r->failed) break;
         r->scope = jinja_push_scope(r, outer);

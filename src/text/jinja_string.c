@@ -143,7 +143,8 @@ static JValue str_join(Render *r, JValue self, const JValue *in) {
     StrBuf out = {0};
     for (size_t i = 0; !r->failed && i < items.list->count && jinja_charge(r, 1); i++) {
         Str part;
-        if (!jinja_need_text(r, items.list->at[i], &part)) break;
+        JValue item = items.list->at[i];
+        if (!jinja_need_text(r, self.is_safe ? jinja_escape(r, item) : item, &part)) break;
         if (i) strbuf_add(&out, self.text);
         strbuf_add(&out, part);
         if (out.len > TEMPLATE_MAX_OUTPUT) break; // jinja_keep says so
@@ -154,7 +155,8 @@ static JValue str_join(Render *r, JValue self, const JValue *in) {
 static JValue str_replace(Render *r, JValue self, const JValue *in) {
     Str old, new, s = self.text;
     int64_t left = -1;
-    if (!jinja_need_text(r, in[0], &old) || !jinja_need_text(r, in[1], &new) ||
+    if (!jinja_need_text(r, in[0], &old) ||
+        !jinja_need_text(r, self.is_safe ? jinja_escape(r, in[1]) : in[1], &new) ||
         (in[2].kind != J_MISSING && !jinja_need_number(r, in[2], &left)) ||
         !jinja_charge_bytes(r, s.len))
         return self;

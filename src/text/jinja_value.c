@@ -40,7 +40,21 @@ const JValue *jinja_get(Render *r, const JDict *dict, JValue key) {
     return NULL;
 }
 
+static bool is_hashable(JValue v) {
+    if (v.kind == J_DICT) return false;
+    if (v.kind != J_LIST || v.form == FORM_GENERATOR || v.form == FORM_RANGE) return true;
+    for (size_t i = 0; v.form == FORM_TUPLE && i < v.list->count; i++)
+        if (!is_hashable(v.list->at[i])) return false;
+    return v.form == FORM_TUPLE;
+}
+
+bool jinja_need_hashable(Render *r, JValue key) {
+    if (!is_hashable(key)) jinja_fail(r, "a %s cannot be a key", jinja_type_name(key));
+    return !r->failed;
+}
+
 void jinja_put(Render *r, JDict *dict, JValue key, JValue v) {
+    if (!jinja_need_hashable(r, key)) return;
     jinja_charge(r, dict->count / 8);
     for (size_t i = 0; i < dict->count; i++)
         if (jinja_equal(r, dict->at[i].key, key)) {
@@ -190,7 +204,8 @@ bool jinja_contains(Render *r, JValue container, JValue v) {
         return false;
     }
     case J_DICT:
-        return jinja_charge(r, container.dict->count / 8) && jinja_get(r, container.dict, v);
+        return jinja_need_hashable(r, v) && jinja_charge(r, container.dict->count / 8) &&
+               jinja_get(r, container.dict, v);
     case J_UNDEFINED: return false;
     default: jinja_fail(r, "a %s contains nothing", jinja_type_name(container)); return false;
     }
