@@ -15,8 +15,8 @@
 static void write_vote_rows(StrBuf *out, const json_t *rows) {
     const json_t *row;
     size_t i;
-    strbuf_add(out, STR("<div class=\"scroll\"><table><thead><tr><th>Misreading</th><th>field</th>"
-                        "<th class=\"n\">nats a token against the contract</th><th>verdict</th>"
+    strbuf_add(out, STR("<div class=\"scroll\"><table><thead><tr><th>Misreading</th>"
+                        "<th class=\"n\">nats a token</th><th>verdict</th>"
                         "</tr></thead><tbody>"));
     json_array_foreach(rows, i, row) {
         const char *verdict = member_text(row, "verdict");
@@ -24,9 +24,10 @@ static void write_vote_rows(StrBuf *out, const json_t *rows) {
         strbuf_add(out, STR("<tr><td><b>"));
         html_words(out, member_text(row, "reading"));
         strbuf_add(out, STR("</b> <span class=\"dim\">"));
+        html_words(out, member_text(row, "field"));
+        strbuf_add(out, STR(": "));
         html_words(out, member_text(row, "meaning"));
         strbuf_add(out, STR("</span></td>"));
-        html_cell(out, "", member_text(row, "field"));
         strbuf_add(out, STR("<td class=\"n\">"));
         page_number(out, row, "delta");
         strbuf_add(out, STR(" ± "));
@@ -68,7 +69,8 @@ bool page_vote(Page *p) {
     return true;
 }
 
-// ---- range: {tokens, logit_peak, layers: [{layer, stream, attn_sum, …: [measured, carried]}]}
+// ---- conditioning: {tokens, logit_peak, layers: [{layer, stream, attn_sum, …: [measured,
+// carried]}]}
 
 // fp16 ends at 65504; sums of the Neural Engine at 32752 (M4, M6; see engine/ane_rules.def).
 static const struct {
@@ -98,9 +100,9 @@ static SvgSeries range_series(Arena *arena, const json_t *layers, const char *ke
                        .bound = NAN};
 }
 
-bool page_range(Page *p) {
-    const json_t *range = json_object_get(p->report, "range"), *layers;
-    layers = member_list(range, "layers");
+static bool write_conditioning(Page *p) {
+    const json_t *range = json_object_get(p->report, "conditioning");
+    const json_t *layers = member_list(range, "layers");
     if (!layers) return false;
     strbuf_add(p->out, STR("<p>Measured in the 32-bit reference over a calibration text of "));
     page_number(p->out, range, "tokens");
@@ -122,6 +124,42 @@ bool page_range(Page *p) {
     strbuf_add(p->out, STR("</div>"));
     arena_free(&arena);
     return true;
+}
+
+// range: {named, tightest: [{op, kind, role, largest_out, limit, room_bits, …}]}: what the
+// packages' own ops came to when they ran.
+static bool write_room(StrBuf *out, const char *title, const json_t *ops) {
+    const json_t *op;
+    size_t i;
+    if (!ops) return false;
+    strbuf_printf(out,
+                  "<details><summary>%s</summary><div class=\"scroll\"><table><thead><tr>"
+                  "<th>Op</th><th class=\"n\">room, bits</th><th class=\"n\">largest</th>"
+                  "<th class=\"n\">limit</th></tr></thead><tbody>",
+                  title);
+    json_array_foreach(ops, i, op) {
+        strbuf_add(out, STR("<tr><td><b>"));
+        html_words(out, member_text(op, "op"));
+        strbuf_add(out, STR("</b> <span class=\"dim\">"));
+        html_words(out, member_text(op, "kind"));
+        strbuf_add(out, STR(" "));
+        html_words(out, member_text(op, "role"));
+        strbuf_add(out, STR("</span></td>"));
+        html_number_cell(out, member_number(op, "room_bits"));
+        html_number_cell(out, member_number(op, "largest_out"));
+        html_number_cell(out, member_number(op, "limit"));
+        strbuf_add(out, STR("</tr>"));
+    }
+    strbuf_add(out, STR("</tbody></table></div></details>"));
+    return true;
+}
+
+bool page_range(Page *p) {
+    const json_t *range = json_object_get(p->report, "range");
+    bool has_any = write_conditioning(p);
+    has_any |= write_room(p->out, "Ops that the range gate names", member_list(range, "named"));
+    has_any |= write_room(p->out, "The least room, op by op", member_list(range, "tightest"));
+    return has_any;
 }
 
 // ---- sections of a shape of their own: lists of objects, whatever their members

@@ -129,7 +129,7 @@ static json_t *layer_range_json(const Chain *c, uint32_t layer) {
                      "gated", pair((double)l->gated_peak, up, is_known));
 }
 
-static json_t *range_json(const Chain *c) {
+static json_t *conditioning_json(const Chain *c) {
     json_t *layers = json_array();
     for (uint32_t i = 0; i < c->ranges->n_layers; i++)
         json_array_append_new(layers, layer_range_json(c, i));
@@ -162,7 +162,7 @@ void proof_facts(Proof *p, bool is_complete) {
         {"bundle", bundle_json(p)},
         {"contract", contract_fields_json(&p->model)},
         {"run", run_json(p, is_complete)},
-        {"range", c->ranges ? range_json(c) : json_null()},
+        {"conditioning", c->ranges ? conditioning_json(c) : json_null()},
     };
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
         if (!sections[i].value) memory_is_out(0);

@@ -46,7 +46,7 @@ typedef struct {
 } Bound;
 void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m, Bound least);
 
-// The sections that say what was judged and how: bundle, contract, run, range (facts.c).
+// The sections that say what was judged and how: bundle, contract, run, conditioning (facts.c).
 void proof_facts(Proof *p, bool is_complete);
 
 // A gate returns false only when it could not run; failures are results.

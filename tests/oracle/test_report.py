@@ -143,13 +143,13 @@ def test_range_shows_what_is_measured_and_what_is_carried(tmp_path):
     chain = json.loads((tmp_path / "loud.lathe/chain.json").read_text())
     factors = [shard["residual_factor"] for shard in chain["shards"] for _ in range(*shard["layers"])]
     assert max(factors) > 1
-    for layer, factor, measured in zip(report["range"]["layers"], factors, chain["ranges"]["layers"], strict=True):
+    for layer, factor, measured in zip(report["conditioning"]["layers"], factors, chain["ranges"]["layers"], strict=True):
         stream, carried = layer["stream"]
         assert stream == pytest.approx(max(measured["attn_in_peak"], measured["ffn_in_peak"]))
         assert carried * factor == pytest.approx(stream) and carried <= 1024
         assert layer["ffn_sum"][0] == pytest.approx(measured["ffn_out_sum"])
         # Sums of the planted model are those of the plain one times its factor; carried, they fit.
         assert layer["ffn_sum"][1] < 32752 and layer["attn_sum"][1] < 32752
-    assert max(layer["stream"][0] for layer in report["range"]["layers"]) > 65504
+    assert max(layer["stream"][0] for layer in report["conditioning"]["layers"]) > 65504
     page, said = measure(tmp_path / "loud.lathe/verify/report.html", 390)
     assert said == [] and not any("--range auto" in text for text in page["absent"])

@@ -87,15 +87,16 @@ static void test_nothing_of_a_report_becomes_markup(void **state) {
         "{\"layers\": 1, \"first_layer\": 0, \"rows\": [[\"<x36>\", \"<x37>\", \"aa\"]]}}]}]},"
         "\"vote\": {\"texts\": [{\"<x38>\": \"<x39>\"}], \"rows\": [{\"reading\": \"<x40>\", "
         "\"meaning\": \"<x41>\", \"field\": \"<x42>\", \"verdict\": \"<x43>\"}]},"
+        "\"range\": {\"named\": [{\"op\": \"<x49>\", \"kind\": \"<x50>\", \"role\": \"<x51>\"}]}, "
         "\"agreement\": [{\"<x44>\": \"<x45>\"}], \"mutants\": {\"<x46>\": [{\"<x47>\": "
         "[\"<x48>\"]}]}}";
     StrBuf out = {0};
     const char *page = page_of(&out, evil);
     assert_null(strstr(page, "<x"));
     // … and each was shown or left out on purpose, not lost: spot checks of every section.
-    static const char *const shown[] = {"x1&",  "x4&",  "x6&",  "x9&",  "x10&",
-                                        "x13&", "x15&", "x21&", "x26&", "x30&",
-                                        "x35&", "x36&", "x40&", "x45&", "x48&"};
+    static const char *const shown[] = {"x1&",  "x4&",  "x6&",  "x9&",  "x10&", "x13&",
+                                        "x15&", "x21&", "x26&", "x30&", "x35&", "x36&",
+                                        "x40&", "x45&", "x48&", "x49&"};
     for (size_t i = 0; i < COUNT_OF(shown); i++)
         if (!strstr(page, shown[i])) fail_msg("%s is not in the page", shown[i]);
     strbuf_free(&out);
@@ -113,7 +114,7 @@ static void test_members_of_the_wrong_type(void **state) {
         "\"rows\": [[\"a\", \"b\", \"a\"], [1, 2, 3]]}}]}]}}",
         "{\"gates\": {\"graph\": [{\"scope\": \"layers 3..1\", \"figures\": {\"cos\": 1}}, "
         "{\"scope\": \"layers 0..4000000000\", \"figures\": {\"cos\": \"x\"}}]}}",
-        "{\"range\": {\"layers\": [1, {\"layer\": \"x\"}, {\"layer\": 0, \"stream\": [1]}, "
+        "{\"conditioning\": {\"layers\": [1, {\"layer\": \"x\"}, {\"layer\": 0, \"stream\": [1]}, "
         "{\"layer\": -3, \"stream\": [1, 2], \"gated\": [\"x\", 0]}]}}",
         "{\"mutants\": {\"a\": 1, \"b\": [1], \"c\": [{}]}, \"run\": {\"gates\": {\"graph\": "
         "\"x\"}}}",
