@@ -11,12 +11,15 @@
 #include <sys/sysctl.h>
 #endif
 
+#include "base/file.h"
 #include "base/pool.h"
 #include "bundle/chain.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "compile/plan.h"
+#include "coreml/package.h"
 #include "kernels/kernels.h"
+#include "verify/placement.h"
 
 typedef struct {
     char system[160];     // "Linux 6.1.0 x86_64", "macOS 27.0 arm64"
@@ -80,7 +83,35 @@ static void print_machine(const Machine *m) {
         printf("            %s: below %.0f MiB\n", t->name, mib(t->package_limit));
 }
 
-static void print_packages(const Chain *c, const char *path) {
+// Where a package's ops would run, by target.
+enum { MAX_TARGETS = 8 };
+typedef struct {
+    Package package;
+    Placement placements[MAX_TARGETS];
+    size_t n;
+} Judged;
+
+static bool judge(Judged *j, const Chain *c, size_t shard, const char *bundle, Arena *arena,
+                  Err *err) {
+    const char *path = path_join(arena, bundle, arena_cstr(arena, c->shards[shard].package));
+    *j = (Judged){0};
+    if (!package_open(&j->package, arena, path, err)) return false;
+    uint64_t n_bytes = j->package.model.len + j->package.weights.len;
+    for (const PlacementTarget *t; (t = placement_target_at(j->n)) && j->n < MAX_TARGETS; j->n++)
+        placement_judge(&j->placements[j->n], arena, j->package.program, n_bytes, t);
+    return true;
+}
+
+static void print_placement(const Judged *j) {
+    for (size_t k = 0; k < j->n; k++) {
+        StrBuf text = {0};
+        placement_print(&j->placements[k], &text);
+        printf("    %-8s %.*s\n", j->placements[k].target->name, STR_ARG(strbuf_str(&text)));
+        strbuf_free(&text);
+    }
+}
+
+static bool print_packages(const Chain *c, const char *path, Arena *arena, Err *err) {
     printf("\n%s: made for %.*s by %.*s\n", path, STR_ARG(c->target), STR_ARG(c->tool_version));
     for (size_t i = 0; i < c->n_shards; i++) {
         printf("%-48.*s %8.1f MiB ", STR_ARG(c->shards[i].package), mib(c->shards[i].n_bytes));
@@ -89,7 +120,12 @@ static void print_packages(const Chain *c, const char *path) {
             printf(" %s: %s", t->name,
                    c->shards[i].n_bytes < t->package_limit ? "fits" : "TOO LARGE");
         putchar('\n');
+        Judged judged;
+        if (!judge(&judged, c, i, path, arena, err)) return false;
+        print_placement(&judged);
+        package_close(&judged.package);
     }
+    return true;
 }
 
 // ---- for programs
@@ -108,27 +144,53 @@ static json_t *machine_json(const Machine *m) {
                      m->target ? m->target->name : NULL, "targets", targets);
 }
 
-static json_t *packages_json(const Chain *c) {
-    json_t *packages = json_array();
+static json_t *placement_json(const Judged *j) {
+    json_t *targets = json_object();
+    for (size_t k = 0; k < j->n; k++) {
+        PlacementSum s = placement_sum(&j->placements[k]);
+        json_object_set_new(
+            targets, j->placements[k].target->name,
+            json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "resident",
+                      (int)placement_is_resident(&j->placements[k]), "conv_ane",
+                      (json_int_t)s.conv_ane, "conv_total", (json_int_t)s.conv_total, "compute_ane",
+                      (json_int_t)s.compute_ane, "compute_total", (json_int_t)s.compute_total,
+                      "index_ops", (json_int_t)s.n_index));
+    }
+    return targets;
+}
+
+static bool packages_json(json_t *packages, const Chain *c, const char *path, Arena *arena,
+                          Err *err) {
     for (size_t i = 0; i < c->n_shards; i++) {
         const ChainShard *s = &c->shards[i];
         json_t *fits = json_object();
         const Target *t;
+        Judged judged;
         for (size_t k = 0; (t = target_at(k)); k++)
             json_object_set_new(fits, t->name, json_boolean(s->n_bytes < t->package_limit));
+        bool ok = judge(&judged, c, i, path, arena, err);
         json_array_append_new(packages,
-                              json_pack("{s:s%, s:I, s:o}", "path", s->package.at, s->package.len,
-                                        "bytes", (json_int_t)s->n_bytes, "fits", fits));
+                              json_pack("{s:s%, s:I, s:o, s:o}", "path", s->package.at,
+                                        s->package.len, "bytes", (json_int_t)s->n_bytes, "fits",
+                                        fits, "predicted", placement_json(&judged)));
+        package_close(&judged.package);
+        if (!ok) return false;
     }
-    return packages;
+    return true;
 }
 
-static void print_json(const Machine *m, const Chain *c) {
-    json_t *all = machine_json(m);
-    if (c) json_object_set_new(all, "packages", packages_json(c));
-    json_dumpf(all, stdout, JSON_INDENT(1));
-    putchar('\n');
+static bool print_json(const Machine *m, const Chain *c, const char *bundle, Arena *arena,
+                       Err *err) {
+    json_t *all = machine_json(m), *packages = json_array();
+    bool ok = !c || packages_json(packages, c, bundle, arena, err);
+    if (c) json_object_set(all, "packages", packages);
+    if (ok) {
+        json_dumpf(all, stdout, JSON_INDENT(1));
+        putchar('\n');
+    }
+    json_decref(packages);
     json_decref(all);
+    return ok;
 }
 
 bool command_doctor(int argc, char **argv, Err *err) {
@@ -141,7 +203,8 @@ bool command_doctor(int argc, char **argv, Err *err) {
         .usage = "lathe doctor [BUNDLE] [--json]",
         .doc = "Says what this machine can do: processors, memory, the kernels chosen, whether "
                "Core ML is there,\nand how large a package may be. With a bundle: its packages "
-               "against the limits of each target.",
+               "against the limits of each target,\nand how many of their ops the Neural Engine "
+               "would take by published rules.",
         .options = options,
         .n_options = sizeof options / sizeof options[0],
         .positional = {&bundle},
@@ -152,9 +215,12 @@ bool command_doctor(int argc, char **argv, Err *err) {
     Arena arena = {0};
     Chain chain;
     bool ok = read_machine(&machine, err) && (!bundle || chain_read(&chain, &arena, bundle, err));
-    if (ok && as_json) print_json(&machine, bundle ? &chain : NULL);
-    if (ok && !as_json) print_machine(&machine);
-    if (ok && !as_json && bundle) print_packages(&chain, bundle);
+    if (ok && as_json) {
+        ok = print_json(&machine, bundle ? &chain : NULL, bundle, &arena, err);
+    } else if (ok) {
+        print_machine(&machine);
+        ok = !bundle || print_packages(&chain, bundle, &arena, err);
+    }
     arena_free(&arena);
     return ok;
 }

@@ -12,51 +12,7 @@
 #include "verify/placement.h"
 #include "verify/proof.h"
 
-typedef struct {
-    uint32_t conv_ane, conv_total, compute_ane, compute_total, n_unknown, n_faults, n_index;
-    const PlacementRule *evicted_by;
-} Sum;
-
-static Sum sum_of(const Placement *placement) {
-    Sum s = {0};
-    for (size_t i = 0; i < placement->n_functions; i++) {
-        const FunctionPlacement *f = &placement->functions[i];
-        s.conv_ane += f->conv_ane;
-        s.conv_total += f->conv_total;
-        s.compute_ane += f->compute_ane;
-        s.compute_total += f->compute_total;
-        s.n_unknown += f->n_unknown;
-        s.n_faults += f->n_faults;
-        s.n_index += f->n_index;
-        if (!s.evicted_by) s.evicted_by = f->evicted_by;
-    }
-    return s;
-}
-
-static Str finding_name(const FunctionPlacement *f, const PlacementFinding *found) {
-    return found->op == PLACEMENT_NO_OP ? f->function->name : f->function->ops[found->op].name;
-}
-
-// The first few findings that keep the package from passing, each with its rule.
-static void print_offenders(const Placement *placement, StrBuf *out) {
-    enum { MOST = 3 };
-    size_t n = 0;
-    for (size_t i = 0; i < placement->n_functions; i++) {
-        const FunctionPlacement *f = &placement->functions[i];
-        for (size_t k = 0; k < f->n_findings; k++) {
-            const PlacementFinding *found = &f->findings[k];
-            bool is_index = found->op != PLACEMENT_NO_OP && f->is_index[found->op];
-            if (found->rule->effect == RULE_NOTE || is_index) continue;
-            Str name = finding_name(f, found);
-            if (n++ < MOST)
-                strbuf_printf(out, "; '%.*s' %.*s [%s %s]", STR_ARG(name), STR_ARG(found->detail),
-                              found->rule->id, rule_effect_name(found->rule->effect));
-        }
-    }
-    if (n > MOST) strbuf_printf(out, "; and %zu more", n - MOST);
-}
-
-static json_t *sum_json(const Sum *s) {
+static json_t *sum_json(const PlacementSum *s) {
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "conv_ane", (json_int_t)s->conv_ane,
                      "conv_total", (json_int_t)s->conv_total, "compute_ane",
                      (json_int_t)s->compute_ane, "compute_total", (json_int_t)s->compute_total,
@@ -65,18 +21,14 @@ static json_t *sum_json(const Sum *s) {
 }
 
 static void say(Proof *p, size_t i, const Placement *placement) {
-    Sum s = sum_of(placement);
-    bool is_resident = placement_is_resident(placement);
-    StrBuf more = {0};
-    if (s.n_index) strbuf_printf(&more, ", %u index ops on the CPU before it [A03]", s.n_index);
-    if (s.n_unknown) strbuf_printf(&more, ", %u unknown", s.n_unknown);
-    if (!is_resident) print_offenders(placement, &more);
-    char scope[48];
+    PlacementSum s = placement_sum(placement);
+    StrBuf text = {0};
+    char scope[32];
+    placement_print(placement, &text);
     snprintf(scope, sizeof scope, "shard %02zu", i);
-    proof_result(p, "residency", is_resident, sum_json(&s), scope,
-                 "conv_ane=%u/%u compute_ane=%u/%u (predicted)%.*s", s.conv_ane, s.conv_total,
-                 s.compute_ane, s.compute_total, STR_ARG(strbuf_str(&more)));
-    strbuf_free(&more);
+    proof_result(p, "residency", placement_is_resident(placement), sum_json(&s), scope, "%.*s",
+                 STR_ARG(strbuf_str(&text)));
+    strbuf_free(&text);
 }
 
 static const char *verdict_name(Verdict v) {
@@ -175,7 +127,7 @@ static json_t *findings_json(const FunctionPlacement *f) {
             n += f->findings[i].count;
         }
         if (!is_first) continue;
-        Str name = finding_name(f, found);
+        Str name = placement_finding_name(f, found);
         json_array_append_new(list, json_pack("{s:s, s:I, s:s%, s:s%}", "rule", found->rule->id,
                                               "count", n, "first", name.at, name.len, "detail",
                                               found->detail.at, found->detail.len));

@@ -105,6 +105,18 @@ void placement_judge(Placement *placement, Arena *arena, const MilProgram *progr
 // Everything on the ANE but index arithmetic before it, nothing unknown, nothing at fault.
 bool placement_is_resident(const Placement *placement);
 
+// Over all functions.
+typedef struct {
+    uint32_t conv_ane, conv_total, compute_ane, compute_total, n_unknown, n_faults, n_index;
+} PlacementSum;
+PlacementSum placement_sum(const Placement *placement);
+
+// "conv_ane=16/16 compute_ane=294/302 (predicted), 8 index ops on the CPU before it [A03]", and the
+// first few findings that keep it from being resident, each with its rule.
+void placement_print(const Placement *placement, StrBuf *out);
+// The op a finding is about, or the function.
+Str placement_finding_name(const FunctionPlacement *f, const PlacementFinding *found);
+
 // Whether the op is counted: it is not when all it gives is constant (const, constexpr, and what is
 // computed from such values when the model is compiled).
 bool placement_counts(const MilFunction *f, const MilOp *op);

@@ -3,6 +3,7 @@
 The rules themselves are held to published measurements by tests/verify.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -109,3 +110,17 @@ def test_a_package_too_large_runs_nothing_on_the_ane(good, tmp_path, target, cod
     found, lines = judge(bundle)
     assert found == code
     assert ("conv_ane=0/16 compute_ane=0/302" in lines[0] and "[D27 " in lines[0]) == (code == 1), lines[0]
+
+
+def test_doctor_says_the_same_of_every_target(good):
+    """…as the gate does for the bundle's own."""
+    text = subprocess.run([LATHE, "doctor", good.path], check=True, capture_output=True, text=True).stdout
+    _, lines = judge(good)
+    for line in lines:
+        assert LINE.search(line)[0] in text
+    packages = json.loads(subprocess.run([LATHE, "doctor", good.path, "--json"], check=True, capture_output=True,
+                                         text=True).stdout)["packages"]
+    found = [tuple(p["predicted"]["macos27"][k] for k in ("conv_ane", "conv_total", "compute_ane", "compute_total"))
+             for p in packages]
+    assert found == [tuple(map(int, LINE.search(line).groups()[:4])) for line in lines]
+    assert all(p["predicted"][t]["resident"] for p in packages for t in ("macos27", "macos26", "macos15", "any"))
