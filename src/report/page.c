@@ -180,12 +180,20 @@ void report_page(const json_t *report, StrBuf *out) {
     strbuf_add(out, STR("</main></body></html>\n"));
 }
 
+// The kill matrix comes from runs of its own, which take long, and has its own file.
+static bool add_mutants(json_t *report, const char *path, Err *err) {
+    if (!path_exists(path)) return true;
+    json_t *mutants = json_read_file(path, err);
+    if (mutants) json_object_set_new(report, "mutants", mutants);
+    return mutants != NULL;
+}
+
 bool report_write(const char *bundle_dir, const char *copy, Err *err) {
     Arena scratch = {0};
     const char *dir = path_join(&scratch, bundle_dir, "verify");
     json_t *report = json_read_file(path_join(&scratch, dir, "report.json"), err);
     StrBuf page = {0};
-    bool ok = report != NULL;
+    bool ok = report && add_mutants(report, path_join(&scratch, dir, "mutants.json"), err);
     if (ok) {
         report_page(report, &page);
         ok = file_replace(path_join(&scratch, dir, "report.html"), page.at, page.len, err) &&

@@ -162,6 +162,64 @@ bool page_range(Page *p) {
     return has_any;
 }
 
+// ---- mutants: {gates: [name], mutants: [{name, kind, doc, killed, killer, gates: {name: "failed"
+// | "passed" | "not run"}}], not_applicable: [{name, kind, why}]}
+
+static void write_mutant(StrBuf *out, const json_t *gates, const json_t *mutant) {
+    bool is_killed = member_is_yes(mutant, "killed");
+    const json_t *cells = json_object_get(mutant, "gates"), *gate;
+    size_t i;
+    strbuf_printf(out, "<tr><td class=\"%s\">%s</td><td><b>", is_killed ? "ok" : "no",
+                  is_killed ? "✓" : "✗");
+    html_words(out, member_text(mutant, "name"));
+    strbuf_add(out, STR("</b> <span class=\"dim\">"));
+    html_words(out, member_text(mutant, "doc"));
+    strbuf_add(out, STR("</span></td>"));
+    json_array_foreach(gates, i, gate) {
+        const char *name = json_string_value(gate);
+        const char *cell = name ? member_text(cells, name) : "";
+        bool is_hit = strcmp(cell, "failed") == 0;
+        strbuf_add(out, is_hit                        ? STR("<td class=\"hit\">✗</td>")
+                        : strcmp(cell, "passed") == 0 ? STR("<td class=\"miss\">·</td>")
+                                                      : STR("<td class=\"miss\"></td>"));
+    }
+    strbuf_add(out, STR("</tr>"));
+}
+
+bool page_mutants(Page *p) {
+    const json_t *all = json_object_get(p->report, "mutants"), *mutant, *gate;
+    const json_t *mutants = member_list(all, "mutants"), *gates = member_list(all, "gates");
+    const json_t *left_out = member_list(all, "not_applicable");
+    StrBuf *out = p->out;
+    size_t i, n_killed = 0, n = json_array_size(mutants);
+    if (!mutants) return false;
+    json_array_foreach(mutants, i, mutant) n_killed += member_is_yes(mutant, "killed");
+    strbuf_printf(out,
+                  "<p><b class=\"%s\">%zu of %zu planted errors were caught</b>; %zu do not apply "
+                  "to this model. ✗ marks a gate that failed, as it should; a dot one that passed; "
+                  "nothing one that was no longer asked.</p>",
+                  n_killed == n ? "ok" : "no", n_killed, n, json_array_size(left_out));
+    strbuf_add(out, STR("<div class=\"scroll matrix\"><table><thead><tr><th></th>"
+                        "<th>Planted error</th>"));
+    json_array_foreach(gates, i, gate) {
+        strbuf_add(out, STR("<th><span>"));
+        html_words(out, json_string_value(gate) ? json_string_value(gate) : "");
+        strbuf_add(out, STR("</span></th>"));
+    }
+    strbuf_add(out, STR("</tr></thead><tbody>"));
+    // Survivors first.
+    for (int killed = 0; killed < 2; killed++) json_array_foreach(mutants, i, mutant) {
+            if (member_is_yes(mutant, "killed") == (killed == 1)) write_mutant(out, gates, mutant);
+        }
+    strbuf_add(out, STR("</tbody></table></div>"));
+    if (left_out) {
+        strbuf_add(out, STR("<details><summary>Not applicable</summary>"));
+        page_plain_table(out, left_out);
+        strbuf_add(out, STR("</details>"));
+    }
+    return true;
+}
+
 // ---- sections of a shape of their own: lists of objects, whatever their members
 
 static bool write_plain(Page *p, const char *name) {
@@ -181,10 +239,6 @@ static bool write_plain(Page *p, const char *name) {
         has_any = true;
     }
     return has_any;
-}
-
-bool page_mutants(Page *p) {
-    return write_plain(p, "mutants");
 }
 
 bool page_agreement(Page *p) {

@@ -18,13 +18,14 @@ typedef struct {
 
 static bool read_range(const char *scope, double *first, double *end) {
     unsigned a, b;
-    if (sscanf(scope, "layers %u..%u", &a, &b) != 2) {
-        if (sscanf(scope, "layer %u", &a) != 1) return false;
+    int n = 0;
+    if (sscanf(scope, "layers %u..%u%n", &a, &b, &n) != 2) {
+        if (sscanf(scope, "layer %u%n", &a, &n) != 1) return false;
         b = a;
     }
     *first = a;
     *end = (double)b + 1;
-    return b >= a;
+    return b >= a && scope[n] == 0; // "layer 00, small rows" is another thing
 }
 
 static double bound_of(const Source *source, const char *bound) {

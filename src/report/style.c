@@ -73,4 +73,8 @@ const char page_style[] =
     "center}"
     ".card{background:var(--card);border-radius:.5rem;padding:.5rem .8rem;margin:.4rem 0}"
     ".card .dim{display:block;font-size:.85rem;margin:0}"
+    ".matrix{max-height:40rem;overflow-y:auto}.matrix "
+    "th{position:sticky;top:0;background:var(--bg);"
+    "vertical-align:bottom}.matrix th span{writing-mode:vertical-rl;font-weight:400}.matrix "
+    "td,.matrix th{min-width:1.5rem;padding-right:.3rem}.matrix td:nth-child(2){min-width:9rem}"
     "ul.plain{padding-left:1.2rem;margin:.3rem 0}";

@@ -88,18 +88,57 @@ static void test_nothing_of_a_report_becomes_markup(void **state) {
         "\"vote\": {\"texts\": [{\"<x38>\": \"<x39>\"}], \"rows\": [{\"reading\": \"<x40>\", "
         "\"meaning\": \"<x41>\", \"field\": \"<x42>\", \"verdict\": \"<x43>\"}]},"
         "\"range\": {\"named\": [{\"op\": \"<x49>\", \"kind\": \"<x50>\", \"role\": \"<x51>\"}]}, "
-        "\"agreement\": [{\"<x44>\": \"<x45>\"}], \"mutants\": {\"<x46>\": [{\"<x47>\": "
-        "[\"<x48>\"]}]}}";
+        "\"agreement\": [{\"<x44>\": \"<x45>\"}], "
+        "\"mutants\": {\"gates\": [\"<x46>\"], \"mutants\": [{\"name\": \"<x47>\", "
+        "\"doc\": \"<x48>\", \"gates\": {\"<x46>\": \"<x52>\"}}], \"not_applicable\": "
+        "[{\"<x53>\": \"<x54>\"}]}}";
     StrBuf out = {0};
     const char *page = page_of(&out, evil);
     assert_null(strstr(page, "<x"));
     // … and each was shown or left out on purpose, not lost: spot checks of every section.
-    static const char *const shown[] = {"x1&",  "x4&",  "x6&",  "x9&",  "x10&", "x13&",
-                                        "x15&", "x21&", "x26&", "x30&", "x35&", "x36&",
-                                        "x40&", "x45&", "x48&", "x49&"};
+    static const char *const shown[] = {"x1&",  "x4&",  "x6&",  "x9&",  "x10&", "x13&", "x15&",
+                                        "x21&", "x26&", "x30&", "x35&", "x36&", "x40&", "x45&",
+                                        "x46&", "x47&", "x48&", "x49&", "x54&"};
     for (size_t i = 0; i < COUNT_OF(shown); i++)
         if (!strstr(page, shown[i])) fail_msg("%s is not in the page", shown[i]);
     strbuf_free(&out);
+}
+
+static void test_survivors_come_first(void **state) {
+    (void)state;
+    StrBuf out = {0};
+    const char *page =
+        page_of(&out, "{\"mutants\": {\"gates\": [\"graph\", \"text\"], \"mutants\": ["
+                      "{\"name\": \"dead\", \"killed\": true, \"gates\": {\"graph\": \"failed\", "
+                      "\"text\": \"not run\"}}, {\"name\": \"alive\", \"killed\": false, "
+                      "\"gates\": {\"graph\": \"passed\", \"text\": \"passed\"}}]}}");
+    assert_non_null(strstr(page, "<b class=\"no\">1 of 2 planted errors were caught"));
+    const char *alive = strstr(page, "<td class=\"no\">✗</td><td><b>alive</b>");
+    const char *dead = strstr(page, "<td class=\"ok\">✓</td><td><b>dead</b>");
+    assert_true(alive && dead && alive < dead);
+    assert_non_null(strstr(dead, "<td class=\"hit\">✗</td><td class=\"miss\"></td></tr>"));
+    assert_non_null(strstr(alive, "<td class=\"miss\">·</td><td class=\"miss\">·</td></tr>"));
+    strbuf_free(&out);
+}
+
+// A result about something else in a layer is no point of its error's line.
+static void test_only_ranges_of_layers_are_plotted(void **state) {
+    (void)state;
+    static const struct {
+        const char *scope;
+        bool is_plotted;
+    } cases[] = {{"layer 3", true},       {"layers 00..03", true}, {"layer 00, small rows", false},
+                 {"layers 0..1x", false}, {"layers 2..1", false},  {"layer", false},
+                 {"text", false}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        StrBuf out = {0}, json = {0};
+        strbuf_printf(
+            &json, "{\"gates\": {\"graph\": [{\"scope\": \"%s\", \"figures\": {\"cos\": 0.5}}]}}",
+            cases[i].scope);
+        assert_int_equal(strstr(page_of(&out, json.at), "<circle") != NULL, cases[i].is_plotted);
+        strbuf_free(&out);
+        strbuf_free(&json);
+    }
 }
 
 // Members of another type than they should have are as good as absent.
@@ -116,7 +155,8 @@ static void test_members_of_the_wrong_type(void **state) {
         "{\"scope\": \"layers 0..4000000000\", \"figures\": {\"cos\": \"x\"}}]}}",
         "{\"conditioning\": {\"layers\": [1, {\"layer\": \"x\"}, {\"layer\": 0, \"stream\": [1]}, "
         "{\"layer\": -3, \"stream\": [1, 2], \"gated\": [\"x\", 0]}]}}",
-        "{\"mutants\": {\"a\": 1, \"b\": [1], \"c\": [{}]}, \"run\": {\"gates\": {\"graph\": "
+        "{\"mutants\": {\"gates\": [1, null], \"mutants\": [1, {}, {\"gates\": 3}], "
+        "\"not_applicable\": [1]}, \"run\": {\"gates\": {\"graph\": "
         "\"x\"}}}",
     };
     for (size_t i = 0; i < COUNT_OF(reports); i++) {
@@ -144,6 +184,8 @@ int main(void) {
         cmocka_unit_test(test_a_part_is_no_proof),
         cmocka_unit_test(test_a_failure_is_the_first_thing_said),
         cmocka_unit_test(test_nothing_of_a_report_becomes_markup),
+        cmocka_unit_test(test_survivors_come_first),
+        cmocka_unit_test(test_only_ranges_of_layers_are_plotted),
         cmocka_unit_test(test_members_of_the_wrong_type),
         cmocka_unit_test(test_the_page_is_one_file_without_scripts),
     };
