@@ -10,9 +10,11 @@
 #include "report/page.h"
 #include "report/svg.h"
 
+enum { MOST_SERIES = 4 };
+
 // Results of one gate whose scope is "layers 04..07" or "layer 04".
 typedef struct {
-    const char *gate, *name, *class_name;
+    const char *name, *class_name;
     const json_t *results;
 } Source;
 
@@ -44,6 +46,7 @@ static SvgSeries series_of(Arena *arena, const Source *source, const char *figur
         double value = member_number(json_object_get(result, "figures"), figure);
         SvgStep *s = &steps[n];
         if (!read_range(member_text(result, "scope"), &s->first, &s->end)) continue;
+        if (!json_object_get(json_object_get(result, "figures"), figure) && !is_cos) continue;
         s->value = is_cos ? 1 - value : value;
         n++;
     }
@@ -59,42 +62,102 @@ static double end_of(const SvgSeries *series, size_t n) {
     return end;
 }
 
-bool page_layers(Page *p) {
-    Source sources[] = {
-        {"graph", "graph error", "s1", NULL},
-        {"layer golden", "with the weights' form", "s2", NULL},
-    };
-    static const struct {
-        const char *figure, *title, *bound;
-    } plots[] = {
-        {"cos", "all rows together: 1 - cos", "least_cos"},
-        {"worst_cos", "the worst single row: 1 - cos", "least_worst"},
-        {"rmse", "typical difference (rmse)", NULL},
-        {"max_abs", "largest difference (max_abs)", NULL},
-    };
-    const json_t *results = json_object_get(p->report, "gates");
-    for (size_t i = 0; i < COUNT_OF(sources); i++)
-        sources[i].results = json_object_get(results, sources[i].gate);
-    Arena arena = {0};
+// One plot a figure, of as many series as have something of it.
+static const struct {
+    const char *figure, *title, *bound;
+} plots[] = {
+    {"cos", "all rows together: 1 - cos", "least_cos"},
+    {"worst_cos", "the worst single row: 1 - cos", "least_worst"},
+    {"rmse", "typical difference (rmse)", NULL},
+    {"max_abs", "largest difference (max_abs)", NULL},
+    {"group_off", "the worst group of channels: share of its size", "most_off"},
+};
+
+static bool write_plots(StrBuf *out, const SvgSeries (*series)[COUNT_OF(plots)], size_t n_series) {
     bool has_any = false;
     for (size_t i = 0; i < COUNT_OF(plots); i++) {
-        SvgSeries series[COUNT_OF(sources)];
-        for (size_t s = 0; s < COUNT_OF(sources); s++)
-            series[s] = series_of(&arena, &sources[s], plots[i].figure, plots[i].bound);
-        double end = end_of(series, COUNT_OF(series));
-        if (end == 0) continue;
-        if (!has_any) strbuf_add(p->out, STR("<div class=\"plots\">"));
+        SvgSeries shown[MOST_SERIES];
+        size_t n = 0;
+        for (size_t s = 0; s < n_series; s++)
+            if (series[s][i].n_steps) shown[n++] = series[s][i];
+        if (n == 0) continue;
+        if (!has_any) strbuf_add(out, STR("<div class=\"plots\">"));
         has_any = true;
-        SvgPlot plot = {
-            .title = plots[i].title,
-            .series = series,
-            .n_series = COUNT_OF(series),
-            .x_end = end,
-            .is_log = true,
-        };
-        svg_plot(p->out, &plot);
+        SvgPlot plot = {plots[i].title, shown, n, end_of(shown, n), true};
+        svg_plot(out, &plot);
     }
-    if (has_any) strbuf_add(p->out, STR("</div>"));
+    if (has_any) strbuf_add(out, STR("</div>"));
+    return has_any;
+}
+
+// ---- layer by layer: section layer_errors {graph_fp32, graph, weights, total: {cos: [a layer
+// each], worst_cos, rmse, max_abs, group_off}}
+
+static const struct {
+    const char *key, *name, *class_name;
+    const char *gate, *scope; // the results that hold the bounds
+} parts[] = {
+    {"graph_fp32", "graph fp32", "s1", "graph", "layers"},
+    {"graph", "graph fp16", "s3", "layer golden", "graph"},
+    {"weights", "weights", "s2", "layer golden", "weights"},
+};
+
+static double part_bound(const json_t *report, size_t part, size_t figure) {
+    const json_t *list = json_object_get(json_object_get(report, "gates"), parts[part].gate), *r;
+    size_t i;
+    json_array_foreach(list, i, r) {
+        if (!str_starts(str_of(member_text(r, "scope")), str_of(parts[part].scope))) continue;
+        double bound = plots[figure].bound
+                           ? member_number(json_object_get(r, "figures"), plots[figure].bound)
+                           : (double)NAN;
+        return strstr(plots[figure].figure, "cos") ? 1 - bound : bound;
+    }
+    return NAN;
+}
+
+static SvgSeries part_series(Arena *arena, const json_t *report, size_t part, size_t figure) {
+    const json_t *arrays =
+        json_object_get(json_object_get(report, "layer_errors"), parts[part].key);
+    const json_t *values = json_object_get(arrays, plots[figure].figure), *value;
+    bool is_cos = strstr(plots[figure].figure, "cos") != NULL;
+    SvgStep *steps = arena_array(arena, json_array_size(values), SvgStep);
+    size_t i, n = 0;
+    json_array_foreach(values, i, value) {
+        double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
+        steps[n++] = (SvgStep){(double)i, (double)i + 1, is_cos ? 1 - x : x};
+    }
+    return (SvgSeries){
+        parts[part].name, parts[part].class_name, steps, n, part_bound(report, part, figure),
+        "allowed"};
+}
+
+// ---- shard by shard: the gates' own results
+
+static const struct {
+    const char *gate, *name, *class_name;
+} by_shard[] = {
+    {"graph", "graph error", "s1"},
+    {"layer golden", "with the weights' form", "s2"},
+};
+
+bool page_layers(Page *p) {
+    SvgSeries series[MOST_SERIES][COUNT_OF(plots)];
+    const json_t *results = json_object_get(p->report, "gates");
+    Arena arena = {0};
+    size_t n = 0;
+    if (json_object_get(p->report, "layer_errors")) {
+        for (; n < COUNT_OF(parts); n++)
+            for (size_t i = 0; i < COUNT_OF(plots); i++)
+                series[n][i] = part_series(&arena, p->report, n, i);
+    } else {
+        for (; n < COUNT_OF(by_shard); n++) {
+            Source source = {by_shard[n].name, by_shard[n].class_name,
+                             json_object_get(results, by_shard[n].gate)};
+            for (size_t i = 0; i < COUNT_OF(plots); i++)
+                series[n][i] = series_of(&arena, &source, plots[i].figure, plots[i].bound);
+        }
+    }
+    bool has_any = write_plots(p->out, series, n);
     arena_free(&arena);
     return has_any;
 }

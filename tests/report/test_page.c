@@ -141,12 +141,35 @@ static void test_only_ranges_of_layers_are_plotted(void **state) {
     }
 }
 
+// With errors a layer there is a point a layer, and each part has the bound of its own results.
+static void test_errors_layer_by_layer(void **state) {
+    (void)state;
+    StrBuf out = {0};
+    const char *page = page_of(
+        &out,
+        "{\"gates\": {\"graph\": [{\"scope\": \"layers 00..02\", \"figures\": {\"cos\": 0.5, "
+        "\"least_cos\": 0.9}}], \"layer golden\": [{\"scope\": \"layers 00..02\", \"figures\": "
+        "{\"least_cos\": 0.5}}, {\"scope\": \"weights 00..02\", \"figures\": {\"least_cos\": "
+        "0.99, \"most_off\": 0.5}}]}, \"layer_errors\": {\"graph_fp32\": {\"cos\": [0.999, 0.99, "
+        "null]}, \"weights\": {\"cos\": [0.98, 0.97, 0.96], \"group_off\": [0.1, 0.2, 0.3]}}}");
+    static const char *const points[] = {"graph fp32, layer 0: 0.001", "graph fp32, layer 1: 0.01",
+                                         "graph fp32, layer 2: –", "weights, layer 2: 0.04",
+                                         "weights, layer 1: 0.2"};
+    for (size_t i = 0; i < COUNT_OF(points); i++)
+        if (!strstr(page, points[i])) fail_msg("no point %s", points[i]);
+    size_t n_bounds = 0;
+    for (const char *at = page; (at = strstr(at, ">allowed<")); at++) n_bounds++;
+    assert_int_equal(n_bounds, 3); // graph and weights by cosine, weights by group
+    strbuf_free(&out);
+}
+
 // Members of another type than they should have are as good as absent.
 static void test_members_of_the_wrong_type(void **state) {
     (void)state;
     static const char *const reports[] = {
         "{\"gates\": [1, 2], \"bundle\": 3, \"run\": \"x\", \"contract\": {}, \"placement\": []}",
         "{\"gates\": {\"graph\": {\"a\": 1}, \"text\": [1, null, []]}, \"contract\": [1, null]}",
+        "{\"layer_errors\": {\"graph\": {\"cos\": 3}, \"weights\": {\"rmse\": [\"x\", {}]}}}",
         "{\"bundle\": {\"packages\": [1, null, {}]}, \"vote\": {\"rows\": [1]}, \"range\": [1]}",
         "{\"placement\": {\"shards\": [1, {\"functions\": [1, {\"map\": {\"layers\": 1e9, "
         "\"rows\": [1]}}, {\"map\": {\"layers\": -1, \"rows\": [[]]}}, {\"map\": {\"layers\": 3, "
@@ -186,6 +209,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_of_a_report_becomes_markup),
         cmocka_unit_test(test_survivors_come_first),
         cmocka_unit_test(test_only_ranges_of_layers_are_plotted),
+        cmocka_unit_test(test_errors_layer_by_layer),
         cmocka_unit_test(test_members_of_the_wrong_type),
         cmocka_unit_test(test_the_page_is_one_file_without_scripts),
     };
