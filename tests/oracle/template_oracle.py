@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import transformers.utils.chat_template_utils as chat_template_utils
 from tokenizer_oracle import BUILD
 
-NOW = 1_790_000_000  # 2026-09-21 13:33:20 UTC
+NOW = 1_790_000_000  # 2026-09-21 14:13:20 UTC
 
 
 class FixedTime(datetime):
