@@ -14,9 +14,17 @@
 
 // The list of messages, or the object with `messages` and other variables.
 static json_t *read_variables(const char *path, Err *err) {
+    enum { FLAGS = JSON_ALLOW_NUL | JSON_DECODE_ANY };
     json_error_t why;
-    json_t *json = strcmp(path, "-") == 0 ? json_loadf(stdin, JSON_ALLOW_NUL, &why)
-                                          : json_load_file(path, JSON_ALLOW_NUL, &why);
+    json_t *json;
+    if (strcmp(path, "-") == 0) {
+        json = json_loadf(stdin, FLAGS, &why);
+    } else {
+        FileMap map;
+        if (!map_file(&map, path, err)) return NULL;
+        json = json_loadb(map.len ? (const char *)map.at : "", map.len, FLAGS, &why);
+        unmap_file(&map);
+    }
     if (!json) {
         err_set(err, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);
         return NULL;
@@ -43,6 +51,7 @@ static bool model_source(const char *path, json_t *variables, Arena *arena, Str 
         (k && gguf_str(k, 0, source)) ||
         err_set(err, ERR_FORMAT, "%s: it has no chat template (key tokenizer.chat_template)", path);
     Tokenizer *t = ok ? tokenizer_open(&g, err) : NULL;
+    if (ok && !t) err_prefix(err, "%s", path);
     if (t) {
         *source = arena_str(arena, *source);
         set_token(variables, "bos_token", t, tokenizer_bos(t));
@@ -94,7 +103,9 @@ bool command_template(int argc, char **argv, Err *err) {
                   : file_source(path, &arena, &source, err);
     Template *t = ok ? template_compile(source, err) : NULL;
     StrBuf out = {0};
-    ok = t && template_render(t, variables, (int64_t)time(NULL), &out, err);
+    if (ok && !t) err_prefix(err, "%s", path);
+    ok = t && (template_render(t, variables, (int64_t)time(NULL), &out, err) ||
+               err_prefix(err, "%s", path));
     if (ok) fwrite(out.at ? out.at : "", 1, out.len, stdout);
     strbuf_free(&out);
     template_close(t);

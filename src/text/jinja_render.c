@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "text/jinja.h"
+#include "text/tokenizer_utf8.h"
 
 typedef enum { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } Flow;
 
@@ -267,6 +268,10 @@ static Flow run(Render *r, const Stmt *s) {
 // ---- the public face
 
 Template *template_compile(Str source, Err *err) {
+    if (!utf8_is_valid(source)) {
+        err_set(err, ERR_FORMAT, "the template is not UTF-8 text");
+        return NULL;
+    }
     Template *t = calloc(1, sizeof *t);
     if (!t) memory_is_out(sizeof *t);
     t->body = jinja_parse(&t->arena, source, err);
