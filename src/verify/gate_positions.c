@@ -8,9 +8,9 @@
 
 enum { N_TOKENS = 130 }; // crosses the edges of two chunks of 64 by one row each way
 
-// Against the reference: as a layer golden, over all layers.
-static const Bound golden_bound = {0.999, 0.99};
-// One by one against chunks is the same arithmetic in another shape: only fp16 rounding differs.
+// One by one against chunks is the same arithmetic in another shape, and the reference computes with
+// the package's weights: only fp16 rounding differs, over all layers. The error of the weights' form
+// grows with depth and is the layer goldens' to judge; it would hide a misplaced row here.
 static const Bound same_bound = {0.9999, 0.999};
 
 // The whole chain over `ids`, by single steps or in full chunks. out: [n, d_model].
@@ -67,7 +67,7 @@ bool gate_positions(Proof *p, Err *err) {
     size_t n, width = c->contract.d_model;
     Trace trace;
     Shards shards;
-    if (!proof_tokens(p, N_TOKENS, &ids, &n, err) || !trace_run(p, &trace, ids, n, false, err))
+    if (!proof_tokens(p, N_TOKENS, &ids, &n, err) || !trace_run(p, &trace, ids, n, true, err))
         return false;
     if (!shards_open(&shards, &p->bundle, ARITHMETIC_FP16, p->job->pool, err)) return false;
     const float *wanted = trace.rows[c->n_shards];
@@ -78,7 +78,7 @@ bool gate_positions(Proof *p, Err *err) {
         char scope[48];
         Metrics m = compare(steps, wanted, n, width);
         snprintf(scope, sizeof scope, "0..%zu by steps", n - 1);
-        proof_compare(p, "positions", scope, &m, golden_bound);
+        proof_compare(p, "positions", scope, &m, same_bound);
     }
     if (ok && c->prefill_rows) {
         shards_reset(&shards);
