@@ -1,6 +1,7 @@
 """Every pre-tokenizer of the table against HF tokenizers or tiktoken with the published settings, over a vocabulary that shows every cut.
 And SmolLM2, whole, against HF tokenizers."""
 
+import subprocess
 import unicodedata
 
 import pytest
@@ -11,6 +12,8 @@ from tokenizer_oracle import (
     CL100K,
     CONTROL,
     GPT2,
+    LATHE,
+    LONG,
     O200K,
     PARSE_SPECIAL,
     TORTURE,
@@ -172,11 +175,29 @@ def test_every_character_of_unicode_3_2_is_classed_as_by_tiktoken(pairs):
     compare(pairs, texts, encoding.encode_ordinary)
 
 
-def test_long_runs_in_every_pre_tokenizer(pairs, tmp_path):
+def test_long_runs_in_every_pre_tokenizer(pairs, hf_pairs, tmp_path):
     texts = [letter * 200_000 for letter in "a 字\n"]
     for name in [*PUBLISHED, "kimi-k2", "gpt-4o"]:
-        for text, (_, back) in zip(texts, many(relabelled(pairs, name, tmp_path), texts)):
+        found = many(relabelled(pairs, name, tmp_path), texts)
+        for text, (_, back) in zip(texts, found):
             assert back == text, name
+        if name not in ("qwen2", "smollm", "deepseek-v3"):  # one pattern, two, three
+            continue
+        hf_pairs.pre_tokenizer = pre_tokenizers.Sequence(PUBLISHED[name])
+        for text, (ids, _) in zip(texts, found):
+            assert ids == hf_pairs.encode(text, add_special_tokens=False).ids, (name, text[0])
+
+
+def test_every_name_of_the_table_cuts_as_one_that_is_tested(pairs, tmp_path):
+    """The names come from the message that lists them, so that a new row without its published settings here is seen."""
+    done = subprocess.run([LATHE, "tokenize", relabelled(pairs, "nosuch", tmp_path), "a"], capture_output=True)
+    known = done.stderr.decode().split("known are: ")[1].split()
+    assert done.returncode == 3 and len(known) > 50 and len(set(known)) == len(known)
+    texts = TORTURE + ["㐀x 𠮷 \r\r ab12345 don'T x\u0301"]
+    ids = lambda name: [found for found, _ in many(relabelled(pairs, name, tmp_path), texts)]
+    tested = {str(ids(name)): name for name in {**PUBLISHED, **TIKTOKEN}}
+    assert set(PUBLISHED) | set(TIKTOKEN) <= set(known)
+    assert not [name for name in known if str(ids(name)) not in tested]
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +217,7 @@ def test_smollm2_equals_hf(smollm2):
     # Its vocabulary lacks 21 bytes, so not every text comes back; HF says what does.
     compare(
         smollm2_gguf(),
-        TORTURE + BROKEN + random_texts(3000),
+        TORTURE + BROKEN + LONG + random_texts(3000),
         ids,
         decoded=lambda text: t.decode(ids(text), skip_special_tokens=False),
     )
