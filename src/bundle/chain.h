@@ -13,9 +13,10 @@
 #include "base/str.h"
 #include "contract/contract.h"
 #include "contract/ranges.h"
+#include "mil/landmarks.h"
 #include "mil/mil.h"
 
-enum { CHAIN_SCHEMA = 2 };
+enum { CHAIN_SCHEMA = 3 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -58,6 +59,16 @@ typedef struct {
     size_t n_parts;
 } ChainTensor;
 
+// Where a value of the layer functions stands in the model: its channels from first_channel on,
+// multiplied by `factor`, are the model's numbers at `place` of `layer`.
+typedef struct {
+    LandmarkPlace place;
+    uint32_t layer;
+    Str value; // by name, in decode and prefill alike
+    uint32_t first_channel;
+    float factor;
+} ChainLandmark;
+
 typedef struct {
     Str package; // directory within the bundle
     uint32_t first_layer, end_layer, first_logit, end_logit;
@@ -66,7 +77,8 @@ typedef struct {
     ChainFile *files;
     ChainFunction *functions;
     ChainTensor *tensors;
-    size_t n_files, n_functions, n_tensors;
+    ChainLandmark *landmarks; // [layers of the shard][LANDMARK_COUNT]
+    size_t n_files, n_functions, n_tensors, n_landmarks;
 } ChainShard;
 
 typedef struct {

@@ -15,6 +15,7 @@ enum {
     MAX_PORTS = 4096,
     MAX_TENSORS = 1 << 16,
     MAX_PARTS = 8,
+    MAX_LANDMARKS = 1 << 18,
 };
 
 // A path that leads nowhere but into the bundle: relative, no empty, "." or ".." parts.
@@ -147,6 +148,35 @@ static void need_range(JsonNeed *n, const json_t *json, const char *key, uint32_
     *end = (uint32_t)b;
 }
 
+// All places of all layers of the shard, in the order of the graph.
+static void read_landmarks(JsonNeed *n, const json_t *json, ChainShard *s) {
+    const json_t *marks = need_array(n, json, "landmarks", MAX_LANDMARKS, &s->n_landmarks);
+    s->landmarks = arena_array(n->arena, s->n_landmarks, ChainLandmark);
+    for (size_t i = 0; i < s->n_landmarks; i++) {
+        const json_t *mark = json_array_get(marks, i);
+        s->landmarks[i] = (ChainLandmark){
+            .place = landmark_named(need_str(n, mark, "place")),
+            .layer = need_u32(n, mark, "layer"),
+            .value = need_str(n, mark, "value"),
+            .first_channel = need_u32(n, mark, "first_channel"),
+            .factor = chain_need_factor(n, mark, "factor"),
+        };
+        if (n->failed || (s->landmarks[i].place == i % LANDMARK_COUNT &&
+                          s->landmarks[i].layer == s->first_layer + i / LANDMARK_COUNT))
+            continue;
+        n->failed = true;
+        err_set(n->err, ERR_FORMAT,
+                "member \"landmarks\": item %zu is not '%s' of layer %u, which comes there", i,
+                landmark_names[i % LANDMARK_COUNT],
+                s->first_layer + (uint32_t)(i / LANDMARK_COUNT));
+    }
+    size_t wanted = (size_t)(s->end_layer - s->first_layer) * LANDMARK_COUNT;
+    if (n->failed || s->n_landmarks == wanted) return;
+    n->failed = true;
+    err_set(n->err, ERR_FORMAT, "member \"landmarks\": %zu items, expected %zu", s->n_landmarks,
+            wanted);
+}
+
 static ChainShard read_shard(JsonNeed *n, const json_t *json) {
     ChainShard s = {
         .package = need_path(n, json, "package"),
@@ -167,6 +197,7 @@ static ChainShard read_shard(JsonNeed *n, const json_t *json) {
     s.tensors = arena_array(n->arena, s.n_tensors, ChainTensor);
     for (size_t i = 0; i < s.n_tensors; i++)
         s.tensors[i] = read_tensor(n, json_array_get(tensors, i));
+    read_landmarks(n, json, &s);
     return s;
 }
 

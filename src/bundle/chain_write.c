@@ -56,18 +56,27 @@ static json_t *tensor_json(const ChainTensor *t) {
         number(t->n_rows), "cols", number(t->n_cols), "offset", (double)t->offset, "parts", parts);
 }
 
+static json_t *landmark_json(const ChainLandmark *l) {
+    return json_pack("{s:s, s:o, s:o, s:o, s:f}", "place", landmark_names[l->place], "layer",
+                     number(l->layer), "value", text(l->value), "first_channel",
+                     number(l->first_channel), "factor", (double)l->factor);
+}
+
 static json_t *shard_json(const ChainShard *s) {
     json_t *files = json_array(), *functions = json_array(), *tensors = json_array();
+    json_t *landmarks = json_array();
+    for (size_t i = 0; i < s->n_landmarks; i++)
+        json_array_append_new(landmarks, landmark_json(&s->landmarks[i]));
     for (size_t i = 0; i < s->n_files; i++) json_array_append_new(files, file_json(&s->files[i]));
     for (size_t i = 0; i < s->n_functions; i++)
         json_array_append_new(functions, function_json(&s->functions[i]));
     for (size_t i = 0; i < s->n_tensors; i++)
         json_array_append_new(tensors, tensor_json(&s->tensors[i]));
-    return json_pack("{s:o, s:[o,o], s:[o,o], s:f, s:o, s:o, s:o, s:o}", "package",
+    return json_pack("{s:o, s:[o,o], s:[o,o], s:f, s:o, s:o, s:o, s:o, s:o}", "package",
                      text(s->package), "layers", number(s->first_layer), number(s->end_layer),
                      "logits", number(s->first_logit), number(s->end_logit), "residual_factor",
                      (double)s->residual_factor, "bytes", number(s->n_bytes), "files", files,
-                     "functions", functions, "tensors", tensors);
+                     "functions", functions, "tensors", tensors, "landmarks", landmarks);
 }
 
 bool chain_write(const Chain *c, const char *dir, Err *err) {

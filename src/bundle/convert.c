@@ -97,6 +97,13 @@ static void describe_shard(Conversion *c, ChainShard *out, const CompiledShard *
     for (size_t i = 0; i < shard->n_tensors; i++)
         if (shard->tensors[i].n_parts)
             out->tensors[out->n_tensors++] = describe_tensor(c, &shard->tensors[i]);
+    out->n_landmarks = shard->n_landmarks;
+    out->landmarks = arena_array(c->arena, shard->n_landmarks, ChainLandmark);
+    for (size_t i = 0; i < shard->n_landmarks; i++) {
+        const Landmark *l = &shard->landmarks[i];
+        out->landmarks[i] =
+            (ChainLandmark){l->place, l->layer, l->value, l->first_channel, l->factor};
+    }
 }
 
 static bool describe_file(Conversion *c, ChainFile *out, const char *path, Err *err) {

@@ -17,8 +17,19 @@
 #include "compile/plan.h"
 #include "compile/weights.h"
 #include "mil/blobs.h"
+#include "mil/landmarks.h"
 #include "mil/mil.h"
 #include "mil/ports.h"
+
+// Channels of a value of the layer functions, from first_channel on: the model's numbers at `place`
+// of `layer`, divided by `factor`. A value is [1, …, T] with channels before positions.
+typedef struct {
+    LandmarkPlace place;
+    uint32_t layer;
+    Str value;
+    uint32_t first_channel;
+    float factor;
+} Landmark;
 
 typedef struct {
     ShardRange range;
@@ -26,6 +37,8 @@ typedef struct {
     BlobPlan blobs;
     PackedTensor *tensors; // everything in the weight file
     size_t n_tensors;
+    Landmark *landmarks; // [layers · LANDMARK_COUNT], the same names in decode and prefill
+    size_t n_landmarks;
 } CompiledShard;
 
 // Builds the program of one shard of `plan`. No weight is read: see pack_weights().

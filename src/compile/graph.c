@@ -43,3 +43,14 @@ ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, ui
     int32_t ends[4] = {1, (int32_t)end, 1, (int32_t)g->n_rows};
     return build_slice(&g->builder, graph_name(g, what), x, begins, ends, 4);
 }
+
+void graph_mark(Graph *g, LandmarkPlace place, ValueId v, uint32_t first, float factor) {
+    if (!g->marks || !builder_ok(&g->builder)) return;
+    g->marks->landmarks[g->marks->n_landmarks++] = (Landmark){
+        .place = place,
+        .layer = g->layer,
+        .value = mil_value(g->builder.f, v)->name,
+        .first_channel = first,
+        .factor = factor,
+    };
+}

@@ -15,9 +15,11 @@ typedef struct {
     const Contract *contract;
     const ShardPlan *plan;
     Arena *arena;
-    uint32_t n_rows; // T
-    char prefix[32]; // of value names: "layer_03_"
-    int stream;      // x, hidden and all between are the residual stream / 2^stream (condition.h)
+    uint32_t n_rows;      // T
+    uint32_t layer;       // of the model
+    char prefix[32];      // of value names: "layer_03_"
+    CompiledShard *marks; // takes the landmarks; NULL for a function that repeats them
+    int stream; // x, hidden and all between are the residual stream / 2^stream (condition.h)
     float v_factor, up_factor; // of the layer's values and up, where their weights do not hold it
     // inputs
     ValueId cos, sin;         // [1, 1, rope_dim / 2, T]
@@ -43,6 +45,9 @@ ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor 
 ValueId graph_scale(Graph *g, const char *what, ValueId x, float factor);
 // Channels [begin, end) of x [1, C, 1, T].
 ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, uint32_t end);
+
+// Says that the channels of `v` from `first` on are the model's numbers at `place` / factor.
+void graph_mark(Graph *g, LandmarkPlace place, ValueId v, uint32_t first, float factor);
 
 // norm.c: x [1, d_model, 1, T] normalised over channels and multiplied by `weight`.
 ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight);

@@ -13,6 +13,7 @@ static MilType activation(int64_t channels, int64_t rows) {
 static void enter_layer(Graph *g, uint32_t layer) {
     const LayerCondition *condition = &g->plan->layers[layer];
     bool is_stored = weight_form_scales_rows(g->plan->options.weights);
+    g->layer = layer;
     snprintf(g->prefix, sizeof g->prefix, "layer_%02u_", layer);
     g->builder.scope = arena_printf(g->arena, "layer %u", layer);
     g->v_factor = is_stored ? 1.0f : ldexpf(1.0f, -condition->v);
@@ -42,29 +43,57 @@ static float branch_factor(const Graph *g, int folded) {
     return ldexpf(g->contract->residual_scale, folded - g->stream);
 }
 
+// Queries, keys and values in one projection; what divides values divides them here or behind it.
+static ValueId build_qkv(Graph *g, ValueId normed, const PackedTensor *t,
+                         const LayerCondition *condition) {
+    const Contract *c = g->contract;
+    uint32_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
+    ValueId qkv = graph_project(g, "qkv_y", normed, &t[PACKED_QKV], &t[PACKED_QKV_BIAS]);
+    graph_mark(g, LANDMARK_q, qkv, 0, 1);
+    graph_mark(g, LANDMARK_k, qkv, q, 1);
+    graph_mark(g, LANDMARK_v, qkv, q + k, ldexpf(g->v_factor, condition->v));
+    return qkv;
+}
+
+static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
+                           const LayerCondition *condition) {
+    const Contract *c = g->contract;
+    ValueId both = graph_project(g, "gate_up_y", normed, &t[PACKED_GATE_UP], NULL);
+    graph_mark(g, LANDMARK_gate, both, 0, 1);
+    graph_mark(g, LANDMARK_up, both, c->d_ff, ldexpf(g->up_factor, condition->up));
+    ValueId gate = graph_channels(g, "gate", both, 0, c->d_ff);
+    ValueId up = graph_scale(g, "up_divided", graph_channels(g, "up", both, c->d_ff, 2 * c->d_ff),
+                             g->up_factor);
+    return build_binary(&g->builder, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), up);
+}
+
 // One decoder block; the last one of a shard names its result `hidden`.
 static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t,
                            const LayerCondition *condition, uint32_t in_shard, bool is_last) {
     Builder *b = &g->builder;
-    const Contract *c = g->contract;
+    float stream = ldexpf(1, g->stream);
     ValueId normed = graph_norm(g, "attn_norm", x, &t[PACKED_ATTN_NORM]);
-    ValueId qkv = graph_project(g, "qkv_y", normed, &t[PACKED_QKV], &t[PACKED_QKV_BIAS]);
-    ValueId heads = graph_attention(g, qkv, in_shard);
+    graph_mark(g, LANDMARK_attn_normed, normed, 0, 1);
+    ValueId heads = graph_attention(g, build_qkv(g, normed, t, condition), in_shard);
+    graph_mark(g, LANDMARK_heads, heads, 0, ldexpf(1, condition->v));
     ValueId attended =
         graph_project(g, "attn_out_y", heads, &t[PACKED_ATTN_OUT], &t[PACKED_ATTN_OUT_BIAS]);
+    graph_mark(g, LANDMARK_attn_out, attended, 0, ldexpf(1, condition->attn));
     ValueId attn_add = graph_scale(g, "attn_residual", attended, branch_factor(g, condition->attn));
     ValueId middle = build_binary(b, graph_name(g, "middle"), MIL_OP_add, x, attn_add);
+    graph_mark(g, LANDMARK_middle, middle, 0, stream);
 
     ValueId inner = graph_norm(g, "ffn_norm", middle, &t[PACKED_FFN_NORM]);
-    ValueId both = graph_project(g, "gate_up_y", inner, &t[PACKED_GATE_UP], NULL);
-    ValueId gate = graph_channels(g, "gate", both, 0, c->d_ff);
-    ValueId up = graph_scale(g, "up_divided", graph_channels(g, "up", both, c->d_ff, 2 * c->d_ff),
-                             g->up_factor);
-    ValueId gated = build_binary(b, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), up);
+    graph_mark(g, LANDMARK_ffn_normed, inner, 0, 1);
+    ValueId gated = build_gated(g, inner, t, condition);
+    graph_mark(g, LANDMARK_gated, gated, 0, ldexpf(1, condition->up));
     ValueId down = graph_project(g, "down_y", gated, &t[PACKED_DOWN], NULL);
+    graph_mark(g, LANDMARK_ffn_out, down, 0, ldexpf(1, condition->ffn));
     ValueId ffn_add = graph_scale(g, "ffn_residual", down, branch_factor(g, condition->ffn));
-    return build_binary(b, is_last ? OUTPUT_HIDDEN : graph_name(g, "out"), MIL_OP_add, middle,
-                        ffn_add);
+    ValueId out = build_binary(b, is_last ? OUTPUT_HIDDEN : graph_name(g, "out"), MIL_OP_add,
+                               middle, ffn_add);
+    graph_mark(g, LANDMARK_stream, out, 0, stream);
+    return out;
 }
 
 // The mask for stacked heads: the same T rows for each of the G query heads of a kv head.
@@ -111,7 +140,7 @@ static void declare_inputs(Graph *g, uint32_t first_layer, uint32_t n_layers, Va
     if (!is_slice) g->keep = kept_rows(g);
 }
 
-static bool build_layers(const CompiledShard *shard, const Model *model, const ShardPlan *plan,
+static bool build_layers(CompiledShard *shard, const Model *model, const ShardPlan *plan,
                          const char *function, uint32_t n_rows, Arena *arena, Err *err) {
     uint32_t n_layers = shard->range.end_layer - shard->range.first_layer;
     Graph g = {.builder = builder_begin(shard->program, function, err),
@@ -119,7 +148,8 @@ static bool build_layers(const CompiledShard *shard, const Model *model, const S
                .plan = plan,
                .arena = arena,
                .n_rows = n_rows,
-               .stream = shard->range.stream};
+               .stream = shard->range.stream,
+               .marks = shard->n_landmarks ? NULL : shard};
     g.builder.scope = str_of(function);
     ValueId x;
     declare_inputs(&g, shard->range.first_layer, n_layers, &x);
@@ -204,6 +234,8 @@ bool compile_shard(CompiledShard *shard, const Model *model, const ShardPlan *pl
     enum { SPEC_VERSION = 9 }; // CoreML8: macOS 15 and later, the first with states
     shard->program = mil_program_new(arena, SPEC_VERSION);
     place_tensors(shard, model, plan, arena);
+    shard->landmarks = arena_array(
+        arena, (size_t)(range->end_layer - range->first_layer) * LANDMARK_COUNT, Landmark);
 
     bool has_layers = range->end_layer > range->first_layer;
     bool has_head = range->end_logit > range->first_logit;

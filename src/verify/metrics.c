@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/size.h"
+
 static double cosine(double dot, double a, double b) {
     if (a == 0 && b == 0) return 1;
     if (a == 0 || b == 0) return 0;
@@ -39,6 +41,27 @@ double metrics_cos(const Metrics *m) {
 
 double metrics_rmse(const Metrics *m) {
     return m->count ? sqrt(m->squares / (double)m->count) : 0;
+}
+
+WorstGroup metrics_worst_group(const float *found, const float *wanted, size_t n_rows,
+                               size_t width) {
+    WorstGroup worst = {0};
+    for (size_t first = 0; first < width; first += GROUP_CHANNELS) {
+        size_t end = min_size(width, first + GROUP_CHANNELS);
+        double squares = 0, norm = 0;
+        for (size_t t = 0; t < n_rows; t++)
+            for (size_t i = t * width + first; i < t * width + end; i++) {
+                double d = (double)found[i] - (double)wanted[i];
+                squares += d * d;
+                norm += (double)wanted[i] * (double)wanted[i];
+            }
+        bool is_ratio = norm > 0 || isnan(squares);
+        double off = squares == 0 ? 0 : is_ratio ? sqrt(squares / norm) : (double)INFINITY;
+        // A NaN is worse than any number, and stays.
+        if (worst.end == 0 || (!(off <= worst.off) && !isnan(worst.off)))
+            worst = (WorstGroup){first, end, off};
+    }
+    return worst;
 }
 
 // ln sum exp, and the largest, of a row.

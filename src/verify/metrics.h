@@ -21,6 +21,16 @@ void metrics_add_column(Metrics *m, const float *found, size_t stride, size_t co
 double metrics_cos(const Metrics *m); // 1 when both are zero, 0 when one is
 double metrics_rmse(const Metrics *m);
 
+// The group of channels that is off most: the rms of its differences over all rows against the rms
+// of what was wanted there. Errors of a few channels hide in a row's cosine, not here.
+typedef struct {
+    size_t first, end; // channels
+    double off;        // infinite when something came out where nothing was wanted
+} WorstGroup;
+enum { GROUP_CHANNELS = 32 };
+WorstGroup metrics_worst_group(const float *found, const float *wanted, size_t n_rows,
+                               size_t width);
+
 // KL divergence in nats of softmax(found) from softmax(wanted).
 double logits_kl(const float *found, const float *wanted, size_t n);
 

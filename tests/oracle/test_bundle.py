@@ -78,6 +78,11 @@ def test_ranges_are_the_table_of_figures():
     assert layer["required"] == [name for name, _ in rows]
 
 
+def test_landmarks_are_the_table_of_places():
+    rows = re.findall(r"^LANDMARK\((\w+),", (ROOT / "src/mil/landmarks.def").read_text(), re.M)
+    assert SCHEMA["$defs"]["landmark"]["properties"]["place"]["enum"] == rows
+
+
 # ---- the schema is tight
 
 def thin(chain):
@@ -85,7 +90,7 @@ def thin(chain):
     chain = copy.deepcopy(chain)
     del chain["ranges"]["layers"][1:]
     for shard in chain["shards"]:
-        del shard["tensors"][2:-1]
+        del shard["tensors"][2:-1], shard["landmarks"][2:]
         for function in shard["functions"]:
             del function["inputs"][2:]
     return chain
@@ -153,7 +158,7 @@ def test_no_member_may_be_added(chain):
 
 
 @pytest.mark.parametrize(("path", "value"), [
-    (("schema",), 1), (("source", "sha256"), "0" * 63), (("source", "sha256"), "G" * 64), (("source", "bytes"), -1),
+    (("schema",), 2), (("source", "sha256"), "0" * 63), (("source", "sha256"), "G" * 64), (("source", "bytes"), -1),
     (("source", "name"), "../m.gguf"), (("host", "path"), "/etc/passwd"), (("options", "kv"), "other"),
     (("options", "context"), 2**32), (("contract", "architecture"), "other"), (("shards",), []),
     (("shards", 0, "layers"), [0]), (("shards", 0, "functions", 0, "role"), "other"),
@@ -211,7 +216,7 @@ def test_lathe_wants_every_type(edited, hello_sealed):
     (("schema",), 99, "this lathe reads"), (("host", "path"), "../host.gguf", "does not stay inside the bundle"),
     (("shards", 0, "package"), "shards/../../x", "does not stay inside the bundle"),
     (("shards", 0, "files", 0, "path"), "/etc/passwd", "does not stay inside the bundle"),
-    (("shards", 0, "layers"), [0, 1], "begins at layer 2, expected 1"),
+    (("shards", 0, "layers"), [0, 1], "30 items, expected 15"),
     (("shards", 1, "logits"), [0, 2047], "vocabulary row 2047"), (("shards", 0, "layers"), [2, 0], "expected [first, end]"),
     (("shards", 0, "layers"), ["0", "2"], "expected [first, end]"),
     (("shards", 0, "functions", 0, "inputs", 0, "shape"), [1, "128", 1, 1], "dimension 1 is no number"),
@@ -219,6 +224,9 @@ def test_lathe_wants_every_type(edited, hello_sealed):
     (("shards", 0, "functions", 0, "role"), "other", "no decode function"),
     (("shards", 0, "tensors", 1, "parts", 1, "first_row"), 0, "do not follow one another"),
     (("shards", 0, "tensors", 1, "rows"), 255, "parts of 256 rows in all, expected 255"),
+    (("shards", 0, "landmarks", 3, "place"), "other", "item 3 is not 'v' of layer 0"),
+    (("shards", 0, "landmarks", 15, "layer"), 0, "item 15 is not 'attn_normed' of layer 1"),
+    (("shards", 0, "landmarks"), [], "0 items, expected 30"),
     (("contract", "rope_dim"), 32, "it was altered"), (("contract_sha256",), "0" * 64, "it was altered"),
     (("options", "context"), 0, "contradict"), (("options", "state_rows"), 32, "contradict"),
 ])
@@ -226,6 +234,16 @@ def test_lathe_refuses(edited, hello_sealed, path, value, words):
     chain = changed(chain_of(hello_sealed), path, lambda parent, key: parent.__setitem__(key, value))
     run = structure(edited, chain)
     assert run.returncode == 3 and words in run.stderr, run.stderr
+
+
+def test_lathe_misses_a_layer(edited, hello_sealed):
+    chain = chain_of(hello_sealed)
+    shard = chain["shards"][1]
+    shard["layers"] = [3, 5]
+    for mark in shard["landmarks"]:
+        mark["layer"] += 1
+    run = structure(edited, chain)
+    assert run.returncode == 3 and "begins at layer 3, expected 2" in run.stderr, run.stderr
 
 
 # ---- seals
