@@ -8,9 +8,10 @@
 
 enum { N_TOKENS = 130 }; // crosses the edges of two chunks of 64 by one row each way
 
-// One by one against chunks is the same arithmetic in another shape, and the reference computes with
-// the package's weights: only fp16 rounding differs, over all layers. The error of the weights' form
-// grows with depth and is the layer goldens' to judge; it would hide a misplaced row here.
+// One by one against chunks is the same arithmetic in another shape, and the reference computes
+// with the package's weights: only fp16 rounding differs, over all layers. The error of the
+// weights' form grows with depth and is the layer goldens' to judge; it would hide a misplaced row
+// here.
 static const Bound same_bound = {0.9999, 0.999};
 
 // The whole chain over `ids`, by single steps or in full chunks. out: [n, d_model].
