@@ -95,7 +95,8 @@ static void report(void *context, const char *what, uint64_t done, uint64_t tota
     m->done = (double)done;
     m->total = (double)total;
     m->is_resting = false;
-    if (now - m->drawn >= REDRAW_AFTER) draw(m);
+    // What is over at once is not worth a picture.
+    if (now - m->drawn >= REDRAW_AFTER && now - m->stage_started >= REDRAW_AFTER) draw(m);
     pthread_mutex_unlock(&m->lock);
 }
 

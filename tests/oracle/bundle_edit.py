@@ -201,3 +201,17 @@ def rewrite_gguf(source, path, keys=None, tensors=None):
     writer.write_tensors_to_file()
     writer.close()
     return pathlib.Path(path)
+
+
+def read_tensor(path, name):
+    """A tensor of a GGUF file, decoded to float32."""
+    tensor = next(t for t in gguf.GGUFReader(path).tensors if t.name == name)
+    return gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+
+
+def swap_answers(source, path, pairs):
+    """The model whose tied head names token b wherever `source` would say a, and the other way round, for (a, b) of pairs."""
+    head = read_tensor(source, "token_embd.weight")
+    for a, b in pairs:
+        head[[a, b]] = head[[b, a]]
+    return rewrite_gguf(source, path, tensors={"output.weight": head})
