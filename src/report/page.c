@@ -23,9 +23,9 @@ static const Section sections[] = {
      "them. Open one to see its figures.",
      page_gates, "lathe verify BUNDLE"},
     {"layers", "Error, layer by layer",
-     "How far each part of the model is from the reference. A graph error is a bug: it must be "
-     "next "
-     "to nothing. What the weights lose is the price of their form.",
+     "How far each layer is from the reference. Graph: with the same weights on both sides, so "
+     "that "
+     "anything beyond rounding is a bug. Weights: what their compressed form costs.",
      page_layers, "lathe verify BUNDLE --gates graph,layer-golden"},
     {"text", "What it answers",
      "Prompts answered token by token beside the reference. Where the two would choose another "
