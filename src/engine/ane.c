@@ -29,6 +29,12 @@ static inline float power_below(float x) {
     return power > 0x1p-14f ? power : 0x1p-14f;
 }
 
+float ane_least_factor(float w) {
+    // Exponents add up to -16 or more; subnormals count as 2^-14, so below that nothing is lost.
+    float least = 0x1p-16f / power_below(w);
+    return least > 0x1p-14f ? least : 0;
+}
+
 static float round_away(double x) {
     double size = fabs(x);
     if (!(size < 65520)) return x < 0 ? -INFINITY : INFINITY; // NaN too
@@ -84,59 +90,28 @@ static void strip(float *out, const float *w, const float *x, size_t x_stride, s
     for (size_t c = 0; c < cols; c++) out[c] = round_away(sum[c] + 0.0); // -0 comes out as +0
 }
 
-// The same for ANE_STRIP columns in whole units of 2^-16, in loops that compilers turn into vector
-// instructions. False when a number is not finite or a partial sum reaches the limit: then nothing
-// counts.
-//
-// A product has 22 bits, so float holds it exactly, and half a unit more as well while it is below
-// 2^22 units; from there on it is whole. The exponents of a product add up to -16 or more exactly
-// when |b| is not below 2^-16 / 2^exponent(a), subnormals counting as 2^-14.
-static bool strip_in_units(float *out, const float *w, const float *x, size_t x_stride,
-                           size_t depth, const float *bias, size_t bias_step) {
-    // Compared as integers, which order floats of one sign alike, so that nothing branches.
-    const int32_t most = (int32_t)f32_bits(65504), limit = (int32_t)f32_bits(0x1p31f);
-    const int32_t all_whole = (int32_t)f32_bits(0x1p22f);
-    int32_t sum[ANE_STRIP] = {0}, broken[ANE_STRIP] = {0};
+// The same for ANE_STRIP columns in whole units of 2^-16; false, with nothing done, when one of
+// them leaves the finite.
+static bool strip_in_units(const Kernels *k, float *out, const float *w, const float *x,
+                           size_t x_stride, size_t depth, const float *bias, size_t bias_step) {
+    int32_t sum[ANE_STRIP] = {0};
     for (size_t c = 0; bias && c < ANE_STRIP; c++) {
         double units = round_half_up(fabs((double)bias[c * bias_step]) * 0x1p16);
         if (!(units < 0x1p31)) return false;
         sum[c] = (int32_t)copysign(units, (double)bias[c * bias_step]);
     }
-    for (size_t k = 0; k < depth; k++) {
-        float a = w[k];
-        if (!(fabsf(a) <= 65504)) return false;
-        int32_t least = (int32_t)f32_bits(0x1p-16f / power_below(a));
-        if (least <= (int32_t)f32_bits(0x1p-14f)) least = 0;
-        const float *row = x + k * x_stride;
-        for (size_t c = 0; c < ANE_STRIP; c++) {
-            float units = a * row[c] * 0x1p16f;
-            int32_t size = (int32_t)(f32_bits(row[c]) & INT32_MAX);
-            int32_t many = (int32_t)(f32_bits(units) & INT32_MAX);
-            int32_t is_fit = -(size <= most) & -(many < limit), is_kept = -(size >= least);
-            int32_t sign = (int32_t)f32_bits(units) & INT32_MIN;
-            int32_t half = ((int32_t)f32_bits(0.5f) & -(many < all_whole)) | sign;
-            int32_t mask = is_fit & is_kept;
-            int32_t product = (int32_t)(f32_from_bits(f32_bits(units) & (uint32_t)mask) +
-                                        f32_from_bits((uint32_t)(half & mask)));
-            int32_t next = (int32_t)((uint32_t)sum[c] + (uint32_t)product);
-            // Out of 32 bits, or at -2^31, which they could still hold.
-            int32_t wraps = (sum[c] ^ next) & (product ^ next), is_end = -(next == INT32_MIN);
-            broken[c] |= wraps | is_end | ~is_fit;
-            sum[c] = next;
-        }
-    }
-    for (size_t c = 0; c < ANE_STRIP; c++)
-        if (broken[c] < 0) return false;
+    if (!k->sums_q16(sum, w, x, x_stride, depth)) return false;
     for (size_t c = 0; c < ANE_STRIP; c++) out[c] = round_away((double)sum[c] * 0x1p-16);
     return true;
 }
 
-void ane_products(float *out, const float *w, const float *x, size_t x_stride, size_t depth,
-                  size_t cols, const float *bias, size_t bias_step) {
+void ane_products(const Kernels *k, float *out, const float *w, const float *x, size_t x_stride,
+                  size_t depth, size_t cols, const float *bias, size_t bias_step) {
     for (size_t c = 0; c < cols; c += ANE_STRIP) {
         size_t n = min_size(ANE_STRIP, cols - c);
         const float *first = bias ? bias + c * bias_step : NULL;
-        if (n == ANE_STRIP && strip_in_units(out + c, w, x + c, x_stride, depth, first, bias_step))
+        if (n == ANE_STRIP &&
+            strip_in_units(k, out + c, w, x + c, x_stride, depth, first, bias_step))
             continue;
         strip(out + c, w, x + c, x_stride, depth, n, first, bias_step);
     }

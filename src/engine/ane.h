@@ -8,8 +8,7 @@
 #ifndef LATHE_ENGINE_ANE_H
 #define LATHE_ENGINE_ANE_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "kernels/kernels.h"
 
 typedef struct {
     const char *id, *rule, *applied, *source, *confidence;
@@ -28,10 +27,12 @@ const float *ane_decode(const float *x, float *piece, size_t n);
 
 // out[c] = bias[c bias_step] + Σ_k w[k] x[k x_stride + c] by I01, I02 and I07, for c < cols.
 // `bias` may be NULL. All numbers are binary16 values; what is infinite or NaN is decoded.
-void ane_products(float *out, const float *w, const float *x, size_t x_stride, size_t depth,
-                  size_t cols, const float *bias, size_t bias_step);
+void ane_products(const Kernels *k, float *out, const float *w, const float *x, size_t x_stride,
+                  size_t depth, size_t cols, const float *bias, size_t bias_step);
+// I02: a product with `w` is kept when the other factor is at least this large.
+float ane_least_factor(float w);
 // Columns that a caller with a choice asks for at once.
-enum { ANE_STRIP = 16 };
+enum { ANE_STRIP = KERNEL_STRIP };
 
 // I08: the function of the unary op `op`, or NULL when the ANE computes it without a table.
 typedef struct AneCurve AneCurve;

@@ -60,5 +60,16 @@ void engine_close(Engine *e);
 // Called after each op of a run with its outputs: op-by-op comparison (verify/).
 typedef void EngineTap(void *context, const MilOp *op, const EngineTensor *output);
 void engine_set_tap(Engine *e, EngineTap *tap, void *context);
+// Whether the op is a conv, linear or matmul: one whose results are sums of products.
+bool engine_sums_products(const MilOp *op);
+// What engine_measure_sums() finds, over all results of such an op; zeros for other ops and
+// integers.
+typedef struct {
+    float bound; // largest Σ |x w| + |bias|: no partial sum exceeds it, whatever the order
+    double all;  // Σ |x w|
+    double lost; // …of the products that the ANE drops, rule I02 of ane.h
+} EngineSums;
+// To be called inside a tap of the op. Allocates.
+bool engine_measure_sums(const Engine *e, const MilOp *op, EngineSums *sums, Err *err);
 
 #endif

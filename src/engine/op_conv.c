@@ -2,7 +2,7 @@
 // goes by blocks of output channels; everything else by one plain loop over kernel positions.
 #include <string.h>
 
-#include "engine/prepare.h"
+#include "engine/sums.h"
 
 enum { MOST_SPATIAL = 3 };
 
@@ -89,11 +89,10 @@ bool prepare_conv(Prepare *p) {
     plan->groups = (size_t)groups;
     plan->in_channels = (size_t)weight->dims[1];
     plan->out_channels = (size_t)weight->dims[0] / plan->groups;
-    size_t n_weights = plan->in_channels * plan->kernel_area;
     if (p->node->is_ane)
-        prep_scratch(p, n_weights * (ANE_STRIP + 1));
+        prep_scratch(p, conv_sums_scratch(p->node));
     else
-        prep_scratch(p, plan->is_product ? ROWS * DEPTH : n_weights);
+        prep_scratch(p, plan->is_product ? ROWS * DEPTH : plan->in_channels * plan->kernel_area);
     return true;
 }
 
@@ -206,12 +205,24 @@ static void channel_task(void *context, size_t first, size_t end, unsigned worke
     }
 }
 
-// ---- by the rules of ane.h: whole sums at once, bias first
+// ---- whole sums, bias first
+
+typedef struct {
+    const Engine *e;
+    const ConvPlan *p;
+    SumKernel *kernel;
+    void *context;
+    float *out;
+} SumTask;
+
+static const float *bias_at(const ConvPlan *p, size_t channel) {
+    return p->bias ? p->bias->f32 + channel : NULL;
+}
 
 // One column: the input against strips of output channels.
-static void ane_column_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *task = context;
-    const ConvPlan *p = task->n->plan;
+static void sum_column_task(void *context, size_t first, size_t end, unsigned worker) {
+    const SumTask *task = context;
+    const ConvPlan *p = task->p;
     size_t depth = p->in_channels, strips = (p->out_channels + ANE_STRIP - 1) / ANE_STRIP;
     float *weights = engine_scratch(task->e, worker), *line = weights + depth * ANE_STRIP;
     for (size_t i = first; i < end; i++) {
@@ -220,22 +231,24 @@ static void ane_column_task(void *context, size_t first, size_t end, unsigned wo
         size_t channel0 = group % p->groups * p->out_channels + row0;
         weight_block(p->weight, channel0 * depth, depth, rows, depth, true, weights, ANE_STRIP,
                      line);
-        ane_products(p->out->f32 + group * p->out_channels + row0, p->x->f32 + group * depth,
-                     weights, ANE_STRIP, depth, rows, p->bias ? p->bias->f32 + channel0 : NULL, 1);
+        task->kernel(task->context, task->e->k, task->out + group * p->out_channels + row0,
+                     p->x->f32 + group * depth, weights, ANE_STRIP, depth, rows,
+                     bias_at(p, channel0), 1);
     }
 }
 
 // Many columns: one output channel against all of them.
-static void ane_block_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *task = context;
-    const ConvPlan *p = task->n->plan;
+static void sum_block_task(void *context, size_t first, size_t end, unsigned worker) {
+    const SumTask *task = context;
+    const ConvPlan *p = task->p;
     float *weights = engine_scratch(task->e, worker);
     size_t all = p->groups * p->out_channels, depth = p->in_channels;
     for (size_t i = first; i < end; i++) {
         size_t channel = i % all, group = i / p->out_channels;
         weight_decode(p->weight, channel * depth, depth, weights);
-        ane_products(p->out->f32 + i * p->out_area, weights, p->x->f32 + group * depth * p->in_area,
-                     p->in_area, depth, p->out_area, p->bias ? p->bias->f32 + channel : NULL, 0);
+        task->kernel(task->context, task->e->k, task->out + i * p->out_area, weights,
+                     p->x->f32 + group * depth * p->in_area, p->in_area, depth, p->out_area,
+                     bias_at(p, channel), 0);
     }
 }
 
@@ -259,9 +272,9 @@ static void gather_patch(const ConvPlan *p, const float *x, size_t at, float *pa
     }
 }
 
-static void ane_channel_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *task = context;
-    const ConvPlan *p = task->n->plan;
+static void sum_channel_task(void *context, size_t first, size_t end, unsigned worker) {
+    const SumTask *task = context;
+    const ConvPlan *p = task->p;
     size_t all = p->groups * p->out_channels, n_weights = p->in_channels * p->kernel_area;
     float *weights = engine_scratch(task->e, worker), *patch = weights + n_weights;
     for (size_t i = first; i < end; i++) {
@@ -270,20 +283,26 @@ static void ane_channel_task(void *context, size_t first, size_t end, unsigned w
         weight_decode(p->weight, channel * n_weights, n_weights, weights);
         for (size_t at = 0; at < p->out_area; at++) {
             gather_patch(p, x, at, patch);
-            ane_products(p->out->f32 + i * p->out_area + at, weights, patch, 1, n_weights, 1,
-                         p->bias ? p->bias->f32 + channel : NULL, 0);
+            task->kernel(task->context, task->e->k, task->out + i * p->out_area + at, weights,
+                         patch, 1, n_weights, 1, bias_at(p, channel), 0);
         }
     }
 }
 
-static void run_conv_ane(Task *task) {
-    const ConvPlan *p = task->n->plan;
+size_t conv_sums_scratch(const Node *n) {
+    const ConvPlan *p = n->plan;
+    return p->in_channels * p->kernel_area * (ANE_STRIP + 1);
+}
+
+void conv_sums(const Engine *e, const Node *n, SumKernel *kernel, void *context, float *out) {
+    const ConvPlan *p = n->plan;
+    SumTask task = {e, p, kernel, context, out};
     size_t groups = p->batch * p->groups, strips = (p->out_channels + ANE_STRIP - 1) / ANE_STRIP;
     if (p->is_product && p->out_area == 1)
-        pool_run(task->e->pool, groups * strips, 1, ane_column_task, task);
+        pool_run(e->pool, groups * strips, 1, sum_column_task, &task);
     else
-        pool_run(task->e->pool, groups * p->out_channels, 1,
-                 p->is_product ? ane_block_task : ane_channel_task, task);
+        pool_run(e->pool, groups * p->out_channels, 1,
+                 p->is_product ? sum_block_task : sum_channel_task, &task);
 }
 
 bool run_conv(const Engine *e, const Node *n, Err *err) {
@@ -291,7 +310,7 @@ bool run_conv(const Engine *e, const Node *n, Err *err) {
     const ConvPlan *p = n->plan;
     Task task = {e, n};
     if (n->is_ane) {
-        run_conv_ane(&task);
+        conv_sums(e, n, ane_sums, NULL, p->out->f32);
         return true;
     }
     size_t groups = p->batch * p->groups, rows = groups * p->out_channels;

@@ -34,7 +34,7 @@ bool prepare_linear(Prepare *p) {
     for (int i = 0; i + 1 < x->rank; i++) plan->m *= (size_t)x->dims[i];
     const MilType *operands[] = {&one_matrix, &one_matrix};
     plan->batches = broadcast_of(&one_matrix, operands, 2);
-    prep_scratch(p, product_scratch(p->node, plan));
+    prep_scratch(p, product_scratch(p->node));
     return true;
 }
 
@@ -69,7 +69,7 @@ bool prepare_matmul(Prepare *p) {
     MilType out_batches = batches_of(&plan->out->type, (x->rank > 1) + (y->rank > 1));
     const MilType *operands[] = {&x_batches, &y_batches};
     plan->batches = broadcast_of(&out_batches, operands, 2);
-    prep_scratch(p, product_scratch(p->node, plan));
+    prep_scratch(p, product_scratch(p->node));
     return true;
 }
 
@@ -152,7 +152,8 @@ static void einsum_task(void *context, size_t first, size_t end, unsigned worker
         const float *b = p->b->f32 + n * p->b_n + h * p->b_h;
         if (task->n->is_ane) {
             for (size_t c = 0; c < p->c; c++)
-                ane_products(out + c * p->h * p->u, a + c * a_rows, b, b_rows, p->w, p->u, NULL, 0);
+                ane_products(task->e->k, out + c * p->h * p->u, a + c * a_rows, b, b_rows, p->w,
+                             p->u, NULL, 0);
             continue;
         }
         for (size_t c = 0; c < p->c; c++) memset(out + c * p->h * p->u, 0, p->u * sizeof *out);

@@ -167,7 +167,7 @@ static void attention_task(void *context, size_t first, size_t end, unsigned wor
         const float *query = p->query->f32 + row * p->dim;
         for (size_t s = 0; s < p->keys; s++) {
             if (task->n->is_ane)
-                ane_products(&scores[s], query, keys + s * p->dim, 1, p->dim, 1, NULL, 0);
+                ane_products(k, &scores[s], query, keys + s * p->dim, 1, p->dim, 1, NULL, 0);
             else
                 scores[s] = k->dot_f32_f32(query, keys + s * p->dim, p->dim);
             scores[s] *= p->scale;
@@ -177,7 +177,7 @@ static void attention_task(void *context, size_t first, size_t end, unsigned wor
         float *out = p->out->f32 + row * p->value_dim;
         if (task->n->is_ane) { // its inside is not published: two products with a softmax between
             ane_round(scores, p->keys);
-            ane_products(out, scores, values, p->value_dim, p->keys, p->value_dim, NULL, 0);
+            ane_products(k, out, scores, values, p->value_dim, p->keys, p->value_dim, NULL, 0);
             continue;
         }
         for (size_t i = 0; i < p->value_dim; i++) out[i] = 0;

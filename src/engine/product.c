@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "engine/sums.h"
+
 // A block of y is DEPTH x COLS floats (64 KiB), of x ROWS x DEPTH (24 KiB): together they stay in a
 // second-level cache of 256 KiB. COLS is the widest kernel tile, ROWS a multiple of the tallest.
 enum { COLS = 64, DEPTH = 256, ROWS = 24, FEW_ROWS = 4 };
 
-size_t product_scratch(const Node *n, const Product *p) {
-    if (n->is_ane) return p->k * (ANE_STRIP + 1);
+size_t product_scratch(const Node *n) {
+    if (n->is_ane) return product_sums_scratch(n);
     return DEPTH * COLS + ROWS * DEPTH + DEPTH;
 }
 
@@ -80,19 +82,29 @@ static void product_task(void *context, size_t first, size_t end, unsigned worke
     }
 }
 
-// By the rules of ane.h: strips of columns, each sum whole.
-static void product_ane_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *t = context;
+// ---- whole sums, by strips of columns
+
+typedef struct {
+    const Engine *e;
+    const Product *p;
+    SumKernel *kernel;
+    void *context;
+    float *out;
+    size_t strips; // in a row
+} SumTask;
+
+static void sum_task(void *context, size_t first, size_t end, unsigned worker) {
+    const SumTask *t = context;
     const Product *p = t->p;
     float *y_block = engine_scratch(t->e, worker), *line = y_block + p->k * ANE_STRIP;
     const float *x_ready = p->transpose_x ? NULL : weight_floats(p->x);
     const float *y_ready = p->transpose_y ? NULL : weight_floats(p->y);
     for (size_t i = first; i < end; i++) {
-        size_t batch = i / t->col_blocks, c0 = i % t->col_blocks * ANE_STRIP;
+        size_t batch = i / t->strips, c0 = i % t->strips * ANE_STRIP;
         size_t cols = min_size(ANE_STRIP, p->n - c0);
         BroadcastRun at = broadcast_run(&p->batches, batch, batch + 1);
         size_t x0 = at.from[0] * p->m * p->k, y0 = at.from[1] * p->k * p->n;
-        float *out = p->out->f32 + batch * p->m * p->n + c0;
+        float *out = t->out + batch * p->m * p->n + c0;
         if (p->transpose_y)
             weight_block(p->y, y0 + c0 * p->k, p->k, cols, p->k, true, y_block, ANE_STRIP, line);
         else if (!y_ready)
@@ -103,11 +115,28 @@ static void product_ane_task(void *context, size_t first, size_t end, unsigned w
                 weight_block(p->x, x0 + m, p->m, p->k, 1, false, line, 1, NULL);
             else if (!x_ready)
                 weight_decode(p->x, x0 + m * p->k, p->k, line);
-            ane_products(out + m * p->n, x, y_ready ? y_ready + y0 + c0 : y_block,
-                         y_ready ? p->n : ANE_STRIP, p->k, cols, p->bias ? p->bias->f32 + c0 : NULL,
-                         1);
+            t->kernel(t->context, t->e->k, out + m * p->n, x, y_ready ? y_ready + y0 + c0 : y_block,
+                      y_ready ? p->n : ANE_STRIP, p->k, cols, p->bias ? p->bias->f32 + c0 : NULL,
+                      1);
         }
     }
+}
+
+void ane_sums(void *context, const Kernels *k, float *out, const float *w, const float *x,
+              size_t x_stride, size_t depth, size_t cols, const float *bias, size_t bias_step) {
+    (void)context;
+    ane_products(k, out, w, x, x_stride, depth, cols, bias, bias_step);
+}
+
+size_t product_sums_scratch(const Node *n) {
+    const Product *p = n->plan;
+    return p->k * (ANE_STRIP + 1);
+}
+
+void product_sums(const Engine *e, const Node *n, SumKernel *kernel, void *context, float *out) {
+    const Product *p = n->plan;
+    SumTask task = {e, p, kernel, context, out, (p->n + ANE_STRIP - 1) / ANE_STRIP};
+    pool_run(e->pool, p->batches.count * task.strips, 1, sum_task, &task);
 }
 
 // int32: sums wrap.
@@ -134,8 +163,7 @@ void product_run(const Engine *e, const Node *n, const Product *p) {
     }
     Task task = {e, n, p, (p->n + COLS - 1) / COLS};
     if (n->is_ane) {
-        task.col_blocks = (p->n + ANE_STRIP - 1) / ANE_STRIP;
-        pool_run(e->pool, p->batches.count * task.col_blocks, 1, product_ane_task, &task);
+        product_sums(e, n, ane_sums, NULL, p->out->f32);
         return;
     }
     // A block of 64 columns is worth a thread from about 64 K products on.

@@ -20,7 +20,7 @@ typedef struct {
     EngineTensor *out;
 } Product;
 
-size_t product_scratch(const Node *n, const Product *p); // floats a worker
+size_t product_scratch(const Node *n); // floats a worker, once n->plan is settled
 void product_run(const Engine *e, const Node *n, const Product *p);
 
 #endif

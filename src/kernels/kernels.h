@@ -12,10 +12,13 @@
 #ifndef LATHE_KERNELS_KERNELS_H
 #define LATHE_KERNELS_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
+
+enum { KERNEL_STRIP = 16 };
 
 typedef struct {
     const char *name; // of the instruction set
@@ -42,6 +45,16 @@ typedef struct {
     void (*round_half)(float *x, size_t n);
     // y[i] = e^x[i], within 2 units in the last place of float; y may be x
     void (*exp_f32)(float *y, const float *x, size_t n);
+
+    // KERNEL_STRIP columns of sums in units of 2^-16 (sums.inc), of binary16 numbers: products are
+    // dropped when the exponents of their factors add up to less than -16, else rounded, halves
+    // away from zero. x_stride is in floats between rows.
+    // y[c] += Σ_k w[k] x[k][c]. False, with nothing in y that counts, when a number is not finite
+    // or a partial sum does not fit between -2^31 and 2^31.
+    bool (*sums_q16)(int32_t *y, const float *w, const float *x, size_t x_stride, size_t depth);
+    // y[c] += Σ_k |w[k] x[k][c]|, as floats; lost[c] the same over products that are dropped
+    void (*sizes_q16)(float *y, float *lost, const float *w, const float *x, size_t x_stride,
+                      size_t depth);
 } Kernels;
 
 extern const Kernels kernels_scalar;

@@ -1,5 +1,6 @@
 // The oracle: each kernel as its definition reads, in plain C. Speed lives in the other sets.
 #include <math.h>
+#include <string.h>
 
 #include "base/half.h"
 #include "kernels/kernels.h"
@@ -61,6 +62,9 @@ static void exp_f32__scalar(float *y, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = expf(x[i]);
 }
 
+#define SUMS(name) name##__scalar
+#include "kernels/sums.inc"
+
 const Kernels kernels_scalar = {
     .name = "scalar",
     .dot_f32_f32 = dot_f32_f32__scalar,
@@ -74,4 +78,6 @@ const Kernels kernels_scalar = {
     .decode_i8h = decode_i8h__scalar,
     .round_half = round_half__scalar,
     .exp_f32 = exp_f32__scalar,
+    .sums_q16 = sums_q16__scalar,
+    .sizes_q16 = sizes_q16__scalar,
 };

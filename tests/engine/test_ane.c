@@ -99,10 +99,10 @@ static void test_sums_of_published_cases(void **state) {
         float w[5], x[5], out;
         halve(w, s->w, 5);
         halve(x, s->x, 5);
-        ane_products(&out, w, x, 1, s->n, 1, &s->bias, 0);
+        ane_products(&kernels_scalar, &out, w, x, 1, s->n, 1, &s->bias, 0);
         assert_same(s->what, out, s->result);
         if (s->bias != 0) continue;
-        ane_products(&out, w, x, 1, s->n, 1, NULL, 0);
+        ane_products(&kernels_scalar, &out, w, x, 1, s->n, 1, NULL, 0);
         assert_same(s->what, out, s->result);
     }
 }
@@ -295,7 +295,7 @@ static void test_products_equal_whole_numbers_around_a_strip(void **state) {
                 if (k < DEPTH) w[k] = round_to_half(x[k] * 0.75f + 0.1f * sizes[s]);
                 if (k < COLS) bias[k] = round_to_half(x[k] * 3 * fminf(sizes[s], 1));
             }
-            ane_products(out, w, x, COLS, DEPTH, widths[i], bias, 1);
+            ane_products(&kernels_scalar, out, w, x, COLS, DEPTH, widths[i], bias, 1);
             for (size_t c = 0; c < widths[i]; c++) {
                 assert_same("column", out[c], sum_in_units(w, x + c, COLS, DEPTH, bias[c]));
                 n_infinite += isinf(out[c]) != 0;
@@ -433,9 +433,9 @@ static void test_small_probabilities_lose_products(void **state) {
     float plain, raised;
     for (size_t i = 0; i < KEYS; i++) shares[i] = 1.0f / KEYS, values[i] = i % 2 ? 0.03f : 0.07f;
     for (size_t i = 0; i < KEYS; i++) values[i] = round_to_half(values[i]);
-    ane_products(&plain, shares, values, 1, KEYS, 1, NULL, 0);
+    ane_products(&kernels_scalar, &plain, shares, values, 1, KEYS, 1, NULL, 0);
     for (size_t i = 0; i < KEYS; i++) shares[i] *= 64;
-    ane_products(&raised, shares, values, 1, KEYS, 1, NULL, 0);
+    ane_products(&kernels_scalar, &raised, shares, values, 1, KEYS, 1, NULL, 0);
     assert_true(fabsf(plain / 0.05f - 1) > 0.3f);
     assert_true(fabsf(raised / 64 / 0.05f - 1) < 0.05f);
 }

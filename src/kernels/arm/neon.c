@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "kernels/kernels.h"
 
 enum { LANES = 4 };
@@ -206,6 +207,9 @@ static void exp_f32__neon(float *y, const float *x, size_t n) {
     memcpy(y + i, last, (n - i) * sizeof *last);
 }
 
+#define SUMS(name) name##__neon
+#include "kernels/sums.inc"
+
 const Kernels kernels_neon = {
     .name = "neon",
     .dot_f32_f32 = dot_f32_f32__neon,
@@ -219,4 +223,6 @@ const Kernels kernels_neon = {
     .decode_i8h = decode_i8h__neon,
     .round_half = round_half__neon,
     .exp_f32 = exp_f32__neon,
+    .sums_q16 = sums_q16__neon,
+    .sizes_q16 = sizes_q16__neon,
 };

@@ -1,7 +1,10 @@
 // Kernels for AVX2 with FMA and F16C: 8 floats a register, 16 registers.
 #include <immintrin.h>
+#include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
+#include "base/half.h"
 #include "kernels/kernels.h"
 
 enum { LANES = 8 };
@@ -251,6 +254,9 @@ static void exp_f32__avx2(float *y, const float *x, size_t n) {
     if (n > i) _mm256_maskstore_ps(y + i, mask_of(n - i), exp_vector(tail_f32(x + i, n - i)));
 }
 
+#define SUMS(name) name##__avx2
+#include "kernels/sums.inc"
+
 const Kernels kernels_avx2 = {
     .name = "avx2",
     .dot_f32_f32 = dot_f32_f32__avx2,
@@ -264,4 +270,6 @@ const Kernels kernels_avx2 = {
     .decode_i8h = decode_i8h__avx2,
     .round_half = round_half__avx2,
     .exp_f32 = exp_f32__avx2,
+    .sums_q16 = sums_q16__avx2,
+    .sizes_q16 = sizes_q16__avx2,
 };

@@ -1,6 +1,9 @@
 // Kernels for AVX-512 (F, VL, BW, DQ): 16 floats a register, 32 registers, masks for the tails.
 #include <immintrin.h>
+#include <math.h>
+#include <string.h>
 
+#include "base/half.h"
 #include "kernels/kernels.h"
 
 enum { LANES = 16 };
@@ -223,6 +226,9 @@ static void exp_f32__avx512(float *y, const float *x, size_t n) {
     }
 }
 
+#define SUMS(name) name##__avx512
+#include "kernels/sums.inc"
+
 const Kernels kernels_avx512 = {
     .name = "avx512",
     .dot_f32_f32 = dot_f32_f32__avx512,
@@ -236,4 +242,6 @@ const Kernels kernels_avx512 = {
     .decode_i8h = decode_i8h__avx512,
     .round_half = round_half__avx512,
     .exp_f32 = exp_f32__avx512,
+    .sums_q16 = sums_q16__avx512,
+    .sizes_q16 = sizes_q16__avx512,
 };
