@@ -88,14 +88,18 @@ json_t *json_read_file(const char *path, Err *err) {
     return NULL;
 }
 
-bool json_write_file(const json_t *value, const char *path, Err *err) {
+char *json_text(const json_t *value) {
     char *text = json_dumps(value, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
-    if (!text) memory_is_out(0);
-    StrBuf out = {0};
-    strbuf_add(&out, str_of(text));
-    strbuf_add_char(&out, '\n');
-    bool ok = file_replace(path, out.at, out.len, err);
-    strbuf_free(&out);
+    size_t n = text ? strlen(text) : 0;
+    char *line = text ? realloc(text, n + 2) : NULL;
+    if (!line) memory_is_out(n + 2);
+    memcpy(line + n, "\n", 2);
+    return line;
+}
+
+bool json_write_file(const json_t *value, const char *path, Err *err) {
+    char *text = json_text(value);
+    bool ok = file_replace(path, text, strlen(text), err);
     free(text);
     return ok;
 }

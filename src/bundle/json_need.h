@@ -30,6 +30,8 @@ json_t *json_of_str(Str s);
 
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
 json_t *json_read_file(const char *path, Err *err);
+// The text that json_write_file() writes. free() it.
+char *json_text(const json_t *value);
 // Writes `value` and a newline to `path`, whole or not at all. Takes no reference.
 bool json_write_file(const json_t *value, const char *path, Err *err);
 

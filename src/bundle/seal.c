@@ -1,6 +1,10 @@
 #include "bundle/seal.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/file.h"
+#include "base/map.h"
 #include "bundle/bundle.h"
 #include "bundle/gates.h"
 #include "bundle/json_need.h"
@@ -12,16 +16,34 @@ static bool chain_sha256(Sha256 *digest, const char *dir, Err *err) {
     return ok;
 }
 
-bool seal_write(const char *dir, const json_t *results, const char *tool_version, Err *err) {
+// Over all that a seal says but this digest: members by name, without spaces
+// (docs/chain-schema.md).
+static Sha256 own_sha256(json_t *seal) {
+    json_t *rest = json_copy(seal); // shallow
+    json_object_del(rest, "sha256");
+    char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    if (!text) memory_is_out(0);
+    Sha256 digest = sha256_bytes(text, strlen(text));
+    free(text);
+    json_decref(rest);
+    return digest;
+}
+
+bool seal_write(const char *dir, const Chain *chain, const json_t *results,
+                const char *tool_version, Err *err) {
     Sha256 digest;
     if (!chain_sha256(&digest, dir, err)) return false;
     json_t *schemas = json_object();
     for (int i = 0; i < GATE_COUNT; i++)
         json_object_set_new(schemas, gates[i].name, json_integer(gates[i].schema));
-    json_t *seal =
-        json_pack("{s:i, s:s, s:s, s:o, s:O}", "schema", SEAL_SCHEMA, "tool", tool_version,
-                  "chain_sha256", digest.hex, "gate_schemas", schemas, "gates", results);
+    // Nothing is measured on a device yet; what will be counts for that chip and build alone.
+    json_t *seal = json_pack("{s:i, s:s, s:s, s:s%, s:s%, s:n, s:o, s:O}", "schema", SEAL_SCHEMA,
+                             "tool", tool_version, "chain_sha256", digest.hex, "contract_sha256",
+                             chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
+                             chain->source_sha256.at, chain->source_sha256.len, "device",
+                             "gate_schemas", schemas, "gates", results);
     if (!seal) memory_is_out(0);
+    json_object_set_new(seal, "sha256", json_string(own_sha256(seal).hex));
     Arena scratch = {0};
     bool ok = json_write_file(seal, path_join(&scratch, dir, "seal.json"), err);
     arena_free(&scratch);
@@ -33,13 +55,19 @@ static bool refuse(Err *err, const char *dir, const char *why) {
     return err_set(err, ERR_GATE, "%s %s; prove it: lathe verify %s", dir, why, dir);
 }
 
-static bool check_seal(const char *dir, const json_t *seal, Arena *scratch, Err *err) {
-    JsonNeed n = {.arena = scratch, .err = err};
+static bool refuse_broken(Err *err, const char *dir, const Err *why) {
+    return err_set(err, ERR_GATE, "%s has a broken seal (%s); prove it: lathe verify %s", dir,
+                   why->text, dir);
+}
+
+static bool check_seal(const char *dir, json_t *seal, Arena *scratch, Err *err) {
+    Err why = {0};
+    JsonNeed n = {.arena = scratch, .err = &why};
     uint32_t schema = need_u32(&n, seal, "schema");
-    Str stated = need_str(&n, seal, "chain_sha256");
+    Str stated = need_str(&n, seal, "chain_sha256"), own = need_str(&n, seal, "sha256");
     const json_t *results = need_object(&n, seal, "gates");
     const json_t *schemas = need_object(&n, seal, "gate_schemas");
-    if (n.failed) return err_prefix(err, "%s/seal.json", dir);
+    if (n.failed) return refuse_broken(err, dir, &why);
     if (schema != SEAL_SCHEMA)
         return refuse(err, dir, "was sealed by a lathe whose gates have changed since");
     for (int i = 0; i < GATE_COUNT; i++) {
@@ -56,7 +84,19 @@ static bool check_seal(const char *dir, const json_t *seal, Arena *scratch, Err 
     Sha256 found;
     if (!chain_sha256(&found, dir, err)) return false;
     if (!str_is(stated, found.hex)) return refuse(err, dir, "has a seal over another chain.json");
+    if (!str_is(own, own_sha256(seal).hex)) return refuse(err, dir, "has a seal that was edited");
     return true;
+}
+
+// The text itself: spaces that are not as they were written are a sign that somebody was at it.
+static bool check_text(const char *dir, const char *path, const json_t *seal, Err *err) {
+    FileMap map;
+    if (!map_file(&map, path, err)) return false;
+    char *text = json_text(seal);
+    bool same = strlen(text) == map.len && memcmp(text, map.at, map.len) == 0;
+    free(text);
+    unmap_file(&map);
+    return same || refuse(err, dir, "has a seal that was edited");
 }
 
 // In this order nothing is parsed before its digest is known: chain.json by the seal, the rest by
@@ -68,8 +108,11 @@ bool seal_check(const char *dir, const Progress *progress, Err *err) {
     // What is no bundle at all is not called unproved.
     bool ok = path_exists(path) || (chain_read(&chain, &scratch, dir, err) &&
                                     refuse(err, dir, "is not sealed: no gate has passed it yet"));
-    json_t *seal = ok ? json_read_file(path, err) : NULL;
-    ok = seal && check_seal(dir, seal, &scratch, err) && chain_read(&chain, &scratch, dir, err) &&
+    Err why = {0};
+    json_t *seal = ok ? json_read_file(path, &why) : NULL;
+    if (ok && !seal) refuse_broken(err, dir, &why);
+    ok = seal && check_seal(dir, seal, &scratch, err) && check_text(dir, path, seal, err) &&
+         chain_read(&chain, &scratch, dir, err) &&
          bundle_check_files(dir, &chain, false, progress, err);
     json_decref(seal);
     arena_free(&scratch);

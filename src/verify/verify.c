@@ -160,7 +160,8 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
     ok = ok && run_gates(&p, &is_complete, err) && write_report(&p, is_complete, err);
     if (ok && p.has_failed)
         ok = err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", job->bundle_dir);
-    if (ok && is_complete) ok = seal_write(job->bundle_dir, p.gates, job->tool_version, err);
+    if (ok && is_complete)
+        ok = seal_write(job->bundle_dir, &p.bundle.chain, p.gates, job->tool_version, err);
     close_all(&p);
     arena_free(&arena);
     return ok;

@@ -281,13 +281,37 @@ def test_a_foreign_seal(sealed, tmp_path):
     assert_refused(sealed.path, "a seal over another chain.json", "lathe verify")
 
 
-@pytest.mark.parametrize("member", ["schema", "chain_sha256", "gates", "gate_schemas"])
+@pytest.mark.parametrize("member", ["schema", "chain_sha256", "gates", "gate_schemas", "sha256"])
 def test_a_seal_that_lacks_a_member(sealed, member):
     seal = json.loads((sealed.path / "seal.json").read_text())
     del seal[member]
     (sealed.path / "seal.json").write_text(json.dumps(seal))
-    run = chat(sealed.path)
-    assert run.returncode == 3 and member in run.stderr
+    assert_refused(sealed.path, "broken seal", member, "lathe verify")
+
+
+def test_a_seal_that_is_no_json(sealed):
+    (sealed.path / "seal.json").write_text("{")
+    assert_refused(sealed.path, "broken seal", "lathe verify")
+
+
+def test_a_seal_with_better_figures(sealed):
+    """Figures, the tool, what was measured where: nothing a seal says can be edited unnoticed."""
+    good = json.loads((sealed.path / "seal.json").read_text())
+    for change in (lambda s: s["gates"]["graph"][0]["figures"].update(cos=1.0), lambda s: s.update(tool="lathe 9"),
+                   lambda s: s.update(device={"chip": "M4", "build": "26A1"}), lambda s: s.update(extra=1),
+                   lambda s: s.update(contract_sha256="0" * 64)):
+        seal = copy.deepcopy(good)
+        change(seal)
+        (sealed.path / "seal.json").write_text(json.dumps(seal))
+        assert_refused(sealed.path, "a seal that was edited", "lathe verify")
+
+
+def test_a_seal_names_what_it_saw(sealed):
+    seal, chain = (json.loads((sealed.path / name).read_text()) for name in ("seal.json", "chain.json"))
+    assert seal["contract_sha256"] == chain["contract_sha256"] and seal["source_sha256"] == chain["source"]["sha256"]
+    assert seal["device"] is None and seal["tool"].startswith("lathe ")
+    rest = {k: v for k, v in seal.items() if k != "sha256"}
+    assert all("figures" in r and "passed" in r for results in rest["gates"].values() for r in results)
 
 
 def test_a_seal_of_older_gates(sealed):
