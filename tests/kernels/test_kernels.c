@@ -335,6 +335,98 @@ static void test_set_from_environment(void **state) {
     assert_ptr_equal(kernels_choose(NULL), kernels_named(NULL, NULL));
 }
 
+// An independent account of one column in whole units of 2^-16; false when it leaves 32 bits.
+static bool sum_in_units(const float *w, const float *x, size_t depth, int64_t *sum, double *all,
+                         double *lost) {
+    bool fits = true;
+    for (size_t k = 0; k < depth; k++) {
+        double a = (double)w[k], b = (double)x[k * KERNEL_STRIP], size = fabs(a * b);
+        if (!isfinite(a) || !isfinite(b)) return false;
+        int e_a = fabs(a) < 0x1p-14 ? -14 : ilogb(a), e_b = fabs(b) < 0x1p-14 ? -14 : ilogb(b);
+        *all += size;
+        if (e_a + e_b < -16)
+            *lost += size;
+        else
+            *sum += llround(a * b * 0x1p16);
+        fits = fits && llabs(*sum) < INT64_C(1) << 31;
+    }
+    return fits;
+}
+
+// Sizes of which products are lost, rounded, plain and too many.
+static void test_sums_in_units_of_2_to_the_minus_16(void **state) {
+    (void)state;
+    static const float scales[] = {0x1p-12f, 0x1p-7f, 1, 40, 300};
+    static const size_t depths[] = {0, 1, 2, 17, LONGEST};
+    float w[LONGEST], x[LONGEST * KERNEL_STRIP];
+    Random random = {9};
+    const Kernels *k;
+    size_t n_fit = 0, n_broken = 0, n_lost = 0;
+    for (size_t set = 0; (k = kernels_at(set)); set++)
+        for (size_t s = 0; s < COUNT_OF(scales) * COUNT_OF(depths); s++) {
+            size_t depth = depths[s / COUNT_OF(scales)];
+            float size = scales[s % COUNT_OF(scales)];
+            fill(&random, w, depth);
+            fill(&random, x, depth * KERNEL_STRIP);
+            for (size_t i = 0; i < depth; i++) w[i] = round_to_half(w[i] * size);
+            for (size_t i = 0; i < depth * KERNEL_STRIP; i++)
+                x[i] = round_to_half((x[i] + (size > 1 ? 0.5f : 0)) * size);
+            int32_t sum[KERNEL_STRIP];
+            float all[KERNEL_STRIP] = {0}, lost[KERNEL_STRIP] = {0};
+            for (int c = 0; c < KERNEL_STRIP; c++) sum[c] = 5 * c - 7;
+            bool fits = k->sums_q16(sum, w, x, KERNEL_STRIP, depth), all_fit = true;
+            k->sizes_q16(all, lost, w, x, KERNEL_STRIP, depth);
+            for (int c = 0; c < KERNEL_STRIP; c++) {
+                int64_t want = 5 * c - 7;
+                double want_all = 0, want_lost = 0;
+                all_fit = sum_in_units(w, x + c, depth, &want, &want_all, &want_lost) && all_fit;
+                if (fits) assert_int_equal(sum[c], want);
+                assert_sum_near(all[c], want_all, want_all, depth);
+                assert_sum_near(lost[c], want_lost, want_lost, depth);
+                n_lost += want_lost > 0;
+            }
+            assert_int_equal(fits, all_fit);
+            n_fit += fits;
+            n_broken += !fits;
+        }
+    assert_true(n_fit > 10 && n_broken > 0 && n_lost > 10); // the sizes do reach all three
+}
+
+// 2^31 units, by one product or by two, up and down; one unit less fits.
+static void test_sums_end_at_2_to_the_31(void **state) {
+    (void)state;
+    static const struct {
+        float x[2];
+        bool fits;
+    } cases[] = {{{16384, 16384}, false}, {{-16384, -16384}, false}, {{32768, 0}, false},
+                 {{-32768, 0}, false},    {{16384, 16376}, true},    {{-16384, -16376}, true}};
+    const Kernels *k;
+    for (size_t set = 0; (k = kernels_at(set)); set++)
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+            float w[2] = {1, 1}, x[2 * KERNEL_STRIP] = {0};
+            int32_t sum[KERNEL_STRIP] = {0};
+            x[7] = cases[i].x[0], x[KERNEL_STRIP + 7] = cases[i].x[1];
+            assert_int_equal(k->sums_q16(sum, w, x, KERNEL_STRIP, 2), cases[i].fits);
+        }
+}
+
+static void test_sums_refuse_what_is_not_finite(void **state) {
+    (void)state;
+    static const float odd[] = {INFINITY, -INFINITY, NAN};
+    const Kernels *k;
+    for (size_t set = 0; (k = kernels_at(set)); set++)
+        for (size_t i = 0; i < COUNT_OF(odd); i++) {
+            float w[2] = {1, 1}, x[2 * KERNEL_STRIP] = {0};
+            int32_t sum[KERNEL_STRIP] = {0};
+            assert_true(k->sums_q16(sum, w, x, KERNEL_STRIP, 2));
+            x[KERNEL_STRIP + 3] = odd[i];
+            assert_false(k->sums_q16(sum, w, x, KERNEL_STRIP, 2));
+            x[KERNEL_STRIP + 3] = 0;
+            w[1] = odd[i];
+            assert_false(k->sums_q16(sum, w, x, KERNEL_STRIP, 2));
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dot_f32_within_rounding),
@@ -351,6 +443,9 @@ int main(void) {
         cmocka_unit_test(test_set_by_name_unknown),
         cmocka_unit_test(test_set_by_name_each),
         cmocka_unit_test(test_set_from_environment),
+        cmocka_unit_test(test_sums_in_units_of_2_to_the_minus_16),
+        cmocka_unit_test(test_sums_end_at_2_to_the_31),
+        cmocka_unit_test(test_sums_refuse_what_is_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
