@@ -54,12 +54,14 @@ bool command_verify(int argc, char **argv, Err *err) {
     const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL, *vote_text = NULL;
     JournalNotes notes = {0};
     uint32_t threads = 0;
-    bool is_done, has_report = false, is_vote_long = false, is_verbose = false;
+    bool is_done, has_report = false, is_vote_long = false, is_verbose = false, resumes = false;
     char doc[3000];
     const Option options[] = {
         {"--model", OPTION_TEXT, &model, "MODEL.gguf",
          "the source (default: the file of its name beside the bundle or here)"},
         {"--gates", OPTION_TEXT, &only, "LIST", "only these, separated by commas; does not seal"},
+        {"--resume", OPTION_FLAG, &resumes, NULL,
+         "keep what passed the last time over the same files; run the rest"},
         {"--report", OPTION_TEXT, &page, "FILE.html",
          "also copy the page verify/report.html to FILE.html"},
         {"--vote-text", OPTION_TEXT, &vote_text, "FILE",
@@ -104,6 +106,7 @@ bool command_verify(int argc, char **argv, Err *err) {
         .tool_version = "lathe " LATHE_VERSION,
         .pool = pool,
         .progress = &progress,
+        .resumes = resumes,
         .line = print_line,
         .line_context = &screen,
         .has_report = &has_report,

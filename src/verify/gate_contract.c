@@ -48,7 +48,7 @@ bool gate_contract(Proof *p, Err *err) {
                  same ? "sha256=%.16s… of source and bundle agree"
                       : "the source's contract is %.16s…, not the bundle's",
                  contract.hex);
-    Sha256 source = gguf_digest(&p->source, p->job->progress);
+    Sha256 source = proof_source_sha256(p);
     same = str_is(c->source_sha256, source.hex);
     proof_result(p, "contract", same, json_pack("{s:s}", "sha256", source.hex), "source",
                  same ? "sha256=%.16s… is the file it was converted from"

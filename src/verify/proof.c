@@ -31,6 +31,12 @@ void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, 
 void proof_section(Proof *p, const char *name, json_t *value) {
     assert(value);
     json_object_set_new(p->sections, name, value);
+    if (p->running) json_object_set_new(p->section_gates, name, json_string(p->running));
+}
+
+Sha256 proof_source_sha256(Proof *p) {
+    if (!p->source_sha256.hex[0]) p->source_sha256 = gguf_digest(&p->source, p->job->progress);
+    return p->source_sha256;
 }
 
 void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m, Bound least) {

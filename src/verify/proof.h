@@ -26,6 +26,9 @@ typedef struct {
     Tokenizer *tokenizer;
     json_t *gates;                // of the report: name -> list of results
     json_t *sections;             // of the report: what is said besides the gates
+    json_t *section_gates;        // section -> the gate that made it
+    const char *running;          // the gate, NULL between gates
+    Sha256 source_sha256;         // empty until proof_source_sha256() is asked
     json_t *seconds;              // name of a gate -> how long it took
     double started;               // now_seconds()
     bool has_failed, gate_failed; // anything so far; the gate that is running
@@ -40,6 +43,8 @@ void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, 
 // (report/): plots, tables and maps that are too much for a gate's figures. A later value replaces
 // an earlier one.
 void proof_section(Proof *p, const char *name, json_t *value);
+// Digest of the source file that is there; read once.
+Sha256 proof_source_sha256(Proof *p);
 // The common case: the least cosine of all rows together, and of any one row.
 typedef struct {
     double cos, worst;

@@ -10,6 +10,7 @@
 #include "bundle/json_need.h"
 #include "bundle/seal.h"
 #include "verify/proof.h"
+#include "verify/resume.h"
 
 static Gate *const runs[GATE_COUNT] = {
 #define GATE(id, schema, needs, name, doc) [GATE_##id] = gate_##id,
@@ -83,6 +84,7 @@ static void close_all(Proof *p) {
     bundle_close(&p->bundle);
     json_decref(p->gates);
     json_decref(p->sections);
+    json_decref(p->section_gates);
     json_decref(p->seconds);
 }
 
@@ -100,7 +102,8 @@ static bool same_shapes(const Proof *p, Err *err) {
                    "converted from");
 }
 
-static bool run_gates(Proof *p, bool *is_complete, Err *err) {
+// `resume` NULL: every gate runs.
+static bool run_gates(Proof *p, const Resume *resume, bool *is_complete, Err *err) {
     *is_complete = true;
     for (int i = 0; i < GATE_COUNT; i++) {
         if (!p->has_bundle && !needs_no_bundle[i]) continue;
@@ -109,6 +112,8 @@ static bool run_gates(Proof *p, bool *is_complete, Err *err) {
             continue;
         }
         p->gate_failed = false;
+        if (resume && resume_keep(resume, p, (GateId)i)) continue;
+        p->running = gates[i].name;
         progress_report(p->job->progress, gates[i].name, 0, 0);
         Err why = {0};
         double started = now_seconds();
@@ -124,14 +129,16 @@ static bool run_gates(Proof *p, bool *is_complete, Err *err) {
     return true;
 }
 
-static bool write_report(Proof *p, bool is_complete, Err *err) {
+static bool write_report(Proof *p, const Resume *resume, bool is_complete, Err *err) {
     const Chain *c = &p->bundle.chain;
     const char *dir = path_join(p->arena, p->bundle.dir, "verify");
-    json_t *report = json_pack("{s:s, s:s%, s:s%, s:b, s:O}", "tool", p->job->tool_version,
-                               "contract_sha256", c->contract_digest.at, c->contract_digest.len,
-                               "source_sha256", c->source_sha256.at, c->source_sha256.len, "passed",
-                               !p->has_failed, "gates", p->gates);
+    json_t *report =
+        json_pack("{s:s, s:s%, s:s%, s:b, s:O, s:O, s:O}", "tool", p->job->tool_version,
+                  "contract_sha256", c->contract_digest.at, c->contract_digest.len, "source_sha256",
+                  c->source_sha256.at, c->source_sha256.len, "passed", !p->has_failed, "gates",
+                  p->gates, "inputs", resume->inputs, "section_gates", p->section_gates);
     if (!report) memory_is_out(0);
+    p->running = NULL;
     proof_facts(p, is_complete);
     json_object_update(report, p->sections);
     bool ok =
@@ -148,20 +155,25 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
                .has_bundle = true,
                .gates = json_object(),
                .sections = json_object(),
+               .section_gates = json_object(),
                .seconds = json_object(),
                .started = now_seconds()};
     bool is_complete = false;
-    bool ok = check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err);
+    Resume resume = {0};
+    bool ok = check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err) &&
+              resume_open(&resume, &p, err);
     if (ok) {
         const char *seal = path_join(&arena, job->bundle_dir, "seal.json");
         ok =
             !path_exists(seal) || unlink(seal) == 0 || err_errno(err, "%s: cannot remove it", seal);
     }
-    ok = ok && run_gates(&p, &is_complete, err) && write_report(&p, is_complete, err);
+    ok = ok && run_gates(&p, &resume, &is_complete, err) &&
+         write_report(&p, &resume, is_complete, err);
     if (ok && p.has_failed)
         ok = err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", job->bundle_dir);
     if (ok && is_complete)
         ok = seal_write(job->bundle_dir, &p.bundle.chain, p.gates, job->tool_version, err);
+    resume_close(&resume);
     close_all(&p);
     arena_free(&arena);
     return ok;
@@ -185,12 +197,13 @@ bool verify_model(const VerifyJob *job, Err *err) {
                .arena = &arena,
                .gates = json_object(),
                .sections = json_object(),
+               .section_gates = json_object(),
                .seconds = json_object()};
     bool is_complete;
     bool ok =
         check_model_list(job->gates, err) && gguf_open(&p.source, &arena, job->model_path, err) &&
         (model_read(&p.model, &p.source, &arena, err) || err_prefix(err, "%s", job->model_path)) &&
-        run_gates(&p, &is_complete, err);
+        run_gates(&p, NULL, &is_complete, err);
     if (ok && p.has_failed) ok = err_set(err, ERR_GATE, "%s: a gate failed", job->model_path);
     close_all(&p);
     arena_free(&arena);

@@ -20,6 +20,7 @@ typedef struct {
     const char *vote_text;  // a file for the vote to read; NULL: the built-in text
     bool is_vote_long;      // the vote also reads behind the original context
     bool is_verbose;        // every reading of the vote gets a line
+    bool resumes;           // keeps results of the last run whose inputs are as they were
     const char *tool_version;
     Pool *pool;
     const Progress *progress; // may be NULL

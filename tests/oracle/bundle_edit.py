@@ -6,7 +6,6 @@
     bundle.host_tensor("token_embd.weight")[7] ^= 1     # raw bytes of a tensor in host.gguf
     bundle.chain["options"]["context"] = 128            # chain.json as a dict
     bundle.redigest()                                   # sizes and digests of chain.json follow; any seal is removed
-    bundle.forge_seal(good)                             # …or put on a seal that lies about its gates
 
 Shares nothing with lathe: digests are hashlib's and libxxhash's own, packages are read by coremltools' protobuf classes.
 """
@@ -161,12 +160,6 @@ class BundleEdit:
             with self.program(i) as model:
                 model.description.metadata.userDefined["lathe.source"] = sha256(data)
         self.redigest()
-
-    def forge_seal(self, sealed):
-        """Puts the seal of the bundle `sealed` on this one, bound to this chain.json: gates it never passed."""
-        seal = json.loads((pathlib.Path(sealed) / "seal.json").read_text())
-        seal["chain_sha256"] = sha256((self.path / "chain.json").read_bytes())
-        (self.path / "seal.json").write_text(json.dumps(seal, indent=1, ensure_ascii=False) + "\n")
 
 
 def rewrite_gguf(source, path, keys=None, tensors=None):
