@@ -7,17 +7,27 @@ const TensorInfo *reader_tensor(ContractReader *r, const char *name) {
     return t;
 }
 
+// "[128, 256]", as GGUF counts: the row's length first.
+static const char *shape_text(ContractReader *r, const size_t *dims, unsigned n_dims) {
+    StrBuf text = {0};
+    for (unsigned i = 0; i < n_dims; i++) strbuf_printf(&text, i ? ", %zu" : "[%zu", dims[i]);
+    strbuf_add_char(&text, ']');
+    const char *kept = arena_cstr(r->arena, strbuf_str(&text));
+    strbuf_free(&text);
+    return kept;
+}
+
 bool check_tensor(ContractReader *r, const TensorInfo *t, size_t n_cols, size_t n_rows) {
     if (r->failed) return false;
     unsigned n_dims = n_rows ? 2 : 1;
     if (t->n_dims != n_dims || t->dims[0] != n_cols || (n_rows && t->dims[1] != n_rows))
-        reader_fail(r,
-                    "tensor '%.*s': shape %zu x %zu (innermost first, %u dimensions), the contract "
-                    "asks for %zu x %zu",
-                    STR_ARG(t->name), t->dims[0], t->dims[1], t->n_dims, n_cols,
-                    n_rows ? n_rows : 1);
+        reader_fail(r, "tensor '%.*s': shape %s (row length first), but the file's keys ask for %s",
+                    STR_ARG(t->name), shape_text(r, t->dims, t->n_dims),
+                    shape_text(r, (const size_t[]){n_cols, n_rows}, n_dims));
     else if (!t->type->is_decodable)
-        reader_fail(r, "tensor '%.*s': type %s is not supported; requantise the model to another",
+        reader_fail(r,
+                    "tensor '%.*s': type %s is not supported; requantise the model, to Q8_0 or "
+                    "Q4_K for instance",
                     STR_ARG(t->name), t->type->name);
     return !r->failed;
 }

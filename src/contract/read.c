@@ -13,8 +13,11 @@
 // are neighbours (convert_hf_to_gguf.py, LlamaModel.permute) and rotates them as such
 // (llama-model.cpp, llama_model_rope_type); phi3 files keep the halves of the original.
 static const ArchInfo archs[] = {
-    {"llama", ARCH_LLAMA, ROPE_INTERLEAVED, "llama files store rotated pairs as neighbours"},
-    {"phi3", ARCH_PHI3, ROPE_HALF, "phi3 files store halves, as the original weights"},
+    // llama.cpp refuses a llama file whose rope.dimension_count is not the head's width.
+    {"llama", ARCH_LLAMA, ROPE_INTERLEAVED, "llama files store rotated pairs as neighbours", true,
+     false},
+    // The converter writes a sliding window into every phi3 file, 0 for none.
+    {"phi3", ARCH_PHI3, ROPE_HALF, "phi3 files store halves, as the original weights", false, true},
 };
 
 // Bounds no model comes near; they keep later arithmetic far from overflow.
@@ -112,7 +115,7 @@ uint32_t need_count(ContractReader *r, FieldId field, const char *suffix, uint32
 static bool find_arch(ContractReader *r) {
     const GgufKey *k = reader_key(r, "general.architecture");
     Str name;
-    if (!k || !gguf_str(k, 0, &name)) {
+    if (!k || k->type != GGUF_STRING || !gguf_str(k, 0, &name)) {
         reader_fail(r, "key 'general.architecture' is absent or no string");
         return false;
     }
@@ -169,7 +172,11 @@ static void read_norm(ContractReader *r, Contract *c) {
     reader_source(r, FIELD_norm_offset, SOURCE_ARCHITECTURE, arch);
     if (!read_float(r, FIELD_norm_eps, "attention.layer_norm_rms_epsilon", 1e-12f, 1e-2f,
                     &c->norm_eps))
-        reader_fail(r, "key '%s.attention.layer_norm_rms_epsilon' is absent", r->arch->name);
+        reader_fail(
+            r,
+            "key '%s.attention.layer_norm_rms_epsilon' is absent: the file does not say what "
+            "its norms add to the mean square",
+            r->arch->name);
 }
 
 static void read_attention(ContractReader *r, Contract *c) {
@@ -180,6 +187,11 @@ static void read_attention(ContractReader *r, Contract *c) {
     }
     if (!read_count(r, FIELD_attn_window, "attention.sliding_window", 0, UINT32_MAX,
                     &c->attn_window)) {
+        if (r->arch->has_window_key)
+            reader_fail(r,
+                        "key '%s.attention.sliding_window' is absent: the file does not say how "
+                        "far a query sees (0 for everything)",
+                        r->arch->name);
         c->attn_window = 0;
         reader_derived(r, FIELD_attn_window,
                        "no attention.sliding_window: every earlier position is seen");

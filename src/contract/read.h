@@ -11,7 +11,9 @@ typedef struct {
     const char *name;
     Architecture id;
     RopeStyle rope_style;
-    const char *rope_reason; // where the style comes from
+    const char *rope_reason;  // where the style comes from
+    bool rotates_whole_heads; // rope_dim can be nothing but head_dim
+    bool has_window_key;      // every file says how far a query sees, if only that it sees all
 } ArchInfo;
 
 typedef struct {

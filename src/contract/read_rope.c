@@ -16,6 +16,11 @@ static const TensorInfo *factor_tensor(ContractReader *r, const char *name, F32L
         return NULL;
     }
     uint32_t n = r->model->contract.rope_dim / 2;
+    if (t->n_dims == 1 && t->dims[0] != n)
+        reader_fail(r,
+                    "tensor '%s': %zu factors, one for each pair of dims that rotates, but key "
+                    "'%s.rope.dimension_count' says %u dims, which are %u pairs",
+                    name, t->dims[0], r->arch->name, 2 * n, n);
     if (!check_tensor(r, t, n, 0)) return NULL;
     float *values = arena_array(r->arena, n, float);
     decode_row(t, 0, values);
@@ -28,21 +33,42 @@ static const TensorInfo *factor_tensor(ContractReader *r, const char *name, F32L
     return t;
 }
 
+// A file that says how many dims rotate only by the length of its factor lists, or only by its
+// architecture. Taking the head's width for it is how rotary embeddings are most often misread.
+static void derive_rope_dim(ContractReader *r, Contract *c) {
+    const TensorInfo *factors = gguf_find_tensor(r->g, STR("rope_factors_short.weight"));
+    c->rope_dim = c->head_dim;
+    if (r->arch->rotates_whole_heads) {
+        reader_derived(r, FIELD_rope_dim, "no rope.dimension_count: %s files rotate whole heads",
+                       r->arch->name);
+    } else if (factors && factors->n_dims == 1 && factors->dims[0] <= c->head_dim / 2) {
+        c->rope_dim = 2 * (uint32_t)factors->dims[0];
+        reader_source(r, FIELD_rope_dim, SOURCE_SHAPE, factors->name);
+    } else {
+        reader_fail(r,
+                    "key '%s.rope.dimension_count' is absent: the file does not say how many of "
+                    "the %u dims of a head rotate",
+                    r->arch->name, c->head_dim);
+    }
+}
+
 static void read_rope_dim(ContractReader *r, Contract *c) {
     if (!read_count(r, FIELD_rope_dim, "rope.dimension_count", 2, c->head_dim, &c->rope_dim)) {
-        c->rope_dim = c->head_dim;
-        reader_derived(r, FIELD_rope_dim, "no rope.dimension_count: all %u dims of a head rotate",
-                       c->head_dim);
+        derive_rope_dim(r, c);
     }
+    if (r->arch->rotates_whole_heads && c->rope_dim != c->head_dim)
+        reader_fail(r,
+                    "key '%s.rope.dimension_count': %u, but %s files rotate whole heads, here of "
+                    "%u dims",
+                    r->arch->name, c->rope_dim, r->arch->name, c->head_dim);
     if (c->rope_dim % 2)
         reader_fail(r, "key '%s.rope.dimension_count': %u, expected an even number", r->arch->name,
                     c->rope_dim);
-    if (!read_float(r, FIELD_rope_base, "rope.freq_base", 1.0f, 1e12f, &c->rope_base)) {
-        c->rope_base = 10000;
-        reader_derived(r, FIELD_rope_base,
-                       "no rope.freq_base: 10000, what Llama and Phi-3 use when config.json has no "
-                       "rope_theta");
-    }
+    // Readers take 10000 when it is absent, and converters have left out 500000 and 1000000: the
+    // model then reads fluently and means nothing, or fails behind a few thousand tokens.
+    if (!read_float(r, FIELD_rope_base, "rope.freq_base", 2.0f, 1e12f, &c->rope_base))
+        reader_fail(r, "key '%s.rope.freq_base' is absent: the file does not say its rotary base",
+                    r->arch->name);
     c->rope_style = r->arch->rope_style;
     reader_source(r, FIELD_rope_style, SOURCE_ARCHITECTURE, str_of(r->arch->rope_reason));
 }
@@ -76,7 +102,8 @@ static void read_scaling(ContractReader *r, Contract *c) {
     bool has_long = c->rope_factors_long.count || c->rope_factors_short.count;
     bool has_freqs = c->rope_freq_factors.count > 0;
     if (has_long && (!c->rope_factors_long.count || !c->rope_factors_short.count))
-        reader_fail(r, "of rope_factors_long.weight and rope_factors_short.weight one is missing");
+        reader_fail(r, "tensor 'rope_factors_%s.weight' is missing, and LongRoPE needs both lists",
+                    c->rope_factors_long.count ? "short" : "long");
     if (has_long && has_freqs)
         reader_fail(r,
                     "both rope_factors_*.weight and rope_freqs.weight: two scalings in one file");
@@ -92,9 +119,10 @@ static void read_scaling(ContractReader *r, Contract *c) {
         reader_derived(r, FIELD_rope_scaling, "%s", tensors);
     } else if (implied != ROPE_SCALING_NONE && c->rope_scaling != implied &&
                !(has_freqs && c->rope_scaling == ROPE_SCALING_NONE)) {
-        reader_fail(r, "rope.scaling.type contradicts the file's tensors: %s", tensors);
+        reader_fail(r, "key '%s.rope.scaling.type' contradicts the file's tensors: it has %s",
+                    r->arch->name, tensors);
     } else if (c->rope_scaling == ROPE_SCALING_LONGROPE && !has_long) {
-        reader_fail(r, "rope.scaling.type is longrope, but rope_factors_long.weight and "
+        reader_fail(r, "key 'rope.scaling.type' is longrope, but rope_factors_long.weight and "
                        "rope_factors_short.weight are missing");
     }
     if (has_freqs) c->rope_scaling = ROPE_SCALING_LLAMA3;
@@ -115,22 +143,30 @@ static void read_stretch(ContractReader *r, Contract *c) {
         reader_derived(r, FIELD_rope_scaling, "a rope.scaling.factor without a type is linear");
     }
     if (is_stretched(c) && !is_stated)
-        reader_fail(r, "%s.rope.scaling.type asks for a factor, but rope.scaling.factor is absent",
+        reader_fail(r,
+                    "key '%s.rope.scaling.factor' is absent, but linear and yarn scaling need it",
                     r->arch->name);
     c->rope_factor = is_stretched(c) ? factor : 1;
     if (!is_stated) reader_derived(r, FIELD_rope_factor, "no linear or yarn scaling");
     if (is_stated && !is_stretched(c) && factor != 1)
-        reader_fail(r,
-                    "rope.scaling.factor %g belongs to linear or yarn scaling, which the file "
-                    "does not use",
-                    (double)factor);
+        reader_fail(
+            r,
+            "key 'rope.scaling.factor': %g belongs to linear or yarn scaling, which the file "
+            "does not use",
+            (double)factor);
 }
 
 static void read_original_context(ContractReader *r, Contract *c) {
     uint32_t original = 0;
-    if (read_count(r, FIELD_original_context, "rope.scaling.original_context_length", 1, c->context,
+    if (read_count(r, FIELD_original_context, "rope.scaling.original_context_length", 2, c->context,
                    &original)) {
         c->original_context = original;
+        // A stretch whose factors were lost on the way reads well up to the original context.
+        if (original < c->context && c->rope_scaling == ROPE_SCALING_NONE)
+            reader_fail(r,
+                        "key '%s.rope.scaling.original_context_length': %u of %u positions, but no "
+                        "rope.scaling.type and no factor tensor says how they were stretched",
+                        r->arch->name, original, c->context);
         return;
     }
     if (c->rope_scaling == ROPE_SCALING_LONGROPE || c->rope_scaling == ROPE_SCALING_YARN)
@@ -139,26 +175,32 @@ static void read_original_context(ContractReader *r, Contract *c) {
                     "depends on it",
                     r->arch->name);
     c->original_context = c->context;
-    reader_derived(r, FIELD_original_context, "not stated: the context is the original one");
+    reader_derived(r, FIELD_original_context,
+                   "no rope.scaling.original_context_length: nothing was stretched");
 }
 
 // YaRN's parameters; defaults are those of the paper (arXiv 2309.00071, section 3.2) and of
 // llama.cpp (common.h).
+static void read_yarn_value(ContractReader *r, FieldId field, const char *suffix, float most,
+                            float paper, float *out) {
+    bool is_yarn = r->model->contract.rope_scaling == ROPE_SCALING_YARN;
+    *out = is_yarn ? paper : 0;
+    if (!read_float(r, field, suffix, 0, most, out))
+        reader_derived(r, field,
+                       is_yarn ? "no %s: the paper's value" : "no %s: belongs to yarn scaling",
+                       suffix);
+    else if (!is_yarn)
+        reader_fail(r, "key '%s.%s' belongs to yarn scaling, which the file does not use",
+                    r->arch->name, suffix);
+}
+
 static void read_yarn(ContractReader *r, Contract *c) {
-    bool is_yarn = c->rope_scaling == ROPE_SCALING_YARN;
-    c->yarn_ext_factor = is_yarn ? 1 : 0;
-    c->yarn_beta_fast = is_yarn ? 32 : 0;
-    c->yarn_beta_slow = is_yarn ? 1 : 0;
-    static const char rule[] = "not stated: the paper's value for yarn, 0 for other scalings";
-    if (!read_float(r, FIELD_yarn_ext_factor, "rope.scaling.yarn_ext_factor", 0, 1,
-                    &c->yarn_ext_factor))
-        reader_derived(r, FIELD_yarn_ext_factor, "%s", rule);
-    if (!read_float(r, FIELD_yarn_beta_fast, "rope.scaling.yarn_beta_fast", 0, 1e6f,
-                    &c->yarn_beta_fast))
-        reader_derived(r, FIELD_yarn_beta_fast, "%s", rule);
-    if (!read_float(r, FIELD_yarn_beta_slow, "rope.scaling.yarn_beta_slow", 0, 1e6f,
-                    &c->yarn_beta_slow))
-        reader_derived(r, FIELD_yarn_beta_slow, "%s", rule);
+    read_yarn_value(r, FIELD_yarn_ext_factor, "rope.scaling.yarn_ext_factor", 1, 1,
+                    &c->yarn_ext_factor);
+    read_yarn_value(r, FIELD_yarn_beta_fast, "rope.scaling.yarn_beta_fast", 1e6f, 32,
+                    &c->yarn_beta_fast);
+    read_yarn_value(r, FIELD_yarn_beta_slow, "rope.scaling.yarn_beta_slow", 1e6f, 1,
+                    &c->yarn_beta_slow);
 }
 
 static void read_attn_factor(ContractReader *r, Contract *c) {
@@ -167,6 +209,11 @@ static void read_attn_factor(ContractReader *r, Contract *c) {
         read_float(r, FIELD_attn_factor, "rope.scaling.attn_factor", 1e-3f, 1e3f, &stated);
     double context = c->context, original = c->original_context;
     c->attn_factor = stated;
+    if (c->rope_scaling == ROPE_SCALING_NONE && stated != 1)
+        reader_fail(r,
+                    "key '%s.rope.scaling.attn_factor': %g, but no rope.scaling.type and no factor "
+                    "tensor says what it belongs to",
+                    r->arch->name, (double)stated);
     if (c->rope_scaling == ROPE_SCALING_LONGROPE && !is_stated) {
         // Hugging Face transformers, modeling_rope_utils.py, _compute_longrope_parameters.
         double factor = context / original;
@@ -179,7 +226,8 @@ static void read_attn_factor(ContractReader *r, Contract *c) {
         bool is_scaled = c->rope_factor > 1 && c->yarn_ext_factor > 0;
         double mscale = is_scaled ? 1 + 0.1 * log((double)c->rope_factor) : 1;
         c->attn_factor = (float)((double)stated * mscale);
-        reader_derived(r, FIELD_attn_factor, is_scaled ? "%g * (1 + 0.1 ln %g)" : "%g * 1",
+        reader_derived(r, FIELD_attn_factor,
+                       is_scaled ? "%g * (1 + 0.1 ln %g)" : "%g * 1, without stretch or mix",
                        (double)stated, (double)c->rope_factor);
     } else if (!is_stated) {
         reader_derived(r, FIELD_attn_factor, "no scaling that has one");

@@ -1,5 +1,6 @@
 // read_vocabulary.c — what the contract says about text: which vocabulary, how a text begins and
 // ends, and which tokens end an answer.
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,38 @@ static Str need_text(ContractReader *r, FieldId field, const char *name) {
     else
         reader_source(r, field, SOURCE_KEY, k->name);
     return value;
+}
+
+static void put_u32(StrBuf *out, uint32_t value) {
+    for (int i = 0; i < 4; i++) strbuf_add_char(out, (char)(value >> 8 * i));
+}
+
+// A list that goes with the tokens has one item for each.
+static void check_length(ContractReader *r, const char *name, size_t n_tokens) {
+    const GgufKey *k = gguf_find_key(r->g, str_of(name));
+    if (k && (k->type != GGUF_ARRAY || k->n_items != n_tokens))
+        reader_fail(r, "key '%s': %zu items, but 'tokenizer.ggml.tokens' lists %zu tokens", name,
+                    k->type == GGUF_ARRAY ? k->n_items : 0, n_tokens);
+}
+
+// Token types as 32-bit integers, whatever integers the file stores them in.
+static void hash_types(Hasher *hasher, ContractReader *r, const char *name) {
+    const GgufKey *k = reader_key(r, name);
+    StrBuf text = {0};
+    strbuf_add_char(&text, k != NULL);
+    if (k) {
+        put_u32(&text, GGUF_I32);
+        put_u32(&text, (uint32_t)k->n_items);
+        put_u32(&text, 0);
+    }
+    for (size_t i = 0; k && i < k->n_items; i++) {
+        int64_t type = 0;
+        if (!gguf_i64(k, i, &type) || type < 0 || type > INT32_MAX)
+            reader_fail(r, "key '%s': item %zu is no token type", name, i);
+        put_u32(&text, (uint32_t)type);
+    }
+    hasher_add(hasher, text.at, text.len);
+    strbuf_free(&text);
 }
 
 static void hash_key(Hasher *hasher, ContractReader *r, const char *name) {
@@ -46,9 +79,20 @@ static void read_tokens(ContractReader *r, Contract *c) {
         c->n_vocab = (uint32_t)tokens->n_items;
         if (!is_stated) reader_source(r, FIELD_n_vocab, SOURCE_SHAPE, STR("token_embd.weight"));
     }
+    check_length(r, "tokenizer.ggml.token_type", tokens->n_items);
+    check_length(r, "tokenizer.ggml.scores", tokens->n_items);
+    bool is_bpe = str_is(c->tokenizer, "gpt2");
+    if (!gguf_find_key(r->g, STR("tokenizer.ggml.token_type")))
+        reader_fail(r, "key 'tokenizer.ggml.token_type' is absent: the file does not say which "
+                       "tokens are control tokens");
+    if (is_bpe && !gguf_find_key(r->g, STR("tokenizer.ggml.merges")))
+        reader_fail(r, "key 'tokenizer.ggml.merges' is absent: byte-level BPE needs it");
+    if (!is_bpe && !gguf_find_key(r->g, STR("tokenizer.ggml.scores")))
+        reader_fail(r,
+                    "key 'tokenizer.ggml.scores' is absent: a SentencePiece vocabulary needs it");
     Hasher *hasher = hasher_new();
     hash_key(hasher, r, "tokenizer.ggml.tokens");
-    hash_key(hasher, r, "tokenizer.ggml.token_type");
+    hash_types(hasher, r, "tokenizer.ggml.token_type");
     hash_key(hasher, r, "tokenizer.ggml.scores");
     hash_key(hasher, r, "tokenizer.ggml.merges");
     c->vocab_digest = arena_str(r->arena, str_of(hasher_end(hasher).hex));
@@ -60,13 +104,22 @@ static uint32_t read_id(ContractReader *r, const char *name) {
     const GgufKey *k = reader_key(r, name);
     uint64_t id;
     if (!k) return NO_TOKEN;
+    if (k->type == GGUF_ARRAY) {
+        reader_fail(r, "key '%s': a list, expected one token id", name);
+        return NO_TOKEN;
+    }
     if (gguf_u64(k, 0, &id) && id < r->model->contract.n_vocab) return (uint32_t)id;
     // Files of models without such a token state -1 or 2^32 - 1.
     int64_t value;
     if ((gguf_i64(k, 0, &value) && value == -1) || (gguf_u64(k, 0, &id) && id == UINT32_MAX))
         return NO_TOKEN;
-    reader_fail(r, "key '%s': names no token of the %u in the vocabulary", name,
-                r->model->contract.n_vocab);
+    uint32_t n = r->model->contract.n_vocab;
+    if (gguf_i64(k, 0, &value))
+        reader_fail(r, "key '%s': %" PRId64 " names no token of a vocabulary of %u", name, value,
+                    n);
+    else
+        reader_fail(r, "key '%s': type %s, expected the number of a token", name,
+                    gguf_type_name(k->type));
     return NO_TOKEN;
 }
 
@@ -76,8 +129,8 @@ static bool read_policy(ContractReader *r, FieldId field, const char *name, bool
     bool value = otherwise;
     if (!k)
         reader_derived(r, field, "no %s: %s", name, rule);
-    else if (!gguf_bool(k, 0, &value))
-        reader_fail(r, "key '%s': expected true or false", name);
+    else if (k->type != GGUF_BOOL || !gguf_bool(k, 0, &value))
+        reader_fail(r, "key '%s': type %s, expected true or false", name, gguf_type_name(k->type));
     else
         reader_source(r, field, SOURCE_KEY, k->name);
     return value;
@@ -137,12 +190,18 @@ void read_vocabulary(ContractReader *r) {
     Contract *c = &r->model->contract;
     c->tokenizer = need_text(r, FIELD_tokenizer, "tokenizer.ggml.model");
     bool is_bpe = str_is(c->tokenizer, "gpt2");
+    if (!is_bpe && !str_is(c->tokenizer, "llama"))
+        reader_fail(r,
+                    "key 'tokenizer.ggml.model': '%.*s' is not supported; known are gpt2 and llama",
+                    STR_ARG(c->tokenizer));
     if (is_bpe) {
         c->pre_tokenizer = need_text(r, FIELD_pre_tokenizer, "tokenizer.ggml.pre");
     } else {
         const GgufKey *pre = reader_key(r, "tokenizer.ggml.pre");
         c->pre_tokenizer = (Str){"", 0};
-        if (pre) gguf_str(pre, 0, &c->pre_tokenizer);
+        if (pre && (pre->type != GGUF_STRING || !gguf_str(pre, 0, &c->pre_tokenizer)))
+            reader_fail(r, "key 'tokenizer.ggml.pre': type %s, expected a string",
+                        gguf_type_name(pre->type));
         reader_derived(r, FIELD_pre_tokenizer, "only byte-level BPE cuts text before it merges");
     }
     if (!r->failed) read_tokens(r, c);
@@ -166,7 +225,10 @@ void read_vocabulary(ContractReader *r) {
     const GgufKey *chat = reader_key(r, "tokenizer.chat_template");
     Str text;
     c->template_digest = (Str){"", 0};
-    if (chat && gguf_str(chat, 0, &text)) {
+    if (chat && (chat->type != GGUF_STRING || !gguf_str(chat, 0, &text))) {
+        reader_fail(r, "key 'tokenizer.chat_template': type %s, expected a string",
+                    gguf_type_name(chat->type));
+    } else if (chat) {
         c->template_digest = arena_str(r->arena, str_of(sha256_bytes(text.at, text.len).hex));
         reader_source(r, FIELD_template_digest, SOURCE_KEY, chat->name);
     } else {

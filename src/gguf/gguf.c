@@ -55,12 +55,14 @@ bool gguf_read_file(GgufFile *file, Arena *arena, const void *bytes, size_t n, E
     enum { LEAST_KEY_BYTES = 8 + 1 + 4 + 1, LEAST_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8 };
     if (n_keys > reader_left(&r) / LEAST_KEY_BYTES || n_keys > GGUF_MAX_KEYS)
         return err_set(err, ERR_FORMAT,
-                       "%" PRIu64 " keys, expected at most %d and no more than %zu bytes can hold",
+                       "%" PRIu64 " keys, expected at most %d and no more than %zu bytes can hold; "
+                       "the file is cut off or damaged",
                        n_keys, GGUF_MAX_KEYS, n);
     if (n_tensors > reader_left(&r) / LEAST_TENSOR_BYTES || n_tensors > GGUF_MAX_TENSORS)
         return err_set(err, ERR_FORMAT,
                        "%" PRIu64
-                       " tensors, expected at most %d and no more than %zu bytes can hold",
+                       " tensors, expected at most %d and no more than %zu bytes can hold; "
+                       "the file is cut off or damaged",
                        n_tensors, GGUF_MAX_TENSORS, n);
     file->n_keys = (size_t)n_keys;
     file->n_tensors = (size_t)n_tensors;

@@ -45,6 +45,38 @@ KeySpec *spec_add_string(FileSpec *s, const char *name, const char *value) {
     return k;
 }
 
+KeySpec *spec_add_f32(FileSpec *s, const char *name, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    KeySpec *k = spec_add_u32(s, name, bits);
+    k->type = GGUF_F32;
+    return k;
+}
+
+KeySpec *spec_add_bool(FileSpec *s, const char *name, bool value) {
+    return spec_add_key(s, name, GGUF_BOOL, value ? "\1" : "\0", 1);
+}
+
+KeySpec *spec_add_strings(FileSpec *s, const char *name, const char *const *items, size_t n) {
+    StrBuf encoded = {0};
+    put_le(&encoded, GGUF_STRING, 4);
+    put_le(&encoded, n, 8);
+    for (size_t i = 0; i < n; i++) put_str(&encoded, items[i]);
+    KeySpec *k = spec_add_key(s, name, GGUF_ARRAY, encoded.at, encoded.len);
+    strbuf_free(&encoded);
+    return k;
+}
+
+KeySpec *spec_add_i32s(FileSpec *s, const char *name, const int32_t *items, size_t n) {
+    StrBuf encoded = {0};
+    put_le(&encoded, GGUF_I32, 4);
+    put_le(&encoded, n, 8);
+    for (size_t i = 0; i < n; i++) put_le(&encoded, (uint32_t)items[i], 4);
+    KeySpec *k = spec_add_key(s, name, GGUF_ARRAY, encoded.at, encoded.len);
+    strbuf_free(&encoded);
+    return k;
+}
+
 TensorSpec *spec_add_tensor(FileSpec *s, const char *name, const char *type, uint32_t n_dims,
                             const uint64_t *dims) {
     assert(s->tensors_there < SPEC_MAX_TENSORS && n_dims <= SPEC_MAX_DIMS);
@@ -106,6 +138,25 @@ void spec_set_value(FileSpec *s, const char *key, const void *value, size_t n) {
     spec_key(s, key)->value = arena_str(&s->arena, (Str){value, n});
 }
 
+void spec_drop_key(FileSpec *s, const char *name) {
+    KeySpec *k = spec_key(s, name), *end = s->keys + s->keys_there;
+    memmove(k, k + 1, (size_t)(end - k - 1) * sizeof *k);
+    s->keys_there--;
+    s->n_keys--;
+}
+
+void spec_drop_tensor(FileSpec *s, const char *name) {
+    TensorSpec *t = spec_tensor(s, name), *end = s->tensors + s->tensors_there;
+    memmove(t, t + 1, (size_t)(end - t - 1) * sizeof *t);
+    s->tensors_there--;
+    s->n_tensors--;
+}
+
+void spec_set_floats(FileSpec *s, const char *tensor, const float *values, size_t n) {
+    spec_tensor(s, tensor)->data =
+        arena_str(&s->arena, (Str){(const char *)values, n * sizeof *values});
+}
+
 Str spec_bytes(FileSpec *s) {
     StrBuf out = {0};
     strbuf_add(&out, (Str){s->magic, sizeof s->magic});
@@ -129,7 +180,12 @@ Str spec_bytes(FileSpec *s) {
         put_le(&out, t->offset, 8);
     }
     strbuf_extend(&out, (size_t)round_up(out.len, s->alignment) - out.len);
+    size_t data_at = out.len;
     for (size_t i = 0; i < s->data_bytes; i++) strbuf_add_char(&out, (char)(i % 251));
+    for (size_t i = 0; i < s->tensors_there; i++) {
+        const TensorSpec *t = &s->tensors[i];
+        if (t->data.len) memcpy(out.at + data_at + t->offset, t->data.at, t->data.len);
+    }
     Str bytes = arena_str(&s->arena, strbuf_str(&out));
     strbuf_free(&out);
     return bytes;

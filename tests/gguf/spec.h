@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "gguf/gguf.h"
 
-enum { SPEC_MAX_KEYS = 16, SPEC_MAX_TENSORS = 8, SPEC_MAX_DIMS = 6 };
+enum { SPEC_MAX_KEYS = 40, SPEC_MAX_TENSORS = 32, SPEC_MAX_DIMS = 6 };
 
 typedef struct {
     Str name;
@@ -25,6 +25,7 @@ typedef struct {
     uint64_t dims[SPEC_MAX_DIMS];
     uint32_t type;
     uint64_t offset;
+    Str data; // instead of the pattern; empty for the pattern
 } TensorSpec;
 
 typedef struct {
@@ -49,6 +50,10 @@ void spec_free(FileSpec *s);
 KeySpec *spec_add_key(FileSpec *s, const char *name, uint32_t type, const void *value, size_t n);
 KeySpec *spec_add_u32(FileSpec *s, const char *name, uint32_t value);
 KeySpec *spec_add_string(FileSpec *s, const char *name, const char *value);
+KeySpec *spec_add_f32(FileSpec *s, const char *name, float value);
+KeySpec *spec_add_bool(FileSpec *s, const char *name, bool value);
+KeySpec *spec_add_strings(FileSpec *s, const char *name, const char *const *items, size_t n);
+KeySpec *spec_add_i32s(FileSpec *s, const char *name, const int32_t *items, size_t n);
 // Lays the tensor behind the others.
 TensorSpec *spec_add_tensor(FileSpec *s, const char *name, const char *type, uint32_t n_dims,
                             const uint64_t *dims);
@@ -56,8 +61,13 @@ TensorSpec *spec_add_tensor(FileSpec *s, const char *name, const char *type, uin
 KeySpec *spec_key(FileSpec *s, const char *name);
 TensorSpec *spec_tensor(FileSpec *s, const char *name);
 void spec_set_value(FileSpec *s, const char *key, const void *value, size_t n);
+// Takes a key or a tensor out again; the data stay where they are.
+void spec_drop_key(FileSpec *s, const char *name);
+void spec_drop_tensor(FileSpec *s, const char *name);
+// The first weights of an F32 tensor.
+void spec_set_floats(FileSpec *s, const char *tensor, const float *values, size_t n);
 
-// The file's bytes, in the spec's arena. Byte i of the data is i modulo 251.
+// The file's bytes, in the spec's arena. Byte i of the data is i modulo 251 where nothing was set.
 Str spec_bytes(FileSpec *s);
 
 // Little-endian pieces of values.

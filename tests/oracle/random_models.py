@@ -60,6 +60,8 @@ class RandomModel:
             self.keys["attention.head_count_kv"] = n_kv_heads
         if head_dim:
             self.keys |= {"attention.key_length": head_dim, "attention.value_length": head_dim}
+        if arch == "phi3":
+            self.keys["attention.sliding_window"] = 262144  # as Phi-4-mini: every position is seen
         self.keys |= keys or {}
         self.fused = arch == "phi3" if fused is None else fused
         self.tensors = {}
