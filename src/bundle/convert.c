@@ -10,6 +10,7 @@
 #include "coreml/package.h"
 #include "gguf/writer.h"
 #include "range/measure.h"
+#include "text/tokenizer.h"
 
 typedef struct {
     const ConvertJob *job;
@@ -338,6 +339,14 @@ static bool measure(Conversion *c, CompileOptions *options, Err *err) {
                           c->arena, err);
 }
 
+// A model whose text cannot be read could never be proved or talked with.
+static bool read_model(Conversion *c, Err *err) {
+    if (!model_read(&c->model, &c->gguf, c->arena, err)) return false;
+    Tokenizer *t = tokenizer_open(&c->gguf, err);
+    tokenizer_close(t);
+    return t != NULL;
+}
+
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
     Conversion c = {.job = job, .arena = arena, .chain = chain};
     c.out = without_slash(arena, job->out_path);
@@ -347,10 +356,9 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
 
     CompileOptions options = job->options;
     // Planned once before it is measured: what cannot be converted is refused at once.
-    bool ok =
-        (model_read(&c.model, &c.gguf, arena, err) || err_prefix(err, "%s", job->model_path)) &&
-        plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
-        plan_shards(&c.plan, &c.model, &options, arena, err);
+    bool ok = (read_model(&c, err) || err_prefix(err, "%s", job->model_path)) &&
+              plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
+              plan_shards(&c.plan, &c.model, &options, arena, err);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.
         ok = dir_remove_tree(c.dir, err) && dir_make(c.dir, err) &&

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "contract/contract.h"
+#include "text/tokenizer.h"
 
 typedef struct {
     const BlockType *type;
@@ -57,6 +58,9 @@ static json_t *text_json(Str s) {
     return value ? value : json_string("(not UTF-8)");
 }
 
+// docs/inspect-json.md describes it.
+enum { INSPECT_SCHEMA = 1 };
+
 static void print_json(const Gguf *g, const Model *m) {
     json_t *sources = json_object(), *unread = json_array(), *tensors = json_array();
     for (int f = 0; f < FIELD_COUNT; f++)
@@ -76,12 +80,21 @@ static void print_json(const Gguf *g, const Model *m) {
                                                  "count", (json_int_t)sums[i].count, "weights",
                                                  (json_int_t)sums[i].n_weights, "bytes",
                                                  (json_int_t)sums[i].n_bytes));
-    json_t *all = json_pack(
-        "{s:o, s:o, s:s, s:o, s:o}", "contract", contract_to_json(&m->contract), "sources", sources,
-        "contract_sha256", contract_digest(&m->contract).hex, "unread", unread, "tensors", tensors);
+    json_t *all =
+        json_pack("{s:i, s:o, s:o, s:s, s:o, s:o}", "schema", INSPECT_SCHEMA, "contract",
+                  contract_to_json(&m->contract), "sources", sources, "contract_sha256",
+                  contract_digest(&m->contract).hex, "unread", unread, "tensors", tensors);
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(all);
+}
+
+// How text becomes tokens is part of what a model means: a vocabulary that lathe cannot use is as
+// unknown as an unknown key.
+static bool has_tokenizer(const Gguf *g, Err *err) {
+    Tokenizer *t = tokenizer_open(g, err);
+    tokenizer_close(t);
+    return t != NULL;
 }
 
 bool command_inspect(int argc, char **argv, Err *err) {
@@ -107,7 +120,8 @@ bool command_inspect(int argc, char **argv, Err *err) {
     Gguf g = {0};
     Model m;
     bool ok = gguf_open(&g, &arena, path, err) &&
-              (model_read(&m, &g, &arena, err) || err_prefix(err, "%s", path));
+              ((model_read(&m, &g, &arena, err) && has_tokenizer(&g, err)) ||
+               err_prefix(err, "%s", path));
     if (ok && as_json) print_json(&g, &m);
     if (ok && !as_json) print_text(&g, &m);
     gguf_close(&g);

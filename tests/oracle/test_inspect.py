@@ -1,0 +1,102 @@
+"""`lathe inspect` as people and programs read it: docs/inspect-json.md, computed again here."""
+
+import hashlib
+import json
+import subprocess
+
+import gguf
+import numpy
+import pytest
+from gguf_edit import edit
+from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
+
+HELLO = MODELS / "hello-phi3-q8_0.gguf"
+FILES = {"hello": HELLO, "smollm2": smollm2_gguf()}
+FLOATS = {"norm_eps", "norm_offset", "rope_base", "rope_factor", "rope_factors_short", "rope_factors_long",
+          "rope_freq_factors", "attn_factor", "yarn_ext_factor", "yarn_beta_fast", "yarn_beta_slow", "attn_scale",
+          "attn_softcap", "final_softcap", "embedding_scale", "residual_scale", "logit_scale"}  # fmt: skip
+
+
+def inspect(path, *options):
+    run = subprocess.run([LATHE, "inspect", path, *options], capture_output=True, timeout=60)
+    assert run.returncode == 0 and run.stderr == b"", run.stderr
+    return run.stdout.decode()
+
+
+def text_of(name, value):
+    if isinstance(value, list):
+        return " ".join(text_of(name, x) for x in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if name == "bos_id" and value == 2**32 - 1:
+        return "none"
+    if name not in FLOATS:
+        return str(value)
+    x = numpy.float32(value)
+    if x == numpy.rint(x) and abs(x) < 1e7:
+        return f"{x:.0f}"
+    return next(t for t in (f"{float(x):.{n}g}" for n in range(1, 10)) if numpy.float32(t) == x)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_json_is_the_documented_form(name):
+    told = json.loads(inspect(FILES[name], "--json"))
+    assert list(told) == ["schema", "contract", "sources", "contract_sha256", "unread", "tensors"]
+    assert told["schema"] == 1
+    assert list(told["sources"]) == list(told["contract"])
+    for source in told["sources"].values():
+        assert list(source) == ["kind", "from", "unit", "meaning"]
+        assert source["kind"] in ("key", "tensor", "shape", "architecture", "derived")
+        assert source["from"] and source["meaning"]
+    assert all(list(row) == ["name", "reason"] and row["reason"] for row in told["unread"])
+    counted = {}
+    for t in gguf.GGUFReader(FILES[name]).tensors:
+        row = counted.setdefault(t.tensor_type.name, [0, 0, 0])
+        row[0], row[1], row[2] = row[0] + 1, row[1] + int(t.n_elements), row[2] + int(t.n_bytes)
+    assert {t["type"]: [t["count"], t["weights"], t["bytes"]] for t in told["tensors"]} == counted
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_digest_is_of_the_documented_text(name):
+    told = json.loads(inspect(FILES[name], "--json"))
+    text = "".join(f"{field} = {text_of(field, value)}\n" for field, value in told["contract"].items())
+    assert hashlib.sha256(text.encode()).hexdigest() == told["contract_sha256"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_values_are_the_files(name):
+    """Every value said to come from a key is what gguf reads there, and no key is left out of both lists."""
+    fields = gguf.GGUFReader(FILES[name]).fields
+    told = json.loads(inspect(FILES[name], "--json"))
+    seen = {row["name"] for row in told["unread"]}
+    for field, source in told["sources"].items():
+        if source["kind"] != "key":
+            continue
+        seen.add(source["from"])
+        value, stored = told["contract"][field], fields[source["from"]].contents()
+        if field == "template_digest":
+            assert value == hashlib.sha256(stored.encode()).hexdigest()
+        elif field != "vocab_digest":
+            assert value == (pytest.approx(stored, rel=1e-7) if isinstance(stored, float) else stored)
+    seen |= {"tokenizer.ggml.token_type", "tokenizer.ggml.merges", "tokenizer.ggml.eos_token_id"}  # of digest and stop ids
+    assert {k for k in fields if not k.startswith("GGUF.")} == seen
+
+
+def test_text_shows_every_field_with_its_source():
+    told, lines = json.loads(inspect(HELLO, "--json")), inspect(HELLO).splitlines()
+    for field, source in told["sources"].items():
+        (line,) = [line for line in lines if line.split(" ", 1)[0] == field]
+        assert line.endswith(f"<- {source['kind']}: {source['from']}")
+    assert f"contract sha256 {told['contract_sha256']}" in lines
+    assert sum(line.startswith("unread ") for line in lines) == len(told["unread"])
+    assert sum(line.startswith("tensors ") for line in lines) == len(told["tensors"])
+
+
+def test_a_derived_value_says_so(tmp_path):
+    """Without its key the attention factor is computed, to the same float, and shown with the rule."""
+    path = edit(HELLO, tmp_path / "m.gguf", {"phi3.rope.scaling.attn_factor": None})
+    told, truth = json.loads(inspect(path, "--json")), json.loads(inspect(HELLO, "--json"))
+    assert told["sources"]["attn_factor"] | {"unit": "", "meaning": ""} == {
+        "kind": "derived", "from": "sqrt(1 + ln(4096 / 1024) / ln 1024)", "unit": "", "meaning": "",
+    }  # fmt: skip
+    assert told["contract_sha256"] == truth["contract_sha256"]
