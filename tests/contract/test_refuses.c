@@ -581,10 +581,10 @@ static void test_every_key_left_out_shows(void **state) {
         Err err;
         assert_true(model_spec_read(&whole, &truth, &err));
         for (size_t k = 0; k < whole.keys_there; k++) {
+            Str name = whole.keys[k].name;
+            if (str_is(name, "general.name")) continue;
             FileSpec s;
             model_spec_of(&s, archs[a]);
-            Str name = s.keys[k].name;
-            if (str_starts(name, STR("general.name"))) continue;
             spec_drop_key(&s, arena_cstr(&s.arena, name));
             if (!model_spec_read(&s, &m, &err)) {
                 spec_free(&s);
