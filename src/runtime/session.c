@@ -12,8 +12,9 @@ struct Session {
     Reference *reference; // one of the two
     Shards shards;
     uint32_t prefill_rows;
-    float *x;   // [d_model, prefill_rows]
-    float *row; // [d_model]
+    float *x;      // [d_model, prefill_rows]
+    float *row;    // [d_model]
+    float *logits; // of session_feed_each; NULL until it is called
 };
 
 Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err) {
@@ -57,6 +58,7 @@ void session_close(Session *s) {
     if (s->shards.bundle) shards_close(&s->shards);
     free(s->x);
     free(s->row);
+    free(s->logits);
     free(s);
 }
 
@@ -109,20 +111,36 @@ static uint32_t chunk_rows(const Session *s, size_t left) {
     return fits && left >= WORTH_PADDING ? s->prefill_rows : 1;
 }
 
-static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, float *logits,
-                        const Progress *progress, Err *err) {
+// Who takes logits while tokens are fed: of token `from` and after.
+typedef struct {
+    size_t from;
+    SessionLogits *take;
+    void *context;
+} Taker;
+
+// Logits of the rows of a chunk, column by column, that somebody wants.
+static bool give_logits(Session *s, const Taker *t, size_t at, size_t count, uint32_t rows,
+                        float *logits, Err *err) {
     uint32_t d_model = s->contract->d_model;
+    for (size_t k = t->from > at ? t->from - at : 0; k < count; k++) {
+        for (uint32_t i = 0; i < d_model; i++) s->row[i] = s->x[(size_t)i * rows + k];
+        if (!shards_run_head(&s->shards, s->row, logits, err)) return false;
+        if (t->take) t->take(t->context, at + k, logits);
+    }
+    return true;
+}
+
+static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const Taker *t, float *logits,
+                        const Progress *progress, Err *err) {
     for (size_t at = 0; at < n;) {
         uint32_t rows = chunk_rows(s, n - at);
         size_t count = min_size(rows, n - at);
         host_embed(&s->shards.host, tokens + at, count, s->x, rows);
         if (!shards_run_layers(&s->shards, s->x, s->position, rows, err)) return false;
+        if (!give_logits(s, t, at, count, rows, logits, err)) return false;
         at += count;
         s->position += (uint32_t)count;
         progress_report(progress, "prefill", at, n);
-        if (at < n || !logits) continue;
-        for (uint32_t i = 0; i < d_model; i++) s->row[i] = s->x[(size_t)i * rows + count - 1];
-        if (!shards_run_head(&s->shards, s->row, logits, err)) return false;
     }
     return true;
 }
@@ -135,13 +153,47 @@ bool session_fits(const Session *s, size_t n, Err *err) {
                    n, s->position, s->context);
 }
 
-bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
-                  const Progress *progress, Err *err) {
+static bool check_tokens(const Session *s, const uint32_t *tokens, size_t n, Err *err) {
     if (!session_fits(s, n, err)) return false;
     for (size_t i = 0; i < n; i++)
         if (tokens[i] >= s->contract->n_vocab)
             return err_set(err, ERR_USAGE, "token %u of a vocabulary of %u", tokens[i],
                            s->contract->n_vocab);
-    return s->reference ? feed_reference(s, tokens, n, logits, progress, err)
-                        : feed_bundle(s, tokens, n, logits, progress, err);
+    return true;
+}
+
+bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
+                  const Progress *progress, Err *err) {
+    if (!check_tokens(s, tokens, n, err)) return false;
+    if (s->reference) return feed_reference(s, tokens, n, logits, progress, err);
+    Taker last = {.from = logits && n ? n - 1 : n};
+    return feed_bundle(s, tokens, n, &last, logits, progress, err);
+}
+
+// Chunks in which nobody wants logits are fed without the head.
+static bool feed_reference_each(Session *s, const uint32_t *tokens, size_t n, const Taker *t,
+                                Err *err) {
+    for (size_t at = 0; at < n; at += REFERENCE_ROWS) {
+        size_t count = min_size(REFERENCE_ROWS, n - at);
+        bool is_wanted = at + count > t->from;
+        if (!reference_feed(s->reference, tokens + at, count, is_wanted ? s->logits : NULL,
+                            is_wanted, err))
+            return false;
+        s->position += (uint32_t)count;
+        for (size_t k = t->from > at ? t->from - at : 0; k < count; k++)
+            t->take(t->context, at + k, s->logits + k * s->contract->n_vocab);
+    }
+    return true;
+}
+
+bool session_feed_each(Session *s, const uint32_t *tokens, size_t n, size_t from,
+                       SessionLogits *take, void *context, Err *err) {
+    Taker t = {from, take, context};
+    size_t rows = s->reference ? REFERENCE_ROWS : 1;
+    if (!check_tokens(s, tokens, n, err)) return false;
+    if (!s->logits)
+        s->logits = big_alloc(rows * s->contract->n_vocab * sizeof(float), "logits", err);
+    if (!s->logits) return false;
+    return s->reference ? feed_reference_each(s, tokens, n, &t, err)
+                        : feed_bundle(s, tokens, n, &t, s->logits, NULL, err);
 }

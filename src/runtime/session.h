@@ -31,6 +31,11 @@ bool session_fits(const Session *s, size_t n, Err *err);
 // [n_vocab] of the last one. `logits` may be NULL. Fails when they do not fit into the context.
 bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
                   const Progress *progress, Err *err);
+// The same, giving the logits of token `from` and every one after it. What is given is good until
+// the call returns.
+typedef void SessionLogits(void *context, size_t i, const float *logits);
+bool session_feed_each(Session *s, const uint32_t *tokens, size_t n, size_t from,
+                       SessionLogits *take, void *context, Err *err);
 // Tokens the engine takes at once: feeding in multiples of it costs nothing extra.
 uint32_t session_chunk(const Session *s);
 // Forgets what was fed from `position` on.

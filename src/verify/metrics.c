@@ -72,6 +72,10 @@ static double log_sum(const float *x, size_t n) {
     return max + log(sum);
 }
 
+double logits_nll(const float *logits, size_t n, size_t id) {
+    return log_sum(logits, n) - (double)logits[id];
+}
+
 double logits_kl(const float *found, const float *wanted, size_t n) {
     double a = log_sum(found, n), b = log_sum(wanted, n), kl = 0;
     for (size_t i = 0; i < n; i++) {

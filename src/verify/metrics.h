@@ -31,6 +31,8 @@ enum { GROUP_CHANNELS = 32 };
 WorstGroup metrics_worst_group(const float *found, const float *wanted, size_t n_rows,
                                size_t width);
 
+// -ln softmax(logits)[id], in nats.
+double logits_nll(const float *logits, size_t n, size_t id);
 // KL divergence in nats of softmax(found) from softmax(wanted).
 double logits_kl(const float *found, const float *wanted, size_t n);
 

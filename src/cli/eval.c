@@ -1,0 +1,170 @@
+// eval.c — `lathe eval BUNDLE|MODEL.gguf --text FILE`: perplexity, and with a bundle's source how
+// far the two are apart.
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "cli/commands.h"
+#include "cli/meter.h"
+#include "cli/opened.h"
+#include "cli/options.h"
+#include "verify/eval.h"
+
+enum { DEFAULT_CHUNK = 512 }; // llama-perplexity's
+
+typedef struct {
+    OpenOptions open;
+    const char *text;
+    uint32_t chunk;
+    bool is_json;
+} Arguments;
+
+// What is evaluated, and its source or nothing.
+typedef struct {
+    Opened model, source;
+    Tokenizer *tokenizer;
+    FileMap text;
+    Meter meter;
+    Progress progress;
+} Work;
+
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+    const Option options[] = {
+        {"--text", OPTION_TEXT, &a->text, "FILE", "the text to predict"},
+        {"--context", OPTION_COUNT, &a->chunk, "N",
+         "tokens of a chunk; the second half of each is scored (default 512)"},
+        {"--model", OPTION_TEXT, &a->open.model, "MODEL.gguf",
+         "a bundle's source: also its perplexity, and how far the bundle is from it"},
+        {"--engine", OPTION_TEXT, &a->open.engine, "NAME", OPEN_ENGINES},
+        {"--arithmetic", OPTION_TEXT, &a->open.arithmetic, "NAME",
+         "of a bundle on the cpu: fp16 (default), fp32, or ane"},
+        {"--json", OPTION_FLAG, &a->is_json, NULL, "one JSON object instead of lines"},
+        {"--unsealed", OPTION_FLAG, &a->open.is_unsealed, NULL,
+         "use a bundle that is not proved, and say so"},
+        {"--threads", OPTION_COUNT, &a->open.threads, "N", "threads (default: one a processor)"},
+    };
+    CommandLine line = {
+        .usage = "lathe eval BUNDLE|MODEL.gguf --text FILE [OPTIONS]",
+        .doc = "Perplexity over a text, as llama.cpp defines it: in chunks, each from an empty "
+               "cache, the second\nhalf of each scored. With --model also the KL divergence of a "
+               "bundle from its source (mean, 99th of\na hundred, largest; nats a token), how "
+               "often both find the same token likeliest (top-1), and how\noften the source's is "
+               "among the bundle's five (top-5).",
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .positional = {&a->open.path},
+        .n_positional = 1,
+        .n_required = 1,
+    };
+    if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
+    if (!a->text) return err_set(err, ERR_USAGE, "which text? Give --text FILE");
+    return true;
+}
+
+// ---- opening
+
+static bool is_source_wanted(const Work *w, const Arguments *a) {
+    bool is_reference = a->open.engine && strcmp(a->open.engine, "reference") == 0;
+    return a->open.model && w->model.has_bundle && !is_reference;
+}
+
+// The source under the bundle's context, which decides LongRoPE's factors.
+static bool open_source(Work *w, const Arguments *a, Err *err) {
+    OpenOptions options = {
+        .path = a->open.model,
+        .context = session_context(w->model.session),
+        .threads = a->open.threads,
+    };
+    if (!opened_open(&w->source, &options, &w->progress, err)) return false;
+    Sha256 digest = contract_digest(w->source.contract);
+    return str_is(w->model.bundle.chain.contract_digest, digest.hex) ||
+           err_set(err, ERR_FORMAT, "%s has another contract than the bundle", a->open.model);
+}
+
+static bool open_work(Work *w, Arguments *a, Err *err) {
+    meter_start(&w->meter);
+    w->progress = meter_progress(&w->meter);
+    OpenOptions options = a->open;
+    bool is_gguf = str_ends(str_of(options.path), STR(".gguf"));
+    if (is_gguf && options.model)
+        return err_set(err, ERR_USAGE, "--model names the source of a bundle; %s is none",
+                       options.path);
+    if (!map_file(&w->text, a->text, err)) return false;
+    // A model is opened for a chunk; a bundle's context is its own.
+    if (is_gguf) options.context = a->chunk ? a->chunk : DEFAULT_CHUNK;
+    if (!opened_open(&w->model, &options, &w->progress, err)) return false;
+    uint32_t most = session_context(w->model.session);
+    if (!a->chunk) a->chunk = most < DEFAULT_CHUNK ? most : DEFAULT_CHUNK;
+    if (is_source_wanted(w, a) && !open_source(w, a, err)) return false;
+    w->tokenizer = tokenizer_open(w->model.vocabulary, err);
+    return w->tokenizer || err_prefix(err, "%s", options.path);
+}
+
+static void close_work(Work *w) {
+    tokenizer_close(w->tokenizer);
+    opened_close(&w->source);
+    opened_close(&w->model);
+    unmap_file(&w->text);
+}
+
+// ---- results
+
+static json_t *score_json(const EvalScore *s, const char *engine) {
+    return json_pack("{s:s, s:f, s:f, s:f}", "engine", engine, "perplexity", s->perplexity, "error",
+                     s->error, "nll", s->nll);
+}
+
+static void print_json(const Work *w, const Eval *e, uint32_t chunk) {
+    json_t *all = score_json(&e->model, session_engine(w->model.session));
+    json_t *more = json_pack("{s:I, s:I, s:I, s:I}", "tokens", (json_int_t)e->n_tokens, "context",
+                             (json_int_t)chunk, "chunks", (json_int_t)e->n_chunks, "scored",
+                             (json_int_t)e->n_scored);
+    if (w->source.session) {
+        json_object_set_new(more, "source",
+                            score_json(&e->source, session_engine(w->source.session)));
+        json_object_set_new(
+            more, "kl",
+            json_pack("{s:f, s:f, s:f}", "mean", e->kl_mean, "p99", e->kl_99, "max", e->kl_max));
+        json_object_set_new(more, "top1", json_real(e->top1));
+        json_object_set_new(more, "top5", json_real(e->top5));
+    }
+    // JSON has no infinities: a model that left the finite numbers has no figures.
+    if (!all) all = json_pack("{s:s}", "error", "not finite");
+    json_object_update(all, more);
+    json_dumpf(all, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(more);
+    json_decref(all);
+}
+
+static void print_score(const char *name, const EvalScore *s, const Session *session) {
+    printf("%-11s %.4f +- %.4f  %s\n", name, s->perplexity, s->error, session_engine(session));
+}
+
+static void print_lines(const Work *w, const Eval *e, uint32_t chunk) {
+    printf("text        %zu tokens, %zu chunks of %u, %zu scored\n", e->n_tokens, e->n_chunks,
+           chunk, e->n_scored);
+    print_score("perplexity", &e->model, w->model.session);
+    if (!w->source.session) return;
+    print_score("source", &e->source, w->source.session);
+    printf("kl          mean=%.3g p99=%.3g max=%.3g\n", e->kl_mean, e->kl_99, e->kl_max);
+    printf("agreement   top-1 %.2f%% top-5 %.2f%%\n", 100 * e->top1, 100 * e->top5);
+}
+
+bool command_eval(int argc, char **argv, Err *err) {
+    Arguments a = {0};
+    bool is_done;
+    if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
+    Work w = {0};
+    Eval e;
+    bool ok = open_work(&w, &a, err);
+    Str text = {w.text.len ? (const char *)w.text.at : "", w.text.len};
+    ok = ok && eval_text(&e, w.model.session, w.source.session, w.tokenizer, text, a.chunk,
+                         &w.progress, err);
+    meter_stop(&w.meter);
+    if (ok && w.model.unproved.kind) fprintf(stderr, "[NOT PROVED: %s]\n", w.model.unproved.text);
+    if (ok) (a.is_json ? print_json : print_lines)(&w, &e, a.chunk);
+    close_work(&w);
+    return ok;
+}
