@@ -183,9 +183,9 @@ static bool judge_layers(Proof *p, bool is_golden, Err *err) {
 }
 
 bool gate_graph(Proof *p, Err *err) {
-    return judge_layers(p, false, err);
+    return judge_layers(p, false, err) && compare_small_rows(p, err);
 }
 
 bool gate_golden(Proof *p, Err *err) {
-    return judge_layers(p, true, err);
+    return compare_weights(p, err) && judge_layers(p, true, err);
 }

@@ -87,6 +87,47 @@ static void report(Proof *p, const Walk *w, const char *prompt) {
                      NOISE_FACTOR);
 }
 
+// A conversation's second turn, over a state that holds the first one and nothing else, and over
+// one that holds, behind the first turn, an answer that was taken back. What lies behind the
+// position is masked, and its shares are zero exactly: the logits are the same to the bit.
+static bool check_second_turn(Proof *p, const Chat *chat, Session *bundle, float *found,
+                              float *wanted, Err *err) {
+    enum { TAKEN_BACK = 8 };
+    json_t *turns = json_pack("[{s:s, s:s}]", "role", "user", "content", prompts[0]);
+    TokenList first = {0}, both = {0};
+    bool ok = chat_encode(chat, turns, &first, err);
+    json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "assistant", "content", "No."));
+    json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "user", "content", prompts[1]));
+    ok = ok && chat_encode(chat, turns, &both, err);
+    json_decref(turns);
+    size_t same = 0, n_vocab = p->bundle.chain.contract.n_vocab;
+    while (same < first.count && same < both.count && first.at[same] == both.at[same]) same++;
+    size_t rest = both.count - same, taken_back = min_size(TAKEN_BACK, both.count);
+    if (ok && (rest == 0 || both.count + TAKEN_BACK > session_context(bundle))) {
+        proof_result(p, "text", true, NULL, "second turn", "no room for two turns");
+    } else if (ok) {
+        session_rewind(bundle, 0);
+        ok = session_feed(bundle, both.at, same, NULL, NULL, err) &&
+             session_feed(bundle, both.at + same, rest, wanted, NULL, err);
+        session_rewind(bundle, 0);
+        ok = ok && session_feed(bundle, both.at, same, NULL, NULL, err) &&
+             session_feed(bundle, both.at, taken_back, NULL, NULL, err);
+        session_rewind(bundle, (uint32_t)same);
+        ok = ok && session_feed(bundle, both.at + same, rest, found, NULL, err);
+        Metrics m = {0};
+        metrics_add(&m, found, wanted, n_vocab);
+        if (ok)
+            proof_result(p, "text", m.max_abs == 0 && !m.has_bad,
+                         json_pack("{s:f}", "max_abs", m.max_abs), "second turn",
+                         m.max_abs == 0 ? "%zu ids over a used state give the logits of a fresh one"
+                                        : "%zu ids over a used state: logits differ by %.3g",
+                         rest, m.max_abs);
+    }
+    token_list_free(&first);
+    token_list_free(&both);
+    return ok;
+}
+
 bool gate_text(Proof *p, Err *err) {
     const Contract *c = &p->bundle.chain.contract;
     ChatOptions options = {0};
@@ -104,6 +145,7 @@ bool gate_text(Proof *p, Err *err) {
         if (ok) report(p, &w, prompts[i]);
         strbuf_free(&w.example);
     }
+    ok = ok && check_second_turn(p, chat, bundle, found, wanted, err);
     chat_close(chat);
     session_close(reference);
     session_close(bundle);

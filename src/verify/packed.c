@@ -3,6 +3,7 @@
 //
 // This is the second reading of how weights lie in a package. The compiler's is in pack.c; neither
 // knows the other.
+#include <math.h>
 #include <string.h>
 
 #include "base/half.h"
@@ -173,18 +174,36 @@ static float weight_at(const Place *place, size_t row, size_t col) {
     return (float)place->codes[at] * f32_from_half((uint16_t)load_le(place->scales + 2 * scale, 2));
 }
 
+// Where a matrix or vector lies; `row` becomes the one within its part.
+static const Place *find_place(const PackedWeights *w, WeightRole role, uint32_t layer,
+                               size_t *row) {
+    if (role == WEIGHT_OUTPUT_NORM) return &w->output_norm;
+    if (role != WEIGHT_HEAD) return &w->places[(size_t)layer * N_ROLES + (size_t)role];
+    size_t i = 0;
+    for (; *row >= w->head[i].part->n_rows; i++) *row -= w->head[i].part->n_rows;
+    return &w->head[i];
+}
+
+double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t layer, size_t row,
+                           float value) {
+    const Place *place = find_place(w, role, layer, &row);
+    double factor = (double)place->part->factor;
+    if (place->codes) {
+        size_t at = str_is(place->tensor->form, "int8-tensor")
+                        ? 0
+                        : packed_row(w->contract, place->part, row);
+        return 0.5 * (double)f32_from_half((uint16_t)load_le(place->scales + 2 * at, 2)) / factor;
+    }
+    // Half a unit of a binary16's last place; of a subnormal, 2^-25.
+    double stored = fabs((double)value + (double)place->tensor->offset) * factor;
+    return fmax(ldexp(stored, -11), 0x1p-25) / factor;
+}
+
 bool packed_weight_row(void *context, WeightRole role, uint32_t layer, size_t row, float *out,
                        size_t n) {
     const PackedWeights *w = context;
-    const Place *place = NULL;
     if (role == WEIGHT_EMBEDDING) return false; // the host's table is the source's
-    if (role == WEIGHT_OUTPUT_NORM) place = &w->output_norm;
-    if (role == WEIGHT_HEAD) {
-        size_t i = 0;
-        for (; row >= w->head[i].part->n_rows; i++) row -= w->head[i].part->n_rows;
-        place = &w->head[i];
-    }
-    if (!place) place = &w->places[(size_t)layer * N_ROLES + (size_t)role];
+    const Place *place = find_place(w, role, layer, &row);
     if (!place->part) return false;
     // Factors are powers of two, so taking them out again loses nothing.
     float factor = place->part->factor;

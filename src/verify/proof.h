@@ -75,6 +75,14 @@ bool trace_run(Proof *p, Trace *trace, const uint32_t *ids, size_t n, bool packe
 typedef struct PackedWeights PackedWeights;
 PackedWeights *packed_weights_open(Proof *p, Err *err); // in the arena
 WeightRow packed_weight_row;
+// How far a source's weight may be from the packed `value` in `row` (of a vector: the weight's
+// number): half the distance to the next value that its form has.
+double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t layer, size_t row,
+                           float value);
+// weight_form.c: every weight of the packages against the source's; a result of gate layer golden.
+bool compare_weights(Proof *p, Err *err);
+// small_rows.c: shards in fp32 on rows as small as the root of eps; a result of gate graph.
+bool compare_small_rows(Proof *p, Err *err);
 
 // Runs shard `i` over the rows that enter it, [n_tokens, d_model], in chunks of prefill while they
 // are full and single steps for the rest, and gives what leaves it.
