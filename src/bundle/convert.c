@@ -19,6 +19,7 @@ typedef struct {
     const char *dir; // being written
     Gguf gguf;
     Model model;
+    Model read; // what the compiler is given: `model`, but for mutants
     ShardPlan plan;
     Chain *chain;
     uint64_t done_bytes, total_bytes; // source bytes of weights packed so far, and in all
@@ -145,8 +146,8 @@ static bool fill_weights(void *context, BlobSink *sink, Err *err) {
         .progress = c->job->progress,
         .done_bytes = &c->done_bytes,
         .total_bytes = c->total_bytes,
-        .rope_dim = c->model.contract.rope_dim,
-        .head_dim = c->model.contract.head_dim,
+        .rope_dim = c->read.contract.rope_dim,
+        .head_dim = c->read.contract.head_dim,
     };
     for (size_t i = 0; i < filling->shard->n_tensors; i++)
         if (!pack_weights(&filling->shard->tensors[i], &job, err)) return false;
@@ -193,9 +194,15 @@ static bool write_shard(Conversion *c, size_t i, Err *err) {
     out->package = str_of(package);
 
     CompiledShard shard;
-    if (!compile_shard(&shard, &c->model, &c->plan, range, c->arena, err)) return false;
+    const ConvertFault *fault = c->job->fault;
+    if (!compile_shard(&shard, &c->read, &c->plan, range, c->arena, err)) return false;
     describe_shard(c, out, &shard);
-    if (!write_package(c, &shard, path_join(c->arena, c->dir, package), err)) return false;
+    if (fault && fault->shard && !fault->shard(fault->context, &shard, c->arena, err)) return false;
+    const char *dir = path_join(c->arena, c->dir, package);
+    if (!write_package(c, &shard, dir, err)) return false;
+    const char *weights = path_join(c->arena, dir, "Data/com.apple.CoreML/weights/weight.bin");
+    if (fault && fault->weights && !fault->weights(fault->context, &shard, weights, err))
+        return false;
 
     static const char *const members[] = {
         "Manifest.json",
@@ -227,6 +234,8 @@ static bool write_host(Conversion *c, Err *err) {
     for (size_t i = 0; i < g->n_keys; i++)
         // A split's bookkeeping would make host.gguf look like the first of several files.
         if (!str_starts(g->keys[i].name, STR("split."))) keys[n_keys++] = &g->keys[i];
+    const ConvertFault *fault = c->job->fault;
+    if (fault && fault->keys) fault->keys(fault->context, keys, n_keys, c->arena);
     static const char *const wanted[] = {"token_embd.weight", "rope_factors_short.weight",
                                          "rope_factors_long.weight", "rope_freqs.weight"};
     const TensorInfo *tensors[COUNT_OF(wanted)];
@@ -347,6 +356,16 @@ static bool read_model(Conversion *c, Err *err) {
     return t != NULL;
 }
 
+static void read_for_compiler(Conversion *c) {
+    const ConvertFault *fault = c->job->fault;
+    c->read = c->model;
+    if (!fault || !fault->model) return;
+    size_t n_layers = c->model.contract.n_layers;
+    c->read.weights.layers = arena_array(c->arena, n_layers, LayerWeights);
+    memcpy(c->read.weights.layers, c->model.weights.layers, n_layers * sizeof(LayerWeights));
+    fault->model(fault->context, &c->read, c->arena);
+}
+
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
     Conversion c = {.job = job, .arena = arena, .chain = chain};
     c.out = without_slash(arena, job->out_path);
@@ -359,6 +378,7 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
     bool ok = (read_model(&c, err) || err_prefix(err, "%s", job->model_path)) &&
               plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
               plan_shards(&c.plan, &c.model, &options, arena, err);
+    if (ok) read_for_compiler(&c);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.
         ok = dir_remove_tree(c.dir, err) && dir_make(c.dir, err) &&

@@ -11,7 +11,23 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "bundle/chain.h"
-#include "compile/plan.h"
+#include "compile/compile.h"
+#include "gguf/gguf.h"
+
+// A deliberate fault of the conversion, so that `verify --mutants` can see whether a gate notices
+// it: what the compiler makes goes through these hands on its way to the disk, and chain.json goes
+// on saying what a right conversion would have said. Each may be NULL.
+typedef struct {
+    // What the compiler reads of the model; a copy, with layers of its own.
+    void (*model)(void *context, Model *m, Arena *arena);
+    // A shard that chain.json has been told of, before it is written.
+    bool (*shard)(void *context, CompiledShard *shard, Arena *arena, Err *err);
+    // Its weight file at `path`, before digests are taken.
+    bool (*weights)(void *context, const CompiledShard *shard, const char *path, Err *err);
+    // The keys of host.gguf, each to be replaced by another.
+    void (*keys)(void *context, const GgufKey **keys, size_t n_keys, Arena *arena);
+    void *context;
+} ConvertFault;
 
 typedef struct {
     const char *model_path, *out_path;
@@ -21,7 +37,8 @@ typedef struct {
     bool replaces;          // an older bundle at out_path may go
     const char *tool_version;
     Pool *pool;
-    const Progress *progress; // may be NULL
+    const Progress *progress;  // may be NULL
+    const ConvertFault *fault; // of mutants; NULL in use
 } ConvertJob;
 
 // On success `chain` (in the arena) is what was written.

@@ -2,7 +2,10 @@
 #ifndef LATHE_BUNDLE_GATES_H
 #define LATHE_BUNDLE_GATES_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/err.h"
 
 enum {
     GATE_NEEDS_SOURCE = 1,   // the GGUF file the bundle was made of
@@ -25,5 +28,11 @@ typedef enum {
 } GateId;
 
 extern const GateInfo gates[GATE_COUNT];
+
+// Whether `list` ("graph,layer-golden") names the gate; NULL names all. Spaces in names may be
+// written as '-'.
+bool gate_is_listed(const char *list, const char *name);
+// Refuses a list with a name that is none.
+bool gate_check_list(const char *list, Err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "mutants/mutants.h"
 #include "report/journal.h"
 #include "report/report.h"
 #include "verify/verify.h"
@@ -50,8 +51,46 @@ static bool write_down(const char *bundle, const char *copy, const JournalNotes 
     return false;
 }
 
+// ---- mutants
+
+static void print_mutant(void *context, const MutantRow *row) {
+    static const char cells[] = {[CELL_PASSED] = '.', [CELL_FAILED] = 'X', [CELL_NOT_RUN] = '-'};
+    Screen *s = context;
+    meter_clear(&s->meter);
+    printf("%-40s %-9s", row->name, row->kind);
+    for (size_t i = 0; mutants_gate(i); i++)
+        printf(" %*c", (int)strlen(mutants_gate(i)), cells[row->cells[i]]);
+    const char *on = !s->has_colour || row->is_killed ? "" : "\x1b[31m";
+    printf("%s%s%s\n", on, row->is_killed ? "" : "  SURVIVED", *on ? "\x1b[0m" : "");
+    fflush(stdout);
+}
+
+static bool run_mutants(const VerifyJob *verify, const char *names, Screen *screen, Err *err) {
+    MutantsJob job = {
+        .bundle_dir = verify->bundle_dir,
+        .model_path = verify->model_path,
+        .names = names,
+        .gates = verify->gates,
+        .tool_version = verify->tool_version,
+        .pool = verify->pool,
+        .progress = verify->progress,
+        .line = print_mutant,
+        .line_context = screen,
+    };
+    MutantsSum sum;
+    printf("%-40s %-9s", "mutant", "of");
+    for (size_t i = 0; mutants_gate(i); i++) printf(" %s", mutants_gate(i));
+    printf("\n");
+    bool ok = mutants_run(&job, &sum, err);
+    meter_clear(&screen->meter);
+    printf("%zu mutants, %zu killed, %zu survived; %zu do not apply (verify/mutants.json)\n",
+           sum.n_run, sum.n_run - sum.n_survived, sum.n_survived, sum.n_not_applicable);
+    return ok;
+}
+
 bool command_verify(int argc, char **argv, Err *err) {
-    const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL, *vote_text = NULL;
+    const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL, *vote_text = NULL,
+               *mutants = NULL;
     JournalNotes notes = {0};
     uint32_t threads = 0;
     bool is_done, has_report = false, is_vote_long = false, is_verbose = false, resumes = false;
@@ -64,6 +103,8 @@ bool command_verify(int argc, char **argv, Err *err) {
          "keep what passed the last time over the same files; run the rest"},
         {"--report", OPTION_TEXT, &page, "FILE.html",
          "also copy the page verify/report.html to FILE.html"},
+        {"--mutants", OPTION_TEXT, &mutants, "NAMES",
+         "not the bundle, but whether the gates (--gates) notice errors: 'all', or names"},
         {"--vote-text", OPTION_TEXT, &vote_text, "FILE",
          "text for the vote to read (default: a built-in one)"},
         {"--vote-long", OPTION_FLAG, &is_vote_long, NULL,
@@ -111,10 +152,12 @@ bool command_verify(int argc, char **argv, Err *err) {
         .line_context = &screen,
         .has_report = &has_report,
     };
-    bool ok = is_model ? verify_model(&job, err) : verify_bundle(&job, err);
+    bool ok = mutants    ? run_mutants(&job, mutants, &screen, err)
+              : is_model ? verify_model(&job, err)
+                         : verify_bundle(&job, err);
     ok = (!has_report || write_down(name, page, &notes, err)) && ok;
     meter_stop(&screen.meter);
-    if (ok) {
+    if (ok && !mutants) {
         printf(is_model ? "%s: the gates for a model alone passed; a bundle has more\n"
                : only   ? "%s: the gates asked for passed; a seal takes all of them\n"
                         : "%s: all gates passed, sealed\n",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "mil/ports.h"
 #include "quant/quant.h"
 
@@ -42,13 +43,26 @@ void rope_turns(const Contract *c, uint32_t context, double *turns) {
     }
 }
 
+static int rope_shift(const HostFaults *f, uint32_t position, uint32_t n_rows) {
+    if (n_rows == 1) return f->rope_shift_decode;
+    return f->rope_shift_prefill + (position ? f->rope_shift_later : 0);
+}
+
 static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t position,
                       uint32_t n_rows) {
+    double first = (double)position + rope_shift(&h->faults, position, n_rows);
+    double gain = (double)h->contract->attn_factor;
+    double sine_gain = h->faults.scales_cos_only ? 1 : gain;
+    if (h->faults.swaps_cos_sin) {
+        float *swapped = cosines;
+        cosines = sines;
+        sines = swapped;
+    }
     for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < n_rows; t++) {
-            double angle = h->turns[pair] * (position + t), gain = (double)h->contract->attn_factor;
+            double angle = h->turns[pair] * (first + t);
             cosines[(size_t)pair * n_rows + t] = (float)(cos(angle) * gain);
-            sines[(size_t)pair * n_rows + t] = (float)(sin(angle) * gain);
+            sines[(size_t)pair * n_rows + t] = (float)(sin(angle) * sine_gain);
         }
 }
 
@@ -57,14 +71,19 @@ static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t posi
 // Row t stands at position + t and sees slots up to itself, within the model's window.
 static void fill_mask(const Host *h, float *mask, uint32_t position, uint32_t n_rows) {
     uint32_t window = h->contract->attn_window;
+    float off = h->faults.mask_off != 0 ? h->faults.mask_off : MASK_OFF;
     for (uint32_t t = 0; t < n_rows; t++, mask += h->state_rows) {
         uint32_t self = position + t, from = window && self + 1 > window ? self + 1 - window : 0;
+        int64_t last = (int64_t)self + h->faults.sees_shift;
+        from += h->faults.n_missed;
         for (uint32_t s = 0; s < h->state_rows; s++)
-            mask[s] = s >= from && s <= self ? 0.0f : MASK_OFF;
+            mask[s] = s >= from && (int64_t)s <= last ? 0.0f : off;
     }
 }
 
 static void fill_place(const Host *h, Engine *e, uint32_t position, uint32_t n_rows) {
+    int64_t shifted = (int64_t)position + h->faults.slot_shift;
+    if (shifted >= 0 && shifted + n_rows <= h->state_rows) position = (uint32_t)shifted;
     EngineTensor *begin = engine_input(e, STR(INPUT_KV_BEGIN));
     if (begin) {
         begin->i32[0] = (int32_t)position;
@@ -84,26 +103,66 @@ void host_fill(const Host *h, Engine *e, uint32_t position, uint32_t n_rows) {
     fill_place(h, e, position, n_rows);
 }
 
+bool host_fits(const Host *h, Engine *e, uint32_t n_rows, Err *err) {
+    const Contract *c = h->contract;
+    size_t T = n_rows, S = h->state_rows;
+    bool is_slice = engine_input(e, STR(INPUT_KV_BEGIN)) != NULL;
+    const struct {
+        const char *name;
+        size_t count;
+    } wanted[] = {
+        {INPUT_X, T * c->d_model},
+        {INPUT_COS, T * (c->rope_dim / 2)},
+        {INPUT_SIN, T * (c->rope_dim / 2)},
+        {INPUT_MASK, T * S},
+        {is_slice ? INPUT_KV_BEGIN : INPUT_WRITE_MASK, is_slice ? 1 : T * S},
+        {is_slice ? INPUT_KV_END : INPUT_WRITE_MASK, is_slice ? 1 : T * S},
+    };
+    for (size_t i = 0; i < COUNT_OF(wanted); i++) {
+        const EngineTensor *t = engine_input(e, str_of(wanted[i].name));
+        bool is_float = t && t->f32;
+        bool is_place = is_slice && i >= 4;
+        if (!t || t->count != wanted[i].count || is_float == is_place)
+            return err_set(err, ERR_FORMAT,
+                           "input '%s': %zu %s, the contract asks for %zu %s; convert the model "
+                           "again: lathe convert --force",
+                           wanted[i].name, t ? t->count : 0, is_float ? "numbers" : "integers",
+                           wanted[i].count, is_place ? "integers" : "numbers");
+    }
+    const EngineTensor *hidden = engine_output(e, STR(OUTPUT_HIDDEN));
+    if (hidden && hidden->f32 && hidden->count == T * c->d_model) return true;
+    return err_set(err, ERR_FORMAT, "output '" OUTPUT_HIDDEN "': %zu numbers, expected %zu",
+                   hidden ? hidden->count : 0, T * c->d_model);
+}
+
 // ---- embedding
 
 void host_embed(const Host *h, const uint32_t *tokens, size_t n, float *x, size_t n_rows) {
     const Contract *c = h->contract;
     for (size_t t = 0; t < n_rows; t++) {
-        if (t < n) decode_row(h->embedding, tokens[t], h->row);
+        if (t < n)
+            decode_row(h->embedding, (tokens[t] + h->faults.token_shift) % c->n_vocab, h->row);
         for (uint32_t i = 0; i < c->d_model; i++)
             x[(size_t)i * n_rows + t] = h->row[i] * c->embedding_scale;
     }
 }
 
 bool host_open(Host *h, const Contract *contract, const TensorInfo *embedding, uint32_t context,
-               uint32_t state_rows, Err *err) {
-    *h = (Host){.contract = contract, .embedding = embedding, .state_rows = state_rows};
+               uint32_t state_rows, const HostFaults *faults, Err *err) {
+    if (faults && faults->contract) contract = faults->contract;
+    *h = (Host){.contract = contract,
+                .faults = faults ? *faults : (HostFaults){0},
+                .embedding = embedding,
+                .state_rows = state_rows};
     h->turns = big_alloc((contract->rope_dim / 2 + 1) * sizeof *h->turns, "rotary table", err);
     h->row = big_alloc(contract->d_model * sizeof *h->row, "an embedding row", err);
     if (!h->turns || !h->row) {
         host_close(h);
         return false;
     }
+    // LongRoPE's factors are chosen by the context: any one on the other side gives the others.
+    if (h->faults.takes_other_factors)
+        context = context > contract->original_context ? 1 : UINT32_MAX;
     rope_turns(contract, context, h->turns);
     return true;
 }

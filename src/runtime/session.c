@@ -79,6 +79,7 @@ uint32_t session_position(const Session *s) {
 }
 
 void session_rewind(Session *s, uint32_t position) {
+    if (position && position < s->position) position += s->shards.host.faults.keeps_stale_slot;
     if (position < s->position) s->position = position;
     // A bundle's stale slots are hidden by the mask until they are written again.
     if (s->reference) reference_rewind(s->reference, position);
@@ -123,7 +124,8 @@ static bool give_logits(Session *s, const Taker *t, size_t at, size_t count, uin
                         float *logits, Err *err) {
     uint32_t d_model = s->contract->d_model;
     for (size_t k = t->from > at ? t->from - at : 0; k < count; k++) {
-        for (uint32_t i = 0; i < d_model; i++) s->row[i] = s->x[(size_t)i * rows + k];
+        size_t column = s->shards.host.faults.reads_last_row ? rows - 1 : k;
+        for (uint32_t i = 0; i < d_model; i++) s->row[i] = s->x[(size_t)i * rows + column];
         if (!shards_run_head(&s->shards, s->row, logits, err)) return false;
         if (t->take) t->take(t->context, at + k, logits);
     }
@@ -132,6 +134,7 @@ static bool give_logits(Session *s, const Taker *t, size_t at, size_t count, uin
 
 static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const Taker *t, float *logits,
                         const Progress *progress, Err *err) {
+    const HostFaults *faults = &s->shards.host.faults;
     for (size_t at = 0; at < n;) {
         uint32_t rows = chunk_rows(s, n - at);
         size_t count = min_size(rows, n - at);
@@ -140,6 +143,8 @@ static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const Take
         if (!give_logits(s, t, at, count, rows, logits, err)) return false;
         at += count;
         s->position += (uint32_t)count;
+        if (faults->counts_padding)
+            s->position = (uint32_t)min_size(s->position + (rows - count), s->context);
         progress_report(progress, "prefill", at, n);
     }
     return true;

@@ -13,6 +13,28 @@ static bool open_function(Engine **out, const Package *p, const ChainShard *chai
     return *out != NULL || err_prefix(err, "%s", p->path);
 }
 
+// The head: one row in, the logits that chain.json states out.
+static bool head_fits(const Shard *shard, uint32_t d_model, Err *err) {
+    const ChainFunction *f = chain_function(shard->chain, FUNCTION_HEAD);
+    const EngineTensor *x = engine_input(shard->head, STR(INPUT_X));
+    size_t n_logits = 0, wanted = shard->chain->end_logit - shard->chain->first_logit;
+    for (uint32_t k = 0; k < f->n_outputs; k++) {
+        const EngineTensor *slice = engine_output_at(shard->head, k);
+        n_logits += slice->f32 ? slice->count : 0;
+    }
+    if (x && x->f32 && x->count == d_model && n_logits == wanted) return true;
+    return err_set(err, ERR_FORMAT,
+                   "the head takes %zu numbers and gives %zu logits, expected %u and %zu; convert "
+                   "the model again: lathe convert --force",
+                   x ? x->count : 0, n_logits, d_model, wanted);
+}
+
+static bool shard_fits(const Shard *shard, const Host *host, uint32_t prefill_rows, Err *err) {
+    return (!shard->decode || host_fits(host, shard->decode, 1, err)) &&
+           (!shard->prefill || host_fits(host, shard->prefill, prefill_rows, err)) &&
+           (!shard->head || head_fits(shard, host->contract->d_model, err));
+}
+
 static bool open_shard(Shard *shard, const Package *p, const ChainShard *chain,
                        Arithmetic arithmetic, Pool *pool, Err *err) {
     shard->chain = chain;
@@ -30,9 +52,13 @@ bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *p
     *s = (Shards){.bundle = bundle};
     s->shards = calloc(c->n_shards, sizeof *s->shards);
     if (!s->shards) memory_is_out(c->n_shards * sizeof *s->shards);
-    bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows, err);
+    bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows,
+                        bundle->faults, err);
     for (size_t i = 0; ok && i < c->n_shards; i++)
-        ok = open_shard(&s->shards[i], &bundle->packages[i], &c->shards[i], arithmetic, pool, err);
+        ok =
+            open_shard(&s->shards[i], &bundle->packages[i], &c->shards[i], arithmetic, pool, err) &&
+            (shard_fits(&s->shards[i], &s->host, c->prefill_rows, err) ||
+             err_prefix(err, "%s", bundle->packages[i].path));
     if (!ok) shards_close(s);
     return ok;
 }

@@ -21,46 +21,13 @@ static Gate *const runs[GATE_COUNT] = {
 // What can be asked of a model file alone.
 static const bool needs_no_bundle[GATE_COUNT] = {[GATE_contract] = true, [GATE_vote] = true};
 
-// Whether `list` ("graph,head") names the gate; spaces in gate names may be written as '-'.
-static bool is_listed(const char *list, const char *name) {
-    if (!list) return true;
-    size_t n = strlen(name);
-    for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',') {
-        if (strcspn(at, ",") != n) continue;
-        bool same = true;
-        for (size_t i = 0; i < n; i++)
-            same = same && (at[i] == name[i] || (at[i] == '-' && name[i] == ' '));
-        if (same) return true;
-    }
-    return false;
-}
-
-static bool check_list(const char *list, Err *err) {
-    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
-        char name[32];
-        snprintf(name, sizeof name, "%.*s", (int)min_size(strcspn(at, ","), sizeof name - 1), at);
-        bool is_known = false;
-        for (int i = 0; i < GATE_COUNT; i++) is_known = is_known || is_listed(name, gates[i].name);
-        if (is_known) continue;
-        StrBuf known = {0};
-        for (int i = 0; i < GATE_COUNT; i++)
-            strbuf_printf(&known, "%s%s", i ? ", " : "", gates[i].name);
-        err_set(err, ERR_USAGE, "no gate '%s'; there are: %.*s", name, STR_ARG(strbuf_str(&known)));
-        strbuf_free(&known);
-        return false;
-    }
-    return true;
-}
-
-// The source: as given, beside the bundle, or in the working directory.
-static const char *find_model(const Proof *p, Err *err) {
-    if (p->job->model_path) return p->job->model_path;
-    const char *name = arena_cstr(p->arena, p->bundle.chain.source_name);
-    const char *slash = strrchr(p->bundle.dir, '/');
-    const char *parent =
-        slash ? arena_printf(p->arena, "%.*s", (int)(slash - p->bundle.dir), p->bundle.dir).at
-              : ".";
-    const char *beside = path_join(p->arena, parent, name);
+const char *verify_find_source(const char *dir, const Chain *chain, const char *given, Arena *arena,
+                               Err *err) {
+    if (given) return given;
+    const char *name = arena_cstr(arena, chain->source_name);
+    const char *slash = strrchr(dir, '/');
+    const char *parent = slash ? arena_printf(arena, "%.*s", (int)(slash - dir), dir).at : ".";
+    const char *beside = path_join(arena, parent, name);
     if (path_exists(beside)) return beside;
     if (path_exists(name)) return name;
     err_set(err, ERR_USAGE,
@@ -71,7 +38,9 @@ static const char *find_model(const Proof *p, Err *err) {
 
 static bool open_all(Proof *p, Err *err) {
     if (!bundle_open(&p->bundle, p->arena, p->job->bundle_dir, err)) return false;
-    const char *model = find_model(p, err);
+    p->bundle.faults = p->job->faults;
+    const char *model =
+        verify_find_source(p->bundle.dir, &p->bundle.chain, p->job->model_path, p->arena, err);
     if (!model || !gguf_open(&p->source, p->arena, model, err)) return false;
     if (!model_read(&p->model, &p->source, p->arena, err)) return err_prefix(err, "%s", model);
     p->tokenizer = tokenizer_open(&p->bundle.host, err);
@@ -107,7 +76,7 @@ static bool run_gates(Proof *p, const Resume *resume, bool *is_complete, Err *er
     *is_complete = true;
     for (int i = 0; i < GATE_COUNT; i++) {
         if (!p->has_bundle && !needs_no_bundle[i]) continue;
-        if (!is_listed(p->job->gates, gates[i].name)) {
+        if (!gate_is_listed(p->job->gates, gates[i].name)) {
             *is_complete = false;
             continue;
         }
@@ -160,7 +129,7 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
                .started = now_seconds()};
     bool is_complete = false;
     Resume resume = {0};
-    bool ok = check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err) &&
+    bool ok = gate_check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err) &&
               resume_open(&resume, &p, err);
     if (ok) {
         const char *seal = path_join(&arena, job->bundle_dir, "seal.json");
@@ -181,9 +150,9 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
 
 // A gate that was asked for by name and needs a bundle is a mistake of the asker.
 static bool check_model_list(const char *list, Err *err) {
-    if (!check_list(list, err)) return false;
+    if (!gate_check_list(list, err)) return false;
     for (int i = 0; list && i < GATE_COUNT; i++)
-        if (is_listed(list, gates[i].name) && !needs_no_bundle[i])
+        if (gate_is_listed(list, gates[i].name) && !needs_no_bundle[i])
             return err_set(err, ERR_USAGE,
                            "gate '%s' compares a bundle with its model; convert the model first, "
                            "then: lathe verify OUT.lathe",

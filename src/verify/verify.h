@@ -15,12 +15,13 @@ typedef void VerifyLine(void *context, const char *gate, const char *scope, cons
 
 typedef struct {
     const char *bundle_dir;
-    const char *model_path; // NULL: the source's file name beside the bundle or here
-    const char *gates;      // NULL: all; or names separated by commas
-    const char *vote_text;  // a file for the vote to read; NULL: the built-in text
-    bool is_vote_long;      // the vote also reads behind the original context
-    bool is_verbose;        // every reading of the vote gets a line
-    bool resumes;           // keeps results of the last run whose inputs are as they were
+    const char *model_path;          // NULL: the source's file name beside the bundle or here
+    const char *gates;               // NULL: all; or names separated by commas
+    const char *vote_text;           // a file for the vote to read; NULL: the built-in text
+    bool is_vote_long;               // the vote also reads behind the original context
+    bool is_verbose;                 // every reading of the vote gets a line
+    bool resumes;                    // keeps results of the last run whose inputs are as they were
+    const struct HostFaults *faults; // for mutants: what the host does wrong; NULL in use
     const char *tool_version;
     Pool *pool;
     const Progress *progress; // may be NULL
@@ -33,6 +34,11 @@ typedef struct {
 // Returns false with ERR_GATE when one failed, or another kind when one could not run. An older
 // seal is removed before the first gate.
 bool verify_bundle(const VerifyJob *job, Err *err);
+
+// Where the source of the bundle `dir` lies: `given`, or the file of its name beside the bundle or
+// in the working directory. In the arena; NULL and `err` when there is none.
+const char *verify_find_source(const char *dir, const Chain *chain, const char *given, Arena *arena,
+                               Err *err);
 
 // Judges the model file job->model_path alone, before there is a bundle: the gates that ask what it
 // means (contract, vote). Writes nothing.

@@ -1,0 +1,145 @@
+// bytes.c — a weight file with a few bytes changed, behind every digest: they are taken after this.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "mutants/faults.h"
+
+// A packed matrix as it lies in the file.
+typedef struct {
+    uint8_t *codes;  // [n_rows][n_cols][width]
+    uint8_t *scales; // binary16 a row, or NULL
+    size_t n_rows, n_cols, width;
+} Matrix;
+
+enum { HALF_EXPONENT = 0x0400 }; // one step of a binary16's exponent: times 2
+
+static Matrix matrix_at(uint8_t *bytes, const PackedTensor *t) {
+    Matrix m = {.codes = bytes + t->data_offset + BLOB_RECORD_BYTES,
+                .n_rows = t->n_rows,
+                .n_cols = t->n_cols,
+                .width = t->form == WEIGHTS_F16 ? 2 : 1};
+    if (t->form == WEIGHTS_INT8_CHANNEL) m.scales = bytes + t->scale_offset + BLOB_RECORD_BYTES;
+    return m;
+}
+
+static bool layer_matrix(Matrix *m, const CompiledShard *shard, PackedSlot slot, uint8_t *bytes) {
+    const ShardRange *r = &shard->range;
+    if (FAULT_LAYER < r->first_layer || FAULT_LAYER >= r->end_layer) return false;
+    size_t at = (size_t)(FAULT_LAYER - r->first_layer) * PACKED_PER_LAYER + slot;
+    *m = matrix_at(bytes, &shard->tensors[at]);
+    return true;
+}
+
+static void exchange(uint8_t *a, uint8_t *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint8_t kept = a[i];
+        a[i] = b[i];
+        b[i] = kept;
+    }
+}
+
+static void exchange_rows(const Matrix *m, size_t a, size_t b, size_t n) {
+    size_t row = m->n_cols * m->width;
+    exchange(m->codes + a * row, m->codes + b * row, n * row);
+    if (m->scales) exchange(m->scales + 2 * a, m->scales + 2 * b, 2 * n);
+}
+
+static void double_half(uint8_t *half) {
+    uint16_t bits;
+    memcpy(&bits, half, sizeof bits);
+    // Subnormals and zeros have no exponent to raise; the largest have none left.
+    if ((bits & 0x7C00) && (bits & 0x7C00) < 0x7800) bits = (uint16_t)(bits + HALF_EXPONENT);
+    memcpy(half, &bits, sizeof bits);
+}
+
+bool edit_scale_of_one_channel(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+    (void)model;
+    Matrix m;
+    if (!layer_matrix(&m, shard, PACKED_DOWN, bytes)) return false;
+    size_t row = m.n_rows / 3;
+    if (m.scales)
+        double_half(m.scales + 2 * row);
+    else
+        for (size_t i = 0; m.width == 2 && i < m.n_cols; i++)
+            double_half(m.codes + 2 * (row * m.n_cols + i));
+    return m.scales || m.width == 2;
+}
+
+bool edit_scales_shifted(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+    (void)model;
+    Matrix m;
+    if (!layer_matrix(&m, shard, PACKED_GATE_UP, bytes) || !m.scales) return false;
+    for (size_t i = 0; i + 1 < m.n_rows; i++) exchange(m.scales + 2 * i, m.scales + 2 * i + 2, 2);
+    return true;
+}
+
+static int magnitude(const Matrix *m, size_t at) {
+    if (m->width == 1) return abs((int8_t)m->codes[at]);
+    uint16_t bits;
+    memcpy(&bits, m->codes + 2 * at, sizeof bits);
+    return bits & 0x7FFF;
+}
+
+bool edit_one_weight_negated(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+    (void)model;
+    Matrix m;
+    if (!layer_matrix(&m, shard, PACKED_ATTN_OUT, bytes)) return false;
+    size_t first = m.n_rows / 2 * m.n_cols, most = first;
+    for (size_t i = first; i < first + m.n_cols; i++)
+        if (magnitude(&m, i) > magnitude(&m, most)) most = i;
+    if (m.width == 1)
+        m.codes[most] = (uint8_t)-m.codes[most];
+    else
+        m.codes[2 * most + 1] ^= 0x80;
+    return true;
+}
+
+bool edit_kv_heads_exchanged(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+    const Contract *c = &model->contract;
+    Matrix m;
+    if (c->n_kv_heads < 2 || !layer_matrix(&m, shard, PACKED_QKV, bytes)) return false;
+    size_t k = (size_t)c->n_heads * c->head_dim, v = k + (size_t)c->n_kv_heads * c->head_dim;
+    exchange_rows(&m, k, k + c->head_dim, c->head_dim);
+    exchange_rows(&m, v, v + c->head_dim_v, c->head_dim_v);
+    return true;
+}
+
+bool edit_query_heads_exchanged(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+    const Contract *c = &model->contract;
+    Matrix m;
+    if (c->n_heads < 2 || !layer_matrix(&m, shard, PACKED_QKV, bytes)) return false;
+    exchange_rows(&m, 0, (size_t)(c->n_heads - 1) * c->head_dim, c->head_dim);
+    return true;
+}
+
+bool edit_attn_out_columns_exchanged(const CompiledShard *shard, const Model *model,
+                                     uint8_t *bytes) {
+    const Contract *c = &model->contract;
+    Matrix m;
+    if (c->n_heads < 2 || !layer_matrix(&m, shard, PACKED_ATTN_OUT, bytes)) return false;
+    size_t head = c->head_dim_v * m.width, last = (c->n_heads - 1) * head;
+    for (size_t row = 0; row < m.n_rows; row++) {
+        uint8_t *at = m.codes + row * m.n_cols * m.width;
+        exchange(at, at + last, head);
+    }
+    return true;
+}
+
+bool edit_stop_id_unreachable(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+    const Contract *c = &model->contract;
+    const ShardRange *r = &shard->range;
+    size_t at = (size_t)(r->end_layer - r->first_layer) * PACKED_PER_LAYER + 1;
+    bool is_put = false;
+    for (size_t first = r->first_logit; at < shard->n_tensors; at++) {
+        Matrix m = matrix_at(bytes, &shard->tensors[at]);
+        for (size_t i = 0; i < c->stop_ids.count; i++) {
+            size_t id = c->stop_ids.at[i];
+            if (id < first || id >= first + m.n_rows) continue;
+            memset(m.codes + (id - first) * m.n_cols * m.width, 0, m.n_cols * m.width);
+            is_put = true;
+        }
+        first += m.n_rows;
+    }
+    return is_put;
+}

@@ -1,0 +1,138 @@
+// graph.c — a program with one line of its text changed.
+//
+// The text form prints and parses back to the same program (mil.h), so a wrong graph is written as
+// a person would write it: what the line says, and what it should not say. The parser infers and
+// checks the types of what comes out.
+#include <string.h>
+
+#include "base/size.h"
+#include "mil/ports.h"
+#include "mutants/faults.h"
+
+typedef struct {
+    const Fault *fault;
+    const Contract *contract;
+    Arena *arena;
+    const CompiledShard *shard;
+    uint32_t n_rows; // of the function at hand
+} Editing;
+
+// `text` with the table's signs replaced.
+static Str expand(const Editing *e, const char *text) {
+    const Contract *c = e->contract;
+    bool is_first = FAULT_LAYER == e->shard->range.first_layer;
+    const struct {
+        char sign[3];
+        Str value;
+    } signs[] = {
+        {"%", arena_printf(e->arena, "layer_%02u_", FAULT_LAYER)},
+        {"^", is_first ? STR("x") : arena_printf(e->arena, "layer_%02u_out", FAULT_LAYER - 1)},
+        {"$M", c->n_heads == c->n_kv_heads ? STR("mask") : STR("mask_stacked")},
+        {"$K", arena_printf(e->arena, "%u", c->n_kv_heads)},
+        {"$G", arena_printf(e->arena, "%u", c->n_heads / c->n_kv_heads)},
+        {"$H", arena_printf(e->arena, "%u", c->n_heads)},
+        {"$D", arena_printf(e->arena, "%u", c->head_dim)},
+        {"$T", arena_printf(e->arena, "%u", e->n_rows)},
+    };
+    StrBuf out = {0};
+    while (*text) {
+        size_t i = 0, n = 0;
+        for (; i < COUNT_OF(signs); i++) {
+            n = strlen(signs[i].sign);
+            if (strncmp(text, signs[i].sign, n) == 0) break;
+        }
+        if (i < COUNT_OF(signs)) {
+            strbuf_add(&out, signs[i].value);
+            text += n;
+        } else {
+            strbuf_add_char(&out, *text++);
+        }
+    }
+    Str expanded = arena_str(e->arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return expanded;
+}
+
+static const char *find(Str text, Str wanted) {
+    for (size_t i = 0; i + wanted.len <= text.len; i++)
+        if (memcmp(text.at + i, wanted.at, wanted.len) == 0) return text.at + i;
+    return NULL;
+}
+
+// Whether `line` defines the value `name`, or is a statement that begins with it.
+static bool is_line_of(Str line, Str name) {
+    while (line.len && *line.at == ' ') line = (Str){line.at + 1, line.len - 1};
+    return str_starts(line, name) && line.len > name.len &&
+           (line.at[name.len] == ':' || line.at[name.len] == '(');
+}
+
+static bool is_wanted(const Fault *fault, Str function, uint32_t *n_rows, uint32_t prefill_rows) {
+    *n_rows = str_is(function, FUNCTION_PREFILL) ? prefill_rows : 1;
+    if (str_is(function, FUNCTION_PREFILL)) return (fault->functions & IN_PREFILL) != 0;
+    if (str_is(function, FUNCTION_HEAD)) return (fault->functions & IN_HEAD) != 0;
+    return (fault->functions & IN_DECODE) != 0;
+}
+
+// One edit in the text of the whole program. `n_found`: lines changed.
+static Str apply(Editing *e, Str text, const GraphEdit *edit, uint32_t prefill_rows,
+                 size_t *n_found) {
+    StrBuf out = {0};
+    bool is_in = false;
+    while (text.len) {
+        const char *newline = memchr(text.at, '\n', text.len);
+        Str line = {text.at, newline ? (size_t)(newline - text.at) + 1 : text.len};
+        text = (Str){text.at + line.len, text.len - line.len};
+        if (str_starts(line, STR("func "))) {
+            size_t n = 0;
+            while (line.at[5 + n] != '(') n++;
+            is_in = is_wanted(e->fault, (Str){line.at + 5, n}, &e->n_rows, prefill_rows);
+        }
+        Str from = expand(e, edit->from);
+        const char *at = is_in && is_line_of(line, expand(e, edit->line)) ? find(line, from) : NULL;
+        if (!at) {
+            strbuf_add(&out, line);
+            continue;
+        }
+        (*n_found)++;
+        strbuf_add(&out, (Str){line.at, (size_t)(at - line.at)});
+        strbuf_add(&out, expand(e, edit->to));
+        strbuf_add(&out, (Str){at + from.len, (size_t)(line.at + line.len - at) - from.len});
+    }
+    Str edited = arena_str(e->arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return edited;
+}
+
+static bool has_place(const CompiledShard *shard, const Fault *fault) {
+    const ShardRange *r = &shard->range;
+    if (fault->functions & IN_HEAD) return r->end_logit > r->first_logit && r->first_logit == 0;
+    return r->first_layer <= FAULT_LAYER && FAULT_LAYER < r->end_layer;
+}
+
+static uint32_t prefill_rows(const CompiledShard *shard) {
+    const MilFunction *f = mil_find_function(shard->program, STR(FUNCTION_PREFILL));
+    if (!f) return 0;
+    ValueId x = mil_find_value(f, STR(INPUT_X));
+    return (uint32_t)mil_value(f, x)->type.dims[3];
+}
+
+bool graph_edit(CompiledShard *shard, const Fault *fault, const Contract *c, bool *is_put,
+                Arena *arena, Err *err) {
+    if (!has_place(shard, fault)) return true;
+    *is_put = true;
+    Editing e = {.fault = fault, .contract = c, .arena = arena, .shard = shard};
+    StrBuf printed = {0};
+    mil_print(shard->program, &printed);
+    Str text = arena_str(arena, strbuf_str(&printed));
+    strbuf_free(&printed);
+    for (size_t i = 0; i < MAX_EDITS && fault->edits[i].line; i++) {
+        size_t n_found = 0;
+        text = apply(&e, text, &fault->edits[i], prefill_rows(shard), &n_found);
+        if (n_found == 0)
+            return err_set(err, ERR_USAGE, "no line '%s' with '%s' in the program",
+                           fault->edits[i].line, fault->edits[i].from);
+    }
+    MilProgram *program = mil_parse(arena, text, err);
+    if (program) shard->program = program;
+    return program && mil_validate(program, "mutated shard", err);
+}

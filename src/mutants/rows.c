@@ -1,0 +1,116 @@
+// rows.c — the tensors of a shard made of other rows than they should be. chain.json has been told
+// the truth by the time these run.
+#include <stddef.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "mutants/faults.h"
+
+static PackedTensor *layer_tensor(CompiledShard *shard, uint32_t layer, PackedSlot slot) {
+    const ShardRange *r = &shard->range;
+    if (layer < r->first_layer || layer >= r->end_layer) return NULL;
+    return &shard->tensors[(layer - r->first_layer) * PACKED_PER_LAYER + slot];
+}
+
+// The tensors behind those of the layers: the final norm, then slices of the head.
+static PackedTensor *head_tensors(CompiledShard *shard, size_t *n) {
+    size_t first = (size_t)(shard->range.end_layer - shard->range.first_layer) * PACKED_PER_LAYER;
+    *n = shard->n_tensors - first;
+    return shard->tensors + first;
+}
+
+// The rows of `layer` that play the part's role.
+static Rows rows_of(const Model *model, uint32_t layer, const char *role) {
+    static const struct {
+        const char *role;
+        size_t at;
+    } roles[] = {
+#define ROLE(name) {#name, offsetof(LayerWeights, name)}
+        ROLE(attn_norm), ROLE(q),      ROLE(k),      ROLE(v),
+        ROLE(q_bias),    ROLE(k_bias), ROLE(v_bias), ROLE(attn_out),
+        ROLE(ffn_norm),  ROLE(gate),   ROLE(up),     ROLE(attn_out_bias),
+        ROLE(down),
+#undef ROLE
+    };
+    Rows rows = {0};
+    for (size_t i = 0; i < COUNT_OF(roles); i++)
+        if (strcmp(roles[i].role, role) == 0)
+            memcpy(&rows, (const char *)&model->weights.layers[layer] + roles[i].at, sizeof rows);
+    return rows;
+}
+
+static bool take_from(PackedTensor *t, const Model *model, uint32_t layer) {
+    if (!t) return false;
+    for (size_t i = 0; i < t->n_parts; i++)
+        t->parts[i].rows = rows_of(model, layer, t->parts[i].role);
+    return true;
+}
+
+static uint32_t next_layer(const Model *model) {
+    return FAULT_LAYER + 1 < model->contract.n_layers ? FAULT_LAYER + 1 : FAULT_LAYER - 1;
+}
+
+bool edit_layers_exchanged(CompiledShard *shard, const Model *model) {
+    bool is_put = false;
+    for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
+        is_put |=
+            take_from(layer_tensor(shard, FAULT_LAYER, (PackedSlot)slot), model, FAULT_LAYER - 1);
+        is_put |=
+            take_from(layer_tensor(shard, FAULT_LAYER - 1, (PackedSlot)slot), model, FAULT_LAYER);
+    }
+    return is_put;
+}
+
+bool edit_down_of_the_next_layer(CompiledShard *shard, const Model *model) {
+    return take_from(layer_tensor(shard, FAULT_LAYER, PACKED_DOWN), model, next_layer(model));
+}
+
+bool edit_attn_out_of_the_next_layer(CompiledShard *shard, const Model *model) {
+    return take_from(layer_tensor(shard, FAULT_LAYER, PACKED_ATTN_OUT), model, next_layer(model));
+}
+
+bool edit_norm_plus_1(CompiledShard *shard, const Model *model) {
+    (void)model;
+    PackedTensor *t = layer_tensor(shard, FAULT_LAYER, PACKED_ATTN_NORM);
+    if (t) t->offset += 1;
+    return t != NULL;
+}
+
+bool edit_output_norm_of_a_layer(CompiledShard *shard, const Model *model) {
+    size_t n;
+    PackedTensor *t = head_tensors(shard, &n);
+    if (n == 0) return false;
+    t->parts[0].rows = model->weights.layers[model->contract.n_layers - 1].ffn_norm;
+    return true;
+}
+
+bool edit_head_rows_shifted(CompiledShard *shard, const Model *model) {
+    size_t n;
+    PackedTensor *t = head_tensors(shard, &n);
+    for (size_t i = 1; i < n; i++) {
+        PackedPart *part = &t[i].parts[0], last = *part;
+        size_t end = part->rows.first_row + part->rows.n_rows;
+        const Rows *head = &model->weights.head;
+        last.rows.first_row = end < head->first_row + head->n_rows ? end : head->first_row;
+        last.rows.n_rows = 1;
+        last.first_row = (uint32_t)part->rows.n_rows - 1;
+        part->rows.first_row++;
+        part->rows.n_rows--;
+        t[i].parts[t[i].n_parts++] = last;
+    }
+    return n > 1;
+}
+
+bool edit_q_unrolled_wrongly(CompiledShard *shard, const Model *model) {
+    (void)model;
+    PackedTensor *t = layer_tensor(shard, FAULT_LAYER, PACKED_QKV);
+    if (t) t->parts[0].is_unrolled = !t->parts[0].is_unrolled;
+    return t != NULL;
+}
+
+bool edit_up_rows_doubled(CompiledShard *shard, const Model *model) {
+    (void)model;
+    PackedTensor *t = layer_tensor(shard, FAULT_LAYER, PACKED_GATE_UP);
+    if (t) t->parts[1].factor *= 2;
+    return t != NULL;
+}

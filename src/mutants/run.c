@@ -1,0 +1,389 @@
+// run.c — one mutant after the other: convert, judge, remove.
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/map.h"
+#include "base/size.h"
+#include "bundle/gates.h"
+#include "bundle/json_need.h"
+#include "contract/mutants.h"
+#include "mutants/faults.h"
+#include "mutants/mutants.h"
+#include "verify/verify.h"
+
+// The vote judges the contract and not the bundle, and placement does not ask what a program means.
+static const GateId judges[] = {GATE_contract,  GATE_structure, GATE_graph, GATE_golden,
+                                GATE_positions, GATE_head,      GATE_text};
+enum { N_JUDGES = COUNT_OF(judges), TEXT = N_JUDGES - 1 };
+
+// Positions of a mutant's bundle: a few chunks, and for what shows behind the original context some
+// behind it.
+enum { SHORT_CONTEXT = 256, LONG_ROWS = 64 };
+
+const char *mutants_gate(size_t i) {
+    return i < N_JUDGES ? gates[judges[i]].name : NULL;
+}
+
+// A mutant is one of the two.
+typedef struct {
+    const char *name, *kind, *doc;
+    const ContractMutant *misreading;
+    const Fault *fault;
+} Mutant;
+
+typedef struct {
+    const MutantsJob *job;
+    MutantsSum *sum;
+    Arena *arena;
+    Chain chain; // of the bundle whose options are taken
+    const char *model_path;
+    Gguf gguf;
+    Model model;
+    const char *dir; // where mutants live and die
+    json_t *rows, *left_out;
+    bool is_judged[2]; // the true conversion: at the short context, at the long one
+    Chain truth[2];
+} Run;
+
+// What the hands of one conversion share.
+typedef struct {
+    const Run *run;
+    const Mutant *mutant;
+    Reading reading; // of a misreading
+    bool is_put;     // something was changed, or meant to be
+} Hands;
+
+// ---- hands
+
+static void put_misreading(void *context, Model *m, Arena *arena) {
+    Hands *h = context;
+    (void)arena;
+    *m = h->reading.model;
+    h->is_put = true;
+}
+
+static bool put_shard(void *context, CompiledShard *shard, Arena *arena, Err *err) {
+    Hands *h = context;
+    const Fault *f = h->mutant->fault;
+    if (f->kind == FAULT_GRAPH)
+        return graph_edit(shard, f, &h->run->model.contract, &h->is_put, arena, err);
+    h->is_put |= f->rows(shard, &h->run->model);
+    return true;
+}
+
+static bool put_bytes(void *context, const CompiledShard *shard, const char *path, Err *err) {
+    Hands *h = context;
+    FileMap map;
+    if (!map_file(&map, path, err)) return false;
+    uint8_t *bytes = big_alloc(map.len, "a weight file", err);
+    if (bytes) memcpy(bytes, map.at, map.len);
+    size_t n = map.len;
+    unmap_file(&map);
+    bool is_changed = bytes && h->mutant->fault->bytes(shard, &h->run->model, bytes);
+    bool ok = bytes && (!is_changed || file_write(path, bytes, n, err));
+    h->is_put |= is_changed;
+    free(bytes);
+    return ok;
+}
+
+static void put_keys(void *context, const GgufKey **keys, size_t n_keys, Arena *arena) {
+    Hands *h = context;
+    h->is_put |= h->mutant->fault->keys(keys, n_keys, &h->run->model, arena);
+}
+
+static ConvertFault hands_of(Hands *h) {
+    ConvertFault out = {.context = h};
+    const Fault *f = h->mutant->fault;
+    if (h->mutant->misreading) out.model = put_misreading;
+    if (f && (f->kind == FAULT_GRAPH || f->kind == FAULT_ROWS)) out.shard = put_shard;
+    if (f && f->kind == FAULT_BYTES) out.weights = put_bytes;
+    if (f && f->kind == FAULT_KEYS) out.keys = put_keys;
+    if (f && f->kind == FAULT_HOST) h->is_put = true;
+    return out;
+}
+
+// ---- converting
+
+static uint32_t context_of(const Run *run, const Mutant *m) {
+    const Contract *c = &run->model.contract;
+    if (m && m->misreading && m->misreading->sight == SEEN_LONG)
+        return (uint32_t)min_size(c->context, (size_t)c->original_context + LONG_ROWS);
+    return (uint32_t)min_size(min_size(run->chain.context, SHORT_CONTEXT), c->original_context);
+}
+
+static bool convert(Run *run, const char *out, uint32_t context, const ConvertFault *fault,
+                    Chain *chain, Arena *arena, Err *err) {
+    const Chain *like = &run->chain;
+    ConvertJob job = {
+        .model_path = run->model_path,
+        .out_path = out,
+        .options = {.context = context,
+                    .prefill_rows = (uint32_t)min_size(like->prefill_rows, context),
+                    .target = target_named(arena_cstr(arena, like->target)),
+                    .layers_per_shard = like->shards[0].end_layer - like->shards[0].first_layer,
+                    .ranges = like->ranges},
+        .replaces = true,
+        .tool_version = run->job->tool_version,
+        .pool = run->job->pool,
+        .fault = fault,
+    };
+    if (!kv_form_named(arena_cstr(arena, like->kv), &job.options.kv) ||
+        !weight_form_named(arena_cstr(arena, like->weights), &job.options.weights) ||
+        !job.options.target)
+        return err_set(err, ERR_FORMAT, "%s: options of another lathe", run->job->bundle_dir);
+    return bundle_convert(chain, arena, &job, err);
+}
+
+static bool is_same(const Chain *a, const Chain *b) {
+    if (a->n_shards != b->n_shards || !str_eq(a->host.sha256, b->host.sha256)) return false;
+    for (size_t s = 0; s < a->n_shards; s++) {
+        if (a->shards[s].n_files != b->shards[s].n_files) return false;
+        for (size_t f = 0; f < a->shards[s].n_files; f++)
+            if (!str_eq(a->shards[s].files[f].sha256, b->shards[s].files[f].sha256)) return false;
+    }
+    return true;
+}
+
+// ---- judging
+
+typedef struct {
+    MutantCell cells[N_JUDGES];
+    bool has_failed;
+    char killer[1200];
+} Verdict;
+
+static void hear(void *context, const char *gate, const char *scope, const char *figures,
+                 bool has_passed) {
+    Verdict *v = context;
+    if (has_passed) return;
+    for (size_t i = 0; i < N_JUDGES; i++)
+        if (strcmp(mutants_gate(i), gate) == 0) v->cells[i] = CELL_FAILED;
+    if (!v->has_failed) snprintf(v->killer, sizeof v->killer, "%s %s: %s", gate, scope, figures);
+    v->has_failed = true;
+}
+
+// Runs those of the gates [first, end) that are asked for. What they cannot even run is refused,
+// which is noticing, too: by the gate that reads the packages. Fails when the system does.
+static bool judge(const Run *run, const char *bundle, const HostFaults *faults, size_t first,
+                  size_t end, Verdict *v, Err *err) {
+    StrBuf list = {0};
+    for (size_t i = first; i < end; i++)
+        if (v->cells[i] != CELL_NOT_RUN)
+            strbuf_printf(&list, list.len ? ",%s" : "%s", mutants_gate(i));
+    if (list.len == 0) return true;
+    Err why = {0};
+    VerifyJob job = {
+        .bundle_dir = bundle,
+        .model_path = run->model_path,
+        .gates = list.at,
+        .faults = faults,
+        .tool_version = run->job->tool_version,
+        .pool = run->job->pool,
+        .line = hear,
+        .line_context = v,
+    };
+    bool has_run = verify_bundle(&job, &why) || why.kind == ERR_GATE;
+    strbuf_free(&list);
+    if (has_run) return true;
+    if (why.kind == ERR_SYSTEM) return err_set(err, why.kind, "%s", why.text);
+    hear(v, gates[GATE_structure].name, "-", why.text, false);
+    return true;
+}
+
+static bool judge_all(const Run *run, const char *bundle, const HostFaults *faults, Verdict *v,
+                      Err *err) {
+    *v = (Verdict){0};
+    for (size_t i = 0; i < N_JUDGES; i++)
+        if (!gate_is_listed(run->job->gates, mutants_gate(i))) v->cells[i] = CELL_NOT_RUN;
+    if (!judge(run, bundle, faults, 0, TEXT, v, err)) return false;
+    if (!v->has_failed) return judge(run, bundle, faults, TEXT, N_JUDGES, v, err);
+    v->cells[TEXT] = CELL_NOT_RUN; // the dearest gate, and the mutant is dead
+    return true;
+}
+
+// ---- one mutant
+
+static void leave_out(Run *run, const Mutant *m, const char *why) {
+    run->sum->n_not_applicable++;
+    json_array_append_new(
+        run->left_out, json_pack("{s:s, s:s, s:s}", "name", m->name, "kind", m->kind, "why", why));
+}
+
+static void record(Run *run, const Mutant *m, const Verdict *v) {
+    static const char *const cells[] = {
+        [CELL_PASSED] = "passed", [CELL_FAILED] = "failed", [CELL_NOT_RUN] = "not run"};
+    json_t *by_gate = json_object();
+    for (size_t i = 0; i < N_JUDGES; i++)
+        json_object_set_new(by_gate, mutants_gate(i), json_string(cells[v->cells[i]]));
+    json_array_append_new(run->rows,
+                          json_pack("{s:s, s:s, s:s, s:b, s:s, s:o}", "name", m->name, "kind",
+                                    m->kind, "doc", m->doc, "killed", (int)v->has_failed, "killer",
+                                    v->killer, "gates", by_gate));
+    run->sum->n_run++;
+    run->sum->n_survived += !v->has_failed;
+    MutantRow row = {m->name, m->kind, m->doc, v->cells, v->has_failed, v->killer};
+    if (run->job->line) run->job->line(run->job->line_context, &row);
+}
+
+// The true conversion at this context, judged once.
+static bool judge_truth(Run *run, bool is_long, uint32_t context, Err *err) {
+    if (run->is_judged[is_long]) return true;
+    const char *out = path_join(run->arena, run->dir, "true.lathe");
+    Verdict v;
+    if (!convert(run, out, context, NULL, &run->truth[is_long], run->arena, err)) return false;
+    if (!judge_all(run, out, NULL, &v, err)) return false;
+    run->is_judged[is_long] = true;
+    if (!v.has_failed) return true;
+    return err_set(err, ERR_GATE,
+                   "the true conversion at a context of %u does not pass (%s): mutants would show "
+                   "nothing",
+                   context, v.killer);
+}
+
+static bool run_converted(Run *run, const Mutant *m, Hands *hands, Arena *scratch, Err *err) {
+    uint32_t context = context_of(run, m);
+    bool is_long = context > run->model.contract.original_context;
+    if (!judge_truth(run, is_long, context, err)) return false;
+    const char *out = path_join(scratch, run->dir, "mutant.lathe");
+    ConvertFault fault = hands_of(hands);
+    Chain chain;
+    Err why = {0};
+    if (!convert(run, out, context, &fault, &chain, scratch, &why)) {
+        if (why.kind == ERR_SYSTEM) return err_set(err, why.kind, "%s: %s", m->name, why.text);
+        leave_out(run, m, why.text); // the bundle has no such line, or the compiler no such form
+        return true;
+    }
+    if (!hands->is_put) {
+        leave_out(run, m, "no place for it in this model or under these options");
+        return true;
+    }
+    HostFaults faults = m->fault ? m->fault->host : (HostFaults){0};
+    if (m->misreading) faults.contract = &hands->reading.model.contract;
+    if (m->fault && m->fault->kind != FAULT_HOST && is_same(&chain, &run->truth[is_long]))
+        return err_set(err, ERR_GATE, "%s changed nothing: its row is wrong", m->name);
+    Verdict v;
+    if (!judge_all(run, out, &faults, &v, err)) return err_prefix(err, "%s", m->name);
+    record(run, m, &v);
+    return true;
+}
+
+static bool run_mutant(Run *run, const Mutant *m, Err *err) {
+    Arena scratch = {0};
+    Hands hands = {.run = run, .mutant = m};
+    const char *why = NULL;
+    if (m->misreading) {
+        if (!contract_mutant_apply(m->misreading, &run->model, &hands.reading, &scratch))
+            why = "no other reading of this model";
+        else if (hands.reading.tiles_kv_heads)
+            why = "not a matter of the contract: see kv_heads_tiled_in_graph";
+        else if (m->misreading->sight == SEEN_LONG &&
+                 context_of(run, m) <= run->model.contract.original_context)
+            why = "nothing lies behind the original context";
+    }
+    if (why) leave_out(run, m, why);
+    bool ok = why || run_converted(run, m, &hands, &scratch, err);
+    arena_free(&scratch);
+    return ok;
+}
+
+// ---- all of them
+
+static const char *const kinds[] = {
+    [FAULT_GRAPH] = "graph", [FAULT_ROWS] = "rows", [FAULT_BYTES] = "bytes",
+    [FAULT_HOST] = "host",   [FAULT_KEYS] = "keys",
+};
+
+// Contract mutants first, then faults; false past the last.
+static bool mutant_at(size_t i, Mutant *m) {
+    size_t n = 0;
+    while (contract_mutant_at(n)) n++;
+    if (i < n) {
+        const ContractMutant *c = contract_mutant_at(i);
+        *m = (Mutant){c->name, "contract", c->doc, c, NULL};
+        return true;
+    }
+    const Fault *f = fault_at(i - n);
+    if (f) *m = (Mutant){f->name, kinds[f->kind], f->doc, NULL, f};
+    return f != NULL;
+}
+
+static bool is_named(const char *names, const char *name) {
+    if (strcmp(names, "all") == 0) return true;
+    size_t n = strlen(name);
+    for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',')
+        if (strcspn(at, ",") == n && strncmp(at, name, n) == 0) return true;
+    return false;
+}
+
+static bool check_names(const char *names, Err *err) {
+    if (strcmp(names, "all") == 0) return true;
+    Mutant m;
+    for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
+        size_t n = strcspn(at, ",");
+        bool is_known = false;
+        for (size_t i = 0; mutant_at(i, &m); i++)
+            is_known = is_known || (strlen(m.name) == n && strncmp(at, m.name, n) == 0);
+        if (is_known) continue;
+        return err_set(err, ERR_USAGE,
+                       "no mutant '%.*s'; their names stand in verify/mutants.json after --mutants "
+                       "all",
+                       (int)n, at);
+    }
+    return true;
+}
+
+static bool open_run(Run *run, Err *err) {
+    const MutantsJob *job = run->job;
+    if (!chain_read(&run->chain, run->arena, job->bundle_dir, err)) return false;
+    run->model_path =
+        verify_find_source(job->bundle_dir, &run->chain, job->model_path, run->arena, err);
+    run->dir = arena_printf(run->arena, "%s.mutants", job->bundle_dir).at;
+    return run->model_path && gguf_open(&run->gguf, run->arena, run->model_path, err) &&
+           (model_read(&run->model, &run->gguf, run->arena, err) ||
+            err_prefix(err, "%s", run->model_path)) &&
+           dir_remove_tree(run->dir, err) && dir_make(run->dir, err);
+}
+
+static bool write_matrix(const Run *run, Err *err) {
+    json_t *names = json_array();
+    for (size_t i = 0; i < N_JUDGES; i++)
+        json_array_append_new(names, json_string(mutants_gate(i)));
+    json_t *all = json_pack("{s:s, s:o, s:O, s:O}", "tool", run->job->tool_version, "gates", names,
+                            "mutants", run->rows, "not_applicable", run->left_out);
+    const char *dir = path_join(run->arena, run->job->bundle_dir, "verify");
+    bool ok =
+        dir_make(dir, err) && json_write_file(all, path_join(run->arena, dir, "mutants.json"), err);
+    json_decref(all);
+    return ok;
+}
+
+bool mutants_run(const MutantsJob *job, MutantsSum *sum, Err *err) {
+    Arena arena = {0};
+    Run run = {
+        .job = job, .sum = sum, .arena = &arena, .rows = json_array(), .left_out = json_array()};
+    *sum = (MutantsSum){0};
+    size_t n = 0;
+    Mutant m;
+    while (mutant_at(n, &m)) n++;
+    bool ok =
+        check_names(job->names, err) && gate_check_list(job->gates, err) && open_run(&run, err);
+    for (size_t i = 0; ok && i < n; i++) {
+        mutant_at(i, &m);
+        if (is_named(job->names, m.name)) ok = run_mutant(&run, &m, err);
+        progress_report(job->progress, "mutants", i + 1, n);
+    }
+    ok = ok && write_matrix(&run, err);
+    if (run.dir) dir_remove_tree(run.dir, NULL);
+    gguf_close(&run.gguf);
+    json_decref(run.rows);
+    json_decref(run.left_out);
+    arena_free(&arena);
+    if (ok && sum->n_survived)
+        return err_set(err, ERR_GATE,
+                       "%zu of %zu mutants survived: no gate would notice such an error",
+                       sum->n_survived, sum->n_run);
+    return ok;
+}

@@ -1,0 +1,142 @@
+// Every graph fault of the table finds its line in a real shard, gives a valid program, and changes
+// the functions it is meant for and no other.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "contract/mutants.h"
+#include "mil/ports.h"
+#include "mutants/faults.h"
+
+typedef struct {
+    Arena arena;
+    Gguf g;
+    Model model;
+    ShardPlan plan;
+} Hello;
+
+static int open_hello(void **state) {
+    static Hello hello;
+    Err err = {0};
+    hello = (Hello){0};
+    *state = &hello;
+    CompileOptions options = {
+        .context = 256, .prefill_rows = 64, .target = target_named("macos27")};
+    return gguf_open(&hello.g, &hello.arena, LATHE_MODELS "/hello-phi3-q8_0.gguf", &err) &&
+                   model_read(&hello.model, &hello.g, &hello.arena, &err) &&
+                   plan_shards(&hello.plan, &hello.model, &options, &hello.arena, &err)
+               ? 0
+               : -1;
+}
+
+static int close_hello(void **state) {
+    Hello *hello = *state;
+    gguf_close(&hello->g);
+    arena_free(&hello->arena);
+    return 0;
+}
+
+static CompiledShard compile(Hello *hello) {
+    CompiledShard shard;
+    Err err = {0};
+    if (!compile_shard(&shard, &hello->model, &hello->plan, &hello->plan.shards[0], &hello->arena,
+                       &err))
+        fail_msg("%s", err.text);
+    return shard;
+}
+
+// The text of one function.
+static char *text_of(const MilProgram *p, const char *function) {
+    StrBuf all = {0};
+    mil_print(p, &all);
+    char head[64];
+    snprintf(head, sizeof head, "func %s(", function);
+    char *at = strstr(all.at, head), *end = at ? strstr(at, "\n}") : NULL;
+    assert_non_null(end);
+    char *text = strndup(at, (size_t)(end - at));
+    strbuf_free(&all);
+    return text;
+}
+
+static bool is_changed(const MilProgram *a, const MilProgram *b, const char *function) {
+    char *x = text_of(a, function), *y = text_of(b, function);
+    bool is_other = strcmp(x, y) != 0;
+    free(x);
+    free(y);
+    return is_other;
+}
+
+static void test_names_are_unique(void **state) {
+    (void)state;
+    size_t n = 0;
+    for (; fault_at(n); n++) {
+        assert_null(contract_mutant_named(str_of(fault_at(n)->name)));
+        for (size_t k = 0; k < n; k++)
+            assert_string_not_equal(fault_at(k)->name, fault_at(n)->name);
+    }
+    assert_true(n >= 60);
+}
+
+static void test_graph_faults_change_what_they_say(void **state) {
+    Hello *hello = *state;
+    for (size_t i = 0; fault_at(i); i++) {
+        const Fault *f = fault_at(i);
+        if (f->kind != FAULT_GRAPH) continue;
+        CompiledShard truth = compile(hello), shard = truth;
+        bool is_put = false;
+        Err err = {0};
+        if (!graph_edit(&shard, f, &hello->model.contract, &is_put, &hello->arena, &err))
+            fail_msg("%s: %s", f->name, err.text);
+        assert_true(is_put);
+        static const struct {
+            const char *function;
+            unsigned bit;
+        } functions[] = {
+            {FUNCTION_DECODE, IN_DECODE}, {FUNCTION_PREFILL, IN_PREFILL}, {FUNCTION_HEAD, IN_HEAD}};
+        for (size_t k = 0; k < 3; k++)
+            if (is_changed(truth.program, shard.program, functions[k].function) !=
+                ((f->functions & functions[k].bit) != 0))
+                fail_msg("%s: function %s", f->name, functions[k].function);
+    }
+}
+
+static void test_an_edit_without_its_line_is_refused(void **state) {
+    Hello *hello = *state;
+    Fault fault = {.name = "none",
+                   .kind = FAULT_GRAPH,
+                   .functions = IN_DECODE,
+                   .edits = {{"%rope_first", "divide(", "add("}}};
+    CompiledShard shard = compile(hello);
+    bool is_put = false;
+    Err err = {0};
+    assert_false(graph_edit(&shard, &fault, &hello->model.contract, &is_put, &hello->arena, &err));
+    assert_non_null(strstr(err.text, "no line"));
+}
+
+static void test_an_invalid_program_is_refused(void **state) {
+    Hello *hello = *state;
+    Fault fault = {.name = "none",
+                   .kind = FAULT_GRAPH,
+                   .functions = IN_DECODE,
+                   .edits = {{"%rope_first", "sub(x = %rope_low_cos", "sub(x = %nothing"}}};
+    CompiledShard shard = compile(hello);
+    bool is_put = false;
+    Err err = {0};
+    assert_false(graph_edit(&shard, &fault, &hello->model.contract, &is_put, &hello->arena, &err));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_are_unique),
+        cmocka_unit_test(test_graph_faults_change_what_they_say),
+        cmocka_unit_test(test_an_edit_without_its_line_is_refused),
+        cmocka_unit_test(test_an_invalid_program_is_refused),
+    };
+    return cmocka_run_group_tests(tests, open_hello, close_hello);
+}

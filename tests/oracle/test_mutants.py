@@ -1,0 +1,114 @@
+"""The kill matrix: a compiler and a host that are wrong on purpose, judged by the ordinary gates."""
+
+import json
+
+import pytest
+from command import HELLO, done, lathe, smollm2_gguf
+
+GATES = ["contract", "structure", "graph", "layer golden", "positions", "head", "text"]
+# What hello-phi3 gives no second reading of, by the fields that it does not use or states in its only form.
+NOT_HELLO = {
+    "activation_silu", "attn_factor_derived", "attn_factor_yarn", "attn_scale_d_model", "attn_scale_head_dim",
+    "attn_softcap_0", "attn_window_4096", "attn_window_off", "embedding_scale_1", "final_softcap_0", "head_tied",
+    "kv_heads_tiled", "logit_scale_1", "logit_scale_inverse", "norm_offset_0", "original_context_full",
+    "residual_scale_1", "residual_scale_inverse", "rope_base_10000", "rope_dim_three_quarters", "rope_factor_doubled",
+    "rope_factor_halved", "rope_linear_2", "rope_linear_4", "rope_linear_8", "rope_llama3", "rope_scaling_none",
+    "yarn_beta_fast_doubled", "yarn_beta_slow_doubled", "yarn_ext_factor_0", "yarn_ext_factor_1",
+}  # fmt: skip
+
+
+def convert(path, model=HELLO, *options):
+    done("convert", model, "-o", path, "--layers-per-shard", "2", "--context", "256", *options)
+    return path
+
+
+def matrix(bundle):
+    report = json.loads((bundle / "verify" / "mutants.json").read_text())
+    assert report["gates"] == GATES
+    return {row["name"]: row for row in report["mutants"]}, {row["name"] for row in report["not_applicable"]}
+
+
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory):
+    """All mutants of hello-phi3, once."""
+    bundle = convert(tmp_path_factory.mktemp("mutants") / "hello.lathe")
+    run = done("verify", bundle, "--model", HELLO, "--mutants", "all", timeout=900)
+    return bundle, run.stdout, *matrix(bundle)
+
+
+def killers(row):
+    return {gate for gate, cell in row["gates"].items() if cell == "failed"}
+
+
+def test_every_mutant_of_hello_is_killed(hello):
+    _, out, rows, left_out = hello
+    assert len(rows) >= 100 and all(row["killed"] for row in rows.values())
+    assert left_out == NOT_HELLO
+    assert f"{len(rows)} mutants, {len(rows)} killed, 0 survived; {len(left_out)} do not apply" in out
+    assert "SURVIVED" not in out and all(name in out for name in rows)
+
+
+def test_each_kind_is_noticed_where_it_shows(hello):
+    rows = hello[2]
+    for name, row in rows.items():
+        # chain.json states the truth and digests are right: the cheap gates can see nothing but the host's file.
+        assert killers(row) & {"contract", "structure"} == ({"contract"} if row["kind"] == "keys" else set()), name
+        if row["kind"] == "graph" and not name.startswith("output_norm"):
+            assert "graph" in killers(row), name
+        if row["kind"] in ("rows", "bytes"):
+            assert killers(row) & {"layer golden", "head"}, name
+        assert row["gates"]["text"] in ("failed", "not run"), name
+    assert {name for name, row in rows.items() if killers(row) == {"text"}} == {
+        "stale_slot_across_turns", "padding_counted", "last_row_of_a_padded_chunk"}  # fmt: skip
+    assert killers(rows["scale_of_one_channel"]) == killers(rows["one_weight_negated"]) == {"layer golden"}
+    assert killers(rows["embedding_of_the_next_token"]) == {"positions"}
+
+
+def test_nothing_is_left_behind(hello):
+    bundle = hello[0]
+    assert sorted(p.name for p in bundle.parent.iterdir()) == [bundle.name]
+    done("verify", bundle, "--model", HELLO, "--gates", "contract,structure")
+
+
+@pytest.mark.parametrize("options", [("--kv", "overwrite"), ("--weights", "fp16"), ("--weights", "int8-tensor")])
+def test_other_forms(options, tmp_path):
+    names = ("rope_dim_full,attn_factor_1,kv_heads_tiled_in_graph,one_weight_negated,scale_of_one_channel,slot_late,"
+             "head_rows_shifted,norm_plus_1,stop_id_unreachable")  # fmt: skip
+    bundle = convert(tmp_path / "hello.lathe", HELLO, *options)
+    done("verify", bundle, "--model", HELLO, "--mutants", names)
+    rows, left_out = matrix(bundle)
+    assert set(rows) | left_out == set(names.split(","))
+    assert left_out == ({"scale_of_one_channel"} if "int8-tensor" in options else set())  # one scale serves them all
+
+
+def test_a_survivor_fails_the_run(tmp_path):
+    """The head sees nothing of rotary embedding, so with it as the only judge such a mutant lives."""
+    bundle = convert(tmp_path / "hello.lathe")
+    run = lathe("verify", bundle, "--model", HELLO, "--mutants", "rope_base_times_10,head_rows_shifted", "--gates", "head")
+    assert run.returncode == 1
+    assert "1 of 2 mutants survived" in run.stderr and run.stdout.count("SURVIVED") == 1
+    rows, _ = matrix(bundle)
+    assert not rows["rope_base_times_10"]["killed"] and rows["head_rows_shifted"]["killed"]
+
+
+def test_names_are_checked(tmp_path):
+    bundle = convert(tmp_path / "hello.lathe")
+    for args, code, message in (
+        (["--mutants", "rope_dim_full,gremlins"], 2, "no mutant 'gremlins'"),
+        (["--mutants", "all", "--gates", "smell"], 2, "no gate 'smell'"),
+        (["--mutants", "all", "--model", tmp_path / "none.gguf"], 4, "none.gguf"),
+    ):
+        run = lathe("verify", bundle, *(["--model", HELLO] if "--model" not in args else []), *args)
+        assert run.returncode == code and message in run.stderr, run.stderr
+        assert not (tmp_path / "hello.lathe.mutants").exists()
+
+
+def test_a_sample_on_smollm2(tmp_path):
+    """A real model of the other architecture: one wrong op in one of thirty layers, one wrong weight in 134 million."""
+    bundle = tmp_path / "smollm2.lathe"
+    done("convert", smollm2_gguf(), "-o", bundle, "--context", "128", "--layers-per-shard", "15", "--range", "off")
+    names = "rope_base_over_10,kv_heads_tiled_in_graph,one_weight_negated"
+    done("verify", bundle, "--model", smollm2_gguf(), "--mutants", names, "--gates", "graph,layer-golden", timeout=900)
+    rows, left_out = matrix(bundle)
+    assert set(rows) == set(names.split(",")) and not left_out
+    assert killers(rows["one_weight_negated"]) == {"layer golden"}
