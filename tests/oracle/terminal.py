@@ -19,13 +19,14 @@ import termios
 import time
 
 CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"
-DEADLINE = 600  # seconds until a test gives up: far above what is expected, since machines may be busy
+DEADLINE = 120  # seconds until a test gives up: far above what is expected, since machines may be busy
 
 
 class Terminal:
     """`stdout` and `stderr` go to the terminal unless given."""
 
-    def __init__(self, args, columns=100, stdout=None, stderr=None, **popen):
+    def __init__(self, args, columns=100, stdout=None, stderr=None, deadline=DEADLINE, **popen):
+        self.deadline = deadline
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         env = dict(os.environ, TERM="xterm", **popen.pop("env", {}))
@@ -66,11 +67,18 @@ class Terminal:
 
     def expect(self, pattern):
         """Reads until `pattern` (a regular expression) comes, and passes it. Returns the match."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + self.deadline
         while not (found := re.compile(pattern, re.S).search(self.output, self.at)):
             assert self.read(1) and time.monotonic() < deadline, f"no {pattern!r} in {self.output[self.at:]!r}"
         self.at = found.end()
         return found
+
+    def expect_keys(self):
+        """Waits until the program takes key by key (an editor is at work), as it does shortly after its prompt."""
+        deadline = time.monotonic() + self.deadline
+        while termios.tcgetattr(self.master)[3] & termios.ICANON:
+            assert time.monotonic() < deadline
+            self.read(0.01)
 
     def send(self, keys):
         os.write(self.master, keys.encode())
@@ -80,7 +88,7 @@ class Terminal:
 
     def finish(self):
         """Reads to the end; the exit code."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + self.deadline
         while self.read(1):
             assert time.monotonic() < deadline, f"still running after {self.output[-500:]!r}"
         return self.process.wait(10)

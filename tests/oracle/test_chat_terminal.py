@@ -160,6 +160,7 @@ def test_ctrl_c_stops_a_long_question(tmp_path):
 def test_ctrl_c_at_the_prompt_begins_the_line_afresh(hello_sealed):
     with chat(hello_sealed) as t:
         t.expect(PROMPT)
+        t.expect_keys()
         t.send("some nonsense")
         t.expect("nonsense")
         t.interrupt()
@@ -168,6 +169,7 @@ def test_ctrl_c_at_the_prompt_begins_the_line_afresh(hello_sealed):
         t.expect(PROMPT)
         t.send("more \\\n")
         t.expect(MORE)
+        t.expect_keys()
         t.interrupt()  # the line before it goes too
         answer, _ = say(t, "/reset\n" + ASK_ERLANG)
         assert ERLANG in answer
