@@ -116,18 +116,19 @@ static json_t *score_json(const EvalScore *s, const char *engine) {
 }
 
 static void print_json(const Work *w, const Eval *e, uint32_t chunk) {
-    json_t *all = score_json(&e->model, session_engine(w->model.session));
+    json_t *all = score_json(&e->scores[0], session_engine(w->model.session));
     json_t *more = json_pack("{s:I, s:I, s:I, s:I}", "tokens", (json_int_t)e->n_tokens, "context",
                              (json_int_t)chunk, "chunks", (json_int_t)e->n_chunks, "scored",
                              (json_int_t)e->n_scored);
     if (w->source.session) {
+        const EvalPair *p = &e->pairs[0][1];
         json_object_set_new(more, "source",
-                            score_json(&e->source, session_engine(w->source.session)));
+                            score_json(&e->scores[1], session_engine(w->source.session)));
         json_object_set_new(
             more, "kl",
-            json_pack("{s:f, s:f, s:f}", "mean", e->kl_mean, "p99", e->kl_99, "max", e->kl_max));
-        json_object_set_new(more, "top1", json_real(e->top1));
-        json_object_set_new(more, "top5", json_real(e->top5));
+            json_pack("{s:f, s:f, s:f}", "mean", p->kl_mean, "p99", p->kl_99, "max", p->kl_max));
+        json_object_set_new(more, "top1", json_real(p->top1));
+        json_object_set_new(more, "top5", json_real(p->top5));
     }
     // JSON has no infinities: a model that left the finite numbers has no figures.
     if (!all) all = json_pack("{s:s}", "error", "not finite");
@@ -145,11 +146,12 @@ static void print_score(const char *name, const EvalScore *s, const Session *ses
 static void print_lines(const Work *w, const Eval *e, uint32_t chunk) {
     printf("text        %zu tokens, %zu chunks of %u, %zu scored\n", e->n_tokens, e->n_chunks,
            chunk, e->n_scored);
-    print_score("perplexity", &e->model, w->model.session);
+    print_score("perplexity", &e->scores[0], w->model.session);
     if (!w->source.session) return;
-    print_score("source", &e->source, w->source.session);
-    printf("kl          mean=%.3g p99=%.3g max=%.3g\n", e->kl_mean, e->kl_99, e->kl_max);
-    printf("agreement   top-1 %.2f%% top-5 %.2f%%\n", 100 * e->top1, 100 * e->top5);
+    print_score("source", &e->scores[1], w->source.session);
+    const EvalPair *p = &e->pairs[0][1];
+    printf("kl          mean=%.3g p99=%.3g max=%.3g\n", p->kl_mean, p->kl_99, p->kl_max);
+    printf("agreement   top-1 %.2f%% top-5 %.2f%%\n", 100 * p->top1, 100 * p->top5);
 }
 
 bool command_eval(int argc, char **argv, Err *err) {
@@ -159,9 +161,15 @@ bool command_eval(int argc, char **argv, Err *err) {
     Work w = {0};
     Eval e;
     bool ok = open_work(&w, &a, err);
-    Str text = {w.text.len ? (const char *)w.text.at : "", w.text.len};
-    ok = ok && eval_text(&e, w.model.session, w.source.session, w.tokenizer, text, a.chunk,
-                         &w.progress, err);
+    EvalJob job = {
+        .models = {w.model.session, w.source.session},
+        .n_models = w.source.session ? 2 : 1,
+        .tokenizer = w.tokenizer,
+        .text = {w.text.len ? (const char *)w.text.at : "", w.text.len},
+        .chunk = a.chunk,
+        .progress = &w.progress,
+    };
+    ok = ok && eval_text(&e, &job, err);
     meter_stop(&w.meter);
     if (ok && w.model.unproved.kind) fprintf(stderr, "[NOT PROVED: %s]\n", w.model.unproved.text);
     if (ok) (a.is_json ? print_json : print_lines)(&w, &e, a.chunk);

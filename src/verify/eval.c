@@ -6,51 +6,41 @@
 #include "base/arena.h"
 #include "base/size.h"
 #include "runtime/sampler.h"
-#include "verify/metrics.h"
 
-// Tokens that both models are fed in turn: the source's logits of one piece are kept.
+// Tokens that the models are fed in turn; the logits of one piece are kept for all of them.
 enum { PIECE = 64 };
 
 typedef struct {
     double sum, squares;
-    size_t count;
 } Sum;
 
-static void sum_add(Sum *s, double x) {
-    s->sum += x;
-    s->squares += x * x;
-    s->count++;
-}
-
-static EvalScore score(const Sum *s) {
-    double n = (double)s->count, mean = s->sum / n, variance = s->squares / n - mean * mean;
+static EvalScore score(const Sum *s, size_t count) {
+    double n = (double)count, mean = s->sum / n, variance = s->squares / n - mean * mean;
     EvalScore e = {.nll = mean, .perplexity = exp(mean)};
-    if (variance > 0 && s->count > 1) e.error = sqrt(variance / (n - 1)) * e.perplexity;
+    if (variance > 0 && count > 1) e.error = sqrt(variance / (n - 1)) * e.perplexity;
     return e;
 }
 
 typedef struct {
-    Session *model, *source;
+    const EvalJob *job;
+    Eval *eval;
     const uint32_t *ids; // of the chunk
     uint32_t n_vocab;
     size_t first, end; // places whose logits are scored
-    size_t at;         // of the piece
-    float *wanted;     // [PIECE, n_vocab] of the source
-    Sum nll_model, nll_source;
-    double *kl; // of each scored place
-    size_t n_kl, n_top1, n_top5;
+    size_t at, model;  // the piece, and who is being fed it
+    float *logits;     // [n_models, PIECE, n_vocab]
+    Sum nll[EVAL_MAX_MODELS];
+    double *kl[EVAL_MAX_MODELS][EVAL_MAX_MODELS]; // of each scored place
 } Walk;
 
-static bool is_scored(const Walk *w, size_t place) {
-    return place >= w->first && place < w->end;
+static float *row_of(const Walk *w, size_t model, size_t i) {
+    return w->logits + (model * PIECE + i) * w->n_vocab;
 }
 
-static void take_source(void *context, size_t i, const float *logits) {
+static void keep(void *context, size_t i, const float *logits) {
     Walk *w = context;
-    size_t place = w->at + i;
-    if (!is_scored(w, place)) return;
-    for (uint32_t k = 0; k < w->n_vocab; k++) w->wanted[i * w->n_vocab + k] = logits[k];
-    sum_add(&w->nll_source, logits_nll(logits, w->n_vocab, w->ids[place + 1]));
+    float *row = row_of(w, w->model, i);
+    for (uint32_t k = 0; k < w->n_vocab; k++) row[k] = logits[k];
 }
 
 // How many of `logits` are larger than that of `id`.
@@ -60,29 +50,38 @@ static size_t rank_of(const float *logits, uint32_t n, uint32_t id) {
     return rank;
 }
 
-static void take_model(void *context, size_t i, const float *logits) {
-    Walk *w = context;
-    size_t place = w->at + i;
-    if (!is_scored(w, place)) return;
-    sum_add(&w->nll_model, logits_nll(logits, w->n_vocab, w->ids[place + 1]));
-    if (!w->source) return;
-    const float *wanted = w->wanted + i * w->n_vocab;
-    uint32_t best = logits_argmax(wanted, w->n_vocab);
-    w->kl[w->n_kl++] = logits_kl(logits, wanted, w->n_vocab);
-    w->n_top1 += logits_argmax(logits, w->n_vocab) == best;
-    w->n_top5 += rank_of(logits, w->n_vocab, best) < 5;
+static void compare(Walk *w, size_t a, size_t b, const float *found, const float *wanted) {
+    EvalPair *pair = &w->eval->pairs[a][b];
+    uint32_t n = w->n_vocab, best = logits_argmax(wanted, n);
+    w->kl[a][b][w->eval->n_scored] = logits_kl(found, wanted, n);
+    pair->top1 += logits_argmax(found, n) == best;
+    pair->top5 += rank_of(found, n, best) < 5;
+    metrics_add(&pair->logits, found, wanted, n);
 }
 
-static bool walk_chunk(Walk *w, uint32_t chunk, Err *err) {
-    session_rewind(w->model, 0);
-    if (w->source) session_rewind(w->source, 0);
-    for (w->at = 0; w->at < chunk; w->at += PIECE) {
-        size_t n = min_size(PIECE, chunk - w->at);
+// The logits of place `at + i`, by what they say of the token after it.
+static void score_place(Walk *w, size_t i) {
+    uint32_t next = w->ids[w->at + i + 1];
+    for (size_t a = 0; a < w->job->n_models; a++) {
+        const float *found = row_of(w, a, i);
+        double nll = logits_nll(found, w->n_vocab, next);
+        w->nll[a].sum += nll;
+        w->nll[a].squares += nll * nll;
+        for (size_t b = a + 1; b < w->job->n_models; b++) compare(w, a, b, found, row_of(w, b, i));
+    }
+    w->eval->n_scored++;
+}
+
+static bool walk_chunk(Walk *w, Err *err) {
+    const EvalJob *job = w->job;
+    for (size_t m = 0; m < job->n_models; m++) session_rewind(job->models[m], 0);
+    for (w->at = 0; w->at < job->chunk; w->at += PIECE) {
+        size_t n = min_size(PIECE, job->chunk - w->at);
         size_t from = w->first > w->at ? min_size(w->first - w->at, n) : 0;
-        const uint32_t *ids = w->ids + w->at;
-        if (w->source && !session_feed_each(w->source, ids, n, from, take_source, w, err))
-            return false;
-        if (!session_feed_each(w->model, ids, n, from, take_model, w, err)) return false;
+        for (w->model = 0; w->model < job->n_models; w->model++)
+            if (!session_feed_each(job->models[w->model], w->ids + w->at, n, from, keep, w, err))
+                return false;
+        for (size_t i = from; i < n && w->at + i < w->end; i++) score_place(w, i);
     }
     return true;
 }
@@ -92,65 +91,76 @@ static int compare_doubles(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void finish(Eval *e, Walk *w) {
-    e->n_scored = w->nll_model.count;
-    e->model = score(&w->nll_model);
-    if (!w->source) return;
-    e->source = score(&w->nll_source);
-    double n = (double)w->n_kl;
-    for (size_t i = 0; i < w->n_kl; i++) e->kl_mean += w->kl[i] / n;
-    qsort(w->kl, w->n_kl, sizeof *w->kl, compare_doubles);
-    e->kl_99 = w->kl[(w->n_kl - 1) * 99 / 100];
-    e->kl_max = w->kl[w->n_kl - 1];
-    e->top1 = (double)w->n_top1 / n;
-    e->top5 = (double)w->n_top5 / n;
+static void finish_pair(EvalPair *pair, double *kl, size_t n) {
+    for (size_t i = 0; i < n; i++) pair->kl_mean += kl[i] / (double)n;
+    qsort(kl, n, sizeof *kl, compare_doubles);
+    pair->kl_99 = kl[(n - 1) * 99 / 100];
+    pair->kl_max = kl[n - 1];
+    pair->top1 /= (double)n;
+    pair->top5 /= (double)n;
 }
 
-static bool walk_text(Eval *e, Walk *w, uint32_t *ids, const Tokenizer *tokenizer, uint32_t chunk,
-                      const Progress *progress, Err *err) {
-    w->kl = calloc(e->n_chunks * chunk, sizeof *w->kl);
-    if (!w->kl) memory_is_out(e->n_chunks * chunk * sizeof *w->kl);
-    if (w->source) w->wanted = big_alloc((size_t)PIECE * w->n_vocab * sizeof(float), "logits", err);
-    bool ok = !w->source || w->wanted;
-    for (size_t i = 0; ok && i < e->n_chunks; i++) {
-        w->ids = ids + i * chunk;
-        if (tokenizer_adds_bos(tokenizer)) ids[i * chunk] = tokenizer_bos(tokenizer);
-        ok = walk_chunk(w, chunk, err);
-        progress_report(progress, "eval", i + 1, e->n_chunks);
+static void finish(Walk *w) {
+    Eval *e = w->eval;
+    for (size_t a = 0; a < w->job->n_models; a++) {
+        e->scores[a] = score(&w->nll[a], e->n_scored);
+        for (size_t b = a + 1; b < w->job->n_models; b++)
+            finish_pair(&e->pairs[a][b], w->kl[a][b], e->n_scored);
     }
-    if (ok) finish(e, w);
-    free(w->kl);
-    free(w->wanted);
+}
+
+static bool walk_text(Walk *w, uint32_t *ids, Err *err) {
+    const EvalJob *job = w->job;
+    Arena arena = {0};
+    for (size_t a = 0; a < job->n_models; a++)
+        for (size_t b = a + 1; b < job->n_models; b++)
+            w->kl[a][b] = arena_array(&arena, w->eval->n_chunks * job->chunk, double);
+    size_t n_rows = job->n_models * PIECE;
+    w->logits = big_alloc(n_rows * w->n_vocab * sizeof(float), "logits", err);
+    bool ok = w->logits != NULL;
+    for (size_t i = 0; ok && i < w->eval->n_chunks; i++) {
+        w->ids = ids + i * job->chunk;
+        if (tokenizer_adds_bos(job->tokenizer)) ids[i * job->chunk] = tokenizer_bos(job->tokenizer);
+        ok = walk_chunk(w, err);
+        progress_report(job->progress, "eval", i + 1, w->eval->n_chunks);
+    }
+    if (ok) finish(w);
+    free(w->logits);
+    arena_free(&arena);
     return ok;
 }
 
-bool eval_text(Eval *e, Session *model, Session *source, const Tokenizer *tokenizer, Str text,
-               uint32_t chunk, const Progress *progress, Err *err) {
+static bool check_chunk(const EvalJob *job, Err *err) {
     enum { LEAST = 4 };
+    for (size_t m = 0; m < job->n_models; m++)
+        if (job->chunk < LEAST || job->chunk > session_context(job->models[m]))
+            return err_set(err, ERR_USAGE, "--context %u: expected %d to %u", job->chunk, LEAST,
+                           session_context(job->models[m]));
+    return true;
+}
+
+bool eval_text(Eval *e, const EvalJob *job, Err *err) {
     *e = (Eval){0};
-    if (chunk < LEAST || chunk > session_context(model) ||
-        (source && chunk > session_context(source)))
-        return err_set(err, ERR_USAGE, "--context %u: expected %d to %u", chunk, LEAST,
-                       session_context(model));
     TokenList ids = {0};
     unsigned flags = TOKENIZER_PARSE_SPECIAL | TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
-    bool ok = tokenizer_encode(tokenizer, text, flags, &ids, err);
+    bool ok =
+        check_chunk(job, err) && tokenizer_encode(job->tokenizer, job->text, flags, &ids, err);
     e->n_tokens = ids.count;
-    e->n_chunks = ids.count / chunk;
+    if (ok) e->n_chunks = ids.count / job->chunk;
+    if (job->most_chunks) e->n_chunks = min_size(e->n_chunks, job->most_chunks);
     if (ok && e->n_chunks == 0)
         ok = err_set(err, ERR_FORMAT,
                      "a text of %zu tokens does not fill a chunk of %u; give a longer one or a "
                      "smaller --context",
-                     ids.count, chunk);
-    // Place j is scored by what it says of token j + 1.
+                     ids.count, job->chunk);
     Walk w = {
-        .model = model,
-        .source = source,
-        .n_vocab = session_n_vocab(model),
-        .first = chunk / 2,
-        .end = chunk - 1,
+        .job = job,
+        .eval = e,
+        .n_vocab = session_n_vocab(job->models[0]),
+        .first = job->chunk / 2,
+        .end = job->chunk - 1,
     };
-    ok = ok && walk_text(e, &w, ids.at, tokenizer, chunk, progress, err);
+    ok = ok && walk_text(&w, ids.at, err);
     token_list_free(&ids);
     return ok;
 }

@@ -1,4 +1,4 @@
-// eval.h — how well a model predicts a text, and how far another one is from it.
+// eval.h — how well models predict a text, and how far each is from the others.
 //
 // Perplexity is llama.cpp's chunked one (tools/perplexity/perplexity.cpp, perplexity()): the text
 // is cut into chunks of the context's length, each is fed from an empty cache, with bos in place of
@@ -9,25 +9,40 @@
 
 #include "runtime/session.h"
 #include "text/tokenizer.h"
+#include "verify/metrics.h"
+
+enum { EVAL_MAX_MODELS = 3 };
+
+typedef struct {
+    Session *models[EVAL_MAX_MODELS]; // they share a vocabulary; left with a chunk in their caches
+    size_t n_models;
+    const Tokenizer *tokenizer;
+    Str text;           // encoded as llama.cpp does: special tokens parsed, bos and eos by policy
+    uint32_t chunk;     // tokens of one: at least 4, and every model must hold them
+    size_t most_chunks; // 0: all that the text fills
+    const Progress *progress; // may be NULL
+} EvalJob;
 
 typedef struct {
     double perplexity, error; // error: one standard error of it, scores taken as independent
     double nll;               // mean, in nats a token
 } EvalScore;
 
+// One model ("found") against a later one in the list ("wanted"), over the scored tokens.
+typedef struct {
+    double kl_mean, kl_99, kl_max; // nats; the 99th of a hundred
+    double top1;                   // share of tokens where both find the same one likeliest
+    double top5;                   // where the wanted likeliest is among the five found
+    Metrics logits;
+} EvalPair;
+
 typedef struct {
     size_t n_tokens, n_chunks, n_scored;
-    EvalScore model, source; // of `source` and below only when there is one
-    double kl_mean, kl_99, kl_max;
-    double top1; // share of tokens where both find the same one likeliest
-    double top5; // where the source's likeliest is among the model's five
+    EvalScore scores[EVAL_MAX_MODELS];
+    EvalPair pairs[EVAL_MAX_MODELS][EVAL_MAX_MODELS]; // [found][wanted], found < wanted
 } Eval;
 
-// Encodes `text` as llama.cpp does for this: special tokens parsed, bos (and eos) by policy.
-// `chunk`: tokens of one, at least 4. Fails when the text does not fill one chunk.
-// `source` may be NULL; both sessions must hold `chunk` positions, share a vocabulary, and are left
-// with a chunk in their caches.
-bool eval_text(Eval *e, Session *model, Session *source, const Tokenizer *tokenizer, Str text,
-               uint32_t chunk, const Progress *progress, Err *err);
+// Fails when the text does not fill one chunk.
+bool eval_text(Eval *e, const EvalJob *job, Err *err);
 
 #endif
