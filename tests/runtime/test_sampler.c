@@ -1,0 +1,188 @@
+// Sampling against a model of each rule in double precision, written from the rules' descriptions
+// and not from sampler.c: which tokens may come at all, and how often each comes.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "base/size.h"
+#include "runtime/sampler.h"
+
+enum { VOCAB = 24, DRAWS = 20000 };
+
+static const SamplerOptions all_open = {
+    .temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 7};
+
+// Logits in no order, two of them equal, none on the edge of a rule below.
+static void fill_logits(float *logits) {
+    for (int i = 0; i < VOCAB; i++) logits[i] = 3.1f * sinf(1.7f * (float)i + 0.4f);
+    logits[9] = logits[4];
+}
+
+// ---- the model
+
+static bool comes_before(const float *logits, int a, int b) {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+}
+
+// shares[i] is how often token i comes, 0 when a rule takes it out.
+static void model_shares(const SamplerOptions *o, const float *logits, double *shares) {
+    double weights[VOCAB], total = 0, before = 0, kept = 0;
+    int order[VOCAB];
+    for (int i = 0; i < VOCAB; i++) {
+        int rank = 0;
+        for (int k = 0; k < VOCAB; k++) rank += comes_before(logits, k, i);
+        order[rank] = i;
+        shares[i] = 0;
+    }
+    int n = o->top_k && o->top_k < VOCAB ? (int)o->top_k : VOCAB;
+    for (int r = 0; r < n; r++) total += weights[r] = exp((double)logits[order[r]]);
+    for (int r = 0; r < n; r++) {
+        bool is_kept = r == 0 || ((before / total < (double)o->top_p || o->top_p >= 1) &&
+                                  weights[r] / weights[0] >= (double)o->min_p);
+        before += weights[r];
+        if (is_kept) kept += shares[order[r]] = pow(weights[r], 1 / (double)o->temperature);
+    }
+    for (int i = 0; i < VOCAB; i++) shares[i] /= kept;
+}
+
+// ---- drawing
+
+static void check_draws(const SamplerOptions *o) {
+    float logits[VOCAB], given[VOCAB];
+    double shares[VOCAB];
+    size_t counts[VOCAB] = {0};
+    Err err = {0};
+    Sampler *s = sampler_open(o, VOCAB, &err);
+    assert_non_null(s);
+    fill_logits(logits);
+    model_shares(o, logits, shares);
+    for (int i = 0; i < DRAWS; i++) {
+        memcpy(given, logits, sizeof given);
+        uint32_t token = sampler_next(s, given, NULL, 0);
+        assert_true(token < VOCAB);
+        counts[token]++;
+    }
+    for (int i = 0; i < VOCAB; i++) {
+        // Five standard deviations of a count of independent draws: one row of a table of hundreds
+        // would stray so far in 5,000 seeds, and the seed is fixed. One draw more for rounding.
+        double wanted = DRAWS * shares[i], bound = 5 * sqrt(wanted * (1 - shares[i])) + 1;
+        if (shares[i] == 0) assert_int_equal(counts[i], 0);
+        if (fabs((double)counts[i] - wanted) > bound)
+            fail_msg("token %d came %zu times, expected %.1f within %.1f", i, counts[i], wanted,
+                     bound);
+    }
+    sampler_close(s);
+}
+
+static void test_each_rule_and_all_together(void **state) {
+    (void)state;
+    static const struct {
+        float temperature;
+        uint32_t top_k;
+        float top_p, min_p;
+    } rows[] = {
+        {1, 0, 1, 0},                                 // none
+        {0.5f, 0, 1, 0},        {2.5f, 0, 1, 0},      // temperature
+        {1, 1, 1, 0},           {1, 5, 1, 0},         // top-k
+        {1, VOCAB, 1, 0},       {1, VOCAB + 9, 1, 0}, // … of all and more than all
+        {1, 0, 0, 0},           {1, 0, 0.6f, 0},      {1, 0, 0.93f, 0}, // top-p
+        {1, 0, 1, 0.11f},       {1, 0, 1, 0.6f},      {1, 0, 1, 1},     // min-p
+        {2.5f, 9, 1, 0},        {2.5f, 0, 0.8f, 0},   {2.5f, 0, 1, 0.2f},
+        {0.7f, 12, 0.9f, 0.1f}, {3, 7, 0.95f, 0.05f}, // all
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        SamplerOptions o = all_open;
+        o.temperature = rows[i].temperature;
+        o.top_k = rows[i].top_k;
+        o.top_p = rows[i].top_p;
+        o.min_p = rows[i].min_p;
+        check_draws(&o);
+    }
+}
+
+static void draw(uint64_t seed, uint32_t *tokens, size_t n) {
+    SamplerOptions o = all_open;
+    o.seed = seed;
+    Sampler *s = sampler_open(&o, VOCAB, NULL);
+    float logits[VOCAB];
+    for (size_t i = 0; i < n; i++) {
+        fill_logits(logits);
+        tokens[i] = sampler_next(s, logits, NULL, 0);
+    }
+    sampler_close(s);
+}
+
+static void test_the_seed_decides(void **state) {
+    (void)state;
+    uint32_t a[32], again[32], other[32];
+    draw(1, a, 32);
+    draw(1, again, 32);
+    draw(2, other, 32);
+    assert_memory_equal(a, again, sizeof a);
+    assert_memory_not_equal(a, other, sizeof a);
+}
+
+static void test_without_temperature_the_largest_and_the_first_of_equals(void **state) {
+    (void)state;
+    SamplerOptions o = all_open;
+    o.temperature = 0;
+    Sampler *s = sampler_open(&o, VOCAB, NULL);
+    float logits[VOCAB] = {0};
+    logits[5] = logits[11] = 2;
+    for (int i = 0; i < 8; i++) assert_int_equal(sampler_next(s, logits, NULL, 0), 5);
+    logits[20] = 2.5f;
+    assert_int_equal(sampler_next(s, logits, NULL, 0), 20);
+    sampler_close(s);
+}
+
+// Recent tokens' logits shrink towards "unlikely" whatever their sign, each once, and tokens before
+// the window are forgotten.
+static void test_repeat_penalty(void **state) {
+    (void)state;
+    SamplerOptions o = all_open;
+    o.temperature = 0;
+    o.repeat_penalty = 2;
+    uint32_t recent[SAMPLER_REPEAT_WINDOW + 2];
+    for (size_t i = 0; i < COUNT_OF(recent); i++) recent[i] = i % 2 ? 3 : 8;
+    recent[0] = 1; // two too old
+    recent[1] = 2;
+    recent[2] = 6; // the oldest that counts
+    Sampler *s = sampler_open(&o, VOCAB, NULL);
+    float logits[VOCAB], before[VOCAB];
+    for (int i = 0; i < VOCAB; i++) before[i] = logits[i] = i % 3 ? 1 + (float)i : -1 - (float)i;
+    sampler_next(s, logits, recent, COUNT_OF(recent));
+    for (int i = 0; i < VOCAB; i++) {
+        bool is_recent = i == 3 || i == 8 || i == 6;
+        float wanted = !is_recent ? before[i] : before[i] > 0 ? before[i] / 2 : before[i] * 2;
+        assert_true(logits[i] == wanted);
+    }
+    sampler_close(s);
+}
+
+static void test_repeat_penalty_of_one_changes_nothing(void **state) {
+    (void)state;
+    Sampler *s = sampler_open(&all_open, VOCAB, NULL);
+    float logits[VOCAB], before[VOCAB];
+    uint32_t recent[] = {1, 2, 3};
+    fill_logits(logits);
+    memcpy(before, logits, sizeof before);
+    sampler_next(s, logits, recent, COUNT_OF(recent));
+    assert_memory_equal(logits, before, sizeof before);
+    sampler_close(s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_rule_and_all_together),
+        cmocka_unit_test(test_the_seed_decides),
+        cmocka_unit_test(test_without_temperature_the_largest_and_the_first_of_equals),
+        cmocka_unit_test(test_repeat_penalty),
+        cmocka_unit_test(test_repeat_penalty_of_one_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
