@@ -1,0 +1,112 @@
+"""The story lathe was born from, replayed as commands.
+
+A port of Phi-4-mini passed every local check and talked nonsense: converter, runtime and reference had all read one
+number wrong and agreed with each other. Here the number stands wrongly in the file, so that contract, compiler, host and
+reference all read it so. What is typed and what comes back is kept in story.txt in the build folder.
+"""
+
+import pathlib
+import shlex
+import sys
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "oracle"))
+
+from command import ASK_ERLANG, ERLANG, HELLO_F16, lathe  # noqa: E402
+from gguf_edit import edit  # noqa: E402
+from tokenizer_oracle import BUILD  # noqa: E402
+
+# Gates that compare a bundle with a reference that read the same file.
+LOCAL = "structure,graph,layer-golden,positions,head,text"
+SHORT = np.array([1, 1.0905, 1.1279, 1.1567, 1.1809, 1.2023, 1.2216, 1.2393, 1.2558, 1.2714, 1.286, 1.3])
+LONG = np.array([1, 1.2081, 1.4595, 1.7632, 2.1301, 2.5733, 3.1088, 3.7557, 4.5373, 5.4814, 6.622, 8.0])
+
+
+def whole_head(factors):
+    """The factors of 12 pairs for 16: the last one goes on."""
+    return np.concatenate([factors, np.full(4, factors[-1])])
+
+
+MISREADINGS = {
+    "rope_dim": ("all 32 dims of a head rotate, not 24", {"phi3.rope.dimension_count": 32},
+                 {"rope_factors_short.weight": whole_head(SHORT), "rope_factors_long.weight": whole_head(LONG)}),
+    "attn_factor": ("the attention factor is 1, not 1.0954", {"phi3.rope.scaling.attn_factor": 1.0}, {}),
+}  # fmt: skip
+
+
+class Story:
+    """Commands in one folder, each with its output, as a transcript."""
+
+    def __init__(self, folder):
+        self.folder, self.lines = folder, []
+
+    def tell(self, text):
+        self.lines.append(f"\n# {text}")
+
+    def run(self, *args):
+        run = lathe(*args, cwd=self.folder)
+        said = run.stdout + "".join(line + "\n" for line in run.stderr.splitlines() if line.startswith("lathe "))
+        self.lines.append(f"$ lathe {shlex.join(args)}\n{said}[exit code {run.returncode}]")
+        return run
+
+    def convert(self, model, out):
+        return self.run("convert", model, "-o", out, "--context", "256", "--layers-per-shard", "2")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    told = Story(tmp_path_factory.mktemp("story"))
+    (told.folder / "right.gguf").write_bytes(HELLO_F16.read_bytes())
+    yield told
+    (BUILD / "story.txt").write_text("\n".join(told.lines).lstrip() + "\n")
+
+
+def failed(run):
+    return [line for line in run.stdout.splitlines() if line.endswith("FAILED")]
+
+
+@pytest.mark.parametrize("field", MISREADINGS)
+def test_all_parts_misread_it_and_the_vote_objects(story, field):
+    meaning, keys, tensors = MISREADINGS[field]
+    edit(HELLO_F16, story.folder / f"{field}.gguf", keys, tensors)
+    story.tell(f"{field} is misread by contract, compiler, host and reference: {meaning}")
+    assert story.convert(f"{field}.gguf", f"{field}.lathe").returncode == 0
+
+    local = story.run("verify", f"{field}.lathe", "--gates", LOCAL)
+    assert local.returncode == 0 and not failed(local)
+
+    # Of all gates the vote alone says no, and says what it is.
+    whole = story.run("verify", f"{field}.lathe")
+    assert whole.returncode == 1
+    assert failed(whole) and all(line.startswith("vote ") for line in failed(whole)), failed(whole)
+    assert any(line.split()[1] == field and "this field is suspect" in line for line in failed(whole))
+
+    chat = story.run("chat", f"{field}.lathe", "-p", ASK_ERLANG)
+    assert chat.returncode == 1 and "not sealed" in chat.stderr
+
+
+def test_without_a_bundle(story):
+    story.tell("an engineer who has the file alone need not convert it to know")
+    run = story.run("verify", "rope_dim.gguf")
+    assert run.returncode == 1 and any(line.split()[1] == "rope_dim" for line in failed(run))
+
+
+def test_the_repaired_contract_passes(story):
+    story.tell("the same weights with what they were trained under")
+    assert story.convert("right.gguf", "right.lathe").returncode == 0
+    run = story.run("verify", "right.lathe")
+    assert run.returncode == 0 and not failed(run) and "all gates passed, sealed" in run.stdout
+    chat = story.run("chat", "right.lathe", "-p", ASK_ERLANG)
+    assert chat.returncode == 0 and chat.stdout.strip() == ERLANG.strip()
+
+
+@pytest.mark.parametrize("field", MISREADINGS)
+def test_the_old_bundle_is_refused(story, field):
+    story.tell(f"the bundle made under the wrong {field}, beside the repaired file")
+    run = story.run("verify", f"{field}.lathe", "--model", "right.gguf", "--gates", "contract")
+    assert run.returncode == 1
+    assert any(line.startswith("contract ") and "not the bundle's" in line for line in failed(run))
+    chat = story.run("chat", f"{field}.lathe", "-p", ASK_ERLANG)
+    assert chat.returncode == 1 and "lathe verify" in chat.stderr
