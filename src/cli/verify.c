@@ -94,6 +94,7 @@ bool command_verify(int argc, char **argv, Err *err) {
     JournalNotes notes = {0};
     uint32_t threads = 0;
     bool is_done, has_report = false, is_vote_long = false, is_verbose = false, resumes = false;
+    bool blames = false;
     char doc[3000];
     const Option options[] = {
         {"--model", OPTION_TEXT, &model, "MODEL.gguf",
@@ -109,6 +110,8 @@ bool command_verify(int argc, char **argv, Err *err) {
          "text for the vote to read (default: a built-in one)"},
         {"--vote-long", OPTION_FLAG, &is_vote_long, NULL,
          "the vote also reads behind the original context"},
+        {"--blame", OPTION_FLAG, &blames, NULL,
+         "where gates graph or layer golden fail: name the first op that diverges"},
         {"--verbose", OPTION_FLAG, &is_verbose, NULL, "a line for every reading of the vote"},
         {"--intent", OPTION_TEXT, &notes.intent, "TEXT",
          "for verify/journal.md: what this run should show"},
@@ -144,6 +147,7 @@ bool command_verify(int argc, char **argv, Err *err) {
         .vote_text = vote_text,
         .is_vote_long = is_vote_long,
         .is_verbose = is_verbose,
+        .blames = blames,
         .tool_version = "lathe " LATHE_VERSION,
         .pool = pool,
         .progress = &progress,

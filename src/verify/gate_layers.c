@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "verify/watch.h"
+#include "verify/blame.h"
 
 enum { N_TOKENS = 96 }; // one full chunk of prefill and 32 single steps after it
 
@@ -56,7 +56,7 @@ static json_t *arrays_of(Proof *p, const char *key) {
     json_t *section = json_object_get(p->sections, "layer_errors");
     if (!section) {
         section = json_pack("{s:i}", "group_channels", GROUP_CHANNELS);
-        json_object_set_new(p->sections, "layer_errors", section);
+        proof_section(p, "layer_errors", section);
     }
     json_t *arrays = json_object_get(section, key);
     if (!arrays) {
@@ -98,7 +98,7 @@ static bool is_worse(const LayerError *a, const LayerError *b, const Comparison 
 }
 
 // One line a shard: its worst layer. Every layer has to pass.
-static void say(Proof *p, const ChainShard *s, const Comparison *c, const LayerError *errors) {
+static bool say(Proof *p, const ChainShard *s, const Comparison *c, const LayerError *errors) {
     uint32_t n = s->end_layer - s->first_layer, worst = 0;
     bool has_passed = true;
     for (uint32_t i = 0; i < n; i++) {
@@ -123,9 +123,10 @@ static void say(Proof *p, const ChainShard *s, const Comparison *c, const LayerE
         metrics_cos(&e->m), e->m.worst_cos, metrics_rmse(&e->m), e->m.max_abs,
         e->m.has_bad ? " NOT FINITE" : "", s->first_layer + worst, e->group.first, e->group.end - 1,
         100 * e->group.off);
+    return has_passed;
 }
 
-static void compare(Proof *p, Arena *arena, const Watched *found, const Watched *wanted,
+static bool compare(Proof *p, Arena *arena, const Watched *found, const Watched *wanted,
                     const Comparison *c) {
     const ChainShard *s = found->shard;
     size_t width = found->contract->d_model;
@@ -138,7 +139,7 @@ static void compare(Proof *p, Arena *arena, const Watched *found, const Watched 
             metrics_add(&e->m, a + t * width, b + t * width, width);
         e->group = metrics_worst_group(a, b, found->n_tokens, width);
     }
-    say(p, s, c, errors);
+    return say(p, s, c, errors);
 }
 
 static bool judge_shard(Proof *p, Arena *arena, Shards *shards, size_t i, bool is_golden,
@@ -150,15 +151,17 @@ static bool judge_shard(Proof *p, Arena *arena, Shards *shards, size_t i, bool i
     if (!watch_engine(&engine, arena, p, shards, i, STREAM, rows, n, err) ||
         !watch_reference(&packed, arena, p, true, i, STREAM, rows, n, err))
         return false;
-    if (!is_golden) {
-        compare(p, arena, &engine, &packed, &graph);
-        return true;
+    bool has_passed;
+    if (is_golden) {
+        if (!watch_reference(&source, arena, p, false, i, STREAM, rows, n, err)) return false;
+        has_passed = compare(p, arena, &engine, &source, &total);
+        has_passed = compare(p, arena, &engine, &packed, &graph_fp16) && has_passed;
+        has_passed = compare(p, arena, &packed, &source, &weights) && has_passed;
+    } else {
+        has_passed = compare(p, arena, &engine, &packed, &graph);
     }
-    if (!watch_reference(&source, arena, p, false, i, STREAM, rows, n, err)) return false;
-    compare(p, arena, &engine, &source, &total);
-    compare(p, arena, &engine, &packed, &graph_fp16);
-    compare(p, arena, &packed, &source, &weights);
-    return true;
+    if (has_passed || !p->job->blames) return true;
+    return blame_shard(p, is_golden ? total.gate : graph.gate, i, rows, n, err);
 }
 
 static bool judge_layers(Proof *p, bool is_golden, Err *err) {
@@ -179,6 +182,9 @@ static bool judge_layers(Proof *p, bool is_golden, Err *err) {
         arena_free(&arena);
     }
     shards_close(&shards);
+    // Both gates write into it; the later one owns it, so that a run that resumes finds it whole.
+    json_t *section = json_object_get(p->sections, "layer_errors");
+    if (section) proof_section(p, "layer_errors", json_incref(section));
     return ok;
 }
 

@@ -11,7 +11,7 @@
 
 void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
                   const char *fmt, ...) {
-    char text[400];
+    char text[1024];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);

@@ -22,6 +22,7 @@ typedef struct {
     bool is_verbose;                 // every reading of the vote gets a line
     bool resumes;                    // keeps results of the last run whose inputs are as they were
     const struct HostFaults *faults; // for mutants: what the host does wrong; NULL in use
+    bool blames;                     // where layers fail: which op is the first to diverge
     const char *tool_version;
     Pool *pool;
     const Progress *progress; // may be NULL

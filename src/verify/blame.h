@@ -1,0 +1,14 @@
+// blame.h — where in a failing shard an error begins. Internal to verify/.
+#ifndef LATHE_VERIFY_BLAME_H
+#define LATHE_VERIFY_BLAME_H
+
+#include "verify/watch.h"
+
+// Walks shard `i` over `rows` [n_tokens, d_model] from landmark to landmark and says, as a result
+// of `gate`, which op is the first to give something else than the reference: because of the graph
+// (fp32, equal weights), of fp16, or of the weights it reads. Ops between the last landmark that
+// agrees and the first that does not are listed, for only landmarks can be compared.
+bool blame_shard(Proof *p, const char *gate, size_t i, const float *rows, size_t n_tokens,
+                 Err *err);
+
+#endif
