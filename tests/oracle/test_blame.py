@@ -116,7 +116,7 @@ def test_an_overflow_is_called_fp16(hello_sealed, tmp_path):
     bundle.redigest()
     _, report = verify(bundle)
     assert passed(report, "graph", "layers") == [True, True]
-    assert passed(report, "layer golden", "graph")[0] is False and passed(report, "layer golden", "weights")[0] is True
+    assert passed(report, "layer golden", "graph")[0] is False and passed(report, "layer golden", "weights 0")[0] is True
     figures, text = blame(bundle)
     assert (figures["cause"], figures["place"], figures["layer"]) == ("fp16", "heads", 1), text
     assert "layer_01_mixed_0" in figures["suspects"]
@@ -149,7 +149,7 @@ def test_a_fault_of_the_weights_is_found(name, hello_sealed, tmp_path):
     _, report = verify(bundle)
     # The same weights on both sides: the graph is right, and is said to be.
     assert all(passed(report, "graph", "layers")) and all(passed(report, "layer golden", "graph"))
-    assert passed(report, "layer golden", "weights").count(False) == 1
+    assert passed(report, "layer golden", "weights 0").count(False) == 1
     figures, text = blame(bundle)
     assert (figures["cause"], figures["place"], figures["op"]) == ("weights", place, op), text
     if op != "layer_02_attn_norm_y":
