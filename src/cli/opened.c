@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "bundle/seal.h"
+#include "verify/verify.h"
 
 enum { DEFAULT_CONTEXT = 4096 };
 
@@ -12,6 +13,32 @@ static bool check_seal(Opened *o, const OpenOptions *options, const Progress *pr
     if (options->is_unsealed) return true;
     *err = o->unproved;
     return false;
+}
+
+// The source, where it can be found, must still mean what the bundle was made for: it may have been
+// replaced, and this lathe may read it otherwise than the one that converted it.
+static bool check_source(Opened *o, const OpenOptions *options, Err *err) {
+    Arena scratch = {0};
+    Gguf source = {0};
+    Model model;
+    Err why = {0};
+    const Chain *chain = &o->bundle.chain;
+    const char *path = verify_find_source(options->path, chain, options->model, &scratch, NULL);
+    bool ok = true;
+    if (path &&
+        (!gguf_open(&source, &scratch, path, &why) || !model_read(&model, &source, &scratch, &why)))
+        ok = err_set(err, ERR_GATE,
+                     "%s cannot be checked against its source (%s: %s); name the source with "
+                     "--model, or convert again: lathe convert MODEL.gguf -o %s --force",
+                     options->path, path, why.text, options->path);
+    else if (path && !str_is(chain->contract_digest, contract_digest(&model.contract).hex))
+        ok = err_set(err, ERR_GATE,
+                     "%s was made for another contract than %s has now; convert again: lathe "
+                     "convert %s -o %s --force, then: lathe verify %s",
+                     options->path, path, path, options->path, options->path);
+    gguf_close(&source);
+    arena_free(&scratch);
+    return ok;
 }
 
 static uint32_t default_context(const Opened *o) {
@@ -43,6 +70,7 @@ static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_refere
     if (!check_seal(o, options, progress, err) ||
         !bundle_open(&o->bundle, &o->arena, options->path, err))
         return false;
+    if (!options->is_unsealed && !check_source(o, options, err)) return false;
     if (wants_reference && !options->model)
         return err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
     if (wants_reference) return open_reference(o, options, options->model, err);

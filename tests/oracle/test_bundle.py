@@ -9,7 +9,7 @@ import subprocess
 
 import jsonschema
 import pytest
-from bundle_edit import BundleEdit
+from bundle_edit import BundleEdit, rewrite_gguf
 from command import HELLO, ROOT, done, lathe
 from random_models import RandomModel
 from tokenizer_oracle import BUILD
@@ -371,6 +371,24 @@ def test_a_chain_that_leaves_a_file_out_is_not_proved(sealed):
     sealed.write_chain()
     run = lathe("verify", sealed.path, "--model", HELLO, "--gates", "structure")
     assert run.returncode == 1 and "weight.bin is not part of the bundle" in run.stdout
+
+
+def test_a_source_that_means_something_else_now(sealed, tmp_path):
+    """The file of the source's name, beside the bundle or named, read today as another contract."""
+    other = tmp_path / "other.gguf"
+    rewrite_gguf(HELLO, other, keys={"phi3.rope.scaling.attn_factor": 1.0})
+    run = chat(sealed.path, "--model", other)
+    assert run.returncode == 1 and "another contract" in run.stderr and "lathe convert" in run.stderr, run.stderr
+    assert chat(sealed.path, "--model", HELLO).returncode == 0
+    shutil.copy(other, sealed.path.parent / HELLO.name)
+    assert_refused(sealed.path, "another contract", HELLO.name, "lathe convert", "lathe verify")
+    shutil.copy(HELLO, sealed.path.parent / HELLO.name)
+    assert chat(sealed.path).returncode == 0
+
+
+def test_a_source_that_lathe_no_longer_reads(sealed):
+    rewrite_gguf(HELLO, sealed.path.parent / HELLO.name, keys={"phi3.new_maths": 2.0})
+    assert_refused(sealed.path, "phi3.new_maths", "lathe convert")
 
 
 def test_verify_takes_the_seal_off_first(sealed):
