@@ -6,7 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "contract/contract.h"
+#include "contract/agree.h"
 #include "text/tokenizer.h"
 
 typedef struct {
@@ -53,15 +53,57 @@ static void print_text(const Gguf *g, const Model *m) {
                sums[i].type->name, sums[i].count, sums[i].n_weights, sums[i].n_bytes);
 }
 
+static void print_cut(Str s, int width) {
+    if (s.len > (size_t)width)
+        printf("%.*s…", width - 1, s.at);
+    else
+        printf("%-*.*s", width, STR_ARG(s));
+}
+
+static void print_agreement(const Agreement *a, const Stated *s) {
+    printf("\n%-19s %-14s %-14s %s\n", "agreement", "GGUF", "config", "verdict");
+    for (size_t i = 0; i < a->n_rows; i++) {
+        const AgreementRow *row = &a->rows[i];
+        if (row->verdict == VERDICT_ONLY_GGUF) continue;
+        printf("%-19s ", row->what);
+        print_cut(row->ours, 14);
+        putchar(' ');
+        print_cut(row->theirs, 14);
+        printf(" %s%s%s  <- %.*s\n", verdict_name(row->verdict), row->note ? ": " : "",
+               row->note ? row->note : "", STR_ARG(row->their_source));
+    }
+    printf("only the GGUF says:");
+    for (size_t i = 0; i < a->n_rows; i++)
+        if (a->rows[i].verdict == VERDICT_ONLY_GGUF) printf(" %s", a->rows[i].what);
+    printf("\n%zu agree, %zu contradict\n", a->n_agree, a->n_contradict);
+    for (size_t i = 0; i < s->n_unread; i++)
+        printf("unread  %-42.*s %.*s\n", STR_ARG(s->unread[i].name), STR_ARG(s->unread[i].reason));
+}
+
 static json_t *text_json(Str s) {
     json_t *value = json_stringn(s.at, s.len);
     return value ? value : json_string("(not UTF-8)");
 }
 
+static json_t *agreement_json(const Agreement *a) {
+    json_t *rows = json_array();
+    for (size_t i = 0; i < a->n_rows; i++) {
+        const AgreementRow *row = &a->rows[i];
+        json_t *json =
+            json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "field", row->what, "verdict",
+                      verdict_name(row->verdict), "gguf", text_json(row->ours), "gguf_from",
+                      text_json(row->our_source), "config", text_json(row->theirs), "config_from",
+                      text_json(row->their_source));
+        if (row->note) json_object_set_new(json, "note", json_string(row->note));
+        json_array_append_new(rows, json);
+    }
+    return rows;
+}
+
 // docs/inspect-json.md describes it.
 enum { INSPECT_SCHEMA = 1 };
 
-static void print_json(const Gguf *g, const Model *m) {
+static void print_json(const Gguf *g, const Model *m, const Agreement *a) {
     json_t *sources = json_object(), *unread = json_array(), *tensors = json_array();
     for (int f = 0; f < FIELD_COUNT; f++)
         json_object_set_new(sources, field_name((FieldId)f),
@@ -84,6 +126,7 @@ static void print_json(const Gguf *g, const Model *m) {
         json_pack("{s:i, s:o, s:o, s:s, s:o, s:o}", "schema", INSPECT_SCHEMA, "contract",
                   contract_to_json(&m->contract), "sources", sources, "contract_sha256",
                   contract_digest(&m->contract).hex, "unread", unread, "tensors", tensors);
+    if (a) json_object_set_new(all, "agreement", agreement_json(a));
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(all);
@@ -99,12 +142,19 @@ static bool has_tokenizer(const Gguf *g, Err *err) {
 
 bool command_inspect(int argc, char **argv, Err *err) {
     const char *path = NULL;
+    ConfigFiles files = {0};
     bool is_done, as_json = false;
     const Option options[] = {
+        {"--config", OPTION_TEXT, &files.config, "config.json",
+         "compare with what the model's publisher says"},
+        {"--generation-config", OPTION_TEXT, &files.generation, "FILE",
+         "likewise, generation_config.json"},
+        {"--tokenizer-config", OPTION_TEXT, &files.tokenizer, "FILE",
+         "likewise, tokenizer_config.json"},
         {"--json", OPTION_FLAG, &as_json, NULL, "the same whole, for programs"},
     };
     CommandLine line = {
-        .usage = "lathe inspect MODEL.gguf [--json]",
+        .usage = "lathe inspect MODEL.gguf [--config config.json] [OPTIONS]",
         .doc = "Prints what the model means: every number of its contract with its unit and where "
                "it comes\nfrom (a key, a tensor, a shape, the architecture, or a stated "
                "derivation), the keys left unread\nwith the reason, and the tensors by type.",
@@ -122,8 +172,18 @@ bool command_inspect(int argc, char **argv, Err *err) {
     bool ok = gguf_open(&g, &arena, path, err) &&
               ((model_read(&m, &g, &arena, err) && has_tokenizer(&g, err)) ||
                err_prefix(err, "%s", path));
-    if (ok && as_json) print_json(&g, &m);
+    bool is_compared = files.config || files.generation || files.tokenizer;
+    Stated stated;
+    Agreement agreement;
+    ok = ok && (!is_compared || stated_read(&stated, &files, &g, &arena, err));
+    if (ok && is_compared) agreement_make(&agreement, &m, &stated, &arena);
+    if (ok && as_json) print_json(&g, &m, is_compared ? &agreement : NULL);
     if (ok && !as_json) print_text(&g, &m);
+    if (ok && is_compared && !as_json) print_agreement(&agreement, &stated);
+    if (ok && is_compared && agreement.n_contradict) {
+        agreement_error(&agreement, err);
+        ok = err_prefix(err, "%s", path);
+    }
     gguf_close(&g);
     arena_free(&arena);
     return ok;

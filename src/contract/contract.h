@@ -139,6 +139,7 @@ Sha256 contract_digest(const Contract *c);
 void contract_print_field(const Contract *c, FieldId field, StrBuf *out);
 const char *field_name(FieldId field);
 const char *field_unit(FieldId field);
+const char *field_hf_key(FieldId field); // of config.json; empty when it has none
 const char *field_doc(FieldId field);
 const char *source_kind_name(SourceKind kind);
 

@@ -40,7 +40,7 @@ static const EnumNames enums[KIND_COUNT] = {
 };
 
 typedef struct {
-    const char *name, *unit, *doc;
+    const char *name, *unit, *hf_key, *doc;
     Kind kind;
     size_t at; // in Contract
 } FieldRow;
@@ -54,7 +54,7 @@ static const FieldRow rows[FIELD_COUNT] = {
 #define U32S    KIND_U32S
 #define TEXT    KIND_TEXT
 #define FIELD(name, kind, unit, key, hf_key, doc)                                                  \
-    [FIELD_##name] = {#name, unit, doc, kind, offsetof(Contract, name)},
+    [FIELD_##name] = {#name, unit, hf_key, doc, kind, offsetof(Contract, name)},
 #include "contract/fields.def"
 #undef FIELD
 #undef ENUM
@@ -72,6 +72,10 @@ const char *field_name(FieldId field) {
 
 const char *field_unit(FieldId field) {
     return rows[field].unit;
+}
+
+const char *field_hf_key(FieldId field) {
+    return rows[field].hf_key;
 }
 
 const char *field_doc(FieldId field) {

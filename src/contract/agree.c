@@ -1,0 +1,141 @@
+#include "contract/agree.h"
+
+#include <math.h>
+#include <string.h>
+
+// Two writings of one number. A 32-bit float is good to 6e-8; what converters compute in 32 bits
+// (powers and logarithms of factors) to about 1e-6. Values that mean something else differ by far
+// more: the closest published neighbours are LongRoPE factors of two revisions, 1e-3 apart.
+static const double TOLERANCE = 1e-5;
+
+const char *verdict_name(Verdict verdict) {
+    static const char *const names[] = {
+        [VERDICT_AGREE] = "agree",
+        [VERDICT_CONTRADICT] = "contradict",
+        [VERDICT_ONLY_GGUF] = "only the GGUF says",
+        [VERDICT_NOT_COMPARABLE] = "not comparable",
+    };
+    return names[verdict];
+}
+
+static Str field_text(const Contract *c, FieldId field, Arena *arena) {
+    StrBuf text = {0};
+    contract_print_field(c, field, &text);
+    Str kept = arena_str(arena, strbuf_str(&text));
+    strbuf_free(&text);
+    return kept;
+}
+
+static bool is_near(double a, double b) {
+    return fabs(a - b) <= TOLERANCE * fmax(fabs(a), fabs(b));
+}
+
+static bool same_list(F32List a, F32List b) {
+    if (a.count != b.count) return false;
+    for (size_t i = 0; i < a.count; i++)
+        if (!is_near((double)a.at[i], (double)b.at[i])) return false;
+    return true;
+}
+
+// A window no shorter than the context hides nothing.
+static uint32_t effective_window(const Contract *c, uint32_t context) {
+    return c->attn_window >= context ? 0 : c->attn_window;
+}
+
+// Ours may hold more: files name one id, and marks that end a turn stop an answer too.
+static bool holds_all(U32List ours, U32List theirs) {
+    for (size_t i = 0; i < theirs.count; i++) {
+        bool is_there = false;
+        for (size_t k = 0; k < ours.count; k++) is_there = is_there || ours.at[k] == theirs.at[i];
+        if (!is_there) return false;
+    }
+    return true;
+}
+
+static bool same_field(const Contract *a, const Contract *b, FieldId field, Str ours, Str theirs) {
+    switch (field) {
+    case FIELD_norm_eps: return is_near((double)a->norm_eps, (double)b->norm_eps);
+    case FIELD_rope_base: return is_near((double)a->rope_base, (double)b->rope_base);
+    case FIELD_rope_factor: return is_near((double)a->rope_factor, (double)b->rope_factor);
+    case FIELD_attn_factor: return is_near((double)a->attn_factor, (double)b->attn_factor);
+    case FIELD_yarn_beta_fast: return is_near((double)a->yarn_beta_fast, (double)b->yarn_beta_fast);
+    case FIELD_yarn_beta_slow: return is_near((double)a->yarn_beta_slow, (double)b->yarn_beta_slow);
+    case FIELD_attn_scale: return is_near((double)a->attn_scale, (double)b->attn_scale);
+    case FIELD_logit_scale: return is_near((double)a->logit_scale, (double)b->logit_scale);
+    case FIELD_embedding_scale:
+        return is_near((double)a->embedding_scale, (double)b->embedding_scale);
+    case FIELD_residual_scale: return is_near((double)a->residual_scale, (double)b->residual_scale);
+    case FIELD_rope_factors_short: return same_list(a->rope_factors_short, b->rope_factors_short);
+    case FIELD_rope_factors_long: return same_list(a->rope_factors_long, b->rope_factors_long);
+    case FIELD_rope_freq_factors: return same_list(a->rope_freq_factors, b->rope_freq_factors);
+    case FIELD_attn_window:
+        return effective_window(a, a->context) == effective_window(b, a->context);
+    case FIELD_stop_ids: return holds_all(a->stop_ids, b->stop_ids);
+    default: return str_eq(ours, theirs);
+    }
+}
+
+static const char *why_not_comparable(const Contract *ours, FieldId field) {
+    if (field == FIELD_bos_id && !ours->adds_bos) return "no text begins with it";
+    return NULL;
+}
+
+static Str source_text(const Source *s, Arena *arena) {
+    return arena_printf(arena, "%s: %.*s", source_kind_name(s->kind), STR_ARG(s->text));
+}
+
+static void judge(AgreementRow *row, const Model *m, const Stated *s, FieldId field, Arena *arena) {
+    *row = (AgreementRow){
+        .what = field_name(field),
+        .ours = field_text(&m->contract, field, arena),
+        .our_source = source_text(&m->sources[field], arena),
+        .verdict = VERDICT_ONLY_GGUF,
+    };
+    if (!is_stated(s, field)) return;
+    row->theirs = field_text(&s->values, field, arena);
+    row->their_source = s->from[field];
+    bool is_same = same_field(&m->contract, &s->values, field, row->ours, row->theirs);
+    row->note = is_same ? NULL : why_not_comparable(&m->contract, field);
+    row->verdict = is_same     ? VERDICT_AGREE
+                   : row->note ? VERDICT_NOT_COMPARABLE
+                               : VERDICT_CONTRADICT;
+}
+
+void agreement_make(Agreement *a, const Model *model, const Stated *stated, Arena *arena) {
+    *a = (Agreement){0};
+    for (int f = 0; f < FIELD_COUNT; f++)
+        judge(&a->rows[a->n_rows++], model, stated, (FieldId)f, arena);
+    if (stated->n_added_tokens) {
+        bool is_sound = stated->token_trouble.len == 0;
+        a->rows[a->n_rows++] = (AgreementRow){
+            .what = "added_tokens",
+            .ours = is_sound ? arena_printf(arena, "%zu", stated->n_added_tokens)
+                             : stated->token_trouble,
+            .our_source = STR("key: tokenizer.ggml.tokens, tokenizer.ggml.token_type"),
+            .theirs = arena_printf(arena, "%zu", stated->n_added_tokens),
+            .their_source = STR("added_tokens_decoder"),
+            .verdict = is_sound ? VERDICT_AGREE : VERDICT_CONTRADICT,
+        };
+    }
+    for (size_t i = 0; i < a->n_rows; i++) {
+        a->n_agree += a->rows[i].verdict == VERDICT_AGREE;
+        a->n_contradict += a->rows[i].verdict == VERDICT_CONTRADICT;
+    }
+}
+
+// Lists of factors are long, and one line is to be read.
+static Str cut(Str s) {
+    enum { MOST = 120 };
+    return s.len > MOST ? (Str){s.at, MOST} : s;
+}
+
+void agreement_error(const Agreement *a, Err *err) {
+    for (size_t i = 0; i < a->n_rows; i++) {
+        const AgreementRow *row = &a->rows[i];
+        if (row->verdict != VERDICT_CONTRADICT) continue;
+        err_set(err, ERR_GATE, "%zu contradictions; %s is %.*s (%.*s), but %.*s (%.*s)",
+                a->n_contradict, row->what, STR_ARG(cut(row->ours)), STR_ARG(row->our_source),
+                STR_ARG(cut(row->theirs)), STR_ARG(row->their_source));
+        return;
+    }
+}

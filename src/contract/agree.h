@@ -1,0 +1,33 @@
+// agree.h — a GGUF's contract beside what the model's Hugging Face files state: field by field,
+// with both sources. A contradiction is no error of reading; the caller decides what it stops.
+#ifndef LATHE_CONTRACT_AGREE_H
+#define LATHE_CONTRACT_AGREE_H
+
+#include "contract/stated.h"
+
+typedef enum {
+    VERDICT_AGREE,
+    VERDICT_CONTRADICT,
+    VERDICT_ONLY_GGUF,      // the other side does not say
+    VERDICT_NOT_COMPARABLE, // both say it, of different things; `note` says why that is no matter
+} Verdict;
+
+typedef struct {
+    const char *what; // a field's name, or "added_tokens"
+    Str ours, our_source, theirs, their_source;
+    Verdict verdict;
+    const char *note; // NULL when the verdict says it all
+} AgreementRow;
+
+typedef struct {
+    AgreementRow rows[FIELD_COUNT + 1];
+    size_t n_rows, n_agree, n_contradict;
+} Agreement;
+
+// Every field in table order. Texts live in the arena.
+void agreement_make(Agreement *a, const Model *model, const Stated *stated, Arena *arena);
+const char *verdict_name(Verdict verdict); // "agree", "contradict", …
+// The first contradiction in words: "rope_dim is 32 by key … but 24 by config.json: …".
+void agreement_error(const Agreement *a, Err *err);
+
+#endif

@@ -1,0 +1,42 @@
+// config.h — the pieces of reading Hugging Face files. Internal to contract/.
+//
+// The first failure sticks, as in read.h. Keys are taken out of the object as they are read, so
+// what is left over at the end is what nobody understood.
+#ifndef LATHE_CONTRACT_CONFIG_H
+#define LATHE_CONTRACT_CONFIG_H
+
+#include <jansson.h>
+
+#include "contract/stated.h"
+
+typedef enum { CONFIG_MODEL, CONFIG_GENERATION, CONFIG_TOKENIZER } ConfigFile;
+
+typedef struct {
+    Stated *out;
+    const Gguf *g;
+    Arena *arena;
+    Err *err;
+    bool failed;
+    Str file;      // name without directories, for sources and messages
+    json_t *left;  // keys nobody has read yet
+    json_t *taken; // array: values that were, kept until the file is closed
+} ConfigReader;
+
+void config_fail(ConfigReader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Says that `field` is stated, and how. The value is set by the caller.
+void config_from(ConfigReader *r, FieldId field, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// A key of `object`, taken out of it, or NULL when it is absent or null. A borrowed reference, good
+// until the file is closed.
+const json_t *config_take(ConfigReader *r, json_t *object, const char *key);
+// As a number, a boolean, a string: false when absent, failure when of another type.
+bool config_number(ConfigReader *r, json_t *object, const char *key, double *out);
+bool config_bool(ConfigReader *r, json_t *object, const char *key, bool *out);
+bool config_str(ConfigReader *r, json_t *object, const char *key, Str *out);
+
+void config_rope(ConfigReader *r); // config_rope.c: after the shape is known
+// config_keys.c: each key left is harmless for a reason, or an error.
+void config_leftovers(ConfigReader *r, ConfigFile kind);
+
+#endif

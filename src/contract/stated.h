@@ -1,0 +1,39 @@
+// stated.h — what a model's Hugging Face files say it means, in the contract's own terms.
+//
+// config.json (and generation_config.json, tokenizer_config.json beside it) come from whoever
+// trained the model; a GGUF file comes from whoever converted it. They share no writer, so what
+// both say is said twice. Everything is brought to the fields and units of a contract here:
+// partial_rotary_factor becomes rope_dim, logits_scaling (which divides) becomes logit_scale
+// (which multiplies), LongRoPE's attention factor is computed from the two contexts. A key that is
+// neither used nor known to be harmless is an error that names it, as with GGUF keys.
+#ifndef LATHE_CONTRACT_STATED_H
+#define LATHE_CONTRACT_STATED_H
+
+#include "contract/contract.h"
+
+typedef struct {
+    const char *config;     // config.json; NULL when none was given
+    const char *generation; // generation_config.json, likewise
+    const char *tokenizer;  // tokenizer_config.json, likewise
+} ConfigFiles;
+
+// Every row is optional: a field counts as stated when its `from` is not empty.
+typedef struct {
+    Contract values;
+    Str from[FIELD_COUNT]; // "config.json: partial_rotary_factor 0.75 of head_dim 32"
+    Str model_type;        // of config.json; empty when it names none
+    size_t n_added_tokens; // of tokenizer_config.json, compared with the vocabulary one by one
+    Str token_trouble;     // what is wrong with one of them; empty when nothing is
+    Harmless *unread;      // keys that change nothing
+    size_t n_unread;
+} Stated;
+
+static inline bool is_stated(const Stated *s, FieldId field) {
+    return s->from[field].len > 0;
+}
+
+// Reads the files given. `g` is the model's own file, in whose vocabulary texts of tokens are
+// looked up. What `s` holds lives in the arena.
+bool stated_read(Stated *s, const ConfigFiles *files, const Gguf *g, Arena *arena, Err *err);
+
+#endif

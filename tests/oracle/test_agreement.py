@@ -1,0 +1,280 @@
+"""`lathe inspect MODEL --config …`: two files that share no writer, field by field. A contradiction exits 1 and names
+both sources; a key that is not understood exits 3."""
+
+import json
+import math
+import subprocess
+
+import pytest
+from gguf_edit import edit
+from random_models import RandomModel, rope_freqs
+from tokenizer_oracle import LATHE, MODELS
+
+HELLO = MODELS / "hello-phi3-q8_0.gguf"
+CONFIG = json.loads((MODELS / "hello-config.json").read_text())
+
+
+def inspect(model, *options, code=0):
+    run = subprocess.run([LATHE, "inspect", model, *options, "--json"], capture_output=True, timeout=60)
+    assert run.returncode == code, run.stderr.decode()
+    assert run.stderr.count(b"\n") == (code != 0), run.stderr.decode()
+    return (json.loads(run.stdout) if run.stdout else None), run.stderr.decode()
+
+
+def write(folder, content, name="config.json"):
+    path = folder / name
+    path.write_text(json.dumps(content))
+    return path
+
+
+def contradictions(told):
+    return [row["field"] for row in told["agreement"] if row["verdict"] == "contradict"]
+
+
+def compare(folder, model, config, code=0):
+    return inspect(model, "--config", write(folder, config), code=code)
+
+
+def test_hello_agrees_in_full():
+    told, _ = inspect(HELLO, "--config", MODELS / "hello-config.json")
+    assert contradictions(told) == []
+    assert sum(row["verdict"] == "agree" for row in told["agreement"]) == 27
+    assert [row["field"] for row in told["agreement"]] == list(told["contract"])
+
+
+def test_text_form_says_the_same():
+    run = subprocess.run([LATHE, "inspect", HELLO, "--config", MODELS / "hello-config.json"], capture_output=True)
+    assert run.returncode == 0 and b"27 agree, 0 contradict" in run.stdout
+
+
+# ---- the GGUF altered: field, keys, tensors
+
+FACTORS_16 = {name: [1 + i / 8 for i in range(16)] for name in ("rope_factors_short.weight", "rope_factors_long.weight")}
+ALTERED = {
+    "rope_dim": ({"phi3.rope.dimension_count": 32}, FACTORS_16),  # the seed's own case: the whole head
+    "attn_factor": ({"phi3.rope.scaling.attn_factor": 1.0}, {}),  # and the one still hidden behind it
+    "rope_base": ({"phi3.rope.freq_base": 100000.0}, {}),
+    "norm_eps": ({"phi3.attention.layer_norm_rms_epsilon": 1e-6}, {}),
+    "n_heads": ({"phi3.attention.head_count": 8, "phi3.attention.head_count_kv": 4, "phi3.rope.dimension_count": 16},
+                {name: [1.0] * 8 for name in FACTORS_16}),
+    "context": ({"phi3.context_length": 8192}, {}),
+    "original_context": ({"phi3.rope.scaling.original_context_length": 2048}, {}),
+    "attn_window": ({"phi3.attention.sliding_window": 512}, {}),
+    "rope_factors_short": ({}, {"rope_factors_short.weight": [1.0] * 12}),
+    "rope_factors_long": ({}, {"rope_factors_long.weight": CONFIG["rope_scaling"]["long_factor"][:-1] + [8.01]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ALTERED)
+def test_altered_gguf_is_contradicted(field, tmp_path):
+    keys, tensors = ALTERED[field]
+    model = edit(HELLO, tmp_path / "m.gguf", keys, tensors)
+    told, said = compare(tmp_path, model, CONFIG, code=1)
+    assert field in contradictions(told)
+    assert "config.json: " in said and ("key: " in said or "tensor: " in said or "derived: " in said)
+
+
+def test_dropped_attention_factor_is_derived_and_agrees(tmp_path):
+    """Nothing is lost: the rule gives what the publisher's settings give."""
+    model = edit(HELLO, tmp_path / "m.gguf", {"phi3.rope.scaling.attn_factor": None})
+    told, _ = compare(tmp_path, model, CONFIG)
+    assert told["sources"]["attn_factor"]["kind"] == "derived"
+
+
+# ---- the config altered
+
+CONFIGS = {
+    "n_layers": {"num_hidden_layers": 5},
+    "d_model": {"hidden_size": 96},
+    "n_kv_heads": {"num_key_value_heads": 4},
+    "d_ff": {"intermediate_size": 768},
+    "n_vocab": {"vocab_size": 2056},
+    "head_dim": {"head_dim": 40},
+    "rope_dim": {"partial_rotary_factor": 1.0},
+    "rope_base": {"rope_theta": 500000.0},
+    "norm_eps": {"rms_norm_eps": 1e-6},
+    "attn_window": {"sliding_window": 2047},
+    "is_head_tied": {"tie_word_embeddings": False},
+    "activation": {"hidden_act": "gelu_pytorch_tanh"},
+    "logit_scale": {"logits_scaling": 8.0},
+    "residual_scale": {"residual_multiplier": 0.22},
+    "embedding_scale": {"embedding_multiplier": 12.0},
+    "attn_scale": {"attention_multiplier": 0.0078125},
+    "attn_softcap": {"attn_logit_softcapping": 50.0},
+    "stop_ids": {"eos_token_id": [2037, 2038]},
+    "attn_factor": {"rope_scaling": CONFIG["rope_scaling"] | {"attention_factor": 1.19}},
+    "rope_scaling": {"rope_scaling": None},
+    "architecture": {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
+}
+
+
+@pytest.mark.parametrize("field", CONFIGS)
+def test_altered_config_is_contradicted(field, tmp_path):
+    told, _ = compare(tmp_path, HELLO, CONFIG | CONFIGS[field], code=1)
+    assert field in contradictions(told)
+
+
+def without(*names):
+    return {key: value for key, value in CONFIG.items() if key not in names}
+
+
+def test_same_meaning_in_other_words_agrees(tmp_path):
+    scaling = {key: value for key, value in CONFIG["rope_scaling"].items() if key != "type"}
+    parameters = scaling | {"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.75}
+    new = without("rope_scaling", "rope_theta", "partial_rotary_factor") | {"rope_parameters": parameters}
+    by_layer = new | {"rope_parameters": {"full_attention": parameters, "sliding_attention": parameters}}
+    factor = math.sqrt(1 + math.log(4) / math.log(1024))
+    same = [
+        new,
+        by_layer,
+        CONFIG | {"rope_scaling": scaling | {"type": "su"}},
+        CONFIG | {"rope_scaling": CONFIG["rope_scaling"] | {"attention_factor": factor}},
+        CONFIG | {"rope_scaling": CONFIG["rope_scaling"] | {"short_mscale": factor, "long_mscale": factor}},
+        CONFIG | {"sliding_window": None},  # 262144 hides nothing of 4096
+        CONFIG | {"sliding_window": 512, "use_sliding_window": False},
+        CONFIG | {"head_dim": 32},
+        CONFIG | {"logits_scaling": 1.0},
+        CONFIG | {"eos_token_id": [2037, 2016]},
+        CONFIG | {"layer_types": ["full_attention"] * 4},
+        without("rope_theta"),  # transformers has 10000
+    ]
+    for config in same:
+        told, _ = compare(tmp_path, HELLO, config)
+        assert contradictions(told) == []
+
+
+REFUSED = {
+    "unknown key": ({"logit_temperature": 2.0}, "key 'logit_temperature': not known to lathe"),
+    "unknown rotary setting": ({"rope_scaling": CONFIG["rope_scaling"] | {"spin": 1}}, "rotary setting 'spin' is not known"),
+    "unknown scaling": ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope scaling 'dynamic' is not known"),
+    "unknown family": ({"model_type": "granite"}, "key 'model_type': 'granite', but lathe knows"),
+    "class of another family": ({"architectures": ["GraniteForCausalLM"]}, "is read by Phi3ForCausalLM"),
+    "layers of two kinds": ({"layer_types": ["full_attention", "sliding_attention"] * 2}, "layers 0 and 1 differ"),
+    "two rotations": (
+        {"rope_scaling": None, "rope_parameters": {"a": {"rope_type": "default"}, "b": {"rope_type": "yarn"}}},
+        "rope_parameters of 'a' and 'b' differ",
+    ),
+    "two bases": ({"rope_parameters": CONFIG["rope_scaling"], "rope_scaling": {"type": "yarn"}}, "and they differ"),
+    "two attention factors": (
+        {"rope_scaling": CONFIG["rope_scaling"] | {"short_mscale": 1.1, "long_mscale": 1.2}},
+        "short_mscale 1.1 and long_mscale 1.2 differ",
+    ),
+    "biases in feed-forward": ({"mlp_bias": True}, "key 'mlp_bias': not known to lathe"),
+    "activation": ({"hidden_act": "relu"}, "key 'hidden_act': 'relu'"),
+    "a string for a number": ({"hidden_size": "128"}, "key 'hidden_size': expected a number"),
+    "half a layer": ({"num_hidden_layers": 4.5}, "expected a whole number"),
+    "no layer": ({"num_hidden_layers": 0}, "expected a whole number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_understood_is_refused(name, tmp_path):
+    change, message = REFUSED[name]
+    _, said = compare(tmp_path, HELLO, CONFIG | change, code=3)
+    assert "config.json: " in said and message in said
+
+
+def test_broken_files(tmp_path):
+    for text, message in (("{", "line 1"), ("[]", "expected a JSON object"), ('{"a": 1, "a": 2}', "duplicate")):
+        (tmp_path / "config.json").write_text(text)
+        assert message in inspect(HELLO, "--config", tmp_path / "config.json", code=3)[1]
+    assert "nowhere.json" in inspect(HELLO, "--config", tmp_path / "nowhere.json", code=4)[1]
+
+
+# ---- llama: divisors recomputed, linear, yarn
+
+LLAMA = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 96, "intermediate_size": 160,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-3,
+    "rope_theta": 500.0, "max_position_embeddings": 256, "vocab_size": 320, "hidden_act": "silu",
+    "tie_word_embeddings": True,
+}  # fmt: skip
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}  # fmt: skip
+
+
+def test_llama3_divisors_are_recomputed(tmp_path):
+    factors = rope_freqs(24, 500.0, 8.0, 1.0, 4.0, 64)
+    model = RandomModel("llama", tensors={"rope_freqs.weight": factors}).write(tmp_path / "m.gguf")
+    told, _ = compare(tmp_path, model, LLAMA | {"rope_scaling": LLAMA3})
+    assert contradictions(told) == []
+    for change in ({"factor": 32.0}, {"low_freq_factor": 2.0}, {"high_freq_factor": 8.0}, {"original_max_position_embeddings": 128}):
+        told, _ = compare(tmp_path, model, LLAMA | {"rope_scaling": LLAMA3 | change}, code=1)
+        assert contradictions(told) == ["rope_freq_factors"], change
+
+
+def test_lost_scalings_are_seen(tmp_path):
+    """A GGUF that says nothing of its stretch reads well up to the original context."""
+    model = RandomModel("llama").write(tmp_path / "m.gguf")
+    assert contradictions(compare(tmp_path, model, LLAMA)[0]) == []
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+    for scaling in (LLAMA3, yarn, {"type": "linear", "factor": 4.0}):
+        told, _ = compare(tmp_path, model, LLAMA | {"rope_scaling": scaling}, code=1)
+        assert "rope_scaling" in contradictions(told)
+
+
+def test_yarn_and_linear_agree(tmp_path):
+    keys = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
+    model = RandomModel("llama", keys=keys).write(tmp_path / "m.gguf")
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+    assert contradictions(compare(tmp_path, model, LLAMA | {"rope_scaling": yarn})[0]) == []
+    told, _ = compare(tmp_path, model, LLAMA | {"rope_scaling": yarn | {"attention_factor": 1.0}}, code=1)
+    assert contradictions(told) == ["attn_factor"]
+    model = RandomModel("llama", keys={"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}).write(tmp_path / "l.gguf")
+    assert contradictions(compare(tmp_path, model, LLAMA | {"rope_scaling": {"type": "linear", "factor": 4.0}})[0]) == []
+
+
+def test_windows_of_mistral(tmp_path):
+    """Its class has 4096 where the key is absent; a GGUF of llama architecture says nothing of it."""
+    model = RandomModel("llama", context=8192).write(tmp_path / "m.gguf")
+    mistral = LLAMA | {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "max_position_embeddings": 8192}
+    assert contradictions(compare(tmp_path, model, mistral, code=1)[0]) == ["attn_window"]
+    assert contradictions(compare(tmp_path, model, mistral | {"sliding_window": None})[0]) == []
+
+
+# ---- text: generation_config.json, tokenizer_config.json
+
+def test_generation_config(tmp_path):
+    told, _ = inspect(HELLO, "--generation-config", write(tmp_path, {"eos_token_id": [2037, 2016], "do_sample": True}))
+    assert contradictions(told) == []
+    told, said = inspect(HELLO, "--generation-config", write(tmp_path, {"eos_token_id": [2037, 2040]}, "g.json"), code=1)
+    assert contradictions(told) == ["stop_ids"] and "g.json: eos_token_id" in said
+    _, said = inspect(HELLO, "--generation-config", write(tmp_path, {"suppress_tokens": [1]}), code=3)
+    assert "key 'suppress_tokens'" in said
+
+
+def template():
+    import gguf
+
+    return gguf.GGUFReader(HELLO).fields["tokenizer.chat_template"].contents()
+
+
+TOKENIZER = {
+    "add_bos_token": False, "add_eos_token": False, "bos_token": "<|endoftext|>", "eos_token": {"content": "<|end|>"},
+    "tokenizer_class": "GPT2Tokenizer",
+    "added_tokens_decoder": {"2037": {"content": "<|end|>", "special": True}, "2038": {"content": "<|user|>", "special": True}},
+}  # fmt: skip
+
+
+def test_tokenizer_config(tmp_path):
+    told, _ = inspect(HELLO, "--tokenizer-config", write(tmp_path, TOKENIZER | {"chat_template": template()}))
+    assert contradictions(told) == []
+    agreed = {row["field"] for row in told["agreement"] if row["verdict"] == "agree"}
+    assert agreed == {"adds_bos", "adds_eos", "bos_id", "stop_ids", "template_digest", "added_tokens"}
+
+
+@pytest.mark.parametrize(
+    "field, change",
+    [
+        ("adds_bos", {"add_bos_token": True}),
+        ("adds_eos", {"add_eos_token": True}),
+        ("template_digest", {"chat_template": "{{ messages }}"}),
+        ("stop_ids", {"eos_token": "<|assistant|>"}),
+        ("added_tokens", {"added_tokens_decoder": {"2037": {"content": "<|stop|>", "special": True}}}),
+        ("added_tokens", {"added_tokens_decoder": {"9999": {"content": "<|end|>", "special": True}}}),
+        ("added_tokens", {"added_tokens_decoder": {"64": {"content": "a", "special": True}}}),  # a control token typed normal
+    ],
+)
+def test_altered_tokenizer_config(field, change, tmp_path):
+    told, _ = inspect(HELLO, "--tokenizer-config", write(tmp_path, TOKENIZER | change), code=1)
+    assert contradictions(told) == [field]
