@@ -114,6 +114,21 @@ def test_altered_config_is_contradicted(field, tmp_path):
     assert field in contradictions(told)
 
 
+@pytest.mark.parametrize(
+    "key, stated, field, meant",
+    [
+        ("logits_scaling", 8.0, "logit_scale", 0.125),  # Granite divides by it
+        ("logit_scale", 0.0625, "logit_scale", 0.0625),  # Cohere multiplies by it
+        ("query_pre_attn_scalar", 256.0, "attn_scale", 0.0625),  # Gemma divides by its root
+        ("attention_multiplier", 0.5, "attn_scale", 0.5),
+    ],
+)
+def test_multipliers_have_a_direction(key, stated, field, meant, tmp_path):
+    told, _ = compare(tmp_path, HELLO, CONFIG | {key: stated}, code=1)
+    (row,) = [row for row in told["agreement"] if row["field"] == field]
+    assert float(row["config"]) == meant and key in row["config_from"]
+
+
 def without(*names):
     return {key: value for key, value in CONFIG.items() if key not in names}
 
