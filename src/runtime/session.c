@@ -17,15 +17,23 @@ struct Session {
     float *logits; // of session_feed_each; NULL until it is called
 };
 
-Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err) {
+Session *session_open_reference_as(const Model *model, const ReferenceOptions *options, Pool *pool,
+                                   Err *err) {
     Session *s = calloc(1, sizeof *s);
     if (!s) memory_is_out(sizeof *s);
-    *s = (Session){.contract = &model->contract, .context = context, .engine = "reference (fp32)"};
-    ReferenceOptions options = {.context = context};
-    s->reference = reference_open(model, &model->contract, &options, pool, err);
+    *s = (Session){
+        .contract = &model->contract,
+        .context = options->n_positions ? options->n_positions : options->context,
+        .engine = "reference (fp32)",
+    };
+    s->reference = reference_open(model, &model->contract, options, pool, err);
     if (s->reference) return s;
     session_close(s);
     return NULL;
+}
+
+Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err) {
+    return session_open_reference_as(model, &(ReferenceOptions){.context = context}, pool, err);
 }
 
 static const char *const engines[ARITHMETIC_COUNT] = {

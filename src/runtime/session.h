@@ -16,6 +16,9 @@ typedef struct Session Session;
 
 // The arguments must outlive the session. NULL and `err` on failure.
 Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err);
+// The reference as the options say: other weights, fewer positions.
+Session *session_open_reference_as(const Model *model, const ReferenceOptions *options, Pool *pool,
+                                   Err *err);
 Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
 void session_close(Session *s); // safe on NULL
 

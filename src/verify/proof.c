@@ -73,6 +73,10 @@ static const char text[] =
     "user: write hello world in Erlang. assistant: -module(hello). -export([start/0]). start() -> "
     "io:format(\"Hello, world!~n\").\n";
 
+Str proof_text(void) {
+    return str_of(text);
+}
+
 bool proof_tokens(Proof *p, size_t n, uint32_t **ids, size_t *count, Err *err) {
     TokenList list = {0};
     // The text again and again, until there is enough of it.

@@ -60,6 +60,8 @@ typedef bool Gate(Proof *p, Err *err);
 #include "bundle/gates.def"
 #undef GATE
 
+// The built-in text: a few hundred tokens of several kinds.
+Str proof_text(void);
 // Token ids of the built-in text, as many as asked and the context allows. In the arena.
 bool proof_tokens(Proof *p, size_t n, uint32_t **ids, size_t *count, Err *err);
 

@@ -1,0 +1,136 @@
+"""Gate `text` of `lathe verify`: what it says of good bundles, and the faults it must see. They are planted in the bundle on disk and
+hidden behind true digests; only this gate is asked."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from bundle_edit import BundleEdit, rewrite_gguf
+from command import HELLO, done, lathe
+
+IDS, TEXT = "ids", "against the source"
+
+
+def judged(bundle, model=HELLO):
+    """(exit code, {scope: (passed, text, figures)})."""
+    run = lathe("verify", bundle, "--model", model, "--gates", "text")
+    report = json.loads((bundle / "verify" / "report.json").read_text())
+    return run.returncode, {r["scope"]: (r["passed"], r["text"], r["figures"]) for r in report["gates"]["text"]}
+
+
+def failed(lines):
+    return {scope for scope, (passed, *_) in lines.items() if not passed}
+
+
+@pytest.fixture
+def bad(hello_sealed, tmp_path):
+    return BundleEdit.copy(hello_sealed, tmp_path / "bad.lathe")
+
+
+@pytest.fixture(scope="module")
+def good(hello_sealed, tmp_path_factory):
+    """Of a copy: asking for one gate takes the seal away."""
+    return judged(BundleEdit.copy(hello_sealed, tmp_path_factory.mktemp("good") / "good.lathe").path)
+
+
+def rewrite_host(bundle, **keys):
+    host = bundle.path / "host.gguf"
+    rewritten = rewrite_gguf(host, bundle.path / "new.gguf", {f"tokenizer.{k.replace('__', '.')}": v for k, v in keys.items()})
+    rewritten.replace(host)
+    bundle.redigest()
+
+
+def test_a_good_bundle(good):
+    code, lines = good
+    assert code == 0 and not failed(lines)
+    assert re.fullmatch(r"\d+ ids of host.gguf are the source's", lines[IDS][1])
+    figures = {scope: lines[scope][2] for scope in ("fp16", "weights' form", TEXT)}
+    # Rounding is far below what int8 costs, and that is what the whole differs by.
+    assert figures["fp16"]["kl_mean"] < figures["weights' form"]["kl_mean"] / 10
+    assert figures[TEXT]["kl_mean"] == pytest.approx(figures["weights' form"]["kl_mean"], rel=0.3)
+    assert all(0 <= f["kl_mean"] <= f["kl_99"] <= f["kl_max"] and f["top1"] <= f["top5"] == 1 for f in figures.values())
+    values = lines["perplexity"][2]
+    assert set(values) == {"source", "packed", "bundle"}
+    assert values["bundle"] == pytest.approx(values["packed"], rel=0.01)
+    assert values["packed"] == pytest.approx(values["source"], rel=0.1) and values["packed"] != values["source"]
+    assert "second turn" in lines
+
+
+def test_ids_that_differ_are_shown_with_their_gap(good):
+    """int8 weights tip this near tie of hello-phi3 (README)."""
+    passed, text, figures = good[1]["Write hello world in Erlang."]
+    found = re.fullmatch(
+        r'47/48 ids equal; step 24: 67 "d" for 497 "art", gap (\S+) is within 6 x noise (\S+); logits off by (\S+)', text)
+    assert passed and found
+    gap, noise, off = map(float, found.groups())
+    assert gap < 6 * noise and off < 4 * noise
+    assert gap == pytest.approx(figures["worst_margin"], rel=0.01) and figures["differing"] == 1
+
+
+def test_noise_is_not_taken_from_the_answers_that_it_judges(good):
+    """A bundle that is far off would excuse itself by its own errors."""
+    prompts = [line[2] for line in good[1].values() if "logit_noise" in line[2]]
+    assert len(prompts) == 3 and len({figures["logit_noise"] for figures in prompts}) == 1
+    assert all(figures["logits_off"] != figures["logit_noise"] for figures in prompts)
+
+
+def test_an_altered_template(bad):
+    template = "{% for m in messages %}{{ '<|' + m.role + '|> ' + m.content + '<|end|>' }}{% endfor %}<|assistant|>"
+    rewrite_host(bad, chat_template=template)
+    code, lines = judged(bad.path)
+    assert code == 1 and IDS in failed(lines)
+    assert re.search(r"id 1 is \d+ \"[^\"]*\", the source's \d+ \"[^\"]*\"", lines[IDS][1]), lines[IDS][1]
+
+
+def test_a_control_token_typed_as_text(bad):
+    kinds = [int(part[0]) for part in bad.host_key("tokenizer.ggml.token_type")]
+    tokens = [bytes(part).decode() for part in bad.host_key("tokenizer.ggml.tokens")]
+    assert kinds[tokens.index("<|user|>")] == 3
+    bad.host_key("tokenizer.ggml.token_type")[tokens.index("<|user|>")][0] = 1
+    bad.redigest()
+    code, lines = judged(bad.path)
+    assert code == 1 and IDS in failed(lines)
+    assert "id 0 is " in lines[IDS][1] and '"<|user|>"' in lines[IDS][1].split("the source's")[1]
+
+
+def test_bos_dropped(tmp_path):
+    """hello-phi3 wants none; the same model that does, and a bundle of it that forgot."""
+    model = rewrite_gguf(HELLO, tmp_path / "bos.gguf", {"tokenizer.ggml.add_bos_token": True})
+    done("convert", model, "-o", tmp_path / "bos.lathe", "--context", "256")
+    bundle = BundleEdit(tmp_path / "bos.lathe")
+    assert judged(bundle.path, model)[0] == 0
+    rewrite_host(bundle, ggml__add_bos_token=False)
+    code, lines = judged(bundle.path, model)
+    assert code == 1 and IDS in failed(lines)
+    assert "id 0 is " in lines[IDS][1] and '"<|endoftext|>"' in lines[IDS][1].split("the source's")[1]
+
+
+@pytest.mark.parametrize("function", ["decode", "prefill"])
+def test_a_state_that_keeps_its_stale_slots(bad, function):
+    """What one of the functions writes to the cache of a layer never gets there: it reads what was left by earlier tokens."""
+    with bad.program(0) as model:
+        operations = bad.operations(model, function)
+        at = next(i for i, op in enumerate(operations) if op.type == "write_state")
+        del operations[at]
+    bad.redigest()
+    code, lines = judged(bad.path)
+    assert code == 1 and failed(lines) & {"fp16", "second turn", "What is the capital of France?"}, lines
+
+
+def test_a_row_of_weights_that_both_readers_take(bad):
+    """The table in chain.json and the program agree, the reference with the package's weights as well: graph and fp16 have nothing to
+    say, the text has."""
+    codes = bad.weight("layer_01_down").codes
+    codes[::2] = -codes[::2]
+    bad.redigest()
+    code, lines = judged(bad.path)
+    assert code == 1 and lines["fp16"][0]
+    assert lines[TEXT][2]["kl_mean"] > 0.1 and {"weights' form", TEXT} & failed(lines)
+
+
+def test_what_is_not_finite_fails(bad):
+    bad.weight("layer_00_down").scale[:] = np.float16("inf")
+    bad.redigest()
+    run = lathe("verify", bad.path, "--model", HELLO, "--gates", "text")
+    assert run.returncode == 1 and "FAILED" in run.stdout
