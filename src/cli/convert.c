@@ -1,5 +1,6 @@
 // convert.c — `lathe convert MODEL.gguf -o OUT.lathe`.
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 
 #include "base/map.h"
@@ -12,7 +13,7 @@
 typedef struct {
     const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
     uint32_t context, layers_per_shard, threads;
-    bool replaces;
+    bool replaces, as_json;
 } Arguments;
 
 // Contexts beyond this cost time on every token (the whole state is read), so it is the default
@@ -44,6 +45,7 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "not hold; off (default: auto up to a billion weights)"},
         {"--calibration", OPTION_TEXT, &a->calibration, "FILE",
          "text to measure over (default: a built-in one)"},
+        {"--json", OPTION_FLAG, &a->as_json, NULL, "say what was written for programs"},
         {"--threads", OPTION_COUNT, &a->threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
@@ -127,16 +129,20 @@ static bool read_calibration(const char *path, FileMap *map, Str *text, Err *err
     return map->len > 0 || err_set(err, ERR_FORMAT, "%s is empty: nothing to measure over", path);
 }
 
-static void print_result(const Chain *chain, const char *out) {
+static uint64_t bundle_bytes(const Chain *chain) {
     uint64_t total = chain->host.n_bytes;
+    for (size_t i = 0; i < chain->n_shards; i++) total += chain->shards[i].n_bytes;
+    return total;
+}
+
+static void print_result(const Chain *chain, const char *out) {
     for (size_t i = 0; i < chain->n_shards; i++) {
         const ChainShard *s = &chain->shards[i];
         printf("%-40.*s %9.1f MiB  %zu functions\n", STR_ARG(s->package),
                (double)s->n_bytes / (1 << 20), s->n_functions);
-        total += s->n_bytes;
     }
     printf("%s: %.1f MiB, contract %.12s…, context %u, %.*s weights\n", out,
-           (double)total / (1 << 20), chain->contract_digest.at, chain->context,
+           (double)bundle_bytes(chain) / (1 << 20), chain->contract_digest.at, chain->context,
            STR_ARG(chain->weights));
     if (chain->ranges) {
         printf("ranges measured over %u tokens; the residual stream is carried divided by",
@@ -146,6 +152,31 @@ static void print_result(const Chain *chain, const char *out) {
         printf("\n");
     }
     printf("prove it with: lathe verify %s\n", out);
+}
+
+// What a program needs to go on; the whole is in chain.json.
+static void print_json(const Chain *chain, const char *out) {
+    json_t *packages = json_array();
+    for (size_t i = 0; i < chain->n_shards; i++) {
+        const ChainShard *s = &chain->shards[i];
+        json_array_append_new(
+            packages,
+            json_pack("{s:s%, s:I, s:I, s:[I,I], s:[I,I]}", "path", s->package.at, s->package.len,
+                      "bytes", (json_int_t)s->n_bytes, "functions", (json_int_t)s->n_functions,
+                      "layers", (json_int_t)s->first_layer, (json_int_t)s->end_layer, "logits",
+                      (json_int_t)s->first_logit, (json_int_t)s->end_logit));
+    }
+    json_t *all = json_pack("{s:s, s:I, s:s%, s:s%, s:I, s:s%, s:s%, s:b, s:o}", "bundle", out,
+                            "bytes", (json_int_t)bundle_bytes(chain), "contract_sha256",
+                            chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
+                            chain->source_sha256.at, chain->source_sha256.len, "context",
+                            (json_int_t)chain->context, "weights", chain->weights.at,
+                            chain->weights.len, "target", chain->target.at, chain->target.len,
+                            "ranges_measured", chain->ranges != NULL, "packages", packages);
+    if (!all) memory_is_out(0);
+    json_dumpf(all, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(all);
 }
 
 bool command_convert(int argc, char **argv, Err *err) {
@@ -185,7 +216,10 @@ bool command_convert(int argc, char **argv, Err *err) {
     bool ok = bundle_convert(&chain, &arena, &job, err);
     meter_stop(&meter);
     if (ok) {
-        print_result(&chain, a.out);
+        if (a.as_json)
+            print_json(&chain, a.out);
+        else
+            print_result(&chain, a.out);
         fflush(stdout);
         if (is_left_out)
             fprintf(stderr,

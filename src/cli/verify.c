@@ -1,4 +1,5 @@
 // verify.c — `lathe verify OUT.lathe`, and `lathe verify MODEL.gguf` before there is a bundle.
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 
 #include "base/file.h"
 #include "bundle/gates.h"
+#include "bundle/json_need.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
@@ -17,11 +19,20 @@
 typedef struct {
     Meter meter;
     bool has_colour;
+    json_t *lines; // where lines go instead, for --json; NULL: to stdout
 } Screen;
 
 static void print_line(void *context, const char *gate, const char *scope, const char *figures,
                        bool has_passed) {
     Screen *s = context;
+    if (s->lines) {
+        // A name in it may be any bytes of a file.
+        json_t *text = json_string(figures);
+        json_array_append_new(s->lines, json_pack("{s:s, s:s, s:b, s:o}", "gate", gate, "scope",
+                                                  scope, "passed", (int)has_passed, "text",
+                                                  text ? text : json_string("(not UTF-8)")));
+        return;
+    }
     meter_clear(&s->meter);
     const char *on = !s->has_colour ? "" : has_passed ? "\x1b[32m" : "\x1b[31m";
     printf("%-13s %-22s %s  %s%s%s\n", gate, scope, figures, on, has_passed ? "ok" : "FAILED",
@@ -88,12 +99,35 @@ static bool run_mutants(const VerifyJob *verify, const char *names, Screen *scre
     return ok;
 }
 
+// The gates' lines and the report that the run wrote, of a bundle, in one object.
+static bool print_json(const Screen *screen, const char *bundle, bool is_sealed, bool has_passed,
+                       Err *err) {
+    json_t *all = json_pack("{s:b, s:b, s:O}", "passed", (int)has_passed, "sealed", (int)is_sealed,
+                            "lines", screen->lines);
+    if (!all) memory_is_out(0);
+    bool ok = true;
+    if (bundle) {
+        Arena arena = {0};
+        json_t *report = json_read_file(path_join(&arena, bundle, "verify/report.json"), err);
+        ok = report != NULL;
+        if (ok) json_object_set_new(all, "report", report);
+        arena_free(&arena);
+    }
+    if (ok) {
+        json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+        putchar('\n');
+    }
+    json_decref(all);
+    return ok;
+}
+
 bool command_verify(int argc, char **argv, Err *err) {
     const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL, *vote_text = NULL,
                *mutants = NULL;
     JournalNotes notes = {0};
     uint32_t threads = 0;
-    bool is_done, has_report = false, is_vote_long = false, is_verbose = false, resumes = false;
+    bool is_done, as_json = false, has_report = false, is_vote_long = false, is_verbose = false,
+                  resumes = false;
     bool blames = false;
     char doc[3000];
     const Option options[] = {
@@ -119,6 +153,8 @@ bool command_verify(int argc, char **argv, Err *err) {
         {"--lesson", OPTION_TEXT, &notes.lesson, "TEXT", "the same: what the next one should know"},
         {"--next", OPTION_TEXT, &notes.next, "TEXT", "the same: what follows from it"},
         {"--refs", OPTION_TEXT, &notes.refs, "TEXT", "the same: where more is"},
+        {"--json", OPTION_FLAG, &as_json, NULL,
+         "lines and verify/report.json as one object, in the end"},
         {"--threads", OPTION_COUNT, &threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
@@ -132,9 +168,11 @@ bool command_verify(int argc, char **argv, Err *err) {
     };
     if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
 
+    if (as_json && mutants)
+        return err_set(err, ERR_USAGE, "--json: the matrix of --mutants is in verify/mutants.json");
     Pool *pool = pool_open(threads, err);
     if (!pool) return false;
-    Screen screen = {.has_colour = isatty(STDOUT_FILENO)};
+    Screen screen = {.has_colour = isatty(STDOUT_FILENO), .lines = as_json ? json_array() : NULL};
     meter_start(&screen.meter);
     Progress progress = meter_progress(&screen.meter);
     char *name = bundle ? strdup(bundle) : NULL;
@@ -161,7 +199,12 @@ bool command_verify(int argc, char **argv, Err *err) {
                          : verify_bundle(&job, err);
     ok = (!has_report || write_down(name, page, &notes, err)) && ok;
     meter_stop(&screen.meter);
-    if (ok && !mutants) {
+    bool has_passed = ok;
+    if (as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))
+        ok = print_json(&screen, is_model ? NULL : name, ok && !is_model && !only, has_passed,
+                        err) &&
+             ok;
+    if (ok && !mutants && !as_json) {
         printf(is_model ? "%s: the gates for a model alone passed; a bundle has more\n"
                : only   ? "%s: the gates asked for passed; a seal takes all of them\n"
                         : "%s: all gates passed, sealed\n",
@@ -169,6 +212,7 @@ bool command_verify(int argc, char **argv, Err *err) {
         fflush(stdout);
     }
     if (ok || err->kind == ERR_GATE) meter_finish(&screen.meter, "verified");
+    json_decref(screen.lines);
     free(name);
     pool_close(pool);
     return ok;

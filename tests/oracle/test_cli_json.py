@@ -1,0 +1,104 @@
+"""--json: one object on stdout for programs, that says what the same command says to people; messages stay on stderr."""
+
+import json
+import re
+
+import pytest
+from bundle_edit import BundleEdit
+from command import HELLO, done, lathe
+
+
+def read(run):
+    """The object on stdout; nothing else may stand there."""
+    value = json.loads(run.stdout)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_convert(tmp_path):
+    args = ["-o", tmp_path / "m.lathe", "--layers-per-shard", "2", "--context", "128"]
+    run = done("convert", HELLO, *args, "--json")
+    said, chain = read(run), BundleEdit(tmp_path / "m.lathe").chain
+    assert re.fullmatch(r"converted in .*\n", run.stderr)
+    assert said["bundle"] == str(tmp_path / "m.lathe") and said["context"] == 128 and said["weights"] == "int8"
+    assert said["contract_sha256"] == chain["contract_sha256"] and said["source_sha256"] == chain["source"]["sha256"]
+    assert said["ranges_measured"] is True and said["target"] == "macos27"
+    for package, shard in zip(said["packages"], chain["shards"], strict=True):
+        assert package["path"] == shard["package"] and package["bytes"] == shard["bytes"]
+        assert package["layers"] == shard["layers"] and package["logits"] == shard["logits"]
+    files = [p for p in (tmp_path / "m.lathe").rglob("*") if p.is_file() and p.name != "chain.json"]
+    assert said["bytes"] == sum(p.stat().st_size for p in files)
+
+
+def test_convert_that_fails_says_nothing_on_stdout(tmp_path):
+    run = lathe("convert", tmp_path, "-o", tmp_path / "m.lathe", "--json")
+    assert run.returncode in (3, 4) and run.stdout == "" and run.stderr.startswith("lathe convert: ")
+
+
+def test_verify_of_a_good_bundle(hello_sealed, tmp_path):
+    bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+    args = ["verify", bundle.path, "--model", HELLO, "--resume"]
+    plain = done(*args).stdout.splitlines()
+    run = done(*args, "--json")
+    said = read(run)
+    assert said["passed"] is True and said["sealed"] is True and (bundle.path / "seal.json").exists()
+    assert [f"{line['gate']:13} {line['scope']:22} {line['text']}  ok" for line in said["lines"]] == plain[:-1]
+    assert said["report"] == json.loads((bundle.path / "verify/report.json").read_text())
+    assert re.fullmatch(r"verified in .*\n", run.stderr)
+
+
+def test_verify_of_a_bad_bundle_exits_1_and_says_which_line_failed(hello_sealed, tmp_path):
+    bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+    bundle.host_tensor("token_embd.weight")[5] ^= 1
+    bundle.redigest()
+    run = lathe("verify", bundle.path, "--model", HELLO, "--gates", "contract", "--json")
+    said = read(run)
+    assert run.returncode == 1 and said["passed"] is said["sealed"] is said["report"]["passed"] is False
+    assert [line["scope"] for line in said["lines"] if not line["passed"]] == ["host.gguf"]
+
+
+def test_some_gates_do_not_seal(hello_sealed, tmp_path):
+    bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+    said = read(done("verify", bundle.path, "--model", HELLO, "--gates", "structure", "--json"))
+    assert said["passed"] is True and said["sealed"] is False and not (bundle.path / "seal.json").exists()
+
+
+def test_verify_of_a_model_alone():
+    said = read(done("verify", HELLO, "--gates", "contract", "--json"))
+    assert said["passed"] is True and said["sealed"] is False and "report" not in said
+    assert [line["gate"] for line in said["lines"]] == ["contract"]
+
+
+def test_a_matrix_is_read_from_its_file(hello_sealed):
+    run = lathe("verify", hello_sealed, "--mutants", "all", "--json")
+    assert run.returncode == 2 and run.stdout == "" and "verify/mutants.json" in run.stderr
+
+
+@pytest.mark.parametrize("text", ["hello wörld <|end|>", "", "日本\n"])
+def test_tokenize(text):
+    ids = [int(line) for line in done("tokenize", HELLO, text).stdout.split()]
+    assert read(done("tokenize", HELLO, text, "--json")) == {"ids": ids}
+    pieces = read(done("tokenize", HELLO, text, "--json", "--pieces"))["pieces"]
+    assert [p["id"] for p in pieces] == ids
+    joined = b"".join(p["text"].encode() if "text" in p else bytes.fromhex(p["hex"]) for p in pieces)
+    assert joined == text.encode()
+
+
+def test_doctor(hello_sealed):
+    machine = read(done("doctor", "--json"))
+    text = done("doctor").stdout
+    assert machine["threads"] >= 1 and machine["memory_bytes"] > 1 << 28 and machine["core_ml"] is False
+    assert machine["kernels"] in machine["kernels_usable"] and f"kernels     {machine['kernels']} " in text
+    assert machine["system"] in text
+    limits = {t["name"]: t["package_limit"] for t in machine["targets"]}
+    assert limits == {"macos27": 1 << 30, "macos26": 2 << 30}
+    chain = BundleEdit(hello_sealed).chain
+    packages = read(done("doctor", hello_sealed, "--json"))["packages"]
+    for package, shard in zip(packages, chain["shards"], strict=True):
+        assert package["path"] == shard["package"] and package["bytes"] == shard["bytes"]
+
+
+def test_nothing_is_coloured_in_a_file(hello_sealed, tmp_path):
+    bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+    run = done("verify", bundle.path, "--model", HELLO, "--gates", "structure")
+    assert "\x1b" not in run.stdout + run.stderr and "\r" not in run.stdout + run.stderr
