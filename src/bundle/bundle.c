@@ -102,13 +102,20 @@ void bundle_close(Bundle *b) {
     *b = (Bundle){0};
 }
 
-static bool check_file(const char *dir, const ChainFile *file, bool is_thorough, Arena *scratch,
-                       Err *err) {
+// "lathe convert MODEL.gguf -o OUT.lathe --force", as it mends this bundle.
+static const char *mending(const char *dir, const Chain *chain, Arena *scratch) {
+    return arena_printf(scratch, "lathe convert %.*s -o %s --force", STR_ARG(chain->source_name),
+                        dir)
+        .at;
+}
+
+static bool check_file(const char *dir, const Chain *chain, const ChainFile *file, bool is_thorough,
+                       Arena *scratch, Err *err) {
     const char *path = path_join(scratch, dir, arena_cstr(scratch, file->path));
     FileMap map;
     if (!path_exists(path))
-        return err_set(err, ERR_GATE,
-                       "%s is missing; convert the model again: lathe convert --force", path);
+        return err_set(err, ERR_GATE, "%s is missing; convert the model again: %s", path,
+                       mending(dir, chain, scratch));
     if (!map_file(&map, path, err)) return false;
     bool same = map.len == file->n_bytes;
     if (same && is_thorough) {
@@ -123,11 +130,13 @@ static bool check_file(const char *dir, const ChainFile *file, bool is_thorough,
     if (same) return true;
     return err_set(err, ERR_GATE,
                    "%s (%" PRIu64 " bytes) is not the file chain.json describes (%" PRIu64
-                   " bytes, another digest); convert the model again: lathe convert --force",
-                   path, n_bytes, file->n_bytes);
+                   " bytes, another digest); convert the model again: %s",
+                   path, n_bytes, file->n_bytes, mending(dir, chain, scratch));
 }
 
 static bool is_listed(const Chain *chain, Str path) {
+    // The Finder leaves one in every folder it shows; nothing reads it.
+    if (str_ends(path, STR("/.DS_Store"))) return true;
     for (size_t s = 0; s < chain->n_shards; s++)
         for (size_t f = 0; f < chain->shards[s].n_files; f++)
             if (str_eq(chain->shards[s].files[f].path, path)) return true;
@@ -152,18 +161,36 @@ static bool check_strangers(const char *dir, const char *path, const Chain *chai
     return true;
 }
 
+// Beside chain.json and the packages; verify/ is for people, who may keep notes in it.
+static bool check_root(const char *dir, Arena *scratch, Err *err) {
+    static const char *const known[] = {"chain.json", "seal.json", "host.gguf",
+                                        "shards",     "verify",    ".DS_Store"};
+    DirList list;
+    if (!dir_list(&list, scratch, dir, err)) return false;
+    for (size_t i = 0; i < list.count; i++) {
+        bool is_known = false;
+        for (size_t k = 0; k < COUNT_OF(known); k++)
+            is_known = is_known || strcmp(list.names[i], known[k]) == 0;
+        if (!is_known)
+            return err_set(err, ERR_GATE, "%s/%s is not part of the bundle; remove it", dir,
+                           list.names[i]);
+    }
+    return true;
+}
+
 bool bundle_check_files(const char *dir, const Chain *chain, bool is_thorough,
                         const Progress *progress, Err *err) {
     uint64_t total = chain->host.n_bytes, done = 0;
     for (size_t s = 0; s < chain->n_shards; s++) total += chain->shards[s].n_bytes;
     Arena scratch = {0};
-    bool ok = check_strangers(dir, "shards", chain, 0, &scratch, err) &&
-              check_file(dir, &chain->host, is_thorough, &scratch, err);
+    bool ok = check_root(dir, &scratch, err) &&
+              check_strangers(dir, "shards", chain, 0, &scratch, err) &&
+              check_file(dir, chain, &chain->host, is_thorough, &scratch, err);
     done += chain->host.n_bytes;
     for (size_t s = 0; ok && s < chain->n_shards; s++) {
         const ChainShard *shard = &chain->shards[s];
         for (size_t f = 0; ok && f < shard->n_files; f++) {
-            ok = check_file(dir, &shard->files[f], is_thorough, &scratch, err);
+            ok = check_file(dir, chain, &shard->files[f], is_thorough, &scratch, err);
             done += shard->files[f].n_bytes;
             progress_report(progress, "digests", done, total);
         }

@@ -80,7 +80,10 @@ static bool check_seal(const char *dir, json_t *seal, Arena *scratch, Err *err) 
                            dir, gates[i].name, dir);
     }
     if (!path_exists(path_join(scratch, dir, "chain.json")))
-        return err_set(err, ERR_GATE, "%s/chain.json is missing; convert the model again", dir);
+        return err_set(err, ERR_GATE,
+                       "%s/chain.json is missing; convert the model again: lathe convert "
+                       "MODEL.gguf -o %s --force",
+                       dir, dir);
     Sha256 found;
     if (!chain_sha256(&found, dir, err)) return false;
     if (!str_is(stated, found.hex)) return refuse(err, dir, "has a seal over another chain.json");

@@ -354,7 +354,7 @@ def test_a_missing_file(hello_sealed, tmp_path):
         assert file.name in run.stderr and "convert" in run.stderr or "lathe verify" in run.stderr
 
 
-@pytest.mark.parametrize("place", ["shards/02-more.mlpackage", "shards/note.txt",
+@pytest.mark.parametrize("place", ["shards/02-more.mlpackage", "shards/note.txt", "note.txt", "host.gguf.old",
                                    "shards/00-layers-00-01.mlpackage/Data/com.apple.CoreML/weights/0-weight.bin",
                                    "shards/00-layers-00-01.mlpackage/Data/more.mlmodel"])
 def test_a_file_that_no_digest_covers(sealed, place):
@@ -363,6 +363,21 @@ def test_a_file_that_no_digest_covers(sealed, place):
     assert run.returncode == 1 and "is not part of the bundle; remove it" in run.stderr
     run = lathe("verify", sealed.path, "--model", HELLO, "--gates", "structure")
     assert run.returncode == 1 and "is not part of the bundle; remove it" in run.stdout
+
+
+def test_what_people_and_their_finder_leave_is_let_be(sealed):
+    for place in (".DS_Store", "shards/.DS_Store", "verify/notes.txt"):
+        (sealed.path / place).write_text("x")
+    assert chat(sealed.path).returncode == 0
+
+
+def test_a_refusal_names_the_command_that_mends_it(sealed):
+    again = f"convert the model again: lathe convert {HELLO.name} -o {sealed.path} --force"
+    for change in (lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink()):
+        change(sealed.path / "host.gguf")
+        assert again in chat(sealed.path).stderr
+    (sealed.path / "chain.json").unlink()
+    assert f"lathe convert MODEL.gguf -o {sealed.path} --force" in chat(sealed.path).stderr
 
 
 def test_a_chain_that_leaves_a_file_out_is_not_proved(sealed):
