@@ -20,7 +20,7 @@ VARIABLES = {
     "word": "Hello World",
     "text": "  it's  a-b (c) \n\tline2\r\nline3\n",
     "uni": "Ünï ΑΒΓ жар 你好 \u00a0\u200b👩‍🚀",
-    "html": "<a href=\"x\">&'",
+    "html": "<a href=\"/x\\\">&'",
     "num": " 42 ",
     "nums": [3, 1, 2],
     "strs": ["b", "A", "c", "a"],
