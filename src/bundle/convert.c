@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "compile/compile.h"
+#include "contract/agree.h"
 #include "coreml/package.h"
 #include "gguf/writer.h"
 #include "range/measure.h"
@@ -348,9 +349,18 @@ static bool measure(Conversion *c, CompileOptions *options, Err *err) {
                           c->arena, err);
 }
 
+// Nothing is made of a model that its publisher says is another.
+static bool agrees(Conversion *c, Err *err) {
+    if (!has_config_files(&c->job->second)) return true;
+    Agreement a;
+    if (!agreement_read(&a, &c->job->second, &c->model, &c->gguf, c->arena, err)) return false;
+    if (a.n_contradict) agreement_error(&a, err);
+    return a.n_contradict == 0;
+}
+
 // A model whose text cannot be read could never be proved or talked with.
 static bool read_model(Conversion *c, Err *err) {
-    if (!model_read(&c->model, &c->gguf, c->arena, err)) return false;
+    if (!model_read(&c->model, &c->gguf, c->arena, err) || !agrees(c, err)) return false;
     Tokenizer *t = tokenizer_open(&c->gguf, err);
     tokenizer_close(t);
     return t != NULL;

@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "bundle/chain.h"
 #include "compile/compile.h"
+#include "contract/stated.h"
 #include "gguf/gguf.h"
 
 // A deliberate fault of the conversion, so that `verify --mutants` can see whether a gate notices
@@ -34,6 +35,7 @@ typedef struct {
     CompileOptions options; // but for the ranges, which are measured here
     bool measures_ranges;   // in the reference, and conditions by them (compile/condition.h)
     Str calibration_text;   // to measure over; at NULL: the built-in one
+    ConfigFiles second;     // what the model's publisher says; a contradiction stops it
     bool replaces;          // an older bundle at out_path may go
     const char *tool_version;
     Pool *pool;

@@ -13,6 +13,7 @@
 typedef struct {
     const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
     uint32_t context, layers_per_shard, threads;
+    ConfigFiles second;
     bool replaces, as_json;
 } Arguments;
 
@@ -29,6 +30,12 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     const Option options[] = {
         {"-o", OPTION_TEXT, &a->out, "OUT.lathe", "the bundle to write"},
         {"--force", OPTION_FLAG, &a->replaces, NULL, "replace a bundle of that name"},
+        {"--config", OPTION_TEXT, &a->second.config, "config.json",
+         "what the model's publisher says: a contradiction stops the conversion"},
+        {"--generation-config", OPTION_TEXT, &a->second.generation, "FILE",
+         "likewise, generation_config.json"},
+        {"--tokenizer-config", OPTION_TEXT, &a->second.tokenizer, "FILE",
+         "likewise, tokenizer_config.json"},
         {"--context", OPTION_COUNT, &a->context, "N",
          "positions to hold (default: the model's, at most 4096)"},
         {"--weights", OPTION_TEXT, &a->weights, "FORM",
@@ -193,6 +200,7 @@ bool command_convert(int argc, char **argv, Err *err) {
         .model_path = a.model,
         .out_path = a.out,
         .options = options,
+        .second = a.second,
         .replaces = a.replaces,
         .tool_version = "lathe " LATHE_VERSION,
     };

@@ -125,6 +125,7 @@ bool command_verify(int argc, char **argv, Err *err) {
     const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL, *vote_text = NULL,
                *mutants = NULL;
     JournalNotes notes = {0};
+    ConfigFiles second = {0};
     uint32_t threads = 0;
     bool is_done, as_json = false, has_report = false, is_vote_long = false, is_verbose = false,
                   resumes = false;
@@ -133,6 +134,12 @@ bool command_verify(int argc, char **argv, Err *err) {
     const Option options[] = {
         {"--model", OPTION_TEXT, &model, "MODEL.gguf",
          "the source (default: the file of its name beside the bundle or here)"},
+        {"--config", OPTION_TEXT, &second.config, "config.json",
+         "what the model's publisher says, for gate contract"},
+        {"--generation-config", OPTION_TEXT, &second.generation, "FILE",
+         "likewise, generation_config.json"},
+        {"--tokenizer-config", OPTION_TEXT, &second.tokenizer, "FILE",
+         "likewise, tokenizer_config.json"},
         {"--gates", OPTION_TEXT, &only, "LIST", "only these, separated by commas; does not seal"},
         {"--resume", OPTION_FLAG, &resumes, NULL,
          "keep what passed the last time over the same files; run the rest"},
@@ -181,6 +188,7 @@ bool command_verify(int argc, char **argv, Err *err) {
     VerifyJob job = {
         .bundle_dir = name,
         .model_path = is_model ? name : model,
+        .second = second,
         .gates = only,
         .vote_text = vote_text,
         .is_vote_long = is_vote_long,

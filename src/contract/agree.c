@@ -123,6 +123,14 @@ void agreement_make(Agreement *a, const Model *model, const Stated *stated, Aren
     }
 }
 
+bool agreement_read(Agreement *a, const ConfigFiles *files, const Model *model, const Gguf *g,
+                    Arena *arena, Err *err) {
+    Stated stated;
+    if (!stated_read(&stated, files, g, arena, err)) return false;
+    agreement_make(a, model, &stated, arena);
+    return true;
+}
+
 // Lists of factors are long, and one line is to be read.
 static Str cut(Str s) {
     enum { MOST = 120 };

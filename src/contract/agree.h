@@ -26,6 +26,9 @@ typedef struct {
 
 // Every field in table order. Texts live in the arena.
 void agreement_make(Agreement *a, const Model *model, const Stated *stated, Arena *arena);
+// The same from the files themselves. False when one of them cannot be read or understood.
+bool agreement_read(Agreement *a, const ConfigFiles *files, const Model *model, const Gguf *g,
+                    Arena *arena, Err *err);
 const char *verdict_name(Verdict verdict); // "agree", "contradict", …
 // The first contradiction in words: "rope_dim is 32 by key … but 24 by config.json: …".
 void agreement_error(const Agreement *a, Err *err);

@@ -17,6 +17,10 @@ typedef struct {
     const char *tokenizer;  // tokenizer_config.json, likewise
 } ConfigFiles;
 
+static inline bool has_config_files(const ConfigFiles *f) {
+    return f->config || f->generation || f->tokenizer;
+}
+
 // Every row is optional: a field counts as stated when its `from` is not empty.
 typedef struct {
     Contract values;

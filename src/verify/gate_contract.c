@@ -1,6 +1,7 @@
 // gate_contract.c — the bundle was made of this source, under this contract.
 #include <string.h>
 
+#include "contract/agree.h"
 #include "verify/proof.h"
 
 static bool same_key(const GgufKey *a, const GgufKey *b) {
@@ -35,8 +36,27 @@ static void report_model(Proof *p) {
                  p->model.n_harmless);
 }
 
+// What the publisher's files say, where they were given: each contradiction with both sources.
+static bool compare_second(Proof *p, Err *err) {
+    if (!has_config_files(&p->job->second)) return true;
+    Agreement a;
+    if (!agreement_read(&a, &p->job->second, &p->model, &p->source, p->arena, err)) return false;
+    for (size_t i = 0; i < a.n_rows; i++) {
+        const AgreementRow *row = &a.rows[i];
+        if (row->verdict == VERDICT_CONTRADICT)
+            proof_result(p, "contract", false, NULL, row->what, "%.60s (%.*s), but %.60s (%.*s)",
+                         arena_cstr(p->arena, row->ours), STR_ARG(row->our_source),
+                         arena_cstr(p->arena, row->theirs), STR_ARG(row->their_source));
+    }
+    proof_result(p, "contract", a.n_contradict == 0,
+                 json_pack("{s:I, s:I}", "agree", (json_int_t)a.n_agree, "contradict",
+                           (json_int_t)a.n_contradict),
+                 "publisher", "%zu fields agree, %zu contradict", a.n_agree, a.n_contradict);
+    return true;
+}
+
 bool gate_contract(Proof *p, Err *err) {
-    (void)err;
+    if (!compare_second(p, err)) return false;
     if (!p->has_bundle) {
         report_model(p);
         return true;

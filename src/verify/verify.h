@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "bundle/bundle.h"
+#include "contract/stated.h"
 
 // One line: "layer golden  layers 00..03  cos=0.999958 rmse=0.0047 max_abs=0.027  ok".
 typedef void VerifyLine(void *context, const char *gate, const char *scope, const char *figures,
@@ -16,6 +17,7 @@ typedef void VerifyLine(void *context, const char *gate, const char *scope, cons
 typedef struct {
     const char *bundle_dir;
     const char *model_path;          // NULL: the source's file name beside the bundle or here
+    ConfigFiles second;              // the publisher's files, for the contract gate
     const char *gates;               // NULL: all; or names separated by commas
     const char *vote_text;           // a file for the vote to read; NULL: the built-in text
     bool is_vote_long;               // the vote also reads behind the original context

@@ -293,3 +293,43 @@ def test_tokenizer_config(tmp_path):
 def test_altered_tokenizer_config(field, change, tmp_path):
     told, _ = inspect(HELLO, "--tokenizer-config", write(tmp_path, TOKENIZER | change), code=1)
     assert contradictions(told) == [field]
+
+
+# ---- convert and verify
+
+
+def lathe(*arguments):
+    run = subprocess.run([LATHE, *arguments], capture_output=True, timeout=120)
+    return run.returncode, run.stdout.decode(), run.stderr.decode()
+
+
+@pytest.mark.parametrize("field", ["rope_dim", "attn_factor"])
+def test_seeds_case_is_not_converted(field, tmp_path):
+    """Compiler, reference and runtime would all read the file's number: nothing else could object."""
+    model = edit(HELLO, tmp_path / "m.gguf", *ALTERED[field])
+    out = tmp_path / "out.lathe"
+    code, said, why = lathe("convert", model, "-o", out, "--config", MODELS / "hello-config.json")
+    assert code == 1 and said == "" and "hello-config.json: " in why and why.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.gguf"]
+    code, said, _ = lathe("verify", model, "--gates", "contract", "--config", MODELS / "hello-config.json")
+    (line,) = [line for line in said.splitlines() if line.split()[1] == field]
+    assert code == 1 and line.endswith("FAILED") and "key: phi3." in line and "hello-config.json: " in line
+
+
+def test_true_model_is_converted_and_its_gate_says_so(tmp_path):
+    out = tmp_path / "out.lathe"
+    config = ("--config", MODELS / "hello-config.json")
+    assert lathe("convert", HELLO, "-o", out, "--range", "off", *config)[0] == 0
+    code, said, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", *config)
+    assert code == 0 and "27 fields agree, 0 contradict" in said
+    wrong = write(tmp_path, CONFIG | {"partial_rotary_factor": 1.0})
+    code, said, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", "--config", wrong)
+    assert code == 1 and "rope_dim" in said and "FAILED" in said
+
+
+def test_a_config_that_is_not_understood_stops_both(tmp_path):
+    config = write(tmp_path, CONFIG | {"logit_temperature": 2.0})
+    code, _, why = lathe("convert", HELLO, "-o", tmp_path / "out.lathe", "--config", config)
+    assert code == 3 and "logit_temperature" in why and not (tmp_path / "out.lathe").exists()
+    code, _, why = lathe("verify", HELLO, "--gates", "contract", "--config", config)
+    assert code == 3 and "logit_temperature" in why
