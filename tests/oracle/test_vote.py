@@ -170,6 +170,8 @@ def test_smollm2_misread(tmp_path):
     text.write_text("To make bread you need flour, water, salt and yeast. Mix the flour with the water and the yeast, "
                     "knead the dough for ten minutes and let it rest for an hour. Then shape it, let it rest again and "
                     "bake it in a hot oven until the crust is brown.")  # fmt: skip
-    path = edit(smollm2_gguf(), tmp_path / "wrong.gguf", {"llama.rope.dimension_count": 32})
+    # Heads of half the width, consistently: keys and shapes agree, so only the weights can object.
+    wrong = {"llama.attention.head_count": 18, "llama.attention.head_count_kv": 6, "llama.rope.dimension_count": 32}
+    path = edit(smollm2_gguf(), tmp_path / "wrong.gguf", wrong)
     code, fields = vote(path, "--vote-text", text)
-    assert code == 1 and "this field is suspect" in fields["rope_dim"][0]
+    assert code == 1 and "this field is suspect" in fields["n_heads"][0]
