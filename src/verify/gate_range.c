@@ -446,10 +446,12 @@ static void say_shard(Proof *p, size_t i, const Judgements *all, Section *sectio
                                 (json_int_t)zeroed, "offenders", (json_int_t)n_offenders);
     char scope[48];
     snprintf(scope, sizeof scope, "shard %02zu", i);
+    bool is_mendable = n_offenders > 0 && !p->bundle.chain.ranges;
     proof_result(p, "range", n_offenders == 0, figures, scope,
-                 "room %.1f bits at %.*s; in ane (a model) %llu not finite, %llu rows zeroed",
+                 "room %.1f bits at %.*s; in ane (a model) %llu not finite, %llu rows zeroed%s",
                  (double)least, STR_ARG(n_tight ? tight[0]->op : STR("nothing")),
-                 (unsigned long long)broken, (unsigned long long)zeroed);
+                 (unsigned long long)broken, (unsigned long long)zeroed,
+                 is_mendable ? "; convert it again with --range auto" : "");
     say_named(p, scope, all, section->named);
 }
 

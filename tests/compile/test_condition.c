@@ -139,8 +139,8 @@ static void test_a_writer_folds_the_factor_while_its_branch_stays_loud(void **st
     LayerRange l = at_ease;
     l.attn_out_rms = 3.3f; // a 33rd of it is a tenth
     assert_int_equal(condition_layer(&l, 5).attn, 5);
-    l.attn_out_rms = 3.1f;                            // less: near 1 instead,
-    assert_int_equal(condition_layer(&l, 5).attn, 2); // and a multiplication by 2^-3
+    l.attn_out_rms = 3.1f; // less: not at all, and a multiplication by 2^-5
+    assert_int_equal(condition_layer(&l, 5).attn, 0);
     l.attn_out_rms = 1;
     assert_int_equal(condition_layer(&l, 5).attn, 0);
     assert_int_equal(condition_layer(&l, 3).attn, 3);
@@ -170,13 +170,23 @@ static void test_codes_stay_the_same_while_nothing_overflows(void **state) {
     LayerRange l = at_ease;
     l.attn_out_rms = 1000;
     l.attn_out_least_row = 127 * 0x1p-14f * 4;
-    assert_int_equal(condition_layer(&l, 5).attn, 2);
-    l.v_peak = 320; // W_o has grown by 2^4 first
+    assert_int_equal(condition_layer(&l, 2).attn, 2);
+    assert_int_equal(condition_layer(&l, 5).attn, 0); // all or nothing
+    l.v_peak = 320;                                   // W_o has grown by 2^4 first
     assert_int_equal(condition_layer(&l, 5).v, 4);
     assert_int_equal(condition_layer(&l, 5).attn, 5);
     l.v_peak = 4;
     l.attn_out_sum = 2047 * 16; // finite sums come first
     assert_int_equal(condition_layer(&l, 5).attn, 4);
+}
+
+// A row that is nearly dead has its scale at that limit already.
+static void test_a_dead_row_asks_for_nothing(void **state) {
+    (void)state;
+    LayerRange l = at_ease;
+    l.attn_out_least_row = 1e-6f;
+    assert_int_equal(condition_layer(&l, 0).attn, 0);
+    assert_int_equal(condition_layer(&l, 3).attn, 0);
 }
 
 static void test_weights_stay_within_fp16(void **state) {
@@ -232,6 +242,7 @@ int main(void) {
         cmocka_unit_test(test_a_writer_folds_the_factor_while_its_branch_stays_loud),
         cmocka_unit_test(test_a_writer_is_divided_until_its_sums_are_finite),
         cmocka_unit_test(test_codes_stay_the_same_while_nothing_overflows),
+        cmocka_unit_test(test_a_dead_row_asks_for_nothing),
         cmocka_unit_test(test_weights_stay_within_fp16),
         cmocka_unit_test(test_values_and_up_have_shifts_of_their_own),
         cmocka_unit_test(test_a_branch_of_zeros_asks_for_nothing),

@@ -131,6 +131,7 @@ def test_a_failed_range_is_not_sealed(models, tmp_path):
     run = lathe("verify", bundle, "--model", models["loud"])
     assert run.returncode == 1 and not (bundle / "seal.json").exists()
     assert "a gate failed; the bundle is not sealed" in run.stderr
+    assert [line.split()[2] for line in run.stdout.splitlines() if "convert it again with --range auto" in line] == ["00", "01"]
 
 
 # ---- the figures
