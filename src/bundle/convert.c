@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "compile/compile.h"
-#include "contract/agree.h"
+#include "contract/evidence.h"
 #include "coreml/package.h"
 #include "gguf/writer.h"
 #include "range/measure.h"
@@ -349,13 +349,15 @@ static bool measure(Conversion *c, CompileOptions *options, Err *err) {
                           c->arena, err);
 }
 
-// Nothing is made of a model that its publisher says is another.
+// Nothing is made of a model that its publisher says is another. A window that reaches over all
+// positions the bundle will hold hides none of them.
 static bool agrees(Conversion *c, Err *err) {
-    if (!has_config_files(&c->job->second)) return true;
-    Agreement a;
-    if (!agreement_read(&a, &c->job->second, &c->model, &c->gguf, c->arena, err)) return false;
-    if (a.n_contradict) agreement_error(&a, err);
-    return a.n_contradict == 0;
+    Evidence e;
+    if (!evidence_gather(&e, &c->job->second, &c->model, &c->gguf, c->job->options.context,
+                         c->arena, err))
+        return false;
+    if (evidence_contradictions(&e)) evidence_error(&e, err);
+    return evidence_contradictions(&e) == 0;
 }
 
 // A model whose text cannot be read could never be proved or talked with.

@@ -6,7 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "contract/agree.h"
+#include "contract/evidence.h"
 #include "text/tokenizer.h"
 
 typedef struct {
@@ -60,8 +60,8 @@ static void print_cut(Str s, int width) {
         printf("%-*.*s", width, STR_ARG(s));
 }
 
-static void print_agreement(const Agreement *a, const Stated *s) {
-    printf("\n%-19s %-14s %-14s %s\n", "agreement", "GGUF", "config", "verdict");
+static void print_agreement(const Agreement *a, const char *heading) {
+    printf("\n%-19s %-14s %-14s %s\n", "agreement", "GGUF", heading, "verdict");
     for (size_t i = 0; i < a->n_rows; i++) {
         const AgreementRow *row = &a->rows[i];
         if (row->verdict == VERDICT_ONLY_GGUF) continue;
@@ -76,8 +76,16 @@ static void print_agreement(const Agreement *a, const Stated *s) {
     for (size_t i = 0; i < a->n_rows; i++)
         if (a->rows[i].verdict == VERDICT_ONLY_GGUF) printf(" %s", a->rows[i].what);
     printf("\n%zu agree, %zu contradict\n", a->n_agree, a->n_contradict);
-    for (size_t i = 0; i < s->n_unread; i++)
-        printf("unread  %-42.*s %.*s\n", STR_ARG(s->unread[i].name), STR_ARG(s->unread[i].reason));
+}
+
+static void print_evidence(const Evidence *e) {
+    if (e->has_files) print_agreement(&e->files, "config");
+    for (size_t i = 0; i < e->stated.n_unread; i++)
+        printf("unread  %-42.*s %.*s\n", STR_ARG(e->stated.unread[i].name),
+               STR_ARG(e->stated.unread[i].reason));
+    if (!e->known.len) return;
+    print_agreement(&e->published, "published");
+    printf("published contract %.*s: %.*s\n", STR_ARG(e->known), STR_ARG(e->known_source));
 }
 
 static json_t *text_json(Str s) {
@@ -103,7 +111,7 @@ static json_t *agreement_json(const Agreement *a) {
 // docs/inspect-json.md describes it.
 enum { INSPECT_SCHEMA = 1 };
 
-static void print_json(const Gguf *g, const Model *m, const Agreement *a) {
+static void print_json(const Gguf *g, const Model *m, const Evidence *e) {
     json_t *sources = json_object(), *unread = json_array(), *tensors = json_array();
     for (int f = 0; f < FIELD_COUNT; f++)
         json_object_set_new(sources, field_name((FieldId)f),
@@ -126,7 +134,12 @@ static void print_json(const Gguf *g, const Model *m, const Agreement *a) {
         json_pack("{s:i, s:o, s:o, s:s, s:o, s:o}", "schema", INSPECT_SCHEMA, "contract",
                   contract_to_json(&m->contract), "sources", sources, "contract_sha256",
                   contract_digest(&m->contract).hex, "unread", unread, "tensors", tensors);
-    if (a) json_object_set_new(all, "agreement", agreement_json(a));
+    if (e->has_files) json_object_set_new(all, "agreement", agreement_json(&e->files));
+    if (e->known.len)
+        json_object_set_new(all, "published",
+                            json_pack("{s:o, s:o, s:o}", "name", text_json(e->known), "source",
+                                      text_json(e->known_source), "agreement",
+                                      agreement_json(&e->published)));
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(all);
@@ -172,16 +185,15 @@ bool command_inspect(int argc, char **argv, Err *err) {
     bool ok = gguf_open(&g, &arena, path, err) &&
               ((model_read(&m, &g, &arena, err) && has_tokenizer(&g, err)) ||
                err_prefix(err, "%s", path));
-    bool is_compared = files.config || files.generation || files.tokenizer;
-    Stated stated;
-    Agreement agreement;
-    ok = ok && (!is_compared || stated_read(&stated, &files, &g, &arena, err));
-    if (ok && is_compared) agreement_make(&agreement, &m, &stated, &arena);
-    if (ok && as_json) print_json(&g, &m, is_compared ? &agreement : NULL);
-    if (ok && !as_json) print_text(&g, &m);
-    if (ok && is_compared && !as_json) print_agreement(&agreement, &stated);
-    if (ok && is_compared && agreement.n_contradict) {
-        agreement_error(&agreement, err);
+    Evidence e;
+    ok = ok && evidence_gather(&e, &files, &m, &g, 0, &arena, err);
+    if (ok && as_json) print_json(&g, &m, &e);
+    if (ok && !as_json) {
+        print_text(&g, &m);
+        print_evidence(&e);
+    }
+    if (ok && evidence_contradictions(&e)) {
+        evidence_error(&e, err);
         ok = err_prefix(err, "%s", path);
     }
     gguf_close(&g);

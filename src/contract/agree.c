@@ -52,7 +52,8 @@ static bool holds_all(U32List ours, U32List theirs) {
     return true;
 }
 
-static bool same_field(const Contract *a, const Contract *b, FieldId field, Str ours, Str theirs) {
+static bool same_field(const Contract *a, const Contract *b, FieldId field, uint32_t context,
+                       Str ours, Str theirs) {
     switch (field) {
     case FIELD_norm_eps: return is_near((double)a->norm_eps, (double)b->norm_eps);
     case FIELD_rope_base: return is_near((double)a->rope_base, (double)b->rope_base);
@@ -68,8 +69,7 @@ static bool same_field(const Contract *a, const Contract *b, FieldId field, Str 
     case FIELD_rope_factors_short: return same_list(a->rope_factors_short, b->rope_factors_short);
     case FIELD_rope_factors_long: return same_list(a->rope_factors_long, b->rope_factors_long);
     case FIELD_rope_freq_factors: return same_list(a->rope_freq_factors, b->rope_freq_factors);
-    case FIELD_attn_window:
-        return effective_window(a, a->context) == effective_window(b, a->context);
+    case FIELD_attn_window: return effective_window(a, context) == effective_window(b, context);
     case FIELD_stop_ids: return holds_all(a->stop_ids, b->stop_ids);
     default: return str_eq(ours, theirs);
     }
@@ -84,7 +84,8 @@ static Str source_text(const Source *s, Arena *arena) {
     return arena_printf(arena, "%s: %.*s", source_kind_name(s->kind), STR_ARG(s->text));
 }
 
-static void judge(AgreementRow *row, const Model *m, const Stated *s, FieldId field, Arena *arena) {
+static void judge(AgreementRow *row, const Model *m, const Stated *s, FieldId field,
+                  uint32_t context, Arena *arena) {
     *row = (AgreementRow){
         .what = field_name(field),
         .ours = field_text(&m->contract, field, arena),
@@ -94,17 +95,19 @@ static void judge(AgreementRow *row, const Model *m, const Stated *s, FieldId fi
     if (!is_stated(s, field)) return;
     row->theirs = field_text(&s->values, field, arena);
     row->their_source = s->from[field];
-    bool is_same = same_field(&m->contract, &s->values, field, row->ours, row->theirs);
+    bool is_same = same_field(&m->contract, &s->values, field, context, row->ours, row->theirs);
     row->note = is_same ? NULL : why_not_comparable(&m->contract, field);
     row->verdict = is_same     ? VERDICT_AGREE
                    : row->note ? VERDICT_NOT_COMPARABLE
                                : VERDICT_CONTRADICT;
 }
 
-void agreement_make(Agreement *a, const Model *model, const Stated *stated, Arena *arena) {
+void agreement_make(Agreement *a, const Model *model, const Stated *stated, uint32_t context,
+                    Arena *arena) {
     *a = (Agreement){0};
+    if (!context) context = model->contract.context;
     for (int f = 0; f < FIELD_COUNT; f++)
-        judge(&a->rows[a->n_rows++], model, stated, (FieldId)f, arena);
+        judge(&a->rows[a->n_rows++], model, stated, (FieldId)f, context, arena);
     if (stated->n_added_tokens) {
         bool is_sound = stated->token_trouble.len == 0;
         a->rows[a->n_rows++] = (AgreementRow){
@@ -121,14 +124,6 @@ void agreement_make(Agreement *a, const Model *model, const Stated *stated, Aren
         a->n_agree += a->rows[i].verdict == VERDICT_AGREE;
         a->n_contradict += a->rows[i].verdict == VERDICT_CONTRADICT;
     }
-}
-
-bool agreement_read(Agreement *a, const ConfigFiles *files, const Model *model, const Gguf *g,
-                    Arena *arena, Err *err) {
-    Stated stated;
-    if (!stated_read(&stated, files, g, arena, err)) return false;
-    agreement_make(a, model, &stated, arena);
-    return true;
 }
 
 // Lists of factors are long, and one line is to be read.

@@ -24,11 +24,9 @@ typedef struct {
     size_t n_rows, n_agree, n_contradict;
 } Agreement;
 
-// Every field in table order. Texts live in the arena.
-void agreement_make(Agreement *a, const Model *model, const Stated *stated, Arena *arena);
-// The same from the files themselves. False when one of them cannot be read or understood.
-bool agreement_read(Agreement *a, const ConfigFiles *files, const Model *model, const Gguf *g,
-                    Arena *arena, Err *err);
+// Every field in table order. Texts live in the arena. `context` as in evidence.h.
+void agreement_make(Agreement *a, const Model *model, const Stated *stated, uint32_t context,
+                    Arena *arena);
 const char *verdict_name(Verdict verdict); // "agree", "contradict", …
 // The first contradiction in words: "rope_dim is 32 by key … but 24 by config.json: …".
 void agreement_error(const Agreement *a, Err *err);

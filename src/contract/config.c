@@ -100,7 +100,7 @@ static void read_counts(ConfigReader *r, Contract *c) {
     }
     if (take_count(r, "num_key_value_heads", &c->n_kv_heads))
         config_from(r, FIELD_n_kv_heads, "num_key_value_heads %u", c->n_kv_heads);
-    else if (is_stated(r->out, FIELD_n_heads)) {
+    else if (is_stated(r->out, FIELD_n_heads) && !r->is_part) {
         c->n_kv_heads = c->n_heads;
         config_from(r, FIELD_n_kv_heads, "no num_key_value_heads: as num_attention_heads");
     }
@@ -147,6 +147,7 @@ static void read_family(ConfigReader *r, Contract *c) {
 // How far a query sees. MistralConfig has 4096 where the key is absent, and none where it is null.
 static void read_window(ConfigReader *r, Contract *c) {
     bool is_there = json_object_get(r->left, "sliding_window") != NULL, is_used = true;
+    if (r->is_part && !is_there) return;
     uint32_t window = 0;
     take_count(r, "sliding_window", &window);
     config_bool(r, r->left, "use_sliding_window", &is_used);
@@ -170,6 +171,7 @@ static void read_window(ConfigReader *r, Contract *c) {
 static void read_biases(ConfigReader *r, Contract *c) {
     bool has_bias = false, is_llama = is_model_type(r, "llama");
     bool is_said = config_bool(r, r->left, "attention_bias", &has_bias);
+    if (r->is_part && !is_said) return;
     if (has_bias && !is_llama)
         config_fail(r, "key 'attention_bias': true, but the class of model_type %.*s adds none",
                     STR_ARG(r->out->model_type));
@@ -232,6 +234,7 @@ static void read_rest(ConfigReader *r, Contract *c) {
         config_from(r, FIELD_activation, "hidden_act %.*s", STR_ARG(act));
     }
     bool is_said = config_bool(r, r->left, "tie_word_embeddings", &c->is_head_tied);
+    if (r->is_part && !is_said) return;
     config_from(r, FIELD_is_head_tied,
                 is_said ? "tie_word_embeddings %s" : "no tie_word_embeddings: %s",
                 c->is_head_tied ? "true" : "false");
@@ -396,6 +399,19 @@ static void read_file(ConfigReader *r, const char *path, ReadKeys *read, ConfigF
         json_decref(r->taken);
     }
     json_decref(file);
+}
+
+bool stated_read_part(Stated *s, Str name, const json_t *config, const Gguf *g, Arena *arena,
+                      Err *err) {
+    *s = (Stated){.values = {.logit_scale = 1, .embedding_scale = 1, .residual_scale = 1}};
+    ConfigReader r = {.out = s, .g = g, .arena = arena, .err = err, .is_part = true, .file = name};
+    r.left = json_deep_copy(config);
+    r.taken = json_array();
+    read_config(&r, &s->values);
+    if (!r.failed) config_leftovers(&r, CONFIG_MODEL);
+    json_decref(r.taken);
+    json_decref(r.left);
+    return !r.failed;
 }
 
 bool stated_read(Stated *s, const ConfigFiles *files, const Gguf *g, Arena *arena, Err *err) {

@@ -17,6 +17,7 @@ typedef struct {
     Arena *arena;
     Err *err;
     bool failed;
+    bool is_part;  // what is absent is unknown, not transformers' default
     Str file;      // name without directories, for sources and messages
     json_t *left;  // keys nobody has read yet
     json_t *taken; // array: values that were, kept until the file is closed

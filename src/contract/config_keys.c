@@ -12,8 +12,9 @@ static const struct {
 #undef CONFIG_KEY
 };
 
-// Keys that are harmless only while they say no.
+// Keys that are harmless only while they say no, or one.
 static const char *const harmless_when_false[] = {"mlp_bias", "lm_head_bias", "rope_interleaved"};
+static const char *const harmless_when_one[] = {"full_attn_mod", "interpolate_factor"};
 
 static bool matches(const char *pattern, Str name) {
     Str p = str_of(pattern);
@@ -25,6 +26,8 @@ static const char *find_reason(ConfigFile file, Str name, const json_t *value) {
     if (json_is_null(value)) return "null: says nothing";
     for (size_t i = 0; i < COUNT_OF(harmless_when_false); i++)
         if (str_is(name, harmless_when_false[i]) && !json_is_false(value)) return NULL;
+    for (size_t i = 0; i < COUNT_OF(harmless_when_one); i++)
+        if (str_is(name, harmless_when_one[i]) && json_number_value(value) != 1) return NULL;
     for (size_t i = 0; i < COUNT_OF(harmless); i++)
         if (harmless[i].file == file && matches(harmless[i].name, name)) return harmless[i].reason;
     return NULL;

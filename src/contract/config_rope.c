@@ -196,13 +196,14 @@ static void read_base(ConfigReader *r, Rope *rope, Contract *c) {
     double base = 10000;
     bool is_said = number(r, rope, "rope_theta", &base);
     c->rope_base = (float)base;
-    config_from(r, FIELD_rope_base,
-                is_said ? "rope_theta %g" : "no rope_theta: transformers has %g", base);
+    if (is_said || !r->is_part)
+        config_from(r, FIELD_rope_base,
+                    is_said ? "rope_theta %g" : "no rope_theta: transformers has %g", base);
     double share = 1;
     is_said = number(r, rope, "partial_rotary_factor", &share);
     if (!(share > 0 && share <= 1))
         config_fail(r, "key 'partial_rotary_factor': %g, expected above 0, at most 1", share);
-    if (r->failed || !is_stated(r->out, FIELD_head_dim)) return;
+    if (r->failed || !is_stated(r->out, FIELD_head_dim) || (r->is_part && !is_said)) return;
     c->rope_dim = (uint32_t)((double)c->head_dim * share);
     config_from(r, FIELD_rope_dim,
                 is_said ? "partial_rotary_factor %g of head_dim %u"
@@ -240,6 +241,8 @@ static void check_layer_types(ConfigReader *r) {
 void config_rope(ConfigReader *r) {
     Contract *c = &r->out->values;
     check_layer_types(r);
+    bool is_said =
+        json_object_get(r->left, "rope_scaling") || json_object_get(r->left, "rope_parameters");
     // Borrowed from `taken`, and ours to take keys out of.
     json_t *old = (json_t *)(uintptr_t)config_take(r, r->left, "rope_scaling");
     json_t *new = (json_t *)(uintptr_t)config_take(r, r->left, "rope_parameters");
@@ -261,7 +264,7 @@ void config_rope(ConfigReader *r) {
                         STR_ARG(rope.kind));
     }
     if (!r->failed) read_base(r, &rope, c);
-    if (!r->failed) read_scaling(r, &rope, c);
+    if (!r->failed && (is_said || !r->is_part)) read_scaling(r, &rope, c);
     const char *key;
     json_t *value;
     json_object_foreach(rope.at, key, value) if (!json_is_null(value))

@@ -39,5 +39,10 @@ static inline bool is_stated(const Stated *s, FieldId field) {
 // Reads the files given. `g` is the model's own file, in whose vocabulary texts of tokens are
 // looked up. What `s` holds lives in the arena.
 bool stated_read(Stated *s, const ConfigFiles *files, const Gguf *g, Arena *arena, Err *err);
+// Likewise from an object that has only some of config.json's keys: what is not in it is not known,
+// where a whole file would mean transformers' defaults. `name` stands for the file in sources.
+struct json_t;
+bool stated_read_part(Stated *s, Str name, const struct json_t *config, const Gguf *g, Arena *arena,
+                      Err *err);
 
 #endif

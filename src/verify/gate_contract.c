@@ -1,7 +1,7 @@
 // gate_contract.c — the bundle was made of this source, under this contract.
 #include <string.h>
 
-#include "contract/agree.h"
+#include "contract/evidence.h"
 #include "verify/proof.h"
 
 static bool same_key(const GgufKey *a, const GgufKey *b) {
@@ -36,22 +36,32 @@ static void report_model(Proof *p) {
                  p->model.n_harmless);
 }
 
-// What the publisher's files say, where they were given: each contradiction with both sources.
-static bool compare_second(Proof *p, Err *err) {
-    if (!has_config_files(&p->job->second)) return true;
-    Agreement a;
-    if (!agreement_read(&a, &p->job->second, &p->model, &p->source, p->arena, err)) return false;
-    for (size_t i = 0; i < a.n_rows; i++) {
-        const AgreementRow *row = &a.rows[i];
+// One line for each contradiction, with both sources, and one for the whole.
+static void report_agreement(Proof *p, const Agreement *a, const char *scope, Str of) {
+    for (size_t i = 0; i < a->n_rows; i++) {
+        const AgreementRow *row = &a->rows[i];
         if (row->verdict == VERDICT_CONTRADICT)
             proof_result(p, "contract", false, NULL, row->what, "%.60s (%.*s), but %.60s (%.*s)",
                          arena_cstr(p->arena, row->ours), STR_ARG(row->our_source),
                          arena_cstr(p->arena, row->theirs), STR_ARG(row->their_source));
     }
-    proof_result(p, "contract", a.n_contradict == 0,
-                 json_pack("{s:I, s:I}", "agree", (json_int_t)a.n_agree, "contradict",
-                           (json_int_t)a.n_contradict),
-                 "publisher", "%zu fields agree, %zu contradict", a.n_agree, a.n_contradict);
+    proof_result(p, "contract", a->n_contradict == 0,
+                 json_pack("{s:I, s:I}", "agree", (json_int_t)a->n_agree, "contradict",
+                           (json_int_t)a->n_contradict),
+                 scope, "%.*s: %zu fields agree, %zu contradict", STR_ARG(of), a->n_agree,
+                 a->n_contradict);
+}
+
+static bool compare_second(Proof *p, Err *err) {
+    Evidence e;
+    uint32_t context = p->has_bundle ? p->bundle.chain.context : 0;
+    if (!evidence_gather(&e, &p->job->second, &p->model, &p->source, context, p->arena, err))
+        return false;
+    if (e.has_files) report_agreement(p, &e.files, "publisher", STR("files given"));
+    if (e.known.len)
+        report_agreement(
+            p, &e.published, "published contract",
+            arena_printf(p->arena, "%.*s (%.*s)", STR_ARG(e.known), STR_ARG(e.known_source)));
     return true;
 }
 
