@@ -98,6 +98,13 @@ def test_a_fine_tune_is_told_by_its_own_config(tmp_path):
     assert contradictions(told) == ["rope_base"] == contradictions(told, "agreement")
 
 
+def test_a_file_that_does_not_say_excuses_nothing(tmp_path):
+    model = edit(smollm2_gguf(), tmp_path / "m.gguf", {"llama.rope.freq_base": 273768.0})
+    tokenizer = tmp_path / "tokenizer_config.json"
+    tokenizer.write_text(json.dumps({"add_bos_token": False}))
+    assert contradictions(inspect(model, "--tokenizer-config", tokenizer, code=1)[0]) == ["rope_base"]
+
+
 def test_a_window_longer_than_the_bundle_hides_nothing(tmp_path):
     """GGUF files of Mistral say nothing of its window: 4096 positions are the same with and without it, 8192 are not."""
     model = RandomModel("llama", context=8192).write(tmp_path / "m.gguf")
