@@ -54,6 +54,7 @@ def test_a_conversation_and_quit(hello_sealed):
 def test_ways_out(hello_sealed, keys):
     with chat(hello_sealed) as t:
         t.expect(PROMPT)
+        t.expect_keys()  # before that the terminal itself would take Ctrl-D
         t.send(keys)
         assert t.finish() == 0
         # The shell's prompt begins on a line of its own.
@@ -137,6 +138,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(endless):
         reused = int(re.search(r"\((\d+) reused\)", t.expect(r"\[reference.*?\]")[0])[1])
         assert reused > 18
         t.expect(PROMPT)
+        t.expect_keys()
         t.send(CTRL_D)
         assert t.finish() == 0
 
