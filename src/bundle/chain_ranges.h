@@ -3,7 +3,7 @@
 #ifndef LATHE_BUNDLE_CHAIN_RANGES_H
 #define LATHE_BUNDLE_CHAIN_RANGES_H
 
-#include "bundle/json_need.h"
+#include "base/json.h"
 #include "contract/ranges.h"
 
 // null when nothing was measured. The caller owns the reference.

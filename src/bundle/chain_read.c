@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "bundle/chain.h"
 #include "bundle/chain_ranges.h"
-#include "bundle/json_need.h"
 
 enum {
     MAX_SHARDS = 4096,

@@ -1,9 +1,9 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "bundle/chain.h"
 #include "bundle/chain_ranges.h"
-#include "bundle/json_need.h"
 
 static json_t *text(Str s) {
     json_t *value = json_stringn(s.at, s.len);

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/map.h"
 #include "bundle/bundle.h"
 #include "bundle/gates.h"
-#include "bundle/json_need.h"
 
 static bool chain_sha256(Sha256 *digest, const char *dir, Err *err) {
     Arena scratch = {0};

@@ -1,9 +1,9 @@
 // inspect.c — `lathe inspect MODEL.gguf`: the contract, each value with its source, and the
 // tensors.
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "contract/evidence.h"
@@ -88,26 +88,6 @@ static void print_evidence(const Evidence *e) {
     printf("published contract %.*s: %.*s\n", STR_ARG(e->known), STR_ARG(e->known_source));
 }
 
-static json_t *text_json(Str s) {
-    json_t *value = json_stringn(s.at, s.len);
-    return value ? value : json_string("(not UTF-8)");
-}
-
-static json_t *agreement_json(const Agreement *a) {
-    json_t *rows = json_array();
-    for (size_t i = 0; i < a->n_rows; i++) {
-        const AgreementRow *row = &a->rows[i];
-        json_t *json =
-            json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "field", row->what, "verdict",
-                      verdict_name(row->verdict), "gguf", text_json(row->ours), "gguf_from",
-                      text_json(row->our_source), "config", text_json(row->theirs), "config_from",
-                      text_json(row->their_source));
-        if (row->note) json_object_set_new(json, "note", json_string(row->note));
-        json_array_append_new(rows, json);
-    }
-    return rows;
-}
-
 // docs/inspect-json.md describes it.
 enum { INSPECT_SCHEMA = 1 };
 
@@ -117,12 +97,12 @@ static void print_json(const Gguf *g, const Model *m, const Evidence *e) {
         json_object_set_new(sources, field_name((FieldId)f),
                             json_pack("{s:s, s:o, s:s, s:s}", "kind",
                                       source_kind_name(m->sources[f].kind), "from",
-                                      text_json(m->sources[f].text), "unit", field_unit((FieldId)f),
-                                      "meaning", field_doc((FieldId)f)));
+                                      json_of_str(m->sources[f].text), "unit",
+                                      field_unit((FieldId)f), "meaning", field_doc((FieldId)f)));
     for (size_t i = 0; i < m->n_harmless; i++)
         json_array_append_new(unread,
-                              json_pack("{s:o, s:o}", "name", text_json(m->harmless[i].name),
-                                        "reason", text_json(m->harmless[i].reason)));
+                              json_pack("{s:o, s:o}", "name", json_of_str(m->harmless[i].name),
+                                        "reason", json_of_str(m->harmless[i].reason)));
     TypeSum sums[64];
     size_t n = sum_types(g, sums, 64);
     for (size_t i = 0; i < n; i++)
@@ -134,12 +114,12 @@ static void print_json(const Gguf *g, const Model *m, const Evidence *e) {
         json_pack("{s:i, s:o, s:o, s:s, s:o, s:o}", "schema", INSPECT_SCHEMA, "contract",
                   contract_to_json(&m->contract), "sources", sources, "contract_sha256",
                   contract_digest(&m->contract).hex, "unread", unread, "tensors", tensors);
-    if (e->has_files) json_object_set_new(all, "agreement", agreement_json(&e->files));
+    if (e->has_files) json_object_set_new(all, "agreement", agreement_to_json(&e->files));
     if (e->known.len)
         json_object_set_new(all, "published",
-                            json_pack("{s:o, s:o, s:o}", "name", text_json(e->known), "source",
-                                      text_json(e->known_source), "agreement",
-                                      agreement_json(&e->published)));
+                            json_pack("{s:o, s:o, s:o}", "name", json_of_str(e->known), "source",
+                                      json_of_str(e->known_source), "agreement",
+                                      agreement_to_json(&e->published)));
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(all);

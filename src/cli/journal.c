@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "bundle/json_need.h"
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "report/journal.h"

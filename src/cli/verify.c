@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "bundle/gates.h"
-#include "bundle/json_need.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
@@ -26,11 +26,9 @@ static void print_line(void *context, const char *gate, const char *scope, const
                        bool has_passed) {
     Screen *s = context;
     if (s->lines) {
-        // A name in it may be any bytes of a file.
-        json_t *text = json_string(figures);
         json_array_append_new(s->lines, json_pack("{s:s, s:s, s:b, s:o}", "gate", gate, "scope",
                                                   scope, "passed", (int)has_passed, "text",
-                                                  text ? text : json_string("(not UTF-8)")));
+                                                  json_of_str(str_of(figures))));
         return;
     }
     meter_clear(&s->meter);
@@ -97,6 +95,16 @@ static bool run_mutants(const VerifyJob *verify, const char *names, Screen *scre
     printf("%zu mutants, %zu killed, %zu survived; %zu do not apply (verify/mutants.json)\n",
            sum.n_run, sum.n_run - sum.n_survived, sum.n_survived, sum.n_not_applicable);
     return ok;
+}
+
+static bool show_matrix(const char *bundle, const char *copy, Err *err) {
+    Arena arena = {0};
+    bool has_report = path_exists(path_join(&arena, bundle, "verify/report.json"));
+    arena_free(&arena);
+    Err why = {0};
+    if (!has_report || report_write(bundle, copy, &why)) return true;
+    if (err->kind == ERR_NONE) *err = why;
+    return false;
 }
 
 // The gates' lines and the report that the run wrote, of a bundle, in one object.
@@ -206,6 +214,8 @@ bool command_verify(int argc, char **argv, Err *err) {
               : is_model ? verify_model(&job, err)
                          : verify_bundle(&job, err);
     ok = (!has_report || write_down(name, page, &notes, err)) && ok;
+    // The page of an earlier run gets the matrix.
+    if (mutants && (ok || err->kind == ERR_GATE)) ok = show_matrix(name, page, err) && ok;
     meter_stop(&screen.meter);
     bool has_passed = ok;
     if (as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json.h"
+
 // Two writings of one number. A 32-bit float is good to 6e-8; what converters compute in 32 bits
 // (powers and logarithms of factors) to about 1e-6. Values that mean something else differ by far
 // more: the closest published neighbours are LongRoPE factors of two revisions, 1e-3 apart.
@@ -141,4 +143,19 @@ void agreement_error(const Agreement *a, Err *err) {
                 STR_ARG(cut(row->theirs)), STR_ARG(row->their_source));
         return;
     }
+}
+
+json_t *agreement_to_json(const Agreement *a) {
+    json_t *rows = json_array();
+    for (size_t i = 0; i < a->n_rows; i++) {
+        const AgreementRow *row = &a->rows[i];
+        json_t *json =
+            json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "field", row->what, "verdict",
+                      verdict_name(row->verdict), "gguf", json_of_str(row->ours), "gguf_from",
+                      json_of_str(row->our_source), "config", json_of_str(row->theirs),
+                      "config_from", json_of_str(row->their_source));
+        if (row->note) json_object_set_new(json, "note", json_string(row->note));
+        json_array_append_new(rows, json);
+    }
+    return rows;
 }

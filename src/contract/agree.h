@@ -31,4 +31,8 @@ const char *verdict_name(Verdict verdict); // "agree", "contradict", …
 // The first contradiction in words: "rope_dim is 32 by key … but 24 by config.json: …".
 void agreement_error(const Agreement *a, Err *err);
 
+// The rows as a list of objects (docs/inspect-json.md); the caller owns the reference.
+struct json_t;
+struct json_t *agreement_to_json(const Agreement *a);
+
 #endif

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/map.h"
 #include "base/size.h"
 #include "bundle/gates.h"
-#include "bundle/json_need.h"
 #include "contract/mutants.h"
 #include "mutants/faults.h"
 #include "mutants/mutants.h"

@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/map.h"
 #include "base/size.h"
 #include "bundle/gates.h"
-#include "bundle/json_need.h"
 #include "report/html.h"
 #include "report/journal.h"
 #include "report/page.h"

@@ -5,8 +5,8 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/size.h"
-#include "bundle/json_need.h"
 #include "report/html.h"
 #include "report/page.h"
 

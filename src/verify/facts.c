@@ -4,8 +4,8 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/usage.h"
-#include "bundle/json_need.h"
 #include "verify/proof.h"
 
 static json_t *number(uint64_t n) {

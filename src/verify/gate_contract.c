@@ -57,11 +57,18 @@ static bool compare_second(Proof *p, Err *err) {
     uint32_t context = p->has_bundle ? p->bundle.chain.context : 0;
     if (!evidence_gather(&e, &p->job->second, &p->model, &p->source, context, p->arena, err))
         return false;
-    if (e.has_files) report_agreement(p, &e.files, "publisher", STR("files given"));
-    if (e.known.len)
-        report_agreement(
-            p, &e.published, "published contract",
-            arena_printf(p->arena, "%.*s (%.*s)", STR_ARG(e.known), STR_ARG(e.known_source)));
+    json_t *section = json_object();
+    if (e.has_files) {
+        report_agreement(p, &e.files, "publisher", STR("files given"));
+        json_object_set_new(section, "files given", agreement_to_json(&e.files));
+    }
+    if (e.known.len) {
+        Str of = arena_printf(p->arena, "%.*s (%.*s)", STR_ARG(e.known), STR_ARG(e.known_source));
+        report_agreement(p, &e.published, "published contract", of);
+        json_object_set_new(section, arena_printf(p->arena, "published: %.*s", STR_ARG(e.known)).at,
+                            agreement_to_json(&e.published));
+    }
+    proof_section(p, "agreement", section);
     return true;
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "bundle/json_need.h"
+#include "base/json.h"
 
 static void add_text(Hasher *h, Str text) {
     hasher_add(h, text.at, text.len);

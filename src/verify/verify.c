@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/size.h"
 #include "base/usage.h"
-#include "bundle/json_need.h"
 #include "bundle/seal.h"
 #include "verify/proof.h"
 #include "verify/resume.h"

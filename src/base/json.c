@@ -1,4 +1,4 @@
-#include "bundle/json_need.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

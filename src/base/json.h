@@ -1,6 +1,6 @@
-// json_need.h — members of a JSON object that have to be there, with errors that say where.
-#ifndef LATHE_BUNDLE_JSON_NEED_H
-#define LATHE_BUNDLE_JSON_NEED_H
+// json.h — JSON files, and members of an object that have to be there, with errors that say where.
+#ifndef LATHE_BASE_JSON_H
+#define LATHE_BASE_JSON_H
 
 #include <jansson.h>
 
