@@ -46,7 +46,7 @@ static void test_each_is_read_and_states_the_mathematics(void **state) {
         assert_int_equal(is_stated(&stated, FIELD_rope_scaling), has_scaling);
         json_decref(file);
     }
-    assert_true(n >= 11);
+    assert_true(n >= 13);
     spec_free(&s);
 }
 
