@@ -114,7 +114,7 @@ Candidate heap_pop(CandidateHeap *h) {
     return first;
 }
 
-static void encoder_close(Encoder *e) {
+void encoder_close(Encoder *e) {
     free(e->symbols);
     free(e->heap.at);
     strbuf_free(&e->normalized);

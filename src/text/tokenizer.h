@@ -65,6 +65,22 @@ Str tokenizer_piece(const Tokenizer *t, uint32_t id);
 // The token whose text, as the file spells it, is `text`; or NO_TOKEN.
 uint32_t tokenizer_find(const Tokenizer *t, Str text);
 
+// The vocabulary against the pre-tokenizer that the file names. BPE was taught on words as its
+// pre-tokenizer cut them, so no token of the vocabulary crosses a cut: text gives each of them.
+// Under another one, tokens that it cuts can never be given.
+typedef struct {
+    size_t n_tokens; // normal tokens of two bytes or more that are valid UTF-8
+    size_t n_given;  // of these, given by their own text
+    // Another pre-tokenizer with which text gives clearly more: its names, with a space between,
+    // how many, and a token that it gives and the stated one does not. NULL when there is none.
+    const char *better;
+    size_t n_better;
+    uint32_t lost;
+} PreSurvey;
+
+// Of a BPE vocabulary. Others have no pre-tokenizer: all is zero then.
+bool tokenizer_survey(const Tokenizer *t, PreSurvey *survey, Err *err);
+
 // A growing list; zeroed is empty, token_list_free() leaves it empty.
 typedef struct {
     uint32_t *at;

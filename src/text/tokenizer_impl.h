@@ -8,6 +8,7 @@
 //     tokenizer_bpe.c      words to tokens by merges
 //     tokenizer_spm.c      text to tokens by scores
 //     tokenizer_stream.c   tokens to text
+//     tokenizer_survey.c   the vocabulary against the pre-tokenizer that the file names
 #ifndef LATHE_TEXT_TOKENIZER_IMPL_H
 #define LATHE_TEXT_TOKENIZER_IMPL_H
 
@@ -121,6 +122,7 @@ typedef struct {
 } Encoder;
 
 // tokenizer.c
+void encoder_close(Encoder *e);
 Symbol *encoder_symbols(Encoder *e, size_t n); // room for `n`, contents unset
 void heap_push(CandidateHeap *h, Candidate c);
 Candidate heap_pop(CandidateHeap *h); // of a heap that is not empty
@@ -139,6 +141,8 @@ uint32_t special_next(const Tokenizer *t, const SpecialSet *set, Str text, size_
 // tokenizer_pre.c
 // `adds_bos` receives the policy of files that state none. On failure pre_close() what is there.
 bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err);
+bool pre_open_row(PreTokenizer *pre, size_t row, Err *err);
+const char *pre_names(size_t row); // of a row of the table, with spaces between; NULL past the last
 void pre_close(PreTokenizer *pre);
 bool pre_split(Encoder *e, Str text, Err *err); // calls bpe_encode_word for each word
 

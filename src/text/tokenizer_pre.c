@@ -105,14 +105,22 @@ static bool unknown_pre(Str name, Err *err) {
     return false;
 }
 
-bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err) {
-    const PreRow *row = NULL;
-    for (size_t i = 0; i < COUNT_OF(rows) && !row; i++)
-        if (names_hold(rows[i].names, name)) row = &rows[i];
-    if (!row || name.len == 0) return unknown_pre(name, err);
+const char *pre_names(size_t row) {
+    return row < COUNT_OF(rows) ? rows[row].names : NULL;
+}
 
-    *adds_bos = row->adds_bos;
-    pre->ignores_merges = row->ignores_merges;
+bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err) {
+    for (size_t i = 0; i < COUNT_OF(rows) && name.len; i++)
+        if (names_hold(rows[i].names, name)) {
+            *adds_bos = rows[i].adds_bos;
+            return pre_open_row(pre, i, err);
+        }
+    return unknown_pre(name, err);
+}
+
+bool pre_open_row(PreTokenizer *pre, size_t at, Err *err) {
+    const PreRow *row = &rows[at];
+    *pre = (PreTokenizer){.ignores_merges = row->ignores_merges};
     for (size_t i = 0; i < PRE_MAX_PATTERNS && row->patterns[i]; i++) {
         int code;
         size_t offset;
@@ -121,9 +129,9 @@ bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err) {
                           PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &code, &offset, NULL);
         if (!pattern)
             return err_set(err, ERR_SYSTEM,
-                           "pcre2 refuses pattern %zu of pre-tokenizer '%.*s' at %zu (error %d): "
+                           "pcre2 refuses pattern %zu of pre-tokenizer '%s' at %zu (error %d): "
                            "lathe needs pcre2 10.40 or later with Unicode",
-                           i, STR_ARG(name), offset, code);
+                           i, row->names, offset, code);
         pre->patterns[pre->n_patterns++] = pattern;
         pcre2_jit_compile(pattern, PCRE2_JIT_COMPLETE); // where there is no JIT, pcre2 interprets
     }

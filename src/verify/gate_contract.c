@@ -73,7 +73,7 @@ static bool compare_second(Proof *p, Err *err) {
 }
 
 bool gate_contract(Proof *p, Err *err) {
-    if (!compare_second(p, err)) return false;
+    if (!compare_second(p, err) || !check_vocabulary(p, err)) return false;
     if (!p->has_bundle) {
         report_model(p);
         return true;

@@ -83,6 +83,8 @@ double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t lay
                            float value);
 // weight_form.c: every weight of the packages against the source's; a result of gate layer golden.
 bool compare_weights(Proof *p, Err *err);
+// vocabulary.c: the source's vocabulary against its keys; results of gate contract.
+bool check_vocabulary(Proof *p, Err *err);
 // small_rows.c: shards in fp32 on rows as small as the root of eps; a result of gate graph.
 bool compare_small_rows(Proof *p, Err *err);
 
