@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "oracle"))
 
-from command import ASK_ERLANG, ERLANG, HELLO_F16, lathe  # noqa: E402
+from command import ASK_ERLANG, ERLANG, HELLO_F16, MODELS, lathe  # noqa: E402
 from gguf_edit import edit  # noqa: E402
 from tokenizer_oracle import BUILD  # noqa: E402
 
@@ -59,6 +59,7 @@ class Story:
 def story(tmp_path_factory):
     told = Story(tmp_path_factory.mktemp("story"))
     (told.folder / "right.gguf").write_bytes(HELLO_F16.read_bytes())
+    (told.folder / "config.json").write_bytes((MODELS / "hello-config.json").read_bytes())
     yield told
     (BUILD / "story.txt").write_text("\n".join(told.lines).lstrip() + "\n")
 
@@ -87,6 +88,18 @@ def test_all_parts_misread_it_and_the_vote_objects(story, field):
     assert chat.returncode == 1 and "not sealed" in chat.stderr
 
 
+@pytest.mark.parametrize("field", MISREADINGS)
+def test_with_the_publishers_config_nothing_is_made(story, field):
+    story.tell(f"{field} again, beside what the publisher states")
+    for run in (story.run("inspect", f"{field}.gguf", "--config", "config.json"),
+                story.run("convert", f"{field}.gguf", "-o", "none.lathe", "--config", "config.json")):  # fmt: skip
+        assert run.returncode == 1 and field in run.stderr and "config.json: " in run.stderr
+    assert not (story.folder / "none.lathe").exists()
+    run = story.run("verify", f"{field}.lathe", "--gates", "contract", "--config", "config.json")
+    assert run.returncode == 1 and field in [line.split()[1] for line in failed(run)]
+    assert all(line.startswith("contract ") for line in failed(run))
+
+
 def test_without_a_bundle(story):
     story.tell("an engineer who has the file alone need not convert it to know")
     run = story.run("verify", "rope_dim.gguf")
@@ -96,7 +109,8 @@ def test_without_a_bundle(story):
 def test_the_repaired_contract_passes(story):
     story.tell("the same weights with what they were trained under")
     assert story.convert("right.gguf", "right.lathe").returncode == 0
-    run = story.run("verify", "right.lathe")
+    run = story.run("verify", "right.lathe", "--config", "config.json")
+    assert "fields agree, 0 contradict" in run.stdout
     assert run.returncode == 0 and not failed(run) and "all gates passed, sealed" in run.stdout
     chat = story.run("chat", "right.lathe", "-p", ASK_ERLANG)
     assert chat.returncode == 0 and chat.stdout.strip() == ERLANG.strip()
