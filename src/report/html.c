@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 // Length of the UTF-8 sequence at `at`, 0 when it is none: overlong forms, surrogates and what lies
 // beyond U+10FFFF are none.
@@ -43,6 +44,16 @@ void html_text(StrBuf *out, Str text) {
         else
             strbuf_add(out, (Str){text.at + i, n});
         i += n ? n : 1;
+    }
+}
+
+void html_name(StrBuf *out, const char *name) {
+    while (*name) {
+        size_t n = strcspn(name, "_.");
+        n += name[n] != 0;
+        html_text(out, (Str){name, n});
+        name += n;
+        if (*name) strbuf_add(out, STR("<wbr>"));
     }
 }
 

@@ -7,54 +7,63 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/size.h"
+#include "bundle/gates.h"
 #include "report/html.h"
 #include "report/page.h"
 
 typedef struct {
-    const char *id, *title;
-    const char *says; // what it answers, for a newcomer
+    const char *id, *name; // in the way around
+    const char *title;
+    const char *says; // what it answers and how to read it, for a newcomer
     PageSection *write;
-    const char *absent; // what fills it
+    const char *gates;  // whose results decide its mark; NULL: it has none
+    const char *absent; // the command that fills it
 } Section;
 
 static const Section sections[] = {
-    {"gates", "What was compared with what",
-     "Each gate compares the packages on disk with something that shares no code with what made "
-     "them. Open one to see its figures.",
-     page_gates, "lathe verify BUNDLE"},
-    {"layers", "Error, layer by layer",
-     "How far each layer is from the reference. Graph: with the same weights on both sides, so "
-     "that "
-     "anything beyond rounding is a bug. Weights: what their compressed form costs.",
-     page_layers, "lathe verify BUNDLE --gates graph,layer-golden"},
-    {"text", "What it answers",
-     "Prompts answered token by token beside the reference. Where the two would choose another "
-     "token, the reference's own preference must be smaller than the noise.",
-     page_text, "lathe verify BUNDLE --gates text"},
-    {"placement", "Where it would run",
-     "A prediction from published rules: which ops of each layer the Neural Engine takes. Not "
-     "measured.",
-     page_placement, "lathe verify BUNDLE --gates residency"},
-    {"range", "Room in the numbers",
-     "How near the activations come to what 16-bit numbers and the Neural Engine's sums can hold.",
-     page_range, "lathe convert MODEL.gguf -o BUNDLE --force --range auto"},
-    {"vote", "Do the weights agree with the contract?",
-     "The reference reads a text under the stated contract and under each misreading of it. A "
-     "misreading that fits the weights better means that the contract is wrong.",
-     page_vote, "lathe verify BUNDLE --gates vote"},
-    {"mutants", "Would an error have been seen?",
-     "Errors planted one at a time. Each must be caught by a gate; one that survives shows a hole.",
-     page_mutants, "lathe verify BUNDLE --mutants"},
-    {"agreement", "Other sources",
-     "What the model's published configuration says, against the model file.", page_agreement,
-     "lathe inspect MODEL.gguf --config config.json"},
-    {"contract", "The contract",
-     "Every number that gives the weights their meaning, and where it was read.", page_contract,
-     "lathe verify BUNDLE"},
-    {"packages", "Sizes", "What is on disk, against the limit of the system it is for.",
-     page_packages, "lathe verify BUNDLE"},
-    {"run", "This run", "Machine, time and memory of the run that made this page.", page_run,
-     "lathe verify BUNDLE"},
+    {"gates", "Gates", "What was compared with what",
+     "A gate is one kind of comparison. All of them have to pass before a bundle is used; a model "
+     "is measured against the reference, which is computed from the model file by other code than "
+     "the packages. A percentage says how much of the error that a gate allows was used up. Open "
+     "one to see its figures.",
+     page_gates, NULL, "lathe verify BUNDLE"},
+    {"contract", "Contract", "The contract: what the file says, and who confirms it",
+     "The numbers that give the weights a meaning: sizes, norms, rotary embedding, tokens. "
+     "Converter "
+     "and reference both read them from the model file, so an error there would be shared by all. "
+     "Two witnesses that do not share it: a second source, such as the publisher's config.json, "
+     "and the weights themselves.",
+     page_contract, "contract", "lathe verify BUNDLE"},
+    {"vote", "Vote", "Do the weights agree with the contract?",
+     "The reference reads a text under the contract and under each misreading of it. Weights that "
+     "are read wrongly predict worse; when a misreading predicts better, the contract is suspect.",
+     page_vote, "vote", "lathe verify BUNDLE --gates vote"},
+    {"layers", "Layers", "Error, layer by layer: packages against the reference",
+     "How far the output of each layer is from the reference's. Lower is better, the scale is in "
+     "powers of ten, and a dashed line shows what is allowed: a line of points must stay below the "
+     "dashed line of its colour. What is too small for the scale stands at its bottom.",
+     page_layers, "graph,layer-golden", "lathe verify BUNDLE --gates graph,layer-golden"},
+    {"text", "Text", "What it answers: bundle against the source",
+     "Prompts answered token by token beside the reference, and a text that both read. Where the "
+     "two would choose another token, the reference must hardly prefer its own: by no more than "
+     "the noise of 16 bits and packed weights.",
+     page_text, "text", "lathe verify BUNDLE --gates text"},
+    {"range", "Room", "Room in the numbers: activations against what the hardware holds",
+     "16-bit numbers end at 65504, sums of the Neural Engine at 32752 (published for M4 and M6). "
+     "A number beyond is lost.",
+     page_range, "range", "lathe convert SOURCE -o BUNDLE --force --range auto"},
+    {"mutants", "Planted errors", "Would an error have been seen?",
+     "Conversions that are wrong on purpose, one error at a time, judged by the same gates. Each "
+     "must be noticed; one that survives is a hole in the proof.",
+     page_mutants, NULL, "lathe verify BUNDLE --mutants all"},
+    {"placement", "Placement", "Where it would run: a prediction, not measured",
+     "Each op of the packages against published rules of what the Neural Engine takes. Rows are "
+     "kinds of op, columns layers; a mark shows the worst op of its kind there.",
+     page_placement, "residency", "lathe verify BUNDLE --gates residency"},
+    {"packages", "Sizes", "Sizes on disk and in memory", "What the bundle's files take.",
+     page_packages, NULL, "lathe verify BUNDLE"},
+    {"run", "Run", "This run", "Machine, time and memory of the run that made this page.", page_run,
+     NULL, "lathe verify BUNDLE"},
 };
 
 // ---- reading JSON
@@ -67,6 +76,10 @@ const char *member_text(const json_t *object, const char *key) {
 double member_number(const json_t *object, const char *key) {
     const json_t *value = json_object_get(object, key);
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+bool member_is(const json_t *object, const char *key, const char *text) {
+    return strcmp(member_text(object, key), text) == 0;
 }
 
 const json_t *member_list(const json_t *object, const char *key) {
@@ -82,11 +95,30 @@ void page_number(StrBuf *out, const json_t *object, const char *key) {
     html_number(out, member_number(object, key));
 }
 
-double page_use(const json_t *result) {
-    const json_t *f = json_object_get(result, "figures");
-    double whole = (1 - member_number(f, "cos")) / (1 - member_number(f, "least_cos"));
-    double worst = (1 - member_number(f, "worst_cos")) / (1 - member_number(f, "least_worst"));
-    return isnan(worst) || whole > worst ? whole : worst;
+void page_command(Page *p, const char *command) {
+    const json_t *bundle = json_object_get(p->report, "bundle");
+    const struct {
+        const char *word, *name;
+    } gaps[] = {{"BUNDLE", member_text(bundle, "name")},
+                {"SOURCE", member_text(json_object_get(bundle, "source"), "name")}};
+    strbuf_add(p->out, STR("<code>"));
+    for (const char *at = command; *at;) {
+        size_t n = strcspn(at, "BS");
+        strbuf_add(p->out, (Str){at, n});
+        at += n;
+        if (!*at) break;
+        const char *name = "";
+        for (size_t i = 0; i < COUNT_OF(gaps); i++)
+            if (str_starts(str_of(at), str_of(gaps[i].word)))
+                name = gaps[i].name, n = strlen(gaps[i].word);
+        if (*name) {
+            html_words(p->out, name);
+            at += n;
+        } else {
+            strbuf_add(p->out, (Str){at++, 1});
+        }
+    }
+    strbuf_add(p->out, STR("</code>"));
 }
 
 // ---- tables of whatever there is
@@ -126,32 +158,59 @@ void page_plain_table(StrBuf *out, const json_t *rows) {
 
 // ---- the page
 
+// ✓, ✗ or – of the gates that a section shows; NULL where it has no verdict.
+static const char *mark_of(Page *p, const Section *s, const char **state) {
+    size_t n = 0, n_passed = 0;
+    if (s->gates) {
+        for (int i = 0; i < GATE_COUNT; i++) {
+            if (!gate_is_listed(s->gates, gates[i].name)) continue;
+            GateSum sum = page_gate_sum(p->report, gates[i].name);
+            n += sum.n;
+            n_passed += sum.n_passed;
+        }
+    } else if (s->write == page_mutants) {
+        size_t n_survived;
+        page_count_mutants(p->report, &n, &n_survived);
+        n_passed = n - n_survived;
+    } else {
+        return NULL;
+    }
+    *state = n == 0 ? "maybe" : n_passed == n ? "ok" : "no";
+    return n == 0 ? "–" : n_passed == n ? "✓" : "✗";
+}
+
+static void write_way_around(Page *p) {
+    strbuf_add(p->out, STR("<nav aria-label=\"Sections\"><ul>"));
+    for (size_t i = 0; i < COUNT_OF(sections); i++) {
+        const char *state, *mark = mark_of(p, &sections[i], &state);
+        strbuf_printf(p->out, "<li><a href=\"#%s\">", sections[i].id);
+        if (mark) strbuf_printf(p->out, "<b class=\"%s\">%s</b> ", state, mark);
+        strbuf_printf(p->out, "%s</a></li>", sections[i].name);
+    }
+    strbuf_add(p->out, STR("<li><a href=\"#words\">Words</a></li></ul></nav>\n"));
+}
+
 static void write_section(Page *p, const Section *s) {
     strbuf_printf(p->out, "<section id=\"%s\"><h2>%s</h2><p class=\"says\">%s</p>", s->id, s->title,
                   s->says);
     if (!s->write(p)) {
-        const char *name = member_text(json_object_get(p->report, "bundle"), "name");
-        const char *gap = strstr(s->absent, "BUNDLE");
-        strbuf_add(p->out, STR("<p class=\"absent\">Not run. <code>"));
-        strbuf_add(p->out, (Str){s->absent, gap ? (size_t)(gap - s->absent) : strlen(s->absent)});
-        if (gap) {
-            html_words(p->out, *name ? name : "BUNDLE");
-            strbuf_add(p->out, str_of(gap + strlen("BUNDLE")));
-        }
-        strbuf_add(p->out, STR("</code> fills this in.</p>"));
+        strbuf_add(p->out, STR("<p class=\"absent\">Not run. "));
+        page_command(p, s->absent);
+        strbuf_add(p->out, STR(" fills this in.</p>"));
     }
     strbuf_add(p->out, STR("</section>\n"));
 }
 
 static void write_words(StrBuf *out) {
     static const char *const words[][2] = {
-        {"contract", "the numbers that give the weights a meaning: sizes, norms, rotary embedding, "
-                     "tokens. The same weights under another contract are another model"},
+        {"contract", "the numbers that give the weights a meaning. The same weights under another "
+                     "contract are another model"},
         {"reference", "the model computed in 32-bit numbers straight from its file, by code that "
                       "shares nothing with the compiler but the reading of the contract"},
         {"cosine (cos)", "1 when two lists of numbers point the same way, 0 when they have nothing "
-                         "in common. Here 1 - cos is shown: smaller is better"},
-        {"worst", "the same for the single row, one position of the text, that is farthest off"},
+                         "in common. Plots show 1 - cos: smaller is better"},
+        {"row", "what a layer puts out at one position of a text; the worst is the one farthest "
+                "off"},
         {"rmse, max_abs", "typical and largest difference of single numbers"},
         {"KL", "how much one distribution over next tokens would surprise the other, in nats"},
         {"package, shard", "a Core ML model on disk; a bundle is a row of them"},
@@ -175,6 +234,7 @@ void report_page(const json_t *report, StrBuf *out) {
     html_words(out, *name ? name : "bundle");
     strbuf_printf(out, " – lathe report</title><style>%s</style></head><body><main>\n", page_style);
     page_summary(&p);
+    write_way_around(&p);
     for (size_t i = 0; i < COUNT_OF(sections); i++) write_section(&p, &sections[i]);
     write_words(out);
     strbuf_add(out, STR("</main></body></html>\n"));

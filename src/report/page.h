@@ -16,18 +16,26 @@ typedef struct {
 } Page;
 
 typedef bool PageSection(Page *p);
-PageSection page_gates, page_text;                                  // page_gates.c
-PageSection page_layers;                                            // page_layers.c
-PageSection page_placement;                                         // page_placement.c
-PageSection page_range, page_vote, page_mutants;                    // page_evidence.c
-PageSection page_contract, page_agreement, page_packages, page_run; // page_facts.c
-void page_summary(Page *p);                                         // page_summary.c
+PageSection page_gates;              // page_gates.c
+PageSection page_contract;           // page_contract.c
+PageSection page_vote;               // page_vote.c
+PageSection page_layers;             // page_layers.c
+PageSection page_text;               // page_text.c
+PageSection page_range;              // page_range.c
+PageSection page_mutants;            // page_mutants.c
+PageSection page_placement;          // page_placement.c
+PageSection page_packages, page_run; // page_facts.c
+
+void page_summary(Page *p);  // page_summary.c: proved or not, what it is, and in figures
+void page_failures(Page *p); // page_weak.c: what failed, if anything did, and what to do about it
+void page_weak(Page *p);     // page_weak.c: what a proof does not say, and what would strengthen it
 
 extern const char page_style[]; // style.c
 
 // Members of objects; "" and NaN when absent or of another type.
 const char *member_text(const json_t *object, const char *key);
 double member_number(const json_t *object, const char *key);
+bool member_is(const json_t *object, const char *key, const char *text);
 // The array called `key`, or NULL when it is absent or empty.
 const json_t *member_list(const json_t *object, const char *key);
 bool member_is_yes(const json_t *object, const char *key);
@@ -35,12 +43,35 @@ bool member_is_yes(const json_t *object, const char *key);
 // The number member `key`, or a dash.
 void page_number(StrBuf *out, const json_t *object, const char *key);
 
+// A command as code, with the bundle's name for the word BUNDLE and the source's for SOURCE.
+void page_command(Page *p, const char *command);
+
 // A table of objects, one row each, with the members of the first as columns: for data that has no
 // section of its own shape.
 void page_plain_table(StrBuf *out, const json_t *rows);
 
-// How much of what a gate allows a result used: (1 - cos) against (1 - bound); NaN for results that
-// are no cosine.
+// How much of what a gate allows a result used, the most of (1 - cos) against (1 - bound), of all
+// rows and of the worst, and of the worst group of channels; NaN for results that are no cosine.
 double page_use(const json_t *result);
+
+// Results of a gate: how many there are and passed, and the most page_use() of them.
+typedef struct {
+    size_t n, n_passed;
+    double most_used; // NaN: none says
+    const json_t *nearest;
+} GateSum;
+GateSum page_gate_sum(const json_t *report, const char *gate);
+
+// What the weights and a second source say of one field.
+typedef struct {
+    size_t n_worse, n_even, n_better; // misreadings of it, by how they fit the weights
+    size_t n_agree, n_contradict;     // second sources
+} FieldWitness;
+FieldWitness page_witness(const json_t *report, const char *field);
+
+// How many planted errors there are in the matrix, and how many no gate noticed.
+void page_count_mutants(const json_t *report, size_t *n, size_t *n_survived);
+// The least room of any op, in bits; NaN when the range gate has not run.
+double page_least_room(const json_t *report);
 
 #endif

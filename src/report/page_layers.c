@@ -66,10 +66,10 @@ static double end_of(const SvgSeries *series, size_t n) {
 static const struct {
     const char *figure, *title, *bound;
 } plots[] = {
-    {"cos", "all rows together: 1 - cos", "least_cos"},
-    {"worst_cos", "the worst single row: 1 - cos", "least_worst"},
-    {"rmse", "typical difference (rmse)", NULL},
-    {"max_abs", "largest difference (max_abs)", NULL},
+    {"cos", "direction, all rows together: 1 - cos", "least_cos"},
+    {"worst_cos", "direction, the worst single row: 1 - cos", "least_worst"},
+    {"rmse", "typical difference of a number: rmse", NULL},
+    {"max_abs", "largest difference of a number: max_abs", NULL},
     {"group_off", "the worst group of channels: share of its size", "most_off"},
 };
 
@@ -96,11 +96,25 @@ static bool write_plots(StrBuf *out, const SvgSeries (*series)[COUNT_OF(plots)],
 static const struct {
     const char *key, *name, *class_name;
     const char *gate, *scope; // the results that hold the bounds
+    const char *bound_name, *mark, *meaning;
 } parts[] = {
-    {"graph_fp32", "graph fp32", "s1", "graph", "layers"},
-    {"graph", "graph fp16", "s3", "layer golden", "graph"},
-    {"weights", "weights", "s2", "layer golden", "weights"},
+    {"graph_fp32", "graph fp32", "s1", "graph", "layers", "allowed: fp32", "●",
+     "packages run in 32 bits, against the reference with the same packed weights: what is left "
+     "is a fault of the graph"},
+    {"graph", "graph fp16", "s3", "layer golden", "graph", "allowed: fp16", "■",
+     "the same in 16 bits, as it will run: rounding besides"},
+    {"weights", "weights' form", "s2", "layer golden", "weights", "allowed: weights", "▲",
+     "the reference with packed weights, against the reference with the source's: what packing "
+     "costs"},
 };
+
+static void write_legend(StrBuf *out) {
+    strbuf_add(out, STR("<ul class=\"plain\">"));
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        strbuf_printf(out, "<li><b class=\"%s\">%s %s</b>: %s.</li>", parts[i].class_name,
+                      parts[i].mark, parts[i].name, parts[i].meaning);
+    strbuf_add(out, STR("</ul>"));
+}
 
 static double part_bound(const json_t *report, size_t part, size_t figure) {
     const json_t *list = json_object_get(json_object_get(report, "gates"), parts[part].gate), *r;
@@ -110,7 +124,8 @@ static double part_bound(const json_t *report, size_t part, size_t figure) {
         double bound = plots[figure].bound
                            ? member_number(json_object_get(r, "figures"), plots[figure].bound)
                            : (double)NAN;
-        return strstr(plots[figure].figure, "cos") ? 1 - bound : bound;
+        // The result about all weights of the packages is called "weights", too, and has no bound.
+        if (!isnan(bound)) return strstr(plots[figure].figure, "cos") ? 1 - bound : bound;
     }
     return NAN;
 }
@@ -127,8 +142,44 @@ static SvgSeries part_series(Arena *arena, const json_t *report, size_t part, si
         steps[n++] = (SvgStep){(double)i, (double)i + 1, is_cos ? 1 - x : x};
     }
     return (SvgSeries){
-        parts[part].name, parts[part].class_name, steps, n, part_bound(report, part, figure),
-        "allowed"};
+        parts[part].name,      parts[part].class_name, steps, n, part_bound(report, part, figure),
+        parts[part].bound_name};
+}
+
+// ---- the same as figures, with graph and weights together
+
+static const char *const table_figures[][2] = {
+    {"cos", "1 - cos"}, {"rmse", "rmse"}, {"max_abs", "max_abs"}};
+static const char *const table_parts[][2] = {{"graph_fp32", "graph fp32"},
+                                             {"graph", "graph fp16"},
+                                             {"weights", "weights"},
+                                             {"total", "both"}};
+
+static void write_table(StrBuf *out, const json_t *errors) {
+    size_t n_layers = json_array_size(json_object_get(json_object_get(errors, "total"), "cos"));
+    if (n_layers == 0) return;
+    strbuf_add(out, STR("<details><summary>All figures, layer by layer</summary><p class=\"dim\">"
+                        "Both: packages in 16 bits against the reference with the source's weights."
+                        " A layer's figures hold what the layers before it in its package have "
+                        "added up.</p><div class=\"scroll\"><table><thead><tr><th>Layer</th>"));
+    for (size_t f = 0; f < COUNT_OF(table_figures); f++)
+        for (size_t k = 0; k < COUNT_OF(table_parts); k++)
+            strbuf_printf(out, "<th class=\"n\">%s, %s</th>", table_figures[f][1],
+                          table_parts[k][1]);
+    strbuf_add(out, STR("</tr></thead><tbody>"));
+    for (size_t layer = 0; layer < n_layers; layer++) {
+        strbuf_printf(out, "<tr><td>%zu</td>", layer);
+        for (size_t f = 0; f < COUNT_OF(table_figures); f++)
+            for (size_t k = 0; k < COUNT_OF(table_parts); k++) {
+                const json_t *part = json_object_get(errors, table_parts[k][0]);
+                const json_t *value =
+                    json_array_get(json_object_get(part, table_figures[f][0]), layer);
+                double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
+                html_number_cell(out, f == 0 ? 1 - x : x);
+            }
+        strbuf_add(out, STR("</tr>"));
+    }
+    strbuf_add(out, STR("</tbody></table></div></details>"));
 }
 
 // ---- shard by shard: the gates' own results
@@ -143,9 +194,11 @@ static const struct {
 bool page_layers(Page *p) {
     SvgSeries series[MOST_SERIES][COUNT_OF(plots)];
     const json_t *results = json_object_get(p->report, "gates");
+    const json_t *errors = json_object_get(p->report, "layer_errors");
     Arena arena = {0};
     size_t n = 0;
-    if (json_object_get(p->report, "layer_errors")) {
+    if (errors) {
+        write_legend(p->out);
         for (; n < COUNT_OF(parts); n++)
             for (size_t i = 0; i < COUNT_OF(plots); i++)
                 series[n][i] = part_series(&arena, p->report, n, i);
@@ -158,6 +211,7 @@ bool page_layers(Page *p) {
         }
     }
     bool has_any = write_plots(p->out, series, n);
+    write_table(p->out, errors);
     arena_free(&arena);
     return has_any;
 }

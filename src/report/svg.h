@@ -1,7 +1,8 @@
 // svg.h — pictures in a page: plots over layers, bars against a limit, maps of marks.
 //
 // All are 360 units wide, the width of a phone: letters are as large there as on a desk. Colours
-// come from classes of the page's style, so that they follow light and dark.
+// come from classes of the page's style, so that they follow light and dark; series differ in the
+// form of their points, too. Each picture says in words what it shows (<desc>).
 #ifndef LATHE_REPORT_SVG_H
 #define LATHE_REPORT_SVG_H
 
@@ -28,7 +29,7 @@ typedef struct {
     const SvgSeries *series;
     size_t n_series;
     double x_end; // layers are 0 … x_end
-    bool is_log;  // values of 0 and less stand at the bottom
+    bool is_log;  // at most twelve decades; what is below them stands at the bottom
 } SvgPlot;
 void svg_plot(StrBuf *out, const SvgPlot *plot);
 
@@ -38,7 +39,7 @@ typedef struct {
     const char *text;       // written behind the bar
     const char *class_name; // colour
 } SvgBar;
-// Bars from 0 to `most`, with a line at `limit` (NAN: none).
+// Bars from 0 to `most`, with a line called "limit" at `limit` (NAN: none).
 void svg_bars(StrBuf *out, const char *title, const SvgBar *bars, size_t n, double most,
               double limit);
 
@@ -50,6 +51,7 @@ typedef struct {
 typedef struct {
     char mark;
     const char *class_name, *meaning;
+    const char *letter; // drawn on it where there is room; NULL: none
 } SvgMark;
 // Columns are layers from `first_layer` on, and one more for what belongs to none.
 void svg_map(StrBuf *out, const char *title, const SvgMapRow *rows, size_t n_rows, size_t n_columns,

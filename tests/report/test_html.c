@@ -40,6 +40,14 @@ static void test_broken_utf8_is_replaced_byte_by_byte(void **state) {
     assert_text((Str){"\0\x01\x7F", 3}, "\uFFFD\uFFFD\uFFFD");
 }
 
+static void test_long_names_can_be_broken(void **state) {
+    (void)state;
+    StrBuf b = {0};
+    html_name(&b, "a_b.c_<x>_");
+    assert_string_equal(b.at, "a_<wbr>b.<wbr>c_<wbr>&lt;x&gt;_");
+    strbuf_free(&b);
+}
+
 static void test_numbers(void **state) {
     (void)state;
     static const struct {
@@ -83,6 +91,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_markup_is_escaped),
         cmocka_unit_test(test_broken_utf8_is_replaced_byte_by_byte),
+        cmocka_unit_test(test_long_names_can_be_broken),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_bytes),
     };

@@ -39,13 +39,19 @@ static const char *plot(StrBuf *out, const SvgStep *steps, size_t n, double boun
     return out->at;
 }
 
+// The first point behind the key's.
+static const char *first_value(const char *svg) {
+    const char *key = strstr(svg, "<circle");
+    assert_non_null(key);
+    return strstr(key + 1, "<circle");
+}
+
 static void test_points_of_a_logarithmic_plot(void **state) {
     (void)state;
     static const SvgStep steps[] = {{0, 1, 1e-6}, {1, 2, 1e-4}, {2, 4, 1e-2}};
     StrBuf out = {0};
     const char *svg = plot(&out, steps, 3, NAN, true);
-    const char *a = strstr(svg, "<circle"), *b = strstr(a + 1, "<circle"),
-               *c = strstr(b + 1, "<circle");
+    const char *a = first_value(svg), *b = strstr(a + 1, "<circle"), *c = strstr(b + 1, "<circle");
     // Even steps of the logarithm, from the floor to the top; in the middle of their layers.
     double floor = attribute(a, "cy"), top = attribute(c, "cy");
     assert_true(floor > top);
@@ -62,8 +68,8 @@ static void test_bound_has_its_place_among_the_values(void **state) {
     static const SvgStep steps[] = {{0, 1, 1e-6}, {1, 2, 1e-4}};
     StrBuf out = {0};
     const char *svg = plot(&out, steps, 2, 1e-2, true);
-    const char *line = strstr(strstr(svg, "<path"), "<line");
-    assert_true(attribute(line, "y1") < attribute(strstr(svg, "<circle"), "cy"));
+    const char *line = strstr(strstr(svg, "<path d=\"M46"), "<line");
+    assert_true(attribute(line, "y1") < attribute(first_value(svg), "cy"));
     assert_non_null(strstr(svg, ">allowed<"));
     strbuf_free(&out);
 }
@@ -79,9 +85,9 @@ static void test_awkward_values(void **state) {
             const char *svg = plot(&out, steps, n, NAN, is_log);
             assert_null(strstr(svg, "nan"));
             assert_null(strstr(svg, "inf"));
-            assert_int_equal(count(svg, "<circle"), n);
+            assert_int_equal(count(svg, "<circle"), n + 1); // and the key's
             for (const char *at = svg; (at = strstr(at, "<circle")); at++) {
-                assert_in_range((int)attribute(at, "cy"), 0, 200);
+                assert_in_range((int)attribute(at, "cy"), 0, 206);
                 assert_in_range((int)attribute(at, "cx"), 0, 360);
             }
             strbuf_free(&out);
@@ -93,7 +99,7 @@ static void test_zero_is_at_the_bottom_and_nan_at_the_top(void **state) {
     (void)state;
     static const SvgStep steps[] = {{0, 1, 1e-6}, {1, 2, 1e-2}, {2, 3, 0}, {3, 4, -1}, {4, 5, NAN}};
     StrBuf out = {0};
-    const char *at = plot(&out, steps, COUNT_OF(steps), NAN, true);
+    const char *at = strstr(plot(&out, steps, COUNT_OF(steps), NAN, true), "<circle");
     double y[COUNT_OF(steps)];
     for (size_t i = 0; i < COUNT_OF(steps); i++) {
         at = strstr(at + 1, "<circle");
@@ -106,6 +112,43 @@ static void test_zero_is_at_the_bottom_and_nan_at_the_top(void **state) {
     strbuf_free(&out);
 }
 
+// For who cannot see it: the range of each series, where it is worst, and what is allowed.
+static void test_pictures_say_what_they_show(void **state) {
+    (void)state;
+    static const SvgStep steps[] = {{0, 1, 0.001}, {1, 2, 0.5}, {2, 3, NAN}};
+    StrBuf out = {0};
+    const char *svg = plot(&out, steps, 3, 0.75, true);
+    assert_non_null(strstr(svg,
+                           "role=\"img\" aria-label=\"1 - cos\"><desc>error: 0.001 to 0.5, the "
+                           "most in layer 1; allowed: 0.75. </desc>"));
+    assert_non_null(strstr(svg, ">10⁻³</text>"));
+    strbuf_free(&out);
+}
+
+// Series differ in the form of their points.
+static void test_series_are_told_apart_without_colours(void **state) {
+    (void)state;
+    static const SvgStep step = {0, 1, 1};
+    SvgSeries series[] = {{"a", "s1", &step, 1, NAN, ""}, {"b", "s2", &step, 1, NAN, ""}};
+    SvgPlot p = {"two", series, 2, 1, true};
+    StrBuf out = {0};
+    svg_plot(&out, &p);
+    assert_int_equal(count(out.at, "<circle"), 2); // the key's, and the value's
+    assert_int_equal(count(out.at, "<path class=\"p\""), 2);
+    strbuf_free(&out);
+}
+
+// A value far below the others does not press them flat.
+static void test_a_scale_has_an_end(void **state) {
+    (void)state;
+    static const SvgStep steps[] = {{0, 1, 1e-300}, {1, 2, 1e-4}, {2, 3, 1e-2}};
+    StrBuf out = {0};
+    const char *at = strstr(plot(&out, steps, 3, NAN, true), "<path d=\"M46");
+    const char *b = strstr(strstr(at, "<circle") + 1, "<circle"), *c = strstr(b + 1, "<circle");
+    assert_true(attribute(b, "cy") - attribute(c, "cy") > 10);
+    strbuf_free(&out);
+}
+
 static void test_names_are_escaped(void **state) {
     (void)state;
     static const SvgStep step = {0, 1, 1};
@@ -113,7 +156,7 @@ static void test_names_are_escaped(void **state) {
     SvgPlot p = {"\"><script>", &series, 1, 1, false};
     SvgBar bar = {"<i>", 1, "<u>", "bar"};
     SvgMapRow row = {"<s>", "aa"};
-    SvgMark mark = {'a', "ane", "on"};
+    SvgMark mark = {'a', "ane", "on", NULL};
     StrBuf out = {0};
     svg_plot(&out, &p);
     svg_bars(&out, "<em>", &bar, 1, 1, NAN);
@@ -139,7 +182,7 @@ static void test_bars_are_in_proportion(void **state) {
 static void test_runs_of_a_map_are_one_rectangle(void **state) {
     (void)state;
     SvgMapRow rows[] = {{"conv", "aaaa "}, {"topk", "aacaa"}, {"odd", "z   a"}};
-    SvgMark marks[] = {{'a', "ane", "on"}, {'c', "cpu", "off"}};
+    SvgMark marks[] = {{'a', "ane", "on", NULL}, {'c', "cpu", "off", "C"}};
     StrBuf out = {0};
     svg_map(&out, "ops", rows, 3, 5, 8, marks, 2);
     assert_int_equal(count(out.at, "<rect"), 1 + 3 + 1); // spaces and unknown marks draw nothing
@@ -147,6 +190,8 @@ static void test_runs_of_a_map_are_one_rectangle(void **state) {
     assert_non_null(strstr(out.at, "topk, layers 10 to 10: off"));
     assert_non_null(strstr(out.at, "topk, layers 11 to 11 and of none: on"));
     assert_non_null(strstr(out.at, "odd, of no layer: on"));
+    assert_int_equal(count(out.at, ">C</text>"), 1); // seen without colours, too
+    assert_non_null(strstr(out.at, "<desc>on: 9 places. off: 1 places. </desc>"));
     strbuf_free(&out);
 }
 
@@ -156,6 +201,9 @@ int main(void) {
         cmocka_unit_test(test_bound_has_its_place_among_the_values),
         cmocka_unit_test(test_awkward_values),
         cmocka_unit_test(test_zero_is_at_the_bottom_and_nan_at_the_top),
+        cmocka_unit_test(test_pictures_say_what_they_show),
+        cmocka_unit_test(test_series_are_told_apart_without_colours),
+        cmocka_unit_test(test_a_scale_has_an_end),
         cmocka_unit_test(test_names_are_escaped),
         cmocka_unit_test(test_bars_are_in_proportion),
         cmocka_unit_test(test_runs_of_a_map_are_one_rectangle),

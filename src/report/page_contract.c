@@ -1,0 +1,175 @@
+// page_contract.c — the contract field by field: value, where it was read, what second sources say,
+// and whether the weights would mind another value.
+//
+//     contract: [{field, value, unit, kind, from, meaning}]
+//     agreement: {source: [{field, verdict, gguf, gguf_from, config, config_from, note}]}
+#include <stdio.h>
+#include <string.h>
+
+#include "report/html.h"
+#include "report/page.h"
+
+// ---- second sources
+
+static size_t count_verdict(const json_t *rows, const char *verdict) {
+    const json_t *row;
+    size_t i, n = 0;
+    json_array_foreach(rows, i, row) n += member_is(row, "verdict", verdict);
+    return n;
+}
+
+static void write_contradiction(StrBuf *out, const json_t *row) {
+    strbuf_add(out, STR("<tr><td><b class=\"no\">✗ "));
+    html_name(out, member_text(row, "field"));
+    strbuf_add(out, STR("</b></td><td data-l=\"model file\"><b>"));
+    html_words(out, member_text(row, "gguf"));
+    strbuf_add(out, STR("</b> <span class=\"dim\">"));
+    html_name(out, member_text(row, "gguf_from"));
+    strbuf_add(out, STR("</span></td><td data-l=\"2nd source\"><b>"));
+    html_words(out, member_text(row, "config"));
+    strbuf_add(out, STR("</b> <span class=\"dim\">"));
+    html_name(out, member_text(row, "config_from"));
+    strbuf_add(out, STR("</span></td></tr>"));
+}
+
+static void write_source(StrBuf *out, const char *source, const json_t *rows) {
+    const json_t *row;
+    size_t i, n = count_verdict(rows, "contradict");
+    strbuf_printf(out, "<div class=\"%s\"><b>", n ? "alarm" : "card");
+    strbuf_printf(out, "<span class=\"%s\">%s</span> ", n ? "no" : "ok", n ? "✗" : "✓");
+    strbuf_add(out, STR("Second source ("));
+    html_words(out, source);
+    strbuf_printf(out,
+                  ")</b><br><b class=\"%s\">%zu field%s</b>, %zu agree, %zu only the model file "
+                  "states.",
+                  n ? "no" : "ok", n, n == 1 ? " contradicts" : "s contradict",
+                  count_verdict(rows, "agree"), count_verdict(rows, "only the GGUF says"));
+    if (n) {
+        strbuf_add(out, STR("<table class=\"stack\"><thead><tr><th>Field</th><th>model file"
+                            "</th><th>second source</th></tr></thead><tbody>"));
+        json_array_foreach(rows, i, row) {
+            if (member_is(row, "verdict", "contradict")) write_contradiction(out, row);
+        }
+        strbuf_add(out, STR("</tbody></table>"));
+    }
+    strbuf_add(out, STR("</div>"));
+}
+
+// ---- all fields
+
+static void write_second_row(StrBuf *out, const json_t *row) {
+    if (member_is(row, "verdict", "agree")) {
+        strbuf_add(out, STR("<b class=\"ok\">✓ agrees</b>"));
+    } else if (member_is(row, "verdict", "contradict")) {
+        strbuf_add(out, STR("<b class=\"no\">✗ contradicts: "));
+        html_words(out, member_text(row, "config"));
+        strbuf_add(out, STR("</b>"));
+    } else {
+        strbuf_add(out, STR("<b class=\"maybe\">"));
+        html_words(out, member_text(row, "verdict"));
+        strbuf_add(out, STR("</b>"));
+    }
+    strbuf_add(out, STR(" <span class=\"dim\">"));
+    html_name(out, member_text(row, "config_from"));
+    if (*member_text(row, "note")) strbuf_add(out, STR("; "));
+    html_words(out, member_text(row, "note"));
+    strbuf_add(out, STR("</span>"));
+}
+
+// What the second sources say of one field.
+static void write_second(Page *p, const char *field) {
+    const json_t *rows, *row;
+    const char *source;
+    size_t i, n = 0;
+    json_object_foreach(json_object_get(p->report, "agreement"), source, rows) {
+        json_array_foreach(rows, i, row) {
+            if (!member_is(row, "field", field) || member_is(row, "verdict", "only the GGUF says"))
+                continue;
+            strbuf_add(p->out, n++ ? STR("<br>") : STR("<td data-l=\"2nd source\">"));
+            write_second_row(p->out, row);
+        }
+    }
+    if (n == 0) strbuf_add(p->out, STR("<td class=\"none\">–"));
+    strbuf_add(p->out, STR("</td>"));
+}
+
+static void write_vote_of(StrBuf *out, const FieldWitness *w) {
+    size_t n = w->n_worse + w->n_even + w->n_better;
+    if (n == 0) {
+        strbuf_add(out, STR("<td class=\"none\">–</td>"));
+        return;
+    }
+    strbuf_add(out, STR("<td data-l=\"weights\">"));
+    if (w->n_better)
+        strbuf_printf(out, "<b class=\"no\">✗ %zu of %zu fit better</b>", w->n_better, n);
+    else if (w->n_even)
+        strbuf_printf(out, "<span class=\"maybe\">%zu of %zu not told apart</span>", w->n_even, n);
+    else
+        strbuf_printf(out, "<span class=\"ok\">✓ %zu of %zu fit worse</span>", w->n_worse, n);
+    strbuf_add(out, STR("</td>"));
+}
+
+static void write_field(Page *p, const json_t *field, const FieldWitness *w) {
+    StrBuf *out = p->out;
+    strbuf_add(out, STR("<tr><td><b>"));
+    html_name(out, member_text(field, "field"));
+    strbuf_add(out, STR("</b> <span class=\"dim\">"));
+    html_words(out, member_text(field, "meaning"));
+    strbuf_add(out, STR("</span></td><td data-l=\"value\">"));
+    html_words(out, *member_text(field, "value") ? member_text(field, "value") : "none");
+    strbuf_add(out, STR(" <span class=\"dim\">"));
+    html_words(out, member_text(field, "unit"));
+    strbuf_add(out, STR("</span></td><td data-l=\"read from\">"));
+    html_words(out, member_text(field, "kind"));
+    if (*member_text(field, "from")) strbuf_add(out, STR(": "));
+    html_name(out, member_text(field, "from"));
+    strbuf_add(out, STR("</td>"));
+    write_second(p, member_text(field, "field"));
+    write_vote_of(out, w);
+    strbuf_add(out, STR("</tr>"));
+}
+
+static void write_fields(Page *p, const json_t *fields) {
+    const json_t *field;
+    StrBuf *out = p->out;
+    size_t i;
+    strbuf_printf(
+        out,
+        "<details><summary>All %zu fields, with sources</summary><p class=\"dim\">Read "
+        "from: a key or a tensor of the file, the shape of one, a rule (derived), or what "
+        "every model of the architecture does. Weights: how many of its misreadings fit "
+        "them worse, as they should. A witness that does not speak of a field is left "
+        "out.</p><table class=\"stack fields\"><thead><tr><th>Field</th><th>value</th>"
+        "<th>read from</th><th>second source</th><th>weights</th></tr></thead><tbody>",
+        json_array_size(fields));
+    // What is in doubt first.
+    for (int is_fine = 0; is_fine < 2; is_fine++) json_array_foreach(fields, i, field) {
+            FieldWitness w = page_witness(p->report, member_text(field, "field"));
+            if ((w.n_contradict == 0 && w.n_better == 0) == (is_fine == 1))
+                write_field(p, field, &w);
+        }
+    strbuf_add(out, STR("</tbody></table></details>"));
+}
+
+bool page_contract(Page *p) {
+    const json_t *fields = member_list(p->report, "contract"), *rows;
+    const json_t *sources = json_object_get(p->report, "agreement");
+    const char *source;
+    StrBuf *out = p->out;
+    size_t n_sources = 0;
+    if (!fields) return false;
+    json_object_foreach((json_t *)sources, source, rows) {
+        write_source(out, source, rows);
+        n_sources++;
+    }
+    if (n_sources == 0) {
+        strbuf_add(out, STR("<p class=\"absent\">No second source was compared. "));
+        page_command(p, "lathe verify BUNDLE --config config.json");
+        strbuf_add(out, STR(" compares what the publisher says.</p>"));
+    }
+    write_fields(p, fields);
+    strbuf_add(out, STR("<p class=\"dim\">Digest of all fields: "));
+    html_code(out, member_text(p->report, "contract_sha256"));
+    strbuf_add(out, STR("</p>"));
+    return true;
+}

@@ -1,0 +1,110 @@
+// page_text.c — answers beside the reference's, and a text that both read.
+#include <math.h>
+
+#include "base/size.h"
+#include "report/html.h"
+#include "report/page.h"
+
+// The rows of the held text: scopes of gate text.
+static const struct {
+    const char *scope, *meaning;
+} held[] = {
+    {"fp16", "bundle against the reference with the same packed weights: what 16 bits cost"},
+    {"weights' form", "the reference with packed weights against the source's: what packing costs"},
+    {"against the source", "bundle against the source: both together"},
+};
+
+static size_t held_row(const json_t *result) {
+    size_t i = 0;
+    while (i < COUNT_OF(held) && !member_is(result, "scope", held[i].scope)) i++;
+    return i;
+}
+
+static void open_cell(StrBuf *out, const char *name) {
+    strbuf_printf(out, "<td data-l=\"%s\">", name);
+}
+
+static void write_held_row(StrBuf *out, const json_t *result, size_t row) {
+    const json_t *f = json_object_get(result, "figures");
+    bool is_ok = member_is_yes(result, "passed");
+    strbuf_printf(out,
+                  "<tr><td><b><span class=\"%s\">%s</span> %s</b> <span class=\"dim\">%s</span>"
+                  "</td>",
+                  is_ok ? "ok" : "no", is_ok ? "✓" : "✗", held[row].scope, held[row].meaning);
+    open_cell(out, "KL, mean");
+    page_number(out, f, "kl_mean");
+    strbuf_add(out, STR("</td>"));
+    open_cell(out, "KL, most");
+    page_number(out, f, "kl_max");
+    strbuf_add(out, STR("</td>"));
+    open_cell(out, "same first");
+    html_number(out, round(1000 * member_number(f, "top1")) / 10);
+    strbuf_add(out, STR(" %</td></tr>"));
+}
+
+static void write_held(StrBuf *out, const json_t *list) {
+    const json_t *result;
+    bool is_open = false;
+    size_t i;
+    json_array_foreach(list, i, result) {
+        size_t row = held_row(result);
+        if (row == COUNT_OF(held)) continue;
+        if (!is_open)
+            strbuf_add(out, STR("<h3>A text that both read</h3><p class=\"dim\">KL: how much one "
+                                "prediction of the next token would surprise the other, in nats; 0 "
+                                "is the same. Same first: the likeliest token is the same one.</p>"
+                                "<table class=\"stack\"><thead><tr><th>What differs</th>"
+                                "<th>KL, mean</th><th>KL, most</th><th>same first</th></tr></thead>"
+                                "<tbody>"));
+        is_open = true;
+        write_held_row(out, result, row);
+    }
+    if (is_open) strbuf_add(out, STR("</tbody></table>"));
+}
+
+static void write_answer(StrBuf *out, const json_t *result) {
+    const json_t *f = json_object_get(result, "figures");
+    double steps = member_number(f, "steps"), differ = member_number(f, "differing");
+    bool is_ok = member_is_yes(result, "passed");
+    strbuf_printf(out, "<div class=\"card\"><b><span class=\"%s\">%s</span> ", is_ok ? "ok" : "no",
+                  is_ok ? "✓" : "✗");
+    html_words(out, member_text(result, "scope"));
+    strbuf_add(out, STR("</b><br>"));
+    if (!isnan(steps)) strbuf_printf(out, "%.0f of %.0f tokens the same", steps - differ, steps);
+    if (differ > 0) {
+        strbuf_add(out, STR("; where they differ the reference prefers its own by at most "));
+        page_number(out, f, "worst_margin");
+        strbuf_add(out, STR(", noise is "));
+        page_number(out, f, "logit_noise");
+    }
+    strbuf_add(out, STR("<span class=\"dim\">"));
+    html_words(out, member_text(result, "text"));
+    strbuf_add(out, STR("</span></div>"));
+}
+
+bool page_text(Page *p) {
+    const json_t *list = member_list(json_object_get(p->report, "gates"), "text"), *result;
+    size_t i;
+    if (!list) return false;
+    json_array_foreach(list, i, result) {
+        if (json_object_get(json_object_get(result, "figures"), "steps"))
+            write_answer(p->out, result);
+    }
+    write_held(p->out, list);
+    bool has_more = false;
+    json_array_foreach(list, i, result) {
+        if (held_row(result) < COUNT_OF(held) ||
+            json_object_get(json_object_get(result, "figures"), "steps"))
+            continue;
+        if (!has_more) strbuf_add(p->out, STR("<h3>Besides</h3>"));
+        has_more = true;
+        write_answer(p->out, result);
+        if (json_object_get(json_object_get(result, "figures"), "packed"))
+            strbuf_add(p->out,
+                       STR("<p class=\"dim\">Perplexity: among how many tokens the model "
+                           "wavers at each step of that text. A model that was never taught "
+                           "such a text has a large one; what counts here is that the three "
+                           "agree.</p>"));
+    }
+    return true;
+}

@@ -1,0 +1,223 @@
+// page_weak.c — what failed and what to do about it; where a proof is weak and what would
+// strengthen it.
+#include <math.h>
+#include <stdio.h>
+
+#include "bundle/gates.h"
+#include "report/html.h"
+#include "report/page.h"
+
+// ---- failures
+
+// What helps when a gate has failed: words, a command, words.
+static const struct {
+    const char *before, *command, *after;
+} helps[GATE_COUNT] = {
+    [GATE_contract] =
+        {"Either the model file or what it was compared with is wrong, or the bundle was made of "
+         "another file. Find out which; a wrong file has to be mended and converted again:",
+         "lathe convert SOURCE -o BUNDLE --force", ""},
+    [GATE_vote] = {"Compare the suspect field with what the model's publisher says:",
+                   "lathe inspect SOURCE --config config.json", ""},
+    [GATE_structure] = {"Files are not as they were written. Convert again:",
+                        "lathe convert SOURCE -o BUNDLE --force", ""},
+    [GATE_residency] = {"The section Placement names the rules and the ops. Another form of the "
+                        "state or smaller packages may help:",
+                        "lathe convert --help", ""},
+    [GATE_graph] = {"This names the first op that diverges:",
+                    "lathe verify BUNDLE --gates graph --blame", ""},
+    [GATE_golden] = {"This names the first op that diverges, and whether graph, 16 bits or weights "
+                     "are the cause:",
+                     "lathe verify BUNDLE --gates layer-golden --blame", ""},
+    [GATE_positions] = {"When the gates before it passed, the fault is in the state or its mask. "
+                        "Convert again, and when it stays, it is a fault of lathe:",
+                        "lathe convert SOURCE -o BUNDLE --force", ""},
+    [GATE_range] = {"Have the packages carry smaller numbers:",
+                    "lathe convert SOURCE -o BUNDLE --force --range auto", ""},
+    [GATE_head] = {"When graph and layer golden passed, the fault is in the last package's head or "
+                   "in host.gguf. Convert again:",
+                   "lathe convert SOURCE -o BUNDLE --force", ""},
+    [GATE_text] = {"Look at what failed before it first; alone, it points to tokenizer, template "
+                   "or the way turns are joined:",
+                   "lathe inspect SOURCE", ""},
+};
+
+// Both sides of a contradiction, one a line: the reason for most of the work that follows.
+static void write_contradictions(Page *p) {
+    const json_t *row, *rows;
+    const char *source;
+    StrBuf *out = p->out;
+    size_t i;
+    json_object_foreach(json_object_get(p->report, "agreement"), source, rows) {
+        json_array_foreach(rows, i, row) {
+            if (!member_is(row, "verdict", "contradict")) continue;
+            strbuf_add(out, STR("<li><b>"));
+            html_words(out, member_text(row, "field"));
+            strbuf_add(out, STR("</b> is <b>"));
+            html_words(out, member_text(row, "gguf"));
+            strbuf_add(out, STR("</b> in the model file ("));
+            html_words(out, member_text(row, "gguf_from"));
+            strbuf_add(out, STR("), but <b>"));
+            html_words(out, member_text(row, "config"));
+            strbuf_add(out, STR("</b> by its second source ("));
+            html_words(out, member_text(row, "config_from"));
+            strbuf_add(out, STR(")</li>"));
+        }
+    }
+}
+
+static void write_failure(Page *p, GateId id) {
+    const json_t *list = json_object_get(json_object_get(p->report, "gates"), gates[id].name), *r;
+    StrBuf *out = p->out;
+    size_t i;
+    strbuf_printf(out, "<h3>%s</h3><ul class=\"plain\">", gates[id].name);
+    if (id == GATE_contract) write_contradictions(p);
+    json_array_foreach(list, i, r) {
+        bool is_told =
+            id == GATE_contract && (page_witness(p->report, member_text(r, "scope")).n_contradict ||
+                                    json_object_get(json_object_get(r, "figures"), "contradict"));
+        if (member_is_yes(r, "passed") || is_told) continue;
+        strbuf_add(out, STR("<li>"));
+        html_words(out, member_text(r, "scope"));
+        strbuf_add(out, STR(": "));
+        html_words(out, member_text(r, "text"));
+        strbuf_add(out, STR("</li>"));
+    }
+    strbuf_printf(out, "</ul><p>%s ", helps[id].before);
+    page_command(p, helps[id].command);
+    strbuf_printf(out, "%s</p>", helps[id].after);
+}
+
+void page_failures(Page *p) {
+    bool is_open = false;
+    for (int i = 0; i < GATE_COUNT; i++) {
+        GateSum sum = page_gate_sum(p->report, gates[i].name);
+        if (sum.n_passed == sum.n) continue;
+        if (!is_open)
+            strbuf_add(p->out, STR("<div class=\"alarm\" id=\"failures\"><h2>What failed, and what "
+                                   "to do</h2>"));
+        is_open = true;
+        write_failure(p, (GateId)i);
+    }
+    if (is_open) strbuf_add(p->out, STR("</div>"));
+}
+
+// ---- where it is weak
+
+static void weak_gates(Page *p) {
+    StrBuf *out = p->out;
+    size_t n_absent = 0, n = 0;
+    for (int i = 0; i < GATE_COUNT; i++) n_absent += page_gate_sum(p->report, gates[i].name).n == 0;
+    if (!n_absent) return;
+    strbuf_add(out, STR("<li><b class=\"maybe\">Gates that did not run: "));
+    for (int i = 0; i < GATE_COUNT; i++)
+        if (page_gate_sum(p->report, gates[i].name).n == 0)
+            strbuf_printf(out, "%s%s", n++ ? ", " : "", gates[i].name);
+    strbuf_add(out, STR("</b>. All of them: "));
+    page_command(p, "lathe verify BUNDLE");
+    strbuf_add(out, STR("</li>"));
+}
+
+// Fields that only the model file vouches for, of those that can be misread.
+static void weak_fields(Page *p) {
+    const json_t *field;
+    StrBuf *out = p->out;
+    size_t i, n = 0, n_second = 0;
+    json_array_foreach(json_object_get(p->report, "contract"), i, field) {
+        FieldWitness w = page_witness(p->report, member_text(field, "field"));
+        n_second += w.n_agree + w.n_contradict;
+        if (w.n_even == 0 || w.n_agree || w.n_contradict) continue;
+        strbuf_add(out, n++ ? STR(", ")
+                            : STR("<li><a href=\"#vote\">Not told apart</a> by the "
+                                  "weights, and by no second source: "));
+        html_words(out, member_text(field, "field"));
+    }
+    if (n) strbuf_add(out, STR(". Here the model file is believed.</li>"));
+    if (i == 0 || n_second) return;
+    strbuf_add(out,
+               STR("<li>No <a href=\"#contract\">second source</a> was compared with the model "
+                   "file. With its publisher's: "));
+    page_command(p, "lathe verify BUNDLE --config config.json");
+    strbuf_add(out, STR("</li>"));
+}
+
+static void weak_bound(Page *p) {
+    const char *gate = NULL;
+    GateSum nearest = {.most_used = NAN};
+    for (int i = 0; i < GATE_COUNT; i++) {
+        GateSum sum = page_gate_sum(p->report, gates[i].name);
+        if (isnan(sum.most_used) || sum.most_used <= nearest.most_used) continue;
+        nearest = sum;
+        gate = gates[i].name;
+    }
+    if (!gate || !member_is_yes(nearest.nearest, "passed")) return;
+    strbuf_printf(p->out, "<li>Nearest to its bound: gate %s, ", gate);
+    html_words(p->out, member_text(nearest.nearest, "scope"));
+    strbuf_printf(p->out, ": %.0f %% of the <a href=\"#layers\">error</a> that is allowed.</li>",
+                  100 * nearest.most_used);
+}
+
+static void weak_texts(Page *p) {
+    const json_t *list = json_object_get(json_object_get(p->report, "gates"), "text"), *result;
+    size_t i;
+    json_array_foreach(list, i, result) {
+        const json_t *f = json_object_get(result, "figures");
+        double n = member_number(f, "differing");
+        if (!(n > 0) || !member_is_yes(result, "passed")) continue;
+        strbuf_add(p->out, STR("<li><a href=\"#text\">Answers</a>: “"));
+        html_words(p->out, member_text(result, "scope"));
+        strbuf_printf(p->out, "” would take another token at %.0f of ", n);
+        page_number(p->out, f, "steps");
+        strbuf_add(p->out, STR(" steps. The reference hardly prefers its own there (by "));
+        page_number(p->out, f, "worst_margin");
+        strbuf_add(p->out, STR(", noise "));
+        page_number(p->out, f, "logit_noise");
+        strbuf_add(p->out, STR(").</li>"));
+    }
+}
+
+static void weak_mutants(Page *p) {
+    size_t n, n_survived;
+    page_count_mutants(p->report, &n, &n_survived);
+    if (n_survived) {
+        strbuf_printf(p->out,
+                      "<li><b class=\"no\">%zu of %zu <a href=\"#mutants\">planted errors</a> "
+                      "survived</b>: such errors would pass.</li>",
+                      n_survived, n);
+    } else if (!n) {
+        strbuf_add(p->out, STR("<li>Whether the gates would notice an error of this model was not "
+                               "tried: "));
+        page_command(p, "lathe verify BUNDLE --mutants all");
+        strbuf_add(p->out, STR("</li>"));
+    }
+}
+
+static void weak_placement(Page *p) {
+    const json_t *placement = json_object_get(p->report, "placement"), *shard, *function;
+    size_t i, k, n_small = 0, n = 0;
+    json_array_foreach(json_object_get(placement, "shards"), i, shard)
+        json_array_foreach(json_object_get(shard, "functions"), k, function) {
+        n++;
+        n_small += member_is(json_object_get(function, "estimate"), "verdict", "cpu");
+    }
+    if (!n) return;
+    strbuf_add(p->out, STR("<li><a href=\"#placement\">Placement</a> is predicted from rules that "
+                           "others published; no device has run these packages."));
+    if (n_small)
+        strbuf_printf(p->out,
+                      " %zu of %zu functions are so small that Core ML probably leaves them on the "
+                      "CPU (an estimate).",
+                      n_small, n);
+    strbuf_add(p->out, STR("</li>"));
+}
+
+void page_weak(Page *p) {
+    strbuf_add(p->out, STR("<h2>Where it is weak</h2><ul class=\"plain\">"));
+    weak_gates(p);
+    weak_mutants(p);
+    weak_fields(p);
+    weak_bound(p);
+    weak_texts(p);
+    weak_placement(p);
+    strbuf_add(p->out, STR("</ul>\n"));
+}
