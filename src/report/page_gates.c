@@ -27,7 +27,7 @@ static void write_some(StrBuf *out, const json_t *list, bool passed) {
         strbuf_add(out, STR("<tr>"));
         html_cell(out, passed ? "ok" : "no", passed ? "✓" : "✗");
         html_cell(out, "", member_text(result, "scope"));
-        html_cell(out, "", member_text(result, "text"));
+        html_cell(out, "long", member_text(result, "text"));
         strbuf_add(out, STR("</tr>"));
     }
     strbuf_add(out, STR("</tbody></table></div>"));

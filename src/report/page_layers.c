@@ -108,11 +108,13 @@ static const struct {
      "costs"},
 };
 
-static void write_legend(StrBuf *out) {
+static void write_legend(StrBuf *out, const json_t *errors) {
     strbuf_add(out, STR("<ul class=\"plain\">"));
-    for (size_t i = 0; i < COUNT_OF(parts); i++)
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (!json_object_get(errors, parts[i].key)) continue;
         strbuf_printf(out, "<li><b class=\"%s\">%s %s</b>: %s.</li>", parts[i].class_name,
                       parts[i].mark, parts[i].name, parts[i].meaning);
+    }
     strbuf_add(out, STR("</ul>"));
 }
 
@@ -198,7 +200,7 @@ bool page_layers(Page *p) {
     Arena arena = {0};
     size_t n = 0;
     if (errors) {
-        write_legend(p->out);
+        write_legend(p->out, errors);
         for (; n < COUNT_OF(parts); n++)
             for (size_t i = 0; i < COUNT_OF(plots); i++)
                 series[n][i] = part_series(&arena, p->report, n, i);
