@@ -42,6 +42,13 @@ static double known_nats(const Result *r, size_t *n_known, size_t *n_scored, Str
     return *n_known ? sum / (double)*n_known : 0;
 }
 
+// Whether the tokens that count were enough for any reading to be judged by.
+static bool has_verdict(const Vote *v) {
+    for (size_t i = 0; i < v->n_rows; i++)
+        if (v->rows[i].verdict != VOTE_UNKNOWN) return true;
+    return false;
+}
+
 static void report_text(const Result *r, bool may_be_unknown) {
     StrBuf kinds = {0};
     size_t n_known, n_scored;
@@ -49,7 +56,12 @@ static void report_text(const Result *r, bool may_be_unknown) {
     json_t *figures = json_pack("{s:I, s:I, s:f, s:f}", "known", (json_int_t)n_known, "scored",
                                 (json_int_t)n_scored, "nats", nats, "guess", r->vote->guess);
     const char *scope = *r->where ? "long text" : "text";
-    if (n_known)
+    if (n_known && !has_verdict(r->vote))
+        proof_result(r->p, "vote", may_be_unknown, figures, scope,
+                     "%zu of %zu tokens known (%.*s): too few to tell readings apart by%s", n_known,
+                     n_scored, STR_ARG(strbuf_str(&kinds)),
+                     may_be_unknown ? "" : "; give it a longer text with --vote-text");
+    else if (n_known)
         proof_result(r->p, "vote", true, figures, scope,
                      "%zu of %zu tokens known (%.*s): %.3f nats each, a guess has %.2f", n_known,
                      n_scored, STR_ARG(strbuf_str(&kinds)), nats, r->vote->guess);

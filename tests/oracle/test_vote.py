@@ -114,6 +114,15 @@ def test_a_long_vote_without_long_positions_says_so(tmp_path):
     assert "nothing lies behind it" in run.stdout
 
 
+def test_a_text_too_short_to_compare_readings_by_does_not_pass(tmp_path):
+    """Known, two tokens long: no reading gets a verdict, so nothing has been asked."""
+    text = tmp_path / "short.txt"
+    text.write_text("Hello")
+    code, fields = vote(HELLO, "--vote-text", text)
+    assert code == 1 and "2 of 2 tokens known" in fields["text"][0] and "too few" in fields["text"][0]
+    assert list(fields) == ["text"]
+
+
 def test_text_of_the_users_own(tmp_path):
     text = tmp_path / "own.txt"
     text.write_text("Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. " * 20)
