@@ -73,7 +73,13 @@ Str need_str(JsonNeed *n, const json_t *object, const char *key) {
 
 json_t *json_of_str(Str s) {
     json_t *value = json_stringn(s.len ? s.at : "", s.len);
-    return value ? value : json_string("(not UTF-8)");
+    if (value) return value;
+    StrBuf ascii = {0};
+    for (size_t i = 0; i < s.len; i++)
+        strbuf_add_char(&ascii, (unsigned char)s.at[i] < 0x80 ? s.at[i] : '?');
+    value = json_stringn(ascii.at, ascii.len);
+    strbuf_free(&ascii);
+    return value;
 }
 
 json_t *json_read_file(const char *path, Err *err) {

@@ -25,7 +25,8 @@ double need_number(JsonNeed *n, const json_t *object, const char *key);
 bool need_bool(JsonNeed *n, const json_t *object, const char *key);
 Str need_str(JsonNeed *n, const json_t *object, const char *key);
 
-// A string; "(not UTF-8)" where the bytes are none.
+// A string. What is not UTF-8, a message cut within a character say, keeps its ASCII and has a '?'
+// for every other byte.
 json_t *json_of_str(Str s);
 
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.

@@ -7,6 +7,12 @@
 
 #include "base/arena.h"
 
+Str str_cut(Str s, size_t most) {
+    if (s.len <= most) return s;
+    while (most > 0 && ((unsigned char)s.at[most] & 0xC0) == 0x80) most--;
+    return (Str){s.at, most};
+}
+
 int str_compare(Str a, Str b) {
     size_t n = a.len < b.len ? a.len : b.len;
     int order = n ? memcmp(a.at, b.at, n) : 0;

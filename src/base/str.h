@@ -40,6 +40,9 @@ static inline bool str_ends(Str s, Str suffix) {
     return s.len >= suffix.len && memcmp(s.at + s.len - suffix.len, suffix.at, suffix.len) == 0;
 }
 
+// The beginning of UTF-8 text `s`: at most `most` bytes, and no character in part.
+Str str_cut(Str s, size_t most);
+
 // memcmp order, shorter first on a tie: the order of a qsort over names.
 int str_compare(Str a, Str b);
 

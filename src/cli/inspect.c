@@ -34,9 +34,9 @@ static void print_text(const Gguf *g, const Model *m) {
     for (int f = 0; f < FIELD_COUNT; f++) {
         StrBuf value = {0};
         contract_print_field(&m->contract, (FieldId)f, &value);
-        const char *text = value.len ? value.at : "-";
+        Str text = value.len ? str_cut(strbuf_str(&value), MAX_VALUE) : STR("-");
         bool is_cut = value.len > MAX_VALUE;
-        printf("%-19s %.*s%s %s  <- %s%s%.*s\n", field_name((FieldId)f), MAX_VALUE, text,
+        printf("%-19s %.*s%s %s  <- %s%s%.*s\n", field_name((FieldId)f), STR_ARG(text),
                is_cut ? "…" : "", field_unit((FieldId)f), source_kind_name(m->sources[f].kind),
                m->sources[f].text.len ? ": " : "", STR_ARG(m->sources[f].text));
         strbuf_free(&value);
@@ -55,7 +55,7 @@ static void print_text(const Gguf *g, const Model *m) {
 
 static void print_cut(Str s, int width) {
     if (s.len > (size_t)width)
-        printf("%.*s…", width - 1, s.at);
+        printf("%.*s…", STR_ARG(str_cut(s, (size_t)width - 1)));
     else
         printf("%-*.*s", width, STR_ARG(s));
 }

@@ -130,8 +130,7 @@ void agreement_make(Agreement *a, const Model *model, const Stated *stated, uint
 
 // Lists of factors are long, and one line is to be read.
 static Str cut(Str s) {
-    enum { MOST = 120 };
-    return s.len > MOST ? (Str){s.at, MOST} : s;
+    return str_cut(s, 120);
 }
 
 void agreement_error(const Agreement *a, Err *err) {

@@ -208,8 +208,8 @@ static bool judge_all(const Run *run, const char *bundle, const HostFaults *faul
 
 static void leave_out(Run *run, const Mutant *m, const char *why) {
     run->sum->n_not_applicable++;
-    json_array_append_new(
-        run->left_out, json_pack("{s:s, s:s, s:s}", "name", m->name, "kind", m->kind, "why", why));
+    json_array_append_new(run->left_out, json_pack("{s:s, s:s, s:o}", "name", m->name, "kind",
+                                                   m->kind, "why", json_of_str(str_of(why))));
 }
 
 static void record(Run *run, const Mutant *m, const Verdict *v) {
@@ -219,9 +219,9 @@ static void record(Run *run, const Mutant *m, const Verdict *v) {
     for (size_t i = 0; i < N_JUDGES; i++)
         json_object_set_new(by_gate, mutants_gate(i), json_string(cells[v->cells[i]]));
     json_array_append_new(run->rows,
-                          json_pack("{s:s, s:s, s:s, s:b, s:s, s:o}", "name", m->name, "kind",
+                          json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "name", m->name, "kind",
                                     m->kind, "doc", m->doc, "killed", (int)v->has_failed, "killer",
-                                    v->killer, "gates", by_gate));
+                                    json_of_str(str_of(v->killer)), "gates", by_gate));
     run->sum->n_run++;
     run->sum->n_survived += !v->has_failed;
     MutantRow row = {m->name, m->kind, m->doc, v->cells, v->has_failed, v->killer};

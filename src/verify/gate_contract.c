@@ -36,14 +36,16 @@ static void report_model(Proof *p) {
                  p->model.n_harmless);
 }
 
+enum { MOST_OF_VALUE = 60 }; // bytes of one in a line
+
 // One line for each contradiction, with both sources, and one for the whole.
 static void report_agreement(Proof *p, const Agreement *a, const char *scope, Str of) {
     for (size_t i = 0; i < a->n_rows; i++) {
         const AgreementRow *row = &a->rows[i];
         if (row->verdict == VERDICT_CONTRADICT)
-            proof_result(p, "contract", false, NULL, row->what, "%.60s (%.*s), but %.60s (%.*s)",
-                         arena_cstr(p->arena, row->ours), STR_ARG(row->our_source),
-                         arena_cstr(p->arena, row->theirs), STR_ARG(row->their_source));
+            proof_result(p, "contract", false, NULL, row->what, "%.*s (%.*s), but %.*s (%.*s)",
+                         STR_ARG(str_cut(row->ours, MOST_OF_VALUE)), STR_ARG(row->our_source),
+                         STR_ARG(str_cut(row->theirs, MOST_OF_VALUE)), STR_ARG(row->their_source));
     }
     proof_result(p, "contract", a->n_contradict == 0,
                  json_pack("{s:I, s:I}", "agree", (json_int_t)a->n_agree, "contradict",

@@ -45,14 +45,13 @@ static void add_token(const Proof *p, uint32_t id, StrBuf *out) {
     Str piece = tokenizer_piece(p->tokenizer, id);
     strbuf_printf(out, "%u \"", id);
     for (size_t i = 0; i < piece.len && i < MOST; i++) {
-        char c = piece.at[i];
+        unsigned char c = (unsigned char)piece.at[i];
         if (c == '"' || c == '\\')
             strbuf_printf(out, "\\%c", c);
-        else if (c < 32 ||
-                 c == 127) // also the bytes of what is no ASCII: a piece may cut characters
-            strbuf_printf(out, "\\x%02X", (unsigned char)c);
+        else if (c < 32 || c > 126) // bytes of what is no ASCII, too: a piece may cut characters
+            strbuf_printf(out, "\\x%02X", c);
         else
-            strbuf_add_char(out, c);
+            strbuf_add_char(out, (char)c);
     }
     strbuf_add(out, piece.len > MOST ? STR("…\"") : STR("\""));
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/size.h"
 #include "mil/ports.h"
 
@@ -22,9 +23,10 @@ void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, 
         results = json_array();
         json_object_set_new(p->gates, gate, results);
     }
-    json_array_append_new(results, json_pack("{s:s, s:b, s:s, s:o}", "scope", scope, "passed",
-                                             (int)has_passed, "text", text, "figures",
-                                             figures ? figures : json_object()));
+    json_array_append_new(results,
+                          json_pack("{s:o, s:b, s:o, s:o}", "scope", json_of_str(str_of(scope)),
+                                    "passed", (int)has_passed, "text", json_of_str(str_of(text)),
+                                    "figures", figures ? figures : json_object()));
     if (p->job->line) p->job->line(p->job->line_context, gate, scope, text, has_passed);
 }
 

@@ -333,3 +333,16 @@ def test_a_config_that_is_not_understood_stops_both(tmp_path):
     assert code == 3 and "logit_temperature" in why and not (tmp_path / "out.lathe").exists()
     code, _, why = lathe("verify", HELLO, "--gates", "contract", "--config", config)
     assert code == 3 and "logit_temperature" in why
+
+
+def test_a_contradiction_is_cut_between_characters(tmp_path):
+    """A line shows 60 bytes of a value; half a character is no text, and JSON that refuses it would lose the result."""
+    out = tmp_path / "out.lathe"
+    assert lathe("convert", HELLO, "-o", out, "--range", "off")[0] == 0
+    for pad in range(3):  # wherever the 60th byte falls
+        tokens = {"added_tokens_decoder": {"9999": {"content": "x" * pad + "列車は遅れている" * 9, "special": True}}}
+        config = write(tmp_path, tokens, "tokenizer_config.json")
+        code, _, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", "--tokenizer-config", config)
+        results = json.loads((out / "verify" / "report.json").read_text())["gates"]["contract"]
+        assert code == 1 and [r["scope"] for r in results if not r["passed"]] == ["added_tokens", "publisher"]
+        assert "token 9999 '" in results[0]["text"] and "is not in the vocabulary" not in results[0]["text"]
