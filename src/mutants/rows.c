@@ -52,6 +52,7 @@ static uint32_t next_layer(const Model *model) {
 
 bool edit_layers_exchanged(CompiledShard *shard, const Model *model) {
     bool is_put = false;
+    if (FAULT_LAYER >= model->contract.n_layers) return false;
     for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
         is_put |=
             take_from(layer_tensor(shard, FAULT_LAYER, (PackedSlot)slot), model, FAULT_LAYER - 1);

@@ -165,8 +165,9 @@ static void hear(void *context, const char *gate, const char *scope, const char 
     v->has_failed = true;
 }
 
-// Runs those of the gates [first, end) that are asked for. What they cannot even run is refused,
-// which is noticing, too: by the gate that reads the packages. Fails when the system does.
+// Runs those of the gates [first, end) that are asked for. A bundle that they refuse to read is
+// noticed, too: by the gate that reads the packages. Any other reason not to run says nothing of
+// the mutant, and fails.
 static bool judge(const Run *run, const char *bundle, const HostFaults *faults, size_t first,
                   size_t end, Verdict *v, Err *err) {
     StrBuf list = {0};
@@ -188,7 +189,7 @@ static bool judge(const Run *run, const char *bundle, const HostFaults *faults, 
     bool has_run = verify_bundle(&job, &why) || why.kind == ERR_GATE;
     strbuf_free(&list);
     if (has_run) return true;
-    if (why.kind == ERR_SYSTEM) return err_set(err, why.kind, "%s", why.text);
+    if (why.kind != ERR_FORMAT) return err_set(err, why.kind, "%s", why.text);
     hear(v, gates[GATE_structure].name, "-", why.text, false);
     return true;
 }

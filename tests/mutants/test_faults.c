@@ -131,12 +131,59 @@ static void test_an_invalid_program_is_refused(void **state) {
     assert_false(graph_edit(&shard, &fault, &hello->model.contract, &is_put, &hello->arena, &err));
 }
 
+// Token types in one byte each, which a file may have: there is no place for a 32-bit one.
+static void test_narrow_token_types_are_left_alone(void **state) {
+    Hello *hello = *state;
+    size_t n = hello->model.contract.n_vocab + 12;
+    uint8_t *bytes = arena_alloc(&hello->arena, n, 1);
+    memset(bytes, 3, n);
+    GgufKey key = {.name = STR("tokenizer.ggml.token_type"),
+                   .type = GGUF_ARRAY,
+                   .item_type = GGUF_U8,
+                   .n_items = hello->model.contract.n_vocab,
+                   .encoded = {(const char *)bytes, n}};
+    const GgufKey *keys[] = {&key};
+    assert_false(edit_control_token_typed_normal(keys, 1, &hello->model, &hello->arena));
+    assert_ptr_equal(keys[0], &key);
+}
+
+// Whatever the last character is, it becomes another.
+static void test_a_template_changes_whatever_it_ends_in(void **state) {
+    Hello *hello = *state;
+    static const char *const ends[] = {"\1\0\0\0\0\0\0\0}", "\1\0\0\0\0\0\0\0 "};
+    for (size_t i = 0; i < 2; i++) {
+        GgufKey key = {.name = STR("tokenizer.chat_template"),
+                       .type = GGUF_STRING,
+                       .item_type = GGUF_STRING,
+                       .n_items = 1,
+                       .encoded = {ends[i], 9}};
+        const GgufKey *keys[] = {&key};
+        assert_true(edit_template_changed(keys, 1, &hello->model, &hello->arena));
+        assert_int_equal(keys[0]->encoded.len, 9);
+        assert_int_not_equal(keys[0]->encoded.at[8], ends[i][8]);
+    }
+}
+
+// Two layers cannot change places where there is one.
+static void test_one_layer_has_no_second(void **state) {
+    Hello *hello = *state;
+    CompiledShard shard = compile(hello);
+    Model one = hello->model;
+    one.contract.n_layers = shard.range.end_layer = 1;
+    assert_false(edit_layers_exchanged(&shard, &one));
+    assert_false(edit_down_of_the_next_layer(&shard, &one));
+    assert_false(edit_attn_out_of_the_next_layer(&shard, &one));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_unique),
         cmocka_unit_test(test_graph_faults_change_what_they_say),
         cmocka_unit_test(test_an_edit_without_its_line_is_refused),
         cmocka_unit_test(test_an_invalid_program_is_refused),
+        cmocka_unit_test(test_narrow_token_types_are_left_alone),
+        cmocka_unit_test(test_a_template_changes_whatever_it_ends_in),
+        cmocka_unit_test(test_one_layer_has_no_second),
     };
     return cmocka_run_group_tests(tests, open_hello, close_hello);
 }
