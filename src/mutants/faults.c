@@ -1,5 +1,7 @@
 #include "mutants/faults.h"
 
+#include <string.h>
+
 #include "base/size.h"
 
 enum {
@@ -32,4 +34,28 @@ static const Fault faults[] = {
 
 const Fault *fault_at(size_t i) {
     return i < COUNT_OF(faults) ? &faults[i] : NULL;
+}
+
+// Whether the edits deal with how query heads are shared out.
+static bool regroups_heads(const Fault *fault) {
+    for (size_t i = 0; i < MAX_EDITS && fault->edits[i].line; i++)
+        if (strstr(fault->edits[i].to, "$G")) return true;
+    return false;
+}
+
+const char *fault_idle_reason(const Fault *fault, const Contract *c, uint32_t context,
+                              uint32_t prefill_rows) {
+    const HostFaults *h = &fault->host;
+    // Angles that are all off by as much turn queries and keys alike.
+    bool is_of_chunks = h->rope_shift_decode || h->rope_shift_prefill || h->rope_shift_later ||
+                        h->counts_padding || h->reads_last_row;
+    if (h->scales_cos_only && c->attn_factor == 1) return "the attention factor is 1";
+    if (h->takes_other_factors && c->rope_scaling != ROPE_SCALING_LONGROPE)
+        return "the model has one set of factors";
+    if (is_of_chunks && !prefill_rows) return "the bundle has no prefill";
+    if (h->rope_shift_later && context < 2 * (uint64_t)prefill_rows)
+        return "a second chunk does not fit in the context";
+    if (regroups_heads(fault) && (c->n_kv_heads == 1 || c->n_kv_heads == c->n_heads))
+        return "query heads can be shared out in one way only";
+    return NULL;
 }

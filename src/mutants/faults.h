@@ -38,6 +38,11 @@ typedef struct {
 
 const Fault *fault_at(size_t i); // NULL past the last
 
+// Why the fault would change nothing for a model of this contract in a bundle of `context`
+// positions whose chunks have `prefill_rows` (0: none); NULL when it would change something.
+const char *fault_idle_reason(const Fault *fault, const Contract *c, uint32_t context,
+                              uint32_t prefill_rows);
+
 // Puts the edits into the program of `shard` when it has the place; fails when an edit finds no
 // line.
 bool graph_edit(CompiledShard *shard, const Fault *fault, const Contract *c, bool *is_put,

@@ -283,6 +283,10 @@ static bool run_mutant(Run *run, const Mutant *m, Err *err) {
         else if (m->misreading->sight == SEEN_LONG &&
                  context_of(run, m) <= run->model.contract.original_context)
             why = "nothing lies behind the original context";
+    } else {
+        uint32_t context = context_of(run, m);
+        why = fault_idle_reason(m->fault, &run->model.contract, context,
+                                (uint32_t)min_size(run->chain.prefill_rows, context));
     }
     if (why) leave_out(run, m, why);
     bool ok = why || run_converted(run, m, &hands, &scratch, err);

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from command import HELLO, done, lathe, smollm2_gguf
+from random_models import RandomModel
 
 GATES = ["contract", "structure", "graph", "layer golden", "positions", "head", "text"]
 # What hello-phi3 gives no second reading of, by the fields that it does not use or states in its only form.
@@ -79,6 +80,35 @@ def test_other_forms(options, tmp_path):
     rows, left_out = matrix(bundle)
     assert set(rows) | left_out == set(names.split(","))
     assert left_out == ({"scale_of_one_channel"} if "int8-tensor" in options else set())  # one scale serves them all
+
+
+IDLE = {
+    # a factor of 1, one set of factors, each query head its own kv head
+    "plain": (dict(arch="llama", n_kv_heads=4), (), {"attn_factor_on_cos_only", "factor_set_of_the_other_length",
+                                                     "kv_heads_tiled_in_graph"}),
+    "one kv head": (dict(arch="llama", n_kv_heads=1), (), {"attn_factor_on_cos_only", "factor_set_of_the_other_length",
+                                                           "kv_heads_tiled_in_graph"}),
+    # all rows by decode: every angle is off by as much, and there is no chunk
+    "no prefill": (dict(arch="llama"), ("--functions", "decode"), {
+        "attn_factor_on_cos_only", "factor_set_of_the_other_length", "position_late_in_decode",
+        "position_late_in_prefill", "position_early_behind_the_first_chunk", "padding_counted",
+        "last_row_of_a_padded_chunk", "rope_backwards_in_prefill", "rows_not_stored_in_prefill"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IDLE)
+def test_what_changes_nothing_in_a_model_does_not_survive_in_it(case, tmp_path):
+    shape, options, idle = IDLE[case]
+    model = RandomModel(**shape).write(tmp_path / "model.gguf")
+    bundle = convert(tmp_path / "model.lathe", model, "--range", "off", *options)
+    names = sorted(set().union(*(names for _, _, names in IDLE.values())))
+    run = lathe("verify", bundle, "--model", model, "--mutants", ",".join(names), "--gates",
+                "graph,layer-golden,positions")  # fmt: skip
+    rows, left_out = matrix(bundle)
+    assert left_out == idle
+    # What only a conversation shows is the text gate's, which was not asked.
+    assert {name for name, row in rows.items() if not row["killed"]} <= {"padding_counted", "last_row_of_a_padded_chunk"}
+    assert run.returncode == (0 if case == "no prefill" else 1), run.stderr
 
 
 def test_a_survivor_fails_the_run(tmp_path):
