@@ -73,9 +73,13 @@ static void compare_step(Proof *p, Walk *w, const float *found, const float *wan
     add_token(p, b, &w->example);
 }
 
+static json_t *question(const char *prompt) {
+    return json_pack("[{s:s, s:s}]", "role", "user", "content", prompt);
+}
+
 static bool walk(Proof *p, Walk *w, const Chat *chat, Session *bundle, Session *reference,
                  const char *prompt, float *found, float *wanted, Err *err) {
-    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", prompt);
+    json_t *messages = question(prompt);
     TokenList ids = {0};
     bool ok = chat_encode(chat, messages, &ids, err);
     json_decref(messages);
@@ -113,6 +117,27 @@ static void report(Proof *p, const Walk *w, const char *prompt) {
     strbuf_printf(&says, "; logits off by %.3g%s", off, is_quiet ? "" : ", MORE THAN NOISE");
     proof_result(p, "text", ok, figures, prompt, "%s", says.at);
     strbuf_free(&says);
+}
+
+// The prompts must fit, or there is nothing to follow.
+static bool check_room(Proof *p, const Chat *chat, bool *has_room, Err *err) {
+    size_t longest = 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < COUNT_OF(prompts); i++) {
+        json_t *messages = question(prompts[i]);
+        TokenList ids = {0};
+        ok = chat_encode(chat, messages, &ids, err);
+        longest = max_size(longest, ids.count);
+        token_list_free(&ids);
+        json_decref(messages);
+    }
+    *has_room = longest < p->bundle.chain.context;
+    if (ok && !*has_room)
+        proof_result(p, "text", false, NULL, "prompts",
+                     "the longest takes %zu tokens, and the context of %u leaves no room for an "
+                     "answer: convert with a larger --context",
+                     longest, p->bundle.chain.context);
+    return ok;
 }
 
 // ---- token ids
@@ -169,9 +194,7 @@ static bool check_ids(Proof *p, Session *session, const Chat *host, Err *err) {
     size_t n_ids = 0;
     StrBuf example = {0};
     for (size_t i = 0; ok && i <= COUNT_OF(prompts); i++) {
-        json_t *messages = i < COUNT_OF(prompts)
-                               ? json_pack("[{s:s, s:s}]", "role", "user", "content", prompts[i])
-                               : conversation();
+        json_t *messages = i < COUNT_OF(prompts) ? question(prompts[i]) : conversation();
         ok = same_ids(p, host, source, messages, &is_same, &n_ids, &example, err);
         json_decref(messages);
     }
@@ -193,7 +216,7 @@ static bool check_ids(Proof *p, Session *session, const Chat *host, Err *err) {
 static bool check_second_turn(Proof *p, const Chat *chat, Session *bundle, float *found,
                               float *wanted, Err *err) {
     enum { TAKEN_BACK = 8 };
-    json_t *turns = json_pack("[{s:s, s:s}]", "role", "user", "content", prompts[0]);
+    json_t *turns = question(prompts[0]);
     TokenList first = {0}, both = {0};
     bool ok = chat_encode(chat, turns, &first, err);
     json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "assistant", "content", "No."));
@@ -239,15 +262,16 @@ bool gate_text(Proof *p, Err *err) {
     float *found = arena_array(p->arena, c->n_vocab, float);
     float *wanted = arena_array(p->arena, c->n_vocab, float);
     double noise = 0;
-    bool ok = chat && check_ids(p, bundle, chat, err) &&
-              text_held_check(p, bundle, reference, &noise, err);
-    for (size_t i = 0; ok && i < COUNT_OF(prompts); i++) {
+    bool has_room = false;
+    bool ok = chat && check_ids(p, bundle, chat, err) && check_room(p, chat, &has_room, err) &&
+              (!has_room || text_held_check(p, bundle, reference, &noise, err));
+    for (size_t i = 0; ok && has_room && i < COUNT_OF(prompts); i++) {
         Walk w = {.noise = noise};
         ok = walk(p, &w, chat, bundle, reference, prompts[i], found, wanted, err);
         if (ok) report(p, &w, prompts[i]);
         strbuf_free(&w.example);
     }
-    ok = ok && check_second_turn(p, chat, bundle, found, wanted, err);
+    ok = ok && (!has_room || check_second_turn(p, chat, bundle, found, wanted, err));
     chat_close(chat);
     session_close(reference);
     session_close(bundle);

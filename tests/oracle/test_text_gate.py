@@ -129,6 +129,14 @@ def test_a_row_of_weights_that_both_readers_take(bad):
     assert lines[TEXT][2]["kl_mean"] > 0.1 and {"weights' form", TEXT} & failed(lines)
 
 
+@pytest.mark.parametrize("context", [1, 16])
+def test_a_context_without_room_for_a_prompt_is_no_proof(context, tmp_path):
+    done("convert", HELLO, "-o", tmp_path / "tiny.lathe", "--context", context, "--functions", "decode", "--range", "off")
+    code, lines = judged(tmp_path / "tiny.lathe")
+    assert code == 1 and failed(lines) == {"prompts"}
+    assert "convert with a larger --context" in lines["prompts"][1]
+
+
 def test_what_is_not_finite_fails(bad):
     bad.weight("layer_00_down").scale[:] = np.float16("inf")
     bad.redigest()
