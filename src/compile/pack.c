@@ -59,6 +59,11 @@ static float row_max_abs(const float *x, size_t n) {
     return max;
 }
 
+// Whatever form a weight is stored in, it is an fp16 number when a package computes with it.
+static bool fits_half(float max_abs) {
+    return isfinite(round_to_half(max_abs));
+}
+
 static void measure_rows(void *context, size_t first, size_t end, unsigned worker) {
     Block *b = context;
     size_t n = b->tensor->n_cols;
@@ -78,7 +83,7 @@ static void encode_rows(void *context, size_t first, size_t end, unsigned worker
         uint32_t row = b->first + (uint32_t)i;
         decode_packed_row(t, b->job, row, x);
         float max = row_max_abs(x, n);
-        if (!isfinite(max) || (t->form == WEIGHTS_F16 && isinf(round_to_half(max)))) {
+        if (!fits_half(max)) {
             if (row < b->bad_row[worker]) b->bad_row[worker] = row;
             continue;
         }
@@ -118,7 +123,7 @@ static bool measure_tensor(Block *b, uint32_t rows_per_block, Err *err) {
         uint32_t n = (uint32_t)min_size(rows_per_block, t->n_rows - b->first);
         pool_run(b->job->pool, n, 1, measure_rows, b);
         for (uint32_t i = 0; i < n; i++) {
-            if (!isfinite(b->max_abs[i])) return bad_weight(t, b->job, b->first + i, err);
+            if (!fits_half(b->max_abs[i])) return bad_weight(t, b->job, b->first + i, err);
             if (b->max_abs[i] > max) max = b->max_abs[i];
         }
     }

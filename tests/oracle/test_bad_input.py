@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from gguf_fields import ARRAY, BOOL, F32, I32, STRING, U32, File, array, string
+from random_models import RandomModel
 from tokenizer_oracle import LATHE, MODELS
 
 HELLO = MODELS / "hello-phi3-q8_0.gguf"
@@ -215,3 +216,16 @@ def test_directory_and_empty_file(tmp_path):
     refusal(tmp_path / "empty.gguf", tmp_path)
     run = subprocess.run([LATHE, "inspect", tmp_path], capture_output=True)
     assert run.returncode in (3, 4) and run.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("form", ["int8", "int8-tensor", "fp16"])
+@pytest.mark.parametrize("weight", [7e4, 1e7, float("nan")])
+def test_weights_beyond_fp16(form, weight, tmp_path):
+    """In eight bits and a scale such a weight fits; what a package computes with is fp16."""
+    model = RandomModel("llama", n_layers=1)
+    model.tensors["blk.0.ffn_down.weight"][3, 5] = weight
+    path = model.write(tmp_path / "model.gguf")
+    out = tmp_path / "out.lathe"
+    run = subprocess.run([LATHE, "convert", path, "-o", out, "--weights", form, "--range", "off"], capture_output=True)
+    assert run.returncode == 3 and sorted(tmp_path.iterdir()) == [path], run.stderr
+    assert b"'blk.0.ffn_down.weight': row 3 has a weight that is not finite or beyond fp16" in run.stderr
