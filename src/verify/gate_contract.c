@@ -17,6 +17,10 @@ static const char *find_host_difference(const Proof *p, Str *name) {
             !same_key(k, gguf_find_key(&p->bundle.host, k->name)))
             return "key";
     }
+    for (size_t i = 0; i < p->bundle.host.n_keys; i++) {
+        *name = p->bundle.host.keys[i].name;
+        if (!gguf_find_key(&p->source, *name)) return "key";
+    }
     for (size_t i = 0; i < p->bundle.host.n_tensors; i++) {
         const TensorInfo *t = &p->bundle.host.tensors[i];
         const TensorInfo *source = gguf_find_tensor(&p->source, t->name);

@@ -36,11 +36,18 @@ def another_template(bundle):
     bundle.host_key("tokenizer.chat_template")[0][-1] ^= 1
 
 
+def a_key_more(bundle):
+    """What a vocabulary means without the key is not what it means with it."""
+    host = bundle.path / "host.gguf"
+    rewrite_gguf(host, bundle.path / "new.gguf", {"tokenizer.ggml.add_space_prefix": True}).replace(host)
+
+
 def another_embedding(bundle):
     bundle.host_tensor("token_embd.weight")[5] ^= 1
 
 
 @pytest.mark.parametrize("plant, says", [(another_template, "key 'tokenizer.chat_template' is not the source's"),
+                                         (a_key_more, "key 'tokenizer.ggml.add_space_prefix' is not the source's"),
                                          (another_embedding, "tensor 'token_embd.weight' is not the source's")])
 def test_contract_sees_a_host_file_that_is_not_the_sources(bundle, plant, says):
     plant(bundle)
