@@ -153,10 +153,6 @@ ValueId build_const_bool(Builder *b, const char *name, bool value) {
     return add_const(b, name, mil_tensor(MIL_BOOL, 0, NULL), &(uint8_t){value}, 1);
 }
 
-ValueId build_const_bools(Builder *b, const char *name, const bool *values, size_t n) {
-    return add_const(b, name, MIL_TENSOR(MIL_BOOL, (int64_t)n), values, n);
-}
-
 ValueId build_const_str(Builder *b, const char *name, const char *value) {
     Str copy = new_name(b, "const", name);
     if (!copy.len) return MIL_NO_VALUE;

@@ -44,7 +44,6 @@ ValueId build_const_real(Builder *b, const char *name, MilDtype dtype, double va
 ValueId build_const_int(Builder *b, const char *name, int32_t value);
 ValueId build_const_ints(Builder *b, const char *name, const int32_t *values, size_t n);
 ValueId build_const_bool(Builder *b, const char *name, bool value);
-ValueId build_const_bools(Builder *b, const char *name, const bool *values, size_t n);
 ValueId build_const_str(Builder *b, const char *name, const char *value);
 // A tensor that lives in the package's weight file, at the record `offset`.
 ValueId build_const_blob(Builder *b, const char *name, MilType type, uint64_t offset);

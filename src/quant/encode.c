@@ -32,14 +32,3 @@ void encode_int8(const float *x, size_t n, uint16_t scale, int8_t *codes) {
         codes[i] = (int8_t)round_to_even(code);
     }
 }
-
-uint16_t encode_int8_row(const float *x, size_t n, int8_t *codes) {
-    float max_abs = 0;
-    for (size_t i = 0; i < n; i++) {
-        float magnitude = fabsf(x[i]);
-        if (magnitude > max_abs) max_abs = magnitude;
-    }
-    uint16_t scale = int8_scale(max_abs);
-    encode_int8(x, n, scale, codes);
-    return scale;
-}

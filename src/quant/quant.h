@@ -19,14 +19,12 @@ void decode_blocks(const BlockType *type, const void *blocks, float *out, size_t
 // Row `row` of `t` (dims[0] weights; rows count through all outer dims) into `out`.
 void decode_row(const TensorInfo *t, size_t row, float *out);
 
-// One row for the packages: codes[i] = round(x[i] / s) in [-127, 127], ties to even, where s is
-// max|x| / 127 *rounded up to a binary16 that is not subnormal*, so the decoder's product s * code
-// meets the weights it was chosen for. Returns s as binary16 bits. A row of zeros gives a scale of
-// 1 and codes of 0. `x` must be finite.
-uint16_t encode_int8_row(const float *x, size_t n, int8_t *codes);
-// The two halves of encode_int8_row, for one scale over many rows. The scale is infinite when
-// `max_abs` is not finite or above 127 * 65504, which no binary16 reaches: refuse such weights.
+// The scale s for weights of at most `max_abs`, as binary16 bits: max_abs / 127 *rounded up to a
+// binary16 that is not subnormal*, so the decoder's product s * code meets the weights it was
+// chosen for. 1 for a row of zeros. Infinite when `max_abs` is not finite or above 127 * 65504,
+// which no binary16 reaches: refuse such weights.
 uint16_t int8_scale(float max_abs);
+// codes[i] = round(x[i] / s) in [-127, 127], ties to even. `x` must be finite.
 void encode_int8(const float *x, size_t n, uint16_t scale, int8_t *codes);
 
 #endif

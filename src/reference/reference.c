@@ -394,10 +394,6 @@ bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logit
     return true;
 }
 
-uint32_t reference_position(const Reference *r) {
-    return r->position;
-}
-
 void reference_rewind(Reference *r, uint32_t position) {
     if (position < r->position) r->position = position;
     for (uint32_t i = 0; i < r->contract.n_layers; i++)

@@ -86,7 +86,6 @@ bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *row
 // Final norm and head over one row [d_model].
 void reference_head(Reference *r, const float *row, float *logits);
 
-uint32_t reference_position(const Reference *r);        // tokens fed so far
 void reference_rewind(Reference *r, uint32_t position); // forget what was fed from `position` on
 void reference_close(Reference *r);
 

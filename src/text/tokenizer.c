@@ -39,10 +39,6 @@ bool tokenizer_adds_bos(const Tokenizer *t) {
     return t->adds_bos;
 }
 
-bool tokenizer_adds_eos(const Tokenizer *t) {
-    return t->adds_eos;
-}
-
 TokenType tokenizer_type(const Tokenizer *t, uint32_t id) {
     assert(id < t->n_tokens);
     return t->tokens[id].type;

@@ -51,9 +51,8 @@ size_t tokenizer_count(const Tokenizer *t);
 // NO_TOKEN when the file states none.
 uint32_t tokenizer_bos(const Tokenizer *t);
 uint32_t tokenizer_eos(const Tokenizer *t);
-// The model's policy: TOKENIZER_ADD_BOS and TOKENIZER_ADD_EOS act only where these hold.
+// The model's policy: TOKENIZER_ADD_BOS acts only where this holds.
 bool tokenizer_adds_bos(const Tokenizer *t);
-bool tokenizer_adds_eos(const Tokenizer *t);
 
 // `id` must be below tokenizer_count().
 TokenType tokenizer_type(const Tokenizer *t, uint32_t id);

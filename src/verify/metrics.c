@@ -10,11 +10,10 @@ static double cosine(double dot, double a, double b) {
     return dot / (sqrt(a) * sqrt(b));
 }
 
-void metrics_add_column(Metrics *m, const float *found, size_t stride, size_t column,
-                        const float *wanted, size_t n) {
+void metrics_add(Metrics *m, const float *found, const float *wanted, size_t n) {
     double dot = 0, norm_found = 0, norm_wanted = 0;
     for (size_t i = 0; i < n; i++) {
-        double a = (double)found[i * stride + column], b = (double)wanted[i], d = a - b;
+        double a = (double)found[i], b = (double)wanted[i], d = a - b;
         if (!isfinite(a)) m->has_bad = true;
         dot += a * b;
         norm_found += a * a;
@@ -29,10 +28,6 @@ void metrics_add_column(Metrics *m, const float *found, size_t stride, size_t co
     m->norm_wanted += norm_wanted;
     m->count += n;
     m->n_rows++;
-}
-
-void metrics_add(Metrics *m, const float *found, const float *wanted, size_t n) {
-    metrics_add_column(m, found, 1, 0, wanted, n);
 }
 
 double metrics_cos(const Metrics *m) {

@@ -15,9 +15,6 @@ typedef struct {
 
 // Adds one row.
 void metrics_add(Metrics *m, const float *found, const float *wanted, size_t n);
-// The same for columns of [n, stride] matrices: `found` is column `column`.
-void metrics_add_column(Metrics *m, const float *found, size_t stride, size_t column,
-                        const float *wanted, size_t n);
 double metrics_cos(const Metrics *m); // 1 when both are zero, 0 when one is
 double metrics_rmse(const Metrics *m);
 
