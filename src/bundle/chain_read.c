@@ -268,6 +268,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
                        "the contract's digest is %s, but chain.json states %.*s: it was altered; "
                        "convert the model again",
                        digest.hex, STR_ARG(c->contract_digest));
+    if (!contract_check(&c->contract, err)) return false;
     if (c->context == 0 || c->context > c->state_rows || c->prefill_rows > c->context)
         return err_set(err, ERR_FORMAT, "context %u, state_rows %u, prefill_rows %u contradict",
                        c->context, c->state_rows, c->prefill_rows);

@@ -150,5 +150,8 @@ struct json_t *contract_to_json(const Contract *c);
 // Reads it back into `c`, strings and lists in the arena. Every field must be there and nothing
 // else.
 bool contract_from_json(Contract *c, const struct json_t *json, Arena *arena, Err *err);
+// Whether the numbers of a contract that came so go together: those that are divided by, that lists
+// are indexed by, and that memory is taken for. A contract that model_read() gave always passes.
+bool contract_check(const Contract *c, Err *err);
 
 #endif

@@ -20,15 +20,6 @@ static const ArchInfo archs[] = {
     {"phi3", ARCH_PHI3, ROPE_HALF, "phi3 files store halves, as the original weights", false, true},
 };
 
-// Bounds no model comes near; they keep later arithmetic far from overflow.
-enum {
-    MAX_LAYERS = 4096,
-    MAX_DIM = 1 << 20,
-    MAX_HEADS = 4096,
-    MAX_HEAD_DIM = 4096,
-    MAX_CONTEXT = 1 << 28,
-};
-
 void reader_fail(ContractReader *r, const char *fmt, ...) {
     if (r->failed) return;
     r->failed = true;

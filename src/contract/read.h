@@ -6,6 +6,15 @@
 
 #include "contract/contract.h"
 
+// Bounds no model comes near; they keep later arithmetic far from overflow.
+enum {
+    MAX_LAYERS = 4096,
+    MAX_DIM = 1 << 20,
+    MAX_HEADS = 4096,
+    MAX_HEAD_DIM = 4096,
+    MAX_CONTEXT = 1 << 28,
+};
+
 // What an architecture's name says about its graph, where no key does.
 typedef struct {
     const char *name;

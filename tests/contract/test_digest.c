@@ -261,6 +261,45 @@ static void test_json_that_is_no_contract(void **state) {
     spec_free(&s);
 }
 
+// Each row is a number that would be divided by, or a list that would be read past its end.
+static void test_contract_whose_numbers_do_not_go_together(void **state) {
+    (void)state;
+    FileSpec s;
+    Model m;
+    Err err = {0};
+    model_spec_phi3(&s);
+    read_or_fail(&s, &m);
+    if (!contract_check(&m.contract, &err)) fail_msg("%s", err.text);
+    static const struct {
+        const char *field, *value, *message;
+    } cases[] = {
+        {"n_layers", "0", "'n_layers': 0, expected 1 to 4096"},
+        {"n_kv_heads", "0", "'n_kv_heads': 0, expected 1 to 4"},
+        {"n_kv_heads", "3", "4 query heads cannot share 3 kv heads evenly"},
+        {"head_dim", "1073741824", "'head_dim': 1073741824, expected 2 to 4096"},
+        {"rope_dim", "4294967295", "'rope_dim': 4294967295, expected 2 to 8"},
+        {"rope_dim", "3", "'rope_dim': 3, expected an even number"},
+        {"rope_dim", "8", "'rope_factors_short': 2 factors, expected 4"},
+        {"original_context", "0", "'original_context': 0, expected 1 to 64"},
+        {"rope_factors_short", "[]", "'rope_factors_short': 0 factors, expected 2"},
+        {"rope_factors_long", "[1]", "'rope_factors_long': 1 factors, expected 2"},
+        {"rope_scaling", "\"llama3\"", "'rope_freq_factors': 0 factors, expected 2"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        json_t *json = contract_to_json(&m.contract);
+        json_object_set_new(json, cases[i].field,
+                            json_loads(cases[i].value, JSON_DECODE_ANY, NULL));
+        Contract c;
+        if (!contract_from_json(&c, json, &s.arena, &err)) fail_msg("%s", err.text);
+        if (contract_check(&c, &err)) fail_msg("taken: %s", cases[i].message);
+        if (!strstr(err.text, cases[i].message))
+            fail_msg("expected '%s', got '%s'", cases[i].message, err.text);
+        assert_int_equal(err.kind, ERR_FORMAT);
+        json_decref(json);
+    }
+    spec_free(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_meaning_same_digest),
@@ -268,6 +307,7 @@ int main(void) {
         cmocka_unit_test(test_each_field_is_in_the_digest),
         cmocka_unit_test(test_json_reads_back_to_the_same),
         cmocka_unit_test(test_json_that_is_no_contract),
+        cmocka_unit_test(test_contract_whose_numbers_do_not_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
