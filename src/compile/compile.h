@@ -8,7 +8,7 @@
 //     x [1, d_model, 1, 1] ─► final norm ─► logits_0, logits_1, …          head
 //
 // Which ops are used and how tensors are laid out follows what is known to stay on the ANE; the
-// reasons stand where the choice is made (layer.c, attention.c, norm.c). Nothing here has run on
+// reasons stand where the choice is made (shard.c, attention.c, norm.c). Nothing here has run on
 // Apple hardware yet.
 #ifndef LATHE_COMPILE_COMPILE_H
 #define LATHE_COMPILE_COMPILE_H

@@ -2,7 +2,7 @@
 // source.
 //
 // The contract is read once, completely. A value comes from a key, from a tensor, from a tensor's
-// shape, from the architecture (a fact of its row in arch.c), or from a derivation that is printed
+// shape, from the architecture (a fact of its row in read.c), or from a derivation that is printed
 // as such with its rule. There are no silent defaults. Every key and every tensor of the file is
 // consumed, or listed as harmless with the reason, or an error that names it. Contradictions
 // between keys and shapes are errors.

@@ -25,8 +25,10 @@ const char *verify_find_source(const char *dir, const Chain *chain, const char *
                                Err *err) {
     if (given) return given;
     const char *name = arena_cstr(arena, chain->source_name);
-    const char *slash = strrchr(dir, '/');
-    const char *parent = slash ? arena_printf(arena, "%.*s", (int)(slash - dir), dir).at : ".";
+    size_t end = strlen(dir);
+    while (end > 1 && dir[end - 1] == '/') end--; // "OUT.lathe/", as shells complete it
+    while (end > 0 && dir[end - 1] != '/') end--;
+    const char *parent = end ? arena_printf(arena, "%.*s", (int)end - 1, dir).at : ".";
     const char *beside = path_join(arena, parent, name);
     if (path_exists(beside)) return beside;
     if (path_exists(name)) return name;

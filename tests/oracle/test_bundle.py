@@ -397,6 +397,7 @@ def test_a_source_that_means_something_else_now(sealed, tmp_path):
     assert chat(sealed.path, "--model", HELLO).returncode == 0
     shutil.copy(other, sealed.path.parent / HELLO.name)
     assert_refused(sealed.path, "another contract", HELLO.name, "lathe convert", "lathe verify")
+    assert chat(f"{sealed.path}/").returncode == 1  # as shells complete it: the source lies beside it all the same
     shutil.copy(HELLO, sealed.path.parent / HELLO.name)
     assert chat(sealed.path).returncode == 0
 
