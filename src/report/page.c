@@ -46,7 +46,7 @@ static const Section sections[] = {
     {"text", "Text", "What it answers: bundle against the source",
      "Prompts answered token by token beside the reference, and a text that both read. Where the "
      "two would choose another token, the reference must hardly prefer its own: by no more than "
-     "the noise of 16 bits and packed weights.",
+     "six times the noise of 16 bits and packed weights.",
      page_text, "text", "lathe verify BUNDLE --gates text"},
     {"range", "Room", "Room in the numbers: activations against what the hardware holds",
      "16-bit numbers end at 65504, sums of the Neural Engine at 32752 (published for M4 and M6). "
@@ -119,41 +119,6 @@ void page_command(Page *p, const char *command) {
         }
     }
     strbuf_add(p->out, STR("</code>"));
-}
-
-// ---- tables of whatever there is
-
-static void value_cell(StrBuf *out, const json_t *value) {
-    if (json_is_number(value)) {
-        html_number_cell(out, json_number_value(value));
-        return;
-    }
-    if (json_is_string(value)) {
-        html_cell(out, "", json_string_value(value));
-        return;
-    }
-    char *text = value && !json_is_null(value) ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
-    html_cell(out, "", text ? text : "–");
-    free(text);
-}
-
-void page_plain_table(StrBuf *out, const json_t *rows) {
-    const json_t *first = json_array_get(rows, 0), *row, *value;
-    const char *key;
-    size_t i;
-    strbuf_add(out, STR("<div class=\"scroll\"><table><thead><tr>"));
-    json_object_foreach((json_t *)first, key, value) {
-        strbuf_add(out, STR("<th>"));
-        html_words(out, key);
-        strbuf_add(out, STR("</th>"));
-    }
-    strbuf_add(out, STR("</tr></thead><tbody>"));
-    json_array_foreach(rows, i, row) {
-        strbuf_add(out, STR("<tr>"));
-        json_object_foreach((json_t *)first, key, value) value_cell(out, json_object_get(row, key));
-        strbuf_add(out, STR("</tr>"));
-    }
-    strbuf_add(out, STR("</tbody></table></div>"));
 }
 
 // ---- the page

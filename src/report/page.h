@@ -46,10 +46,6 @@ void page_number(StrBuf *out, const json_t *object, const char *key);
 // A command as code, with the bundle's name for the word BUNDLE and the source's for SOURCE.
 void page_command(Page *p, const char *command);
 
-// A table of objects, one row each, with the members of the first as columns: for data that has no
-// section of its own shape.
-void page_plain_table(StrBuf *out, const json_t *rows);
-
 // How much of what a gate allows a result used, the most of (1 - cos) against (1 - bound), of all
 // rows and of the worst, and of the worst group of channels; NaN for results that are no cosine.
 double page_use(const json_t *result);

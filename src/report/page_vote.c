@@ -30,19 +30,43 @@ static int rank_of(const json_t *row) {
     return member_is(row, "verdict", "better") ? 0 : member_is(row, "verdict", "worse") ? 2 : 1;
 }
 
-static void write_rows(StrBuf *out, const json_t *rows) {
+static void write_rows(StrBuf *out, const json_t *vote, const json_t *rows) {
     static const char *const states[N_RANKS] = {"no", "maybe", "ok"};
     const json_t *row;
     size_t i;
     strbuf_add(out, STR("<p class=\"dim\">Nats a token: how much worse the misreading predicts "
-                        "(+), with its standard error. It counts as worse or better from four "
-                        "errors on, and as better only beyond the margin, too.</p>"
-                        "<div class=\"scroll\"><table><thead><tr><th>Misreading</th>"
-                        "<th class=\"n\">nats a token</th><th>fits</th></tr></thead><tbody>"));
+                        "(+) than the contract, with the standard error. It counts as worse or "
+                        "better from "));
+    page_number(out, vote, "errors");
+    strbuf_add(out, STR(" such errors on, and as better only from "));
+    page_number(out, vote, "margin");
+    strbuf_add(out,
+               STR(" nats on, too.</p><div class=\"scroll\"><table><thead><tr><th>Misreading</th>"
+                   "<th class=\"n\">nats a token</th><th>fits</th></tr></thead><tbody>"));
     for (int rank = 0; rank < N_RANKS; rank++) json_array_foreach(rows, i, row) {
             if (rank_of(row) == rank) write_row(out, row, states[rank]);
         }
     strbuf_add(out, STR("</tbody></table></div>"));
+}
+
+static void write_texts(StrBuf *out, const json_t *texts) {
+    const json_t *text;
+    size_t i;
+    strbuf_add(out, STR("<details><summary>What was read</summary><p class=\"dim\">A text counts "
+                        "only when the model knows it: less than half the nats of a blind guess."
+                        "</p><div class=\"scroll\"><table><thead><tr><th>Text</th>"
+                        "<th class=\"n\">tokens scored</th><th class=\"n\">nats a token</th>"
+                        "<th>known</th></tr></thead><tbody>"));
+    json_array_foreach(texts, i, text) {
+        bool is_known = member_is_yes(text, "known");
+        strbuf_add(out, STR("<tr>"));
+        html_cell(out, "", member_text(text, "kind"));
+        html_number_cell(out, member_number(text, "scored"));
+        html_number_cell(out, member_number(text, "nats"));
+        html_cell(out, is_known ? "ok" : "", is_known ? "✓" : "–");
+        strbuf_add(out, STR("</tr>"));
+    }
+    strbuf_add(out, STR("</tbody></table></div></details>"));
 }
 
 static void write_vote(StrBuf *out, const json_t *vote, const char *title) {
@@ -60,12 +84,9 @@ static void write_vote(StrBuf *out, const json_t *vote, const char *title) {
                   title, json_array_size(rows), n_worse, n_better ? "no" : "ok", n_better,
                   json_array_size(rows) - n_worse - n_better);
     strbuf_add(out, STR("<details><summary>All misreadings</summary>"));
-    write_rows(out, rows);
+    write_rows(out, vote, rows);
     strbuf_add(out, STR("</details>"));
-    if (!texts) return;
-    strbuf_add(out, STR("<details><summary>What was read</summary>"));
-    page_plain_table(out, texts);
-    strbuf_add(out, STR("</details>"));
+    if (texts) write_texts(out, texts);
 }
 
 bool page_vote(Page *p) {

@@ -153,13 +153,13 @@ def test_matrix_shows_what_mutants_json_says(sealed):
 def test_a_survivor_is_loud(sealed, tmp_path):
     shutil.copytree(sealed, tmp_path / "b.lathe")
     got = lathe("verify", tmp_path / "b.lathe", "--model", HELLO, "--gates", "contract,structure", "--mutants",
-                "rope_sine_negated,template_changed")
+                "rope_sine_negated,template_changed,eos_of_the_base_model")
     assert got.returncode == 1
     seen, _ = look(tmp_path / "b.lathe/verify/report.html", 390,
                    f"""{{matrix: {MATRIX}, alarm: text("#mutants .alarm h3"), weak: text("main > ul.plain li")}}""")
     assert seen["alarm"] == ["✗ 1 survived: no gate noticed"]
-    assert [row[0] for row in seen["matrix"]] == ["rope_sine_negated", "template_changed"]
-    assert seen["weak"][0] == "1 of 2 planted errors survived: such errors would pass."
+    assert [row[0] for row in seen["matrix"]] == ["rope_sine_negated", "eos_of_the_base_model", "template_changed"]
+    assert seen["weak"][0] == "1 of 3 planted errors survived: such errors would pass."
 
 
 def test_plots_of_four_layers_are_those_of_the_report(sealed):
@@ -188,11 +188,13 @@ def test_thirty_layers_are_readable_on_a_phone(deep, tmp_path):
         gaps: [...d.querySelectorAll("#layers svg")].map(e => Math.min(...[...e.querySelectorAll("circle")].slice(1)
             .map(c => c.getBoundingClientRect().left).sort((a, b) => a - b).map((x, i, all) => i ? x - all[i - 1] : 99))),
         maps: [...d.querySelectorAll("#placement .plots svg")].map(e => e.getAttribute("aria-label")),
+        runs: [...d.querySelectorAll("#placement .plots svg")].map(e => [...e.querySelectorAll("title")].map(t => t.textContent)),
         ops: [...d.querySelectorAll("#placement .plots svg")].map(e => Math.max(...[...e.querySelectorAll("rect")]
             .map(r => r.getBoundingClientRect().right)))}""")
     assert seen["points"] == [90] * 5 and min(seen["gaps"]) > 7  # points of neighbouring layers do not touch
     assert seen["maps"] == [f"{name}: kinds of op over layers" for name in ("decode", "prefill", "head")]
     assert max(seen["ops"]) <= 390
+    assert all("matmul, layers 0 to 29: Neural Engine" in runs for runs in seen["runs"][:2])  # three packages, one map
     assert screenshot(page, tmp_path / "deep.png", 390, 844)[0]["drawn"] > 0.02
 
 

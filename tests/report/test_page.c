@@ -89,7 +89,7 @@ static void test_nothing_of_a_report_becomes_markup(void **state) {
         "\"evicted_by\": \"<x32>\", \"estimate\": {\"verdict\": \"<x33>\"}, \"findings\": "
         "[{\"rule\": \"<x24>\", \"first\": \"<x34>\", \"detail\": \"<x35>\"}], \"map\": "
         "{\"layers\": 1, \"first_layer\": 0, \"rows\": [[\"<x36>\", \"<x37>\", \"aa\"]]}}]}]},"
-        "\"vote\": {\"texts\": [{\"<x38>\": \"<x39>\"}], \"rows\": [{\"reading\": \"<x40>\", "
+        "\"vote\": {\"texts\": [{\"kind\": \"<x38>\"}], \"rows\": [{\"reading\": \"<x40>\", "
         "\"meaning\": \"<x41>\", \"field\": \"<x42>\", \"verdict\": \"<x43>\"}]},"
         "\"range\": {\"named\": [{\"op\": \"<x49>\", \"kind\": \"<x50>\", \"role\": \"<x51>\"}]}, "
         "\"agreement\": {\"<x44>\": [{\"field\": \"<x14>\", \"verdict\": \"contradict\", "
@@ -103,9 +103,9 @@ static void test_nothing_of_a_report_becomes_markup(void **state) {
     assert_null(strstr(page, "<x"));
     // … and each was shown or left out on purpose, not lost: spot checks of every section.
     static const char *const shown[] = {"x1&",  "x4&",  "x6&",  "x9&",  "x10&", "x13&", "x15&",
-                                        "x21&", "x26&", "x30&", "x35&", "x36&", "x40&", "x45&",
-                                        "x46&", "x47&", "x48&", "x49&", "x53&", "x54&", "x44&",
-                                        "x55&", "x56&", "x57&", "x58&"};
+                                        "x21&", "x26&", "x30&", "x35&", "x36&", "x38&", "x40&",
+                                        "x45&", "x46&", "x47&", "x48&", "x49&", "x53&", "x54&",
+                                        "x44&", "x55&", "x56&", "x57&", "x58&"};
     for (size_t i = 0; i < COUNT_OF(shown); i++)
         if (!strstr(page, shown[i])) fail_msg("%s is not in the page", shown[i]);
     strbuf_free(&out);
