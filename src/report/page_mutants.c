@@ -126,7 +126,8 @@ static void write_overview(StrBuf *out, const json_t *mutants, const json_t *gat
 static void write_survivors(StrBuf *out, const json_t *mutants, const json_t *gates, size_t n) {
     const json_t *mutant;
     size_t i;
-    strbuf_printf(out, "<div class=\"alarm\"><h3>✗ %zu survived: no gate noticed</h3>", n);
+    strbuf_printf(
+        out, "<div class=\"alarm\"><h3>✗ %zu survived: no gate that was asked noticed</h3>", n);
     open_table(out, "Planted error", gates);
     json_array_foreach(mutants, i, mutant) {
         if (!member_is_yes(mutant, "killed")) write_mutant(out, gates, mutant);

@@ -113,7 +113,7 @@ const char page_style[] =
     ".legend .idx{background:var(--idx)}.legend .unk{background:var(--unk)}"
     ".legend .fault{background:var(--flt)}"
     // ---- the kill matrix
-    ".matrix th{vertical-align:bottom}"
+    ".matrix table{max-width:38rem}.matrix th{vertical-align:bottom}"
     ".matrix th span{writing-mode:vertical-rl;font-weight:400;display:inline-block}"
     ".matrix td,.matrix th{min-width:1.55rem;width:1.55rem;padding:.25rem .1rem;text-align:center}"
     ".matrix td:first-child,.matrix th:first-child{width:auto;min-width:8rem;text-align:left;"

@@ -157,7 +157,7 @@ def test_a_survivor_is_loud(sealed, tmp_path):
     assert got.returncode == 1
     seen, _ = look(tmp_path / "b.lathe/verify/report.html", 390,
                    f"""{{matrix: {MATRIX}, alarm: text("#mutants .alarm h3"), weak: text("main > ul.plain li")}}""")
-    assert seen["alarm"] == ["✗ 1 survived: no gate noticed"]
+    assert seen["alarm"] == ["✗ 1 survived: no gate that was asked noticed"]
     assert [row[0] for row in seen["matrix"]] == ["rope_sine_negated", "eos_of_the_base_model", "template_changed"]
     assert seen["weak"][0] == "1 of 3 planted errors survived: such errors would pass."
 
