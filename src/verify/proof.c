@@ -75,19 +75,30 @@ static const char text[] =
     "user: write hello world in Erlang. assistant: -module(hello). -export([start/0]). start() -> "
     "io:format(\"Hello, world!~n\").\n";
 
+// Of the whole text, beside a BOS; real vocabularies make hundreds.
+enum { LEAST_TOKENS = 2 };
+
 Str proof_text(void) {
     return str_of(text);
 }
 
 bool proof_tokens(Proof *p, size_t n, uint32_t **ids, size_t *count, Err *err) {
     TokenList list = {0};
+    bool ok = true;
     // The text again and again, until there is enough of it.
-    while (list.count < n)
-        if (!tokenizer_encode(p->tokenizer, str_of(text), list.count ? 0 : TOKENIZER_ADD_BOS, &list,
-                              err)) {
-            token_list_free(&list);
-            return false;
-        }
+    while (ok && list.count < n) {
+        size_t before = list.count;
+        ok = tokenizer_encode(p->tokenizer, str_of(text), before ? 0 : TOKENIZER_ADD_BOS, &list,
+                              err);
+        if (ok && list.count < before + LEAST_TOKENS)
+            ok = err_set(err, ERR_FORMAT,
+                         "the vocabulary makes %zu tokens of a text of %zu bytes: it lacks bytes",
+                         list.count - before, sizeof text - 1);
+    }
+    if (!ok) {
+        token_list_free(&list);
+        return false;
+    }
     *count = min_size(n, p->bundle.chain.context);
     *ids = arena_array(p->arena, *count, uint32_t);
     memcpy(*ids, list.at, *count * sizeof **ids);

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import random_models
 from bundle_edit import BundleEdit, rewrite_gguf
 from command import HELLO, NATURAL, ROOT, done, lathe
 
@@ -71,6 +72,17 @@ def test_contract_sees_another_contract(tmp_path):
     bundle.set_source(HELLO)
     found, run = failed(bundle, "contract")
     assert found == {"contract"} and re.search(r"the source's contract is \w{16}…, not the bundle's", run.stdout)
+
+
+def test_a_vocabulary_without_bytes_ends(tmp_path):
+    """No text gives a token, so there is nothing to feed: said, and not looked for for ever."""
+    n = random_models.N_VOCAB
+    tokens = ["一", "丁", "一丁"] + [chr(0x5000 + i) for i in range(n - 3)]
+    model = rewrite_gguf(random_models.RandomModel("llama", n_layers=1).write(tmp_path / "bytes.gguf"), tmp_path / "mute.gguf",
+                         {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": ["一 丁"]})  # fmt: skip
+    done("convert", model, "-o", tmp_path / "mute.lathe", "--range", "off")
+    run = lathe("verify", tmp_path / "mute.lathe", "--model", model, "--gates", "graph", timeout=60)
+    assert run.returncode == 3 and "0 tokens of a text of" in run.stderr, run.stderr
 
 
 # ---- structure
