@@ -51,11 +51,13 @@ static void report_agreement(Proof *p, const Agreement *a, const char *scope, St
                          STR_ARG(str_cut(row->ours, MOST_OF_VALUE)), STR_ARG(row->our_source),
                          STR_ARG(str_cut(row->theirs, MOST_OF_VALUE)), STR_ARG(row->their_source));
     }
-    proof_result(p, "contract", a->n_contradict == 0,
+    // A second source that says nothing of the model, an empty file say, has confirmed nothing.
+    bool is_silent = a->n_agree + a->n_contradict == 0;
+    proof_result(p, "contract", a->n_contradict == 0 && !is_silent,
                  json_pack("{s:I, s:I}", "agree", (json_int_t)a->n_agree, "contradict",
                            (json_int_t)a->n_contradict),
-                 scope, "%.*s: %zu fields agree, %zu contradict", STR_ARG(of), a->n_agree,
-                 a->n_contradict);
+                 scope, "%.*s: %zu fields agree, %zu contradict%s", STR_ARG(of), a->n_agree,
+                 a->n_contradict, is_silent ? "; nothing in them can be compared" : "");
 }
 
 static bool compare_second(Proof *p, Err *err) {

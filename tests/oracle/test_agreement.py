@@ -335,6 +335,12 @@ def test_a_config_that_is_not_understood_stops_both(tmp_path):
     assert code == 3 and "logit_temperature" in why
 
 
+def test_a_second_source_that_says_nothing_proves_nothing(tmp_path):
+    for option in ("--generation-config", "--tokenizer-config"):
+        code, said, _ = lathe("verify", HELLO, "--gates", "contract", option, write(tmp_path, {}))
+        assert code == 1 and "0 fields agree, 0 contradict; nothing in them can be compared" in said, said
+
+
 def test_a_contradiction_is_cut_between_characters(tmp_path):
     """A line shows 60 bytes of a value; half a character is no text, and JSON that refuses it would lose the result."""
     out = tmp_path / "out.lathe"
