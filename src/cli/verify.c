@@ -129,109 +129,144 @@ static bool print_json(const Screen *screen, const char *bundle, bool is_sealed,
     return ok;
 }
 
-bool command_verify(int argc, char **argv, Err *err) {
-    const char *bundle = NULL, *model = NULL, *only = NULL, *page = NULL, *vote_text = NULL,
-               *mutants = NULL;
-    JournalNotes notes = {0};
-    ConfigFiles second = {0};
-    uint32_t threads = 0;
-    bool is_done, as_json = false, has_report = false, is_vote_long = false, is_verbose = false,
-                  resumes = false;
-    bool blames = false;
+// What was asked for; the job's other members are filled in where it runs.
+typedef struct {
+    char *name; // of the bundle or model, as it was given
+    const char *page, *mutants;
+    JournalNotes notes;
+    uint32_t threads;
+    bool as_json;
+    VerifyJob job;
+} Arguments;
+
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+    VerifyJob *job = &a->job;
+    JournalNotes *notes = &a->notes;
+    const char *given = NULL;
     char doc[3000];
     const Option options[] = {
-        {"--model", OPTION_TEXT, &model, "MODEL.gguf",
+        {"--model", OPTION_TEXT, &job->model_path, "MODEL.gguf",
          "the source (default: the file of its name beside the bundle or here)"},
-        {"--config", OPTION_TEXT, &second.config, "config.json",
+        {"--config", OPTION_TEXT, &job->second.config, "config.json",
          "what the model's publisher says, for gate contract"},
-        {"--generation-config", OPTION_TEXT, &second.generation, "FILE",
+        {"--generation-config", OPTION_TEXT, &job->second.generation, "FILE",
          "likewise, generation_config.json"},
-        {"--tokenizer-config", OPTION_TEXT, &second.tokenizer, "FILE",
+        {"--tokenizer-config", OPTION_TEXT, &job->second.tokenizer, "FILE",
          "likewise, tokenizer_config.json"},
-        {"--gates", OPTION_TEXT, &only, "LIST", "only these, separated by commas; does not seal"},
-        {"--resume", OPTION_FLAG, &resumes, NULL,
+        {"--gates", OPTION_TEXT, &job->gates, "LIST",
+         "only these, separated by commas; does not seal"},
+        {"--resume", OPTION_FLAG, &job->resumes, NULL,
          "keep what passed the last time over the same files; run the rest"},
-        {"--report", OPTION_TEXT, &page, "FILE.html",
+        {"--report", OPTION_TEXT, &a->page, "FILE.html",
          "also copy the page verify/report.html to FILE.html"},
-        {"--mutants", OPTION_TEXT, &mutants, "NAMES",
+        {"--mutants", OPTION_TEXT, &a->mutants, "NAMES",
          "not the bundle, but whether the gates (--gates) notice errors: 'all', or names"},
-        {"--vote-text", OPTION_TEXT, &vote_text, "FILE",
+        {"--vote-text", OPTION_TEXT, &job->vote_text, "FILE",
          "text for the vote to read (default: a built-in one)"},
-        {"--vote-long", OPTION_FLAG, &is_vote_long, NULL,
+        {"--vote-long", OPTION_FLAG, &job->is_vote_long, NULL,
          "the vote also reads behind the original context"},
-        {"--blame", OPTION_FLAG, &blames, NULL,
+        {"--blame", OPTION_FLAG, &job->blames, NULL,
          "where gates graph or layer golden fail: name the first op that diverges"},
-        {"--verbose", OPTION_FLAG, &is_verbose, NULL, "a line for every reading of the vote"},
-        {"--intent", OPTION_TEXT, &notes.intent, "TEXT",
+        {"--verbose", OPTION_FLAG, &job->is_verbose, NULL, "a line for every reading of the vote"},
+        {"--intent", OPTION_TEXT, &notes->intent, "TEXT",
          "for verify/journal.md: what this run should show"},
-        {"--surprise", OPTION_TEXT, &notes.surprise, "TEXT", "the same: what was not as expected"},
-        {"--lesson", OPTION_TEXT, &notes.lesson, "TEXT", "the same: what the next one should know"},
-        {"--next", OPTION_TEXT, &notes.next, "TEXT", "the same: what follows from it"},
-        {"--refs", OPTION_TEXT, &notes.refs, "TEXT", "the same: where more is"},
-        {"--json", OPTION_FLAG, &as_json, NULL,
+        {"--surprise", OPTION_TEXT, &notes->surprise, "TEXT", "the same: what was not as expected"},
+        {"--lesson", OPTION_TEXT, &notes->lesson, "TEXT",
+         "the same: what the next one should know"},
+        {"--next", OPTION_TEXT, &notes->next, "TEXT", "the same: what follows from it"},
+        {"--refs", OPTION_TEXT, &notes->refs, "TEXT", "the same: where more is"},
+        {"--json", OPTION_FLAG, &a->as_json, NULL,
          "lines and verify/report.json as one object, in the end"},
-        {"--threads", OPTION_COUNT, &threads, "N", "threads (default: one a processor)"},
+        {"--threads", OPTION_COUNT, &a->threads, "N", "threads (default: one a processor)"},
     };
     CommandLine line = {
         .usage = "lathe verify OUT.lathe|MODEL.gguf [--model MODEL.gguf] [OPTIONS]",
         .doc = list_gates(doc, sizeof doc),
         .options = options,
         .n_options = sizeof options / sizeof options[0],
-        .positional = {&bundle},
+        .positional = {&given},
         .n_positional = 1,
         .n_required = 1,
     };
-    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
+    if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
+    a->name = strdup(given);
+    if (!a->name) memory_is_out(strlen(given));
+    return true;
+}
 
-    if (as_json && mutants)
+// What cannot be asked for together, and what a model alone has not.
+static bool check_arguments(const Arguments *a, Err *err) {
+    if (a->as_json && a->mutants)
         return err_set(err, ERR_USAGE, "--json: the matrix of --mutants is in verify/mutants.json");
-    Pool *pool = pool_open(threads, err);
-    if (!pool) return false;
-    Screen screen = {.has_colour = isatty(STDOUT_FILENO), .lines = as_json ? json_array() : NULL};
-    meter_start(&screen.meter);
-    Progress progress = meter_progress(&screen.meter);
-    char *name = bundle ? strdup(bundle) : NULL;
-    for (size_t n = strlen(name); n > 1 && name[n - 1] == '/'; n--) name[n - 1] = 0;
-    bool is_model = !path_is_dir(name);
-    VerifyJob job = {
-        .bundle_dir = name,
-        .model_path = is_model ? name : model,
-        .second = second,
-        .gates = only,
-        .vote_text = vote_text,
-        .is_vote_long = is_vote_long,
-        .is_verbose = is_verbose,
-        .blames = blames,
-        .tool_version = "lathe " LATHE_VERSION,
-        .pool = pool,
-        .progress = &progress,
-        .resumes = resumes,
-        .line = print_line,
-        .line_context = &screen,
-        .has_report = &has_report,
-    };
-    bool ok = mutants    ? run_mutants(&job, mutants, &screen, err)
-              : is_model ? verify_model(&job, err)
-                         : verify_bundle(&job, err);
-    ok = (!has_report || write_down(name, page, &notes, err)) && ok;
+    const struct {
+        const char *option;
+        bool is_given;
+    } of_bundles[] = {{"--mutants", a->mutants != NULL},
+                      {"--resume", a->job.resumes},
+                      {"--report", a->page != NULL},
+                      {"--blame", a->job.blames}};
+    if (path_is_dir(a->name) || !path_exists(a->name)) return true;
+    for (size_t i = 0; i < sizeof of_bundles / sizeof of_bundles[0]; i++)
+        if (of_bundles[i].is_given)
+            return err_set(err, ERR_USAGE,
+                           "%s is of bundles, and %s is none; convert the model first, then: lathe "
+                           "verify OUT.lathe %s",
+                           of_bundles[i].option, a->name, of_bundles[i].option);
+    return true;
+}
+
+static void print_end(const Arguments *a, bool is_model) {
+    printf(is_model       ? "%s: the gates for a model alone passed; a bundle has more\n"
+           : a->job.gates ? "%s: the gates asked for passed; a seal takes all of them\n"
+                          : "%s: all gates passed, sealed\n",
+           a->name);
+    fflush(stdout);
+}
+
+static bool run(Arguments *a, Screen *screen, Err *err) {
+    bool is_model = !path_is_dir(a->name), has_report = false;
+    VerifyJob *job = &a->job;
+    job->bundle_dir = a->name;
+    if (is_model) job->model_path = a->name;
+    job->has_report = &has_report;
+    bool ok = a->mutants ? run_mutants(job, a->mutants, screen, err)
+              : is_model ? verify_model(job, err)
+                         : verify_bundle(job, err);
+    ok = (!has_report || write_down(a->name, a->page, &a->notes, err)) && ok;
     // The page of an earlier run gets the matrix.
-    if (mutants && (ok || err->kind == ERR_GATE)) ok = show_matrix(name, page, err) && ok;
-    meter_stop(&screen.meter);
+    if (a->mutants && (ok || err->kind == ERR_GATE)) ok = show_matrix(a->name, a->page, err) && ok;
+    meter_stop(&screen->meter);
     bool has_passed = ok;
-    if (as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))
-        ok = print_json(&screen, is_model ? NULL : name, ok && !is_model && !only, has_passed,
-                        err) &&
+    if (a->as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))
+        ok = print_json(screen, is_model ? NULL : a->name, ok && !is_model && !job->gates,
+                        has_passed, err) &&
              ok;
-    if (ok && !mutants && !as_json) {
-        printf(is_model ? "%s: the gates for a model alone passed; a bundle has more\n"
-               : only   ? "%s: the gates asked for passed; a seal takes all of them\n"
-                        : "%s: all gates passed, sealed\n",
-               name);
-        fflush(stdout);
+    if (ok && !a->mutants && !a->as_json) print_end(a, is_model);
+    if (ok || err->kind == ERR_GATE) meter_finish(&screen->meter, "verified");
+    return ok;
+}
+
+bool command_verify(int argc, char **argv, Err *err) {
+    Arguments a = {0};
+    bool is_done;
+    if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
+    for (size_t n = strlen(a.name); n > 1 && a.name[n - 1] == '/'; n--) a.name[n - 1] = 0;
+    Pool *pool = check_arguments(&a, err) ? pool_open(a.threads, err) : NULL;
+    bool ok = pool != NULL;
+    if (ok) {
+        Screen screen = {.has_colour = isatty(STDOUT_FILENO),
+                         .lines = a.as_json ? json_array() : NULL};
+        meter_start(&screen.meter);
+        Progress progress = meter_progress(&screen.meter);
+        a.job.tool_version = "lathe " LATHE_VERSION;
+        a.job.pool = pool;
+        a.job.progress = &progress;
+        a.job.line = print_line;
+        a.job.line_context = &screen;
+        ok = run(&a, &screen, err);
+        json_decref(screen.lines);
     }
-    if (ok || err->kind == ERR_GATE) meter_finish(&screen.meter, "verified");
-    json_decref(screen.lines);
-    free(name);
+    free(a.name);
     pool_close(pool);
     return ok;
 }
