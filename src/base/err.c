@@ -11,7 +11,7 @@ static void set_va(Err *err, ErrKind kind, const char *fmt, va_list args) {
     // Names come from files: they must not move the cursor of a terminal, nor look like a second
     // message. Only a hint at usage has lines of its own.
     for (char *c = err->text; *c; c++)
-        if (((unsigned char)*c < ' ' && (*c != '\n' || kind == ERR_FORMAT)) || *c == 0x7F) *c = '?';
+        if (((unsigned char)*c < ' ' && (*c != '\n' || kind != ERR_USAGE)) || *c == 0x7F) *c = '?';
 }
 
 bool err_set(Err *err, ErrKind kind, const char *fmt, ...) {

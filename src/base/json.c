@@ -82,6 +82,28 @@ json_t *json_of_str(Str s) {
     return value;
 }
 
+Str json_quoted(Arena *arena, Str s) {
+    json_t *value = json_of_str(s);
+    char *dump = json_dumps(value, JSON_ENCODE_ANY);
+    if (!dump) memory_is_out(s.len);
+    StrBuf text = {0};
+    // JSON lets DEL and the controls from U+0080 to U+009F stand as they are; some terminals obey.
+    for (const char *c = dump; *c; c++) {
+        unsigned char byte = (unsigned char)c[0], next = (unsigned char)c[1];
+        bool is_c1 = byte == 0xC2 && next >= 0x80 && next < 0xA0;
+        if (is_c1 || byte == 0x7F)
+            strbuf_printf(&text, "\\u%04x", is_c1 ? next : byte);
+        else
+            strbuf_add_char(&text, *c);
+        c += is_c1;
+    }
+    Str kept = arena_str(arena, strbuf_str(&text));
+    strbuf_free(&text);
+    free(dump);
+    json_decref(value);
+    return kept;
+}
+
 json_t *json_read_file(const char *path, Err *err) {
     json_error_t why;
     json_t *value = json_load_file(path, JSON_REJECT_DUPLICATES, &why);

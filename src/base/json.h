@@ -28,6 +28,9 @@ Str need_str(JsonNeed *n, const json_t *object, const char *key);
 // A string. What is not UTF-8, a message cut within a character say, keeps its ASCII and has a '?'
 // for every other byte.
 json_t *json_of_str(Str s);
+// A text out of a file as a terminal may show it: in double quotes, with what would move its cursor
+// or look like another line escaped. In the arena.
+Str json_quoted(Arena *arena, Str s);
 
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
 json_t *json_read_file(const char *path, Err *err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/size.h"
 #include "contract/read.h"
 
@@ -142,11 +143,22 @@ static const char *const turn_ends[] = {
     "<|im_end|>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>",
 };
 
-static bool is_control(ContractReader *r, size_t token) {
-    enum { TYPE_CONTROL = 3 }; // gguf-py, TokenType
+// gguf-py, TokenType
+enum { TYPE_NORMAL = 1, TYPE_CONTROL = 3, TYPE_UNUSED = 5, TYPE_BYTE = 6 };
+
+static int64_t token_type(const ContractReader *r, size_t token) {
     const GgufKey *types = gguf_find_key(r->g, STR("tokenizer.ggml.token_type"));
-    int64_t type;
-    return types && gguf_i64(types, token, &type) && type == TYPE_CONTROL;
+    int64_t type = 0;
+    return types && gguf_i64(types, token, &type) ? type : 0;
+}
+
+// What text is made of. Files type some of their marks normal or unused; those are spelt in
+// brackets, as single bytes are.
+static bool is_ordinary(const ContractReader *r, size_t token, Str text) {
+    int64_t type = token_type(r, token);
+    bool is_bracketed = (str_starts(text, STR("<")) && str_ends(text, STR(">")) && text.len > 2) ||
+                        (str_starts(text, STR("[")) && str_ends(text, STR("]")) && text.len > 2);
+    return type == TYPE_BYTE || ((type == TYPE_NORMAL || type == TYPE_UNUSED) && !is_bracketed);
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -158,19 +170,25 @@ static void read_stops(ContractReader *r, Contract *c) {
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
     uint32_t *ids = arena_array(r->arena, COUNT_OF(keys) + COUNT_OF(turn_ends), uint32_t);
+    const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
     size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         uint32_t id = read_id(r, keys[i]);
-        if (id != NO_TOKEN) ids[n++] = id;
+        if (id == NO_TOKEN) continue;
+        ids[n++] = id;
+        if (is_ordinary(r, id, tokens->strings[id]))
+            reader_fail(r,
+                        "key '%s': token %u %.*s is ordinary text, so answers would end in the "
+                        "middle of a sentence; expected a mark such as <|end|> or </s>",
+                        keys[i], id, STR_ARG(json_quoted(r->arena, tokens->strings[id])));
     }
     if (n == 0) {
         reader_fail(r, "no key 'tokenizer.ggml.eos_token_id': nothing would end an answer");
         return;
     }
-    const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
     for (size_t t = 0; t < tokens->n_items; t++)
         for (size_t i = 0; i < COUNT_OF(turn_ends); i++)
-            if (str_is(tokens->strings[t], turn_ends[i]) && is_control(r, t)) {
+            if (str_is(tokens->strings[t], turn_ends[i]) && token_type(r, t) == TYPE_CONTROL) {
                 bool is_known = false;
                 for (size_t k = 0; k < n; k++) is_known = is_known || ids[k] == t;
                 if (!is_known && n < COUNT_OF(keys) + COUNT_OF(turn_ends)) ids[n++] = (uint32_t)t;

@@ -2,22 +2,14 @@
 //
 // Every part of lathe reads text by these keys, so ids would agree everywhere and be wrong
 // everywhere. What objects is the vocabulary itself.
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "runtime/chat.h"
 #include "verify/proof.h"
 
-// In quotes, with what does not print escaped. In the arena.
 static const char *quoted(Proof *p, Str text) {
-    json_t *value = json_of_str(text);
-    char *dump = json_dumps(value, JSON_ENCODE_ANY);
-    if (!dump) memory_is_out(0);
-    Str kept = arena_str(p->arena, str_of(dump));
-    free(dump);
-    json_decref(value);
-    return arena_cstr(p->arena, kept);
+    return arena_cstr(p->arena, json_quoted(p->arena, text));
 }
 
 static bool check_pre(Proof *p, const Tokenizer *t, Err *err) {

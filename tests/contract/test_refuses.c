@@ -190,6 +190,16 @@ static void policy_of_number(FileSpec *s) {
 static void eos_beyond_vocabulary(FileSpec *s) {
     model_put_u32(s, "tokenizer.ggml.eos_token_id", 10);
 }
+static void eos_a_letter(FileSpec *s) {
+    model_put_u32(s, "tokenizer.ggml.eos_token_id", 4);
+}
+static void eot_a_letter(FileSpec *s) {
+    spec_add_u32(s, "tokenizer.ggml.eot_token_id", 0);
+}
+static void eom_a_byte(FileSpec *s) {
+    spec_add_u32(s, "tokenizer.ggml.eom_token_id", 8);
+    put_list(s, "tokenizer.ggml.token_type", (const int32_t[]){1, 1, 1, 1, 1, 3, 3, 3, 6, 1}, 10);
+}
 static void bos_of_string(FileSpec *s) {
     model_put_string(s, "tokenizer.ggml.bos_token_id", "<s>");
 }
@@ -456,6 +466,10 @@ static const struct {
      "key 'tokenizer.ggml.eos_token_id': 10 names no token of a vocabulary of 10"},
     {"llama", bos_of_string,
      "key 'tokenizer.ggml.bos_token_id': type string, expected the number of a token"},
+    {"llama", eos_a_letter,
+     "key 'tokenizer.ggml.eos_token_id': token 4 \"ab\" is ordinary text, so answers would end"},
+    {"llama", eot_a_letter, "key 'tokenizer.ggml.eot_token_id': token 0 \"a\" is ordinary text"},
+    {"llama", eom_a_byte, "key 'tokenizer.ggml.eom_token_id': token 8 \"<spare>\" is ordinary"},
     {"llama", eos_a_list, "key 'tokenizer.ggml.eos_token_id': a list, expected one token id"},
     {"llama", tokens_of_numbers, "key 'tokenizer.ggml.tokens' is absent or no list of strings"},
     {"llama", types_too_few,

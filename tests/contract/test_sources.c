@@ -90,11 +90,28 @@ static void test_stop_ids(void **state) {
     spec_free(&s);
 }
 
+// Marks that a file types normal or unused, which text may yet give.
+static void test_a_mark_in_brackets_ends_an_answer_whatever_its_type(void **state) {
+    (void)state;
+    for (uint32_t id = 8; id < 10; id++) {
+        FileSpec s;
+        Model m;
+        model_spec_llama(&s);
+        spec_add_u32(&s, "tokenizer.ggml.eot_token_id", id);
+        read_or_fail(&s, &m);
+        assert_int_equal(m.contract.stop_ids.at[m.contract.stop_ids.count - 1], id);
+        spec_free(&s);
+    }
+}
+
 static void test_token_0_can_end_an_answer(void **state) {
     (void)state;
     FileSpec s;
     Model m;
     model_spec_llama(&s);
+    spec_drop_key(&s, "tokenizer.ggml.token_type");
+    spec_add_i32s(&s, "tokenizer.ggml.token_type", (const int32_t[]){3, 1, 1, 1, 1, 3, 3, 3, 5, 1},
+                  10);
     model_put_u32(&s, "tokenizer.ggml.eos_token_id", 0);
     read_or_fail(&s, &m);
     assert_int_equal(m.contract.stop_ids.at[0], 0);
@@ -290,6 +307,7 @@ int main(void) {
         cmocka_unit_test(test_every_field_has_a_source),
         cmocka_unit_test(test_phi3_values_and_where_they_stand),
         cmocka_unit_test(test_stop_ids),
+        cmocka_unit_test(test_a_mark_in_brackets_ends_an_answer_whatever_its_type),
         cmocka_unit_test(test_token_0_can_end_an_answer),
         cmocka_unit_test(test_each_derivation_says_its_rule),
         cmocka_unit_test(test_harmless_keys_are_listed),
