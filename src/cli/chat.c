@@ -70,7 +70,9 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
          "Engine's"},
         {"--model", OPTION_TEXT, &a->open.model, "MODEL.gguf",
-         "the source, for --engine reference"},
+         "the source (default: the file of its name beside the bundle or here); for --engine "
+         "reference "
+         "it must be given"},
         {"--context", OPTION_COUNT, &a->open.context, "N",
          "positions to hold (GGUF; default at most 4096)"},
         {"--unsealed", OPTION_FLAG, &a->open.is_unsealed, NULL,
