@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from command import HELLO, done, lathe, smollm2_gguf
+from command import HELLO, ROOT, done, lathe, smollm2_gguf
 from random_models import RandomModel
 
 GATES = ["contract", "structure", "graph", "layer golden", "positions", "head", "text"]
@@ -45,7 +45,8 @@ def test_every_mutant_of_hello_is_killed(hello):
     _, out, rows, left_out = hello
     assert len(rows) >= 100 and all(row["killed"] for row in rows.values())
     assert left_out == NOT_HELLO
-    assert f"{len(rows)} mutants, {len(rows)} killed, 0 survived; {len(left_out)} do not apply" in out
+    last = f"{len(rows)} mutants, {len(rows)} killed, 0 survived; {len(left_out)} do not apply"
+    assert last in out and last in (ROOT / "README.md").read_text()
     assert "SURVIVED" not in out and all(name in out for name in rows)
 
 
