@@ -144,12 +144,18 @@ static const char *const turn_ends[] = {
 };
 
 // gguf-py, TokenType
-enum { TYPE_NORMAL = 1, TYPE_CONTROL = 3, TYPE_UNUSED = 5, TYPE_BYTE = 6 };
+enum { TYPE_NORMAL = 1, TYPE_CONTROL = 3, TYPE_USER_DEFINED, TYPE_UNUSED, TYPE_BYTE };
 
 static int64_t token_type(const ContractReader *r, size_t token) {
     const GgufKey *types = gguf_find_key(r->g, STR("tokenizer.ggml.token_type"));
     int64_t type = 0;
     return types && gguf_i64(types, token, &type) ? type : 0;
+}
+
+// Cut out of text as a whole: files have turn ends of either type.
+static bool is_structure(const ContractReader *r, size_t token) {
+    int64_t type = token_type(r, token);
+    return type == TYPE_CONTROL || type == TYPE_USER_DEFINED;
 }
 
 // What text is made of. Files type some of their marks normal or unused; those are spelt in
@@ -188,7 +194,7 @@ static void read_stops(ContractReader *r, Contract *c) {
     }
     for (size_t t = 0; t < tokens->n_items; t++)
         for (size_t i = 0; i < COUNT_OF(turn_ends); i++)
-            if (str_is(tokens->strings[t], turn_ends[i]) && token_type(r, t) == TYPE_CONTROL) {
+            if (str_is(tokens->strings[t], turn_ends[i]) && is_structure(r, t)) {
                 bool is_known = false;
                 for (size_t k = 0; k < n; k++) is_known = is_known || ids[k] == t;
                 if (!is_known && n < COUNT_OF(keys) + COUNT_OF(turn_ends)) ids[n++] = (uint32_t)t;
@@ -200,7 +206,7 @@ static void read_stops(ContractReader *r, Contract *c) {
     c->stop_ids = (U32List){ids, kept};
     reader_derived(
         r, FIELD_stop_ids,
-        "tokenizer.ggml.eos_token_id, eot_token_id, eom_token_id, and control tokens that "
+        "tokenizer.ggml.eos_token_id, eot_token_id, eom_token_id, and tokens of structure that "
         "end a turn by name");
 }
 

@@ -74,8 +74,8 @@ static void test_phi3_values_and_where_they_stand(void **state) {
     spec_free(&s);
 }
 
-// Stop ids: the keys', and control tokens that end a turn by name. `<|im_end|>` is typed normal
-// here: a token that text can hold ends nothing.
+// Stop ids: the keys', and tokens of structure that end a turn by name. `<|im_end|>` is typed
+// normal here: a token that text can hold ends nothing.
 static void test_stop_ids(void **state) {
     (void)state;
     FileSpec s;
@@ -102,6 +102,20 @@ static void test_a_mark_in_brackets_ends_an_answer_whatever_its_type(void **stat
         assert_int_equal(m.contract.stop_ids.at[m.contract.stop_ids.count - 1], id);
         spec_free(&s);
     }
+}
+
+static void test_a_user_defined_turn_end_stops(void **state) {
+    (void)state;
+    FileSpec s;
+    Model m;
+    model_spec_llama(&s);
+    static const int32_t types[] = {1, 1, 1, 1, 1, 3, 3, 3, 5, 4}; // the last is <|im_end|>
+    spec_drop_key(&s, "tokenizer.ggml.token_type");
+    spec_add_i32s(&s, "tokenizer.ggml.token_type", types, COUNT_OF(types));
+    read_or_fail(&s, &m);
+    assert_int_equal(m.contract.stop_ids.count, 3);
+    assert_int_equal(m.contract.stop_ids.at[2], 9);
+    spec_free(&s);
 }
 
 static void test_token_0_can_end_an_answer(void **state) {
@@ -308,6 +322,7 @@ int main(void) {
         cmocka_unit_test(test_phi3_values_and_where_they_stand),
         cmocka_unit_test(test_stop_ids),
         cmocka_unit_test(test_a_mark_in_brackets_ends_an_answer_whatever_its_type),
+        cmocka_unit_test(test_a_user_defined_turn_end_stops),
         cmocka_unit_test(test_token_0_can_end_an_answer),
         cmocka_unit_test(test_each_derivation_says_its_rule),
         cmocka_unit_test(test_harmless_keys_are_listed),
