@@ -61,16 +61,23 @@ static void set_scale(Contract *m, uint32_t dim) {
     m->attn_scale = root_scale(dim);
 }
 
-// A score scale and a rotary part that follow from head_dim follow the new one.
-static void change_heads(Reading *r, uint32_t times, uint32_t over, Arena *arena) {
+// A score scale that follows from head_dim follows the new one.
+static void change_heads(Reading *r, uint32_t times, uint32_t over) {
     Contract *m = &r->model.contract;
     bool is_derived = !is_other_scale(m, m->head_dim);
     m->n_heads = m->n_heads * times / over;
     m->n_kv_heads = m->n_kv_heads * times / over;
     m->head_dim = m->head_dim * over / times;
     m->head_dim_v = m->head_dim_v * over / times;
-    set_rope_dim(m, m->rope_dim * over / times / 2 * 2, arena);
     if (is_derived) set_scale(m, m->head_dim);
+}
+
+static bool can_double_heads(const Contract *c) {
+    return c->head_dim % 4 == 0 && c->head_dim_v % 2 == 0;
+}
+
+static bool can_halve_heads(const Contract *c) {
+    return c->n_heads % 2 == 0 && c->n_kv_heads % 2 == 0;
 }
 
 // The layers of a reading are its own copy.

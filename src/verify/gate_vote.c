@@ -23,55 +23,52 @@ typedef struct {
 
 // ---- the text
 
-// Nats a token over the texts that count, and how many of the scored tokens they hold.
-static double known_nats(const Result *r, size_t *n_known, size_t *n_scored, StrBuf *kinds) {
+// Nats a token over the texts that the stated reading knows, and how many of the scored tokens they
+// hold.
+static double known_nats(const Vote *vote, const VoteTexts *texts, size_t *n_known,
+                         size_t *n_scored, StrBuf *kinds) {
     double sum = 0;
     *n_known = *n_scored = 0;
-    for (size_t i = 0; i < r->texts->count; i++) {
-        const VoteText *t = &r->texts->at[i];
-        if (r->vote->stated[i] == 0) continue; // not read
+    for (size_t i = 0; i < texts->count; i++) {
+        const VoteText *t = &texts->at[i];
+        if (vote->stated[i] == 0) continue; // not read
         *n_scored += t->n_scored;
-        if (!r->vote->is_known[i]) continue;
+        if (!vote->is_known_as_stated[i]) continue;
         *n_known += t->n_scored;
-        sum += r->vote->stated[i] * (double)t->n_scored;
+        sum += vote->stated[i] * (double)t->n_scored;
         bool is_new = true;
         for (size_t k = 0; k < i; k++)
-            if (r->vote->is_known[k] && strcmp(r->texts->at[k].kind, t->kind) == 0) is_new = false;
+            if (vote->is_known_as_stated[k] && strcmp(texts->at[k].kind, t->kind) == 0)
+                is_new = false;
         if (is_new) strbuf_printf(kinds, kinds->len ? ", %s" : "%s", t->kind);
     }
     return *n_known ? sum / (double)*n_known : 0;
 }
 
-// Whether the tokens that count were enough for any reading to be judged by.
-static bool has_verdict(const Vote *v) {
-    for (size_t i = 0; i < v->n_rows; i++)
-        if (v->rows[i].verdict != VOTE_UNKNOWN) return true;
-    return false;
-}
-
 static void report_text(const Result *r, bool may_be_unknown) {
     StrBuf kinds = {0};
     size_t n_known, n_scored;
-    double nats = known_nats(r, &n_known, &n_scored, &kinds);
+    double nats = known_nats(r->vote, r->texts, &n_known, &n_scored, &kinds);
     json_t *figures = json_pack("{s:I, s:I, s:f, s:f}", "known", (json_int_t)n_known, "scored",
                                 (json_int_t)n_scored, "nats", nats, "guess", r->vote->guess);
     const char *scope = *r->where ? "long text" : "text";
-    if (n_known && !has_verdict(r->vote))
-        proof_result(r->p, "vote", may_be_unknown, figures, scope,
-                     "%zu of %zu tokens known (%.*s): too few to tell readings apart by%s", n_known,
-                     n_scored, STR_ARG(strbuf_str(&kinds)),
-                     may_be_unknown ? "" : "; give it a longer text with --vote-text");
-    else if (n_known)
+    if (n_known >= VOTE_LEAST_TOKENS || (n_known && may_be_unknown))
         proof_result(r->p, "vote", true, figures, scope,
                      "%zu of %zu tokens known (%.*s): %.3f nats each, a guess has %.2f", n_known,
                      n_scored, STR_ARG(strbuf_str(&kinds)), nats, r->vote->guess);
+    else if (n_known)
+        proof_result(r->p, "vote", false, figures, scope,
+                     "%zu of %zu tokens known as stated, %d are needed: give a longer text, or one "
+                     "that the model was made for, with --vote-text",
+                     n_known, n_scored, VOTE_LEAST_TOKENS);
     else
-        proof_result(r->p, "vote", may_be_unknown, figures, scope,
-                     "no text known under any reading%s: %s", r->where,
-                     may_be_unknown ? "the weights have no say there"
-                                    : "an untrained model, one made for other text (give it one "
-                                      "with --vote-text), or a contract misread in a way no row "
-                                      "of the table undoes");
+        proof_result(
+            r->p, "vote", may_be_unknown, figures, scope, "no text known as stated%s: %s", r->where,
+            may_be_unknown ? "it was not taught there, or what applies there is wrong, which "
+                             "contract --config tells"
+                           : "an untrained model, one made for other text (give it one "
+                             "with --vote-text), or a contract misread in a way no row "
+                             "of the table undoes");
     strbuf_free(&kinds);
 }
 
@@ -93,6 +90,11 @@ static const VoteRow *worst_of(const Vote *v, FieldId field, size_t counts[VOTE_
     return worst;
 }
 
+// Better by more than the margin and by two errors: not enough to fail, enough to say.
+static bool leans(const VoteRow *row) {
+    return row->delta < -VOTE_MARGIN && row->delta < -2 * row->error;
+}
+
 static void report_field(const Result *r, FieldId field, const VoteRow *best) {
     size_t counts[VOTE_BETTER + 1];
     const VoteRow *row = worst_of(r->vote, field, counts);
@@ -106,15 +108,18 @@ static void report_field(const Result *r, FieldId field, const VoteRow *best) {
                      "%s fits better by %.3f ± %.3f nats a token%s (%.2f and %.0f errors "
                      "allowed): %s",
                      mutant, -row->delta, row->error, r->where, VOTE_MARGIN, VOTE_ERRORS,
-                     row->delta <= best->delta + best->error
-                         ? "this field is suspect"
-                         : "but less than another field's, which may be the cause");
+                     row->delta > best->delta + best->error
+                         ? "but less than another field's, which may be the cause"
+                     : row->nats > VOTE_KNOWN * r->vote->guess
+                         ? "this field is suspect, or another one that no row of the table undoes: "
+                           "the text is not known under this reading either"
+                         : "this field is suspect");
         break;
     case VOTE_EVEN:
         proof_result(r->p, "vote", true, figures, name,
-                     "%zu worse, %zu not told apart%s (%s %+.3f ± %.3f): for contract --config",
+                     "%zu worse, %zu not told apart%s (%s %+.3f ± %.3f%s): for contract --config",
                      counts[VOTE_WORSE], counts[VOTE_EVEN], r->where, mutant, row->delta,
-                     row->error);
+                     row->error, leans(row) ? ", towards it" : "");
         break;
     case VOTE_WORSE:
         proof_result(r->p, "vote", true, figures, name, "%zu worse%s, nearest %s %+.3f ± %.3f",
@@ -180,9 +185,11 @@ static void report(const Result *r, bool is_long) {
                             "texts", texts_json(r), "rows", rows_json(r)));
 }
 
-static bool vote_on(Proof *p, const VoteTexts *texts, bool is_long, Vote *vote, Err *err) {
+static bool vote_on(Proof *p, const VoteTexts *texts, bool is_long, double most_nats, Vote *vote,
+                    Err *err) {
     const VerifyJob *job = p->job;
-    if (!vote_run(vote, texts, is_long, &p->model, job->pool, job->progress, p->arena, err))
+    if (!vote_run(vote, texts, is_long, most_nats, &p->model, job->pool, job->progress, p->arena,
+                  err))
         return false;
     Result r = {p, texts, vote, is_long ? " behind the original context" : ""};
     report(&r, is_long);
@@ -194,11 +201,15 @@ bool gate_vote(Proof *p, Err *err) {
     VoteTexts texts, long_text;
     Vote vote;
     if (!vote_texts_open(&texts, p->job->vote_text, &p->source, c, p->arena, err) ||
-        !vote_on(p, &texts, false, &vote, err))
+        !vote_on(p, &texts, false, INFINITY, &vote, err))
         return false;
     if (!p->job->is_vote_long) return true;
+    size_t n_known, n_scored;
+    StrBuf kinds = {0};
+    double most = known_nats(&vote, &texts, &n_known, &n_scored, &kinds) + vote.guess / 8;
+    strbuf_free(&kinds);
     vote_texts_lengthen(&long_text, &texts, vote.is_known, c, p->arena);
-    if (long_text.count) return vote_on(p, &long_text, true, &vote, err);
+    if (long_text.count) return vote_on(p, &long_text, true, most, &vote, err);
     proof_result(p, "vote", true, NULL, "long text",
                  "the context of %u is the original one: nothing lies behind it", c->context);
     return true;

@@ -10,7 +10,6 @@ enum { BATCH = 64, BLOCK = 8, LEAST_BLOCKS = 4, EVEN_TOKENS = 80 };
 #define GUESS_SHARE  0.1
 #define DROP_ERRORS  6.0
 #define DOUBT_ERRORS 1.5
-#define KNOWN_GUESS  0.5 // of a blind guess's nats
 
 // ---- scores
 
@@ -52,7 +51,7 @@ static double mean(const double *x, size_t n) {
 
 // Sums over blocks of neighbouring tokens, each with its number of tokens.
 typedef struct {
-    double sum, squares, sum_by_count, count_squares;
+    double sum, squares, sum_by_count, count_squares, mutant_sum;
     size_t n_blocks, n_tokens;
 } Blocks;
 
@@ -69,22 +68,26 @@ static void add_text(Blocks *b, const double *stated, const double *mutant, size
     for (size_t at = 0; at < n; at += BLOCK) {
         size_t count = min_size(BLOCK, n - at);
         double sum = 0;
-        for (size_t i = at; i < at + count; i++) sum += mutant[i] - stated[i];
+        for (size_t i = at; i < at + count; i++) {
+            sum += mutant[i] - stated[i];
+            b->mutant_sum += mutant[i];
+        }
         add_block(b, sum, count);
     }
 }
 
 // The mean per token and the standard error of this ratio of sums (Cochran 1977, section 6.4).
-static void finish(const Blocks *b, VoteRow *row) {
+static void finish(const Blocks *b, double most_nats, VoteRow *row) {
     double n = (double)b->n_tokens, blocks = (double)b->n_blocks;
     row->n_tokens = b->n_tokens;
     if (b->n_blocks < LEAST_BLOCKS) return;
     row->delta = b->sum / n;
+    row->nats = b->mutant_sum / n;
     double squares =
         b->squares - 2 * row->delta * b->sum_by_count + row->delta * row->delta * b->count_squares;
     row->error = sqrt(fmax(0, squares) * blocks / (blocks - 1)) / n;
     double seen = VOTE_ERRORS * row->error;
-    if (row->delta < -VOTE_MARGIN && row->delta < -seen)
+    if (row->delta < -VOTE_MARGIN && row->delta < -seen && row->nats <= most_nats)
         row->verdict = VOTE_BETTER;
     else if (row->delta > seen)
         row->verdict = VOTE_WORSE;
@@ -105,8 +108,9 @@ typedef struct {
     const VoteTexts *texts;
     Vote *vote;
     Voter stated;
-    bool knows_some; // of the texts that are not for doubts
-    float *logits;   // [BATCH, n_vocab]
+    bool knows_some;  // of the texts that are not for doubts
+    double most_nats; // of a reading that is better
+    float *logits;    // [BATCH, n_vocab]
     Pool *pool;
 } Ballot;
 
@@ -130,14 +134,14 @@ static bool voter_read(Voter *v, const Ballot *b, size_t i, Arena *arena, Err *e
 
 static bool is_known(const Ballot *b, const Voter *v, size_t i) {
     size_t n = b->texts->at[i].n_scored;
-    return n && v->scores[i] && mean(v->scores[i], n) <= KNOWN_GUESS * b->vote->guess;
+    return n && v->scores[i] && mean(v->scores[i], n) <= VOTE_KNOWN * b->vote->guess;
 }
 
 static bool stated_read(Ballot *b, size_t i, Arena *arena, Err *err) {
     if (b->stated.scores[i]) return true;
     if (!voter_read(&b->stated, b, i, arena, err)) return false;
     b->vote->stated[i] = mean(b->stated.scores[i], b->texts->at[i].n_scored);
-    b->vote->is_known[i] = is_known(b, &b->stated, i);
+    b->vote->is_known[i] = b->vote->is_known_as_stated[i] = is_known(b, &b->stated, i);
     return true;
 }
 
@@ -150,7 +154,7 @@ static void compare(const Ballot *b, const Voter *v, VoteRow *row) {
         add_text(&blocks, b->stated.scores[i], v->scores[i], b->texts->at[i].n_scored);
     }
     *row = (VoteRow){.mutant = row->mutant, .verdict = VOTE_UNKNOWN};
-    finish(&blocks, row);
+    finish(&blocks, b->most_nats, row);
 }
 
 // Worse beyond doubt, or so close to even that no text of this kind will tell.
@@ -216,15 +220,16 @@ static bool run(Ballot *b, bool is_long, const Progress *progress, Arena *arena,
     return true;
 }
 
-bool vote_run(Vote *vote, const VoteTexts *texts, bool is_long, const Model *model, Pool *pool,
-              const Progress *progress, Arena *arena, Err *err) {
+bool vote_run(Vote *vote, const VoteTexts *texts, bool is_long, double most_nats,
+              const Model *model, Pool *pool, const Progress *progress, Arena *arena, Err *err) {
     *vote = (Vote){
         .stated = arena_array(arena, texts->count, double),
         .is_known = arena_array(arena, texts->count, bool),
+        .is_known_as_stated = arena_array(arena, texts->count, bool),
         .guess = log((double)model->contract.n_vocab),
     };
     Reading stated = {.model = *model};
-    Ballot b = {.texts = texts, .vote = vote, .pool = pool};
+    Ballot b = {.texts = texts, .vote = vote, .most_nats = most_nats, .pool = pool};
     b.logits = big_alloc((size_t)BATCH * model->contract.n_vocab * sizeof(float), "logits", err);
     bool ok = b.logits && voter_open(&b.stated, &b, &stated, arena, err) &&
               run(&b, is_long, progress, arena, err);

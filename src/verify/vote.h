@@ -15,7 +15,8 @@
 //            text it was never taught a model does worse than a guess, and then any reading that
 //            makes it less sure of itself seems to fit better: on hello-phi3, prose under logits
 //            divided by 8 "gained" 1.8 nats a token. When the stated reading knows no text, those
-//            count that the other one knows.
+//            count that the other one knows; but a stated reading that knows fewer than 64 tokens
+//            has not stood the test, whatever the others do.
 //   Pairs    Both readings score the same tokens; what counts is the mean difference. Neighbouring
 //            tokens go right or wrong together, so its standard error is taken over blocks of 8.
 //   Verdict  "better" needs two things. Four standard errors: one in 30,000 by chance if blocks
@@ -34,6 +35,9 @@
 // a window longer than the text. Such rows are said to be not told apart; comparing the file with
 // config.json (gate contract) is what checks them. A reading outside the table is not seen either,
 // unless it leaves the model knowing nothing: then no text counts, and that is a failure, too.
+// Behind the original context a model that was never taught there does badly under every reading,
+// and better under some wrong ones. There another reading counts as better only when it knows the
+// long text about as well (an eighth of a guess more at most) as the stated one knows short ones.
 // And a reader that treats a key differently can make the right value score worse (YaRN's
 // ext_factor has been seen so): the vote makes a field suspect, it does not say what it should be.
 #ifndef LATHE_VERIFY_VOTE_H
@@ -78,23 +82,28 @@ typedef struct {
     const ContractMutant *mutant;
     VoteVerdict verdict;
     double delta, error; // nats a token, this reading minus the stated one; standard error
-    size_t n_tokens;     // that counted
+    double nats;         // a token, under this reading, over the tokens that counted
+    size_t n_tokens;     // these
 } VoteRow;
 
 typedef struct {
     VoteRow *rows;
     size_t n_rows;
-    double *stated; // [texts]: nats a token under the stated contract; 0 where not read
-    double guess;   // a blind guess's: ln V
-    bool *is_known; // [texts]: under some reading
+    double *stated;           // [texts]: nats a token under the stated contract; 0 where not read
+    double guess;             // a blind guess's: ln V
+    bool *is_known;           // [texts]: under some reading
+    bool *is_known_as_stated; // [texts]
 } Vote;
 
+enum { VOTE_LEAST_TOKENS = 64 };
 #define VOTE_MARGIN 0.05
 #define VOTE_ERRORS 4.0
+#define VOTE_KNOWN  0.5 // of a blind guess's nats
 
 // Scores `texts` under `model` as stated and under each of its misreadings, of those that `is_long`
-// texts show or of those that others do. Everything is in the arena.
-bool vote_run(Vote *vote, const VoteTexts *texts, bool is_long, const Model *model, Pool *pool,
-              const Progress *progress, Arena *arena, Err *err);
+// texts show or of those that others do. None is better that has more than `most_nats` a token.
+// Everything is in the arena.
+bool vote_run(Vote *vote, const VoteTexts *texts, bool is_long, double most_nats,
+              const Model *model, Pool *pool, const Progress *progress, Arena *arena, Err *err);
 
 #endif

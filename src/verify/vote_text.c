@@ -15,7 +15,7 @@ enum {
     MAX_CHAT_TOKENS = 1024,
     PIECE_TOKENS = 512, // of a file: one text
     FILE_TOKENS = 4096, // of a file: all that is read
-    LONG_TOKENS = 256,  // read behind the original context
+    LONG_TOKENS = 192,  // read behind the original context
 };
 
 // A plain text, or questions and answers in turn; the last answer ends it.

@@ -46,6 +46,7 @@ def test_a_true_contract_stands(path):
 
 # What the file says, and the field that has to be called suspect. The first text line fails too where the misreading
 # leaves the model knowing nothing.
+HALVED = {"phi3.attention.head_count": 2, "phi3.attention.head_count_kv": 1}  # and as many dims of each rotate
 WRONG = {
     "rope_dim of the whole head": (HELLO_F16, *rope_dim(32), "rope_dim"),
     "rope_dim of half a head": (HELLO_F16, *rope_dim(16), "rope_dim"),
@@ -58,6 +59,8 @@ WRONG = {
     "heads doubled": (HELLO_F16, {"phi3.attention.head_count": 8, "phi3.attention.head_count_kv": 4,
                                   "phi3.rope.dimension_count": 12}, factors(SHORT[:6], LONG[:6]), "n_heads"),
     "scores over sqrt(24)": (HELLO_F16, {"phi3.attention.scale": 24**-0.5}, {}, "attn_scale"),
+    "heads halved": (HELLO, HALVED, {}, "n_heads"),
+    "natural: heads halved": (NATURAL, HALVED, {}, "n_heads"),
     "natural: rope_dim of the whole head": (NATURAL, *rope_dim(32), "rope_dim"),
     "natural: base of Llama 3": (NATURAL, {"phi3.rope.freq_base": 5e5}, {}, "rope_base"),
 }  # fmt: skip
@@ -108,6 +111,13 @@ def test_long_factors_show_behind_the_original_context(long, passes, tmp_path):
         assert "rope_factors_long_are_short fits better" in line and "this field is suspect" in line
 
 
+@pytest.mark.parametrize("path", [HELLO, NATURAL], ids=lambda p: p.stem)
+def test_no_alarm_behind_the_original_context(path):
+    """Neither was taught there; hello-natural even does better there with ten times the base, and not well."""
+    run = done("verify", path, "--gates", "vote", "--vote-long")
+    assert "behind the original context" in run.stdout and "FAILED" not in run.stdout
+
+
 def test_a_long_vote_without_long_positions_says_so(tmp_path):
     path = edit(HELLO_F16, tmp_path / "short.gguf", {"phi3.rope.scaling.original_context_length": 4096})
     run = lathe("verify", path, "--gates", "vote", "--vote-long")
@@ -119,7 +129,7 @@ def test_a_text_too_short_to_compare_readings_by_does_not_pass(tmp_path):
     text = tmp_path / "short.txt"
     text.write_text("Hello")
     code, fields = vote(HELLO, "--vote-text", text)
-    assert code == 1 and "2 of 2 tokens known" in fields["text"][0] and "too few" in fields["text"][0]
+    assert code == 1 and "2 of 2 tokens known as stated, 64 are needed" in fields["text"][0]
     assert list(fields) == ["text"]
 
 
@@ -127,7 +137,7 @@ def test_text_of_the_users_own(tmp_path):
     text = tmp_path / "own.txt"
     text.write_text("Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. " * 20)
     run = lathe("verify", HELLO_F16, "--gates", "vote", "--vote-text", text)
-    assert run.returncode == 1 and "no text known under any reading" in run.stdout  # hello was taught no German
+    assert run.returncode == 1 and "no text known as stated" in run.stdout  # hello was taught no German
     run = lathe("verify", HELLO_F16, "--gates", "vote", "--vote-text", tmp_path / "none.txt")
     assert run.returncode == 4 and "none.txt" in run.stderr
     text.write_text("")

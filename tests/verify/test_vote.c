@@ -118,13 +118,13 @@ static void test_a_long_text_scores_what_lies_behind(void **state) {
     vote_texts_lengthen(&out, &texts, is_known, &c, &hello->arena);
     assert_int_equal(out.count, 1);
     const VoteText *t = &out.at[0];
-    assert_int_equal(t->n, 40 + 256);
+    assert_int_equal(t->n, 40 + 192);
     assert_true(t->n_scored > 50);
     for (size_t i = 0; i < t->n; i++) {
         assert_int_equal(t->ids[i], texts.at[0].ids[i % texts.at[0].n]);
         if (i < 40) assert_false(t->is_scored[i]);
     }
-    c.context = 100; // ends before 256 more
+    c.context = 100; // ends before 192 more
     vote_texts_lengthen(&out, &texts, is_known, &c, &hello->arena);
     assert_int_equal(out.at[0].n, 100);
     c.context = 40; // nothing behind
