@@ -391,6 +391,7 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
               plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
               plan_shards(&c.plan, &c.model, &options, arena, err);
     if (ok) read_for_compiler(&c);
+    ok = ok && plan_keeps_eps(&c.plan, &c.read.contract, err);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.
         ok = dir_remove_tree(c.dir, err) && dir_make(c.dir, err) &&

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/half.h"
+
 // What is allowed is a sixteenth of what breaks: a text nobody measured may be louder.
 //
 // FP16_PEAK     65504 ends fp16: elements of tensors
@@ -47,6 +49,27 @@ static void widen(float *peak, float *shortest, float other_peak, float other_sh
     if (other_shortest < *shortest) *shortest = other_shortest;
 }
 
+float condition_root_eps(const Contract *c, int stream) {
+    return ldexpf(sqrtf((float)c->d_model * c->norm_eps), -stream);
+}
+
+bool condition_keeps_eps(const Contract *c, int stream, Err *err) {
+    float held = round_to_half(condition_root_eps(c, stream));
+    if (held >= LEAST_HALF) return true;
+    float root = condition_root_eps(c, 0);
+    const char *lost = "norms hold it as sqrt(d_model · norm_eps), in fp16 numbers of 6.10e-05 and "
+                       "above: the Neural Engine takes smaller ones for zero, and a row of zeros "
+                       "would come out as NaN";
+    if (root == 0)
+        return err_set(err, ERR_FORMAT, "norm_eps %g: %s; no factor raises a zero",
+                       (double)c->norm_eps, lost);
+    return err_set(err, ERR_FORMAT,
+                   "norm_eps %g with d_model %u becomes %.3g: %s; --range auto carries the stream "
+                   "and eps with it multiplied by 2^%d",
+                   (double)c->norm_eps, c->d_model, (double)held, lost,
+                   -most_exponent(root, LEAST_HALF));
+}
+
 bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint32_t first,
                       uint32_t end, Err *err) {
     float peak = 0, shortest = INFINITY;
@@ -65,8 +88,7 @@ bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint
     int loud = least_exponent(peak, STREAM_PEAK);
     int quiet = rms < LEAST_STREAM_RMS ? most_exponent(rms, LEAST_STREAM_RMS) : 0;
     int wanted = loud > quiet ? loud : quiet;
-    // norm.c holds eps as sqrt(d_model · eps) / 2^stream, a number of its own.
-    float root_eps = sqrtf((float)c->d_model * c->norm_eps);
+    float root_eps = condition_root_eps(c, 0); // a number of its own
     *stream = root_eps > 0 ? clamp(wanted, least_exponent(root_eps, LARGEST_HALF),
                                    most_exponent(root_eps, LEAST_HALF))
                            : wanted;
@@ -74,8 +96,9 @@ bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint
     return err_set(
         err, ERR_FORMAT,
         "layers %u to %u: the stream reaches %g, and no factor brings that into fp16 and "
-        "keeps the norms' eps of %g there too; --range off leaves both as they are",
-        first, end, (double)peak, (double)c->norm_eps);
+        "keeps the norms' eps of %g there too%s",
+        first, end, (double)peak, (double)c->norm_eps,
+        condition_keeps_eps(c, 0, NULL) ? "; --range off leaves both as they are" : "");
 }
 
 // How much of a writer's factor goes into its weights. `given` is what they are multiplied by

@@ -31,6 +31,12 @@ typedef struct {
     int attn, ffn;
 } LayerCondition;
 
+// What a norm holds eps as (norm.c): sqrt(d_model · eps) / 2^stream.
+float condition_root_eps(const Contract *c, int stream);
+// Fails when fp16 holds that as zero or as a subnormal number, which the ANE takes for zero; says
+// whether measured ranges would help.
+bool condition_keeps_eps(const Contract *c, int stream, Err *err);
+
 // What the stream of layers [first, end) is divided by, as an exponent: judged by the rows that
 // enter their norms and by what leaves the last one. With first == end, that of the head. Fails
 // when no factor keeps both the rows and the norm's eps in fp16.

@@ -7,8 +7,8 @@
 //     y = w · u · sqrt(d) / sqrt(sum(u²) + (sqrt(d · eps) / m)²)
 //
 // The sum lies in [1, d], and eps is scaled by d so that it does not vanish among fp16's
-// subnormals. A row that comes divided by 2^k takes eps / 4^k: its root is divided by 2^k, which
-// condition.c keeps among the normal numbers.
+// subnormals. A row that comes divided by 2^k takes eps / 4^k: its root is divided by 2^k. Plans
+// whose root is no normal number are refused (condition.h).
 //
 // The division stays where ranges were measured and would allow squares of the row as it is: rows
 // of one norm differ by a factor of 100 and more once a model has its first massive token
@@ -33,8 +33,7 @@ ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *we
     ValueId u = build_binary(b, NAME("u"), MIL_OP_real_div, x, m);
     ValueId squares = build_binary(b, NAME("squares"), MIL_OP_mul, u, u);
     ValueId sum = build_reduce(b, NAME("sum"), MIL_OP_reduce_sum, squares, 1, true);
-    ValueId root_eps =
-        build_const_f16(b, NAME("root_eps"), ldexpf(sqrtf(d * c->norm_eps), -g->stream));
+    ValueId root_eps = build_const_f16(b, NAME("root_eps"), condition_root_eps(c, g->stream));
     ValueId scaled_eps = build_binary(b, NAME("scaled_eps"), MIL_OP_real_div, root_eps, m);
     ValueId eps = build_binary(b, NAME("eps"), MIL_OP_mul, scaled_eps, scaled_eps);
     ValueId total = build_binary(b, NAME("total"), MIL_OP_add, sum, eps);

@@ -185,3 +185,9 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
         return false;
     return plan_conditions(plan, model, arena, err);
 }
+
+bool plan_keeps_eps(const ShardPlan *plan, const Contract *c, Err *err) {
+    for (size_t i = 0; i < plan->n_shards; i++)
+        if (!condition_keeps_eps(c, plan->shards[i].stream, err)) return false;
+    return true;
+}

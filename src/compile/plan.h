@@ -63,5 +63,8 @@ bool weight_form_named(const char *name, WeightForm *form);
 // Fails with the arithmetic when a single layer, or a 65,536-row slice of the head, does not fit.
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
                  Err *err);
+// Fails when the norms of a shard would hold their eps as a number that vanishes in fp16. Apart
+// from planning, since a plan made before ranges are measured says nothing of it.
+bool plan_keeps_eps(const ShardPlan *plan, const Contract *c, Err *err);
 
 #endif

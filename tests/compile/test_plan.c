@@ -315,6 +315,41 @@ static void test_contexts_the_model_was_not_made_for(void **state) {
     assert_says(&p, ERR_USAGE, "context of 63 positions: shorter than one prefill call of 64");
 }
 
+// Norms hold eps as sqrt(d_model · eps). Published models have 1e-5 or 1e-6 at widths of 64 and
+// more.
+static void test_eps_that_vanishes_in_fp16_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t d_model;
+        float eps;
+        bool fits;
+    } cases[] = {
+        {3072, 1e-5f, true},   {4096, 1e-6f, true},   {576, 1e-5f, true},   {128, 1e-6f, true},
+        {64, 0x1p-34f, true}, // 2^-14, the least normal number
+        {64, 0x1p-36f, false}, {3072, 1e-12f, false}, {128, 1e-12f, false}, {128, 0, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Shape s = shape_phi4_mini;
+        s.n_layers = 1;
+        s.d_model = cases[i].d_model;
+        Arena arena = {0};
+        Model *m = shape_model(&s, &arena);
+        m->contract.norm_eps = cases[i].eps;
+        CompileOptions options = options_for(target_named("macos27"));
+        ShardPlan plan;
+        Err err = {0};
+        assert_int_equal(plan_shards(&plan, m, &options, &arena, &err) &&
+                             plan_keeps_eps(&plan, &m->contract, &err),
+                         cases[i].fits);
+        if (!cases[i].fits) {
+            assert_int_equal(err.kind, ERR_FORMAT);
+            assert_non_null(strstr(err.text, "norm_eps"));
+            assert_true((strstr(err.text, "--range auto") != NULL) == (cases[i].eps > 0));
+        }
+        arena_free(&arena);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phi4_mini_int8_is_four_packages),
@@ -327,6 +362,7 @@ int main(void) {
         cmocka_unit_test(test_the_limit_is_exclusive),
         cmocka_unit_test(test_a_head_slice_that_does_not_fit_is_counted),
         cmocka_unit_test(test_contexts_the_model_was_not_made_for),
+        cmocka_unit_test(test_eps_that_vanishes_in_fp16_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,9 @@ SMALL_EPS = 2.0**-31
 
 LOUD = dict(stream=2.0**11, eps=SMALL_EPS)  # layer 0 stays in fp16, the later ones do not: as Phi's layers 24 to 31
 BRANCHES = dict(up={3: 2.0**10}, v={2: 2.0**8})
-QUIET = dict(stream=2.0**-10)  # branches of rms 1e-3
+# Branches of rms 1e-3. An eps of 1e-5 would vanish in fp16 with the stream, which `--range off` refuses.
+QUIET_EPS = 4e-5
+QUIET = dict(stream=2.0**-10, eps=QUIET_EPS)
 
 
 def convert(model, path, *options):
@@ -64,7 +66,8 @@ def models(tmp_path_factory):
         "loud": (planted(HELLO_F16, place / "loud.gguf", **LOUD),
                  planted(HELLO_F16, place / "loud-plain.gguf", eps=SMALL_EPS)),
         "branches": (planted(HELLO_F16, place / "branches.gguf", **BRANCHES), plain),
-        "quiet": (planted(HELLO_F16, place / "quiet.gguf", **QUIET), plain),
+        "quiet": (planted(HELLO_F16, place / "quiet.gguf", **QUIET),
+                  planted(HELLO_F16, place / "quiet-plain.gguf", eps=QUIET_EPS)),
     }
 
 
@@ -112,7 +115,7 @@ def test_measurement_names_a_loud_stream(bundles):
 
 
 def test_measurement_names_loud_and_quiet_branches(bundles):
-    branches, quiet, plain = (bundles[key] for key in (("branches", "auto"), ("quiet", "auto"), ("quiet", "plain")))
+    branches, quiet, plain = (bundles[key] for key in (("branches", "auto"), ("quiet", "auto"), ("branches", "plain")))
     assert figures(branches)[3]["gated_peak"] == pytest.approx(figures(plain)[3]["gated_peak"] * 2**10, rel=1e-3)
     assert figures(branches)[2]["v_peak"] == pytest.approx(figures(plain)[2]["v_peak"] * 2**8, rel=1e-3)
     assert figures(branches)[3]["gated_peak"] > 65504
@@ -248,6 +251,19 @@ def test_the_factor_may_change_where_shards_meet(models, tmp_path):
     chain = convert(models["loud"][0], tmp_path / "b.lathe", "--range", "auto", "--layers-per-shard", "1").chain
     factors = [s["residual_factor"] for s in chain["shards"]]
     assert len(factors) == 4 and len(set(factors)) > 1
+
+
+def test_eps_that_vanishes_in_fp16_is_refused_unless_conditioning_raises_it(tmp_path):
+    """sqrt(128 · 1e-12) is subnormal in fp16, which the Neural Engine takes for zero: a row of zeros would give NaN."""
+    model = planted(HELLO_F16, tmp_path / "m.gguf", eps=1e-12)
+    run = lathe("convert", model, "-o", tmp_path / "off.lathe", "--context", CONTEXT, "--range", "off")
+    assert run.returncode == 3 and not (tmp_path / "off.lathe").exists()
+    for part in ("norm_eps 1e-12", "1.13e-05", "6.10e-05", "--range auto"):
+        assert part in run.stderr, run.stderr
+    bundle = convert(model, tmp_path / "auto.lathe", "--range", "auto")
+    (shard,) = bundle.chain["shards"]
+    assert shard["residual_factor"] == 2.0**-3
+    done("verify", bundle.path, "--model", model)
 
 
 def test_calibration_text_is_the_users(tmp_path):
