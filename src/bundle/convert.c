@@ -149,6 +149,7 @@ static bool fill_weights(void *context, BlobSink *sink, Err *err) {
         .total_bytes = c->total_bytes,
         .rope_dim = c->read.contract.rope_dim,
         .head_dim = c->read.contract.head_dim,
+        .is_conditioned = c->plan.options.ranges != NULL,
     };
     for (size_t i = 0; i < filling->shard->n_tensors; i++)
         if (!pack_weights(&filling->shard->tensors[i], &job, err)) return false;

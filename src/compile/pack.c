@@ -2,6 +2,7 @@
 //
 // A block of rows is decoded and encoded by all threads, then put; only the block is in memory.
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,13 @@ static bool fits_half(float max_abs) {
     return isfinite(round_to_half(max_abs));
 }
 
+// What code and scale make of a row's largest weight: more than it was, by half a code at most.
+static float coded(float max_abs, uint16_t scale) {
+    int8_t code;
+    encode_int8(&max_abs, 1, scale, &code);
+    return (float)code * f32_from_half(scale);
+}
+
 static void measure_rows(void *context, size_t first, size_t end, unsigned worker) {
     Block *b = context;
     size_t n = b->tensor->n_cols;
@@ -72,6 +80,10 @@ static void measure_rows(void *context, size_t first, size_t end, unsigned worke
         decode_packed_row(b->tensor, b->job, b->first + (uint32_t)i, x);
         b->max_abs[i] = row_max_abs(x, n);
     }
+}
+
+static uint16_t scale_of(const Block *b, float max_abs) {
+    return b->tensor->form == WEIGHTS_INT8_TENSOR ? b->fixed_scale : int8_scale(max_abs);
 }
 
 static void encode_rows(void *context, size_t first, size_t end, unsigned worker) {
@@ -83,7 +95,8 @@ static void encode_rows(void *context, size_t first, size_t end, unsigned worker
         uint32_t row = b->first + (uint32_t)i;
         decode_packed_row(t, b->job, row, x);
         float max = row_max_abs(x, n);
-        if (!fits_half(max)) {
+        uint16_t scale = scale_of(b, max);
+        if (!fits_half(max) || (t->form != WEIGHTS_F16 && !fits_half(coded(max, scale)))) {
             if (row < b->bad_row[worker]) b->bad_row[worker] = row;
             continue;
         }
@@ -91,28 +104,58 @@ static void encode_rows(void *context, size_t first, size_t end, unsigned worker
             uint16_t *halves = (uint16_t *)(void *)b->codes + i * n;
             for (size_t k = 0; k < n; k++) halves[k] = half_from_f32(x[k]);
         } else {
-            uint16_t scale = t->form == WEIGHTS_INT8_TENSOR ? b->fixed_scale : int8_scale(max);
             encode_int8(x, n, scale, (int8_t *)b->codes + i * n);
             b->scales[i] = scale;
         }
     }
 }
 
-static bool bad_weight(const PackedTensor *t, const PackJob *job, uint32_t row, Err *err) {
+// Whether condition.h has a factor for the part: the other weights are read by nobody who could
+// take one out again.
+static bool may_be_scaled(const PackedPart *part) {
+    static const char *const roles[] = {"v", "v_bias", "up", "attn_out", "attn_out_bias", "down"};
+    for (size_t i = 0; i < COUNT_OF(roles); i++)
+        if (strcmp(part->role, roles[i]) == 0) return true;
+    return false;
+}
+
+static const char *way_out(const PackedPart *part, const PackJob *job, float value) {
+    if (!isfinite(value)) return "the file is damaged";
+    if (part->factor != 1) return "--range off leaves the factor out";
+    if (fits_half(value)) return "--weights fp16 keeps it";
+    if (job->is_conditioned || !may_be_scaled(part)) return "no package can carry this model";
+    return "--range auto divides such weights, and what they are read with takes the factor out "
+           "again";
+}
+
+// `value` is the largest of the row as it was to be stored, `scale` that of its codes, or 0.
+static bool bad_weight(const PackedTensor *t, const PackJob *job, uint32_t row, float value,
+                       uint16_t scale, Err *err) {
     const PackedPart *part = part_of(t, row);
+    char factor[40] = "", form[40] = "";
+    if (part->factor != 1)
+        snprintf(factor, sizeof factor, " (%g times the source's)", (double)part->factor);
+    if (scale && fits_half(value))
+        snprintf(form, sizeof form, ", which %s makes %g", weight_form_name(t->form),
+                 (double)coded(value, scale));
     return err_set(
         err, ERR_FORMAT,
-        "tensor '%.*s': row %zu has a weight that is not finite or beyond fp16; a package "
-        "cannot carry it",
+        "tensor '%.*s': row %zu has a weight that is not finite or beyond fp16: %g%s%s; packages "
+        "compute in fp16, which ends at 65504; %s",
         STR_ARG(part->rows.tensor->name),
-        part->rows.first_row + source_row(part, job, row - part->first_row));
+        part->rows.first_row + source_row(part, job, row - part->first_row), (double)value, factor,
+        form, way_out(part, job, value));
 }
 
 static bool find_bad(const Block *b, Err *err) {
     uint32_t first = NO_ROW;
     for (unsigned w = 0; w < pool_threads(b->job->pool); w++)
         if (b->bad_row[w] < first) first = b->bad_row[w];
-    return first == NO_ROW || bad_weight(b->tensor, b->job, first, err);
+    if (first == NO_ROW) return true;
+    decode_packed_row(b->tensor, b->job, first, b->rows);
+    float max = row_max_abs(b->rows, b->tensor->n_cols);
+    uint16_t scale = b->tensor->form == WEIGHTS_F16 ? 0 : scale_of(b, max);
+    return bad_weight(b->tensor, b->job, first, max, scale, err);
 }
 
 // The largest |weight| of all rows, for the form with one scale.
@@ -123,7 +166,8 @@ static bool measure_tensor(Block *b, uint32_t rows_per_block, Err *err) {
         uint32_t n = (uint32_t)min_size(rows_per_block, t->n_rows - b->first);
         pool_run(b->job->pool, n, 1, measure_rows, b);
         for (uint32_t i = 0; i < n; i++) {
-            if (!fits_half(b->max_abs[i])) return bad_weight(t, b->job, b->first + i, err);
+            if (!fits_half(b->max_abs[i]))
+                return bad_weight(t, b->job, b->first + i, b->max_abs[i], 0, err);
             if (b->max_abs[i] > max) max = b->max_abs[i];
         }
     }
@@ -173,7 +217,7 @@ static bool pack_vector(const PackedTensor *t, const PackJob *job, Err *err) {
             float value = (weight + t->offset) * part->factor;
             halves[part->first_row + i] = half_from_f32(value);
             ok = isfinite(f32_from_half(halves[part->first_row + i])) ||
-                 bad_weight(t, job, part->first_row + i, err);
+                 bad_weight(t, job, part->first_row + i, value, 0, err);
         }
     }
     ok = ok && job->put(job->put_context, t->data_offset, 0, halves, (size_t)t->n_rows * 2, err);

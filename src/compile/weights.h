@@ -76,10 +76,11 @@ typedef struct {
     uint64_t *done_bytes;     // source bytes read so far, over all calls
     uint64_t total_bytes;
     uint32_t rope_dim, head_dim; // for is_unrolled
+    bool is_conditioned;         // factors come of measured ranges
 } PackJob;
 
-// Streams the tensor's data (and scales). Fails when a source weight is not finite or too large for
-// fp16, naming tensor and row.
+// Streams the tensor's data (and scales). Fails when a weight is not finite in fp16, as it is to be
+// stored or as its code and scale give it back, naming tensor, row, value and the way out.
 bool pack_weights(const PackedTensor *t, const PackJob *job, Err *err);
 
 #endif

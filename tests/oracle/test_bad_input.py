@@ -229,3 +229,27 @@ def test_weights_beyond_fp16(form, weight, tmp_path):
     run = subprocess.run([LATHE, "convert", path, "-o", out, "--weights", form, "--range", "off"], capture_output=True)
     assert run.returncode == 3 and sorted(tmp_path.iterdir()) == [path], run.stderr
     assert b"'blk.0.ffn_down.weight': row 3 has a weight that is not finite or beyond fp16" in run.stderr
+
+
+def test_weights_that_only_their_code_takes_beyond_fp16(tmp_path):
+    """65504 is fp16's largest number; 127 times the scale that int8 rounds up to, 516, is 65532: infinity."""
+    model = RandomModel("llama", n_layers=1)
+    model.tensors["blk.0.attn_q.weight"][3, 5] = 65504
+    path = model.write(tmp_path / "model.gguf")
+    for form, code in (("int8", 3), ("int8-tensor", 3), ("fp16", 0)):
+        command = [LATHE, "convert", path, "-o", tmp_path / f"{form}.lathe", "--weights", form, "--range", "off"]
+        run = subprocess.run(command, capture_output=True)
+        assert run.returncode == code, run.stderr
+        if code:
+            said = f"65504, which {form} makes 65532; packages compute in fp16, which ends at 65504; --weights fp16 keeps it"
+            assert said.encode() in run.stderr
+
+
+def test_weights_beyond_fp16_name_what_helps(tmp_path):
+    for name, says in (("ffn_down", "--range auto"), ("attn_q", "no package can carry this model")):
+        model = RandomModel("llama", n_layers=1)
+        model.tensors[f"blk.0.{name}.weight"][3, 5] = 7e4
+        path = model.write(tmp_path / f"{name}.gguf")
+        command = [LATHE, "convert", path, "-o", tmp_path / "out.lathe", "--range", "off"]
+        run = subprocess.run(command, capture_output=True)
+        assert run.returncode == 3 and b": 70000; " in run.stderr and says.encode() in run.stderr, run.stderr
