@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,10 @@ Str json_quoted(Arena *arena, Str s) {
     free(dump);
     json_decref(value);
     return kept;
+}
+
+json_t *json_of_real(double x) {
+    return isfinite(x) ? json_real(x) : json_null();
 }
 
 json_t *json_read_file(const char *path, Err *err) {

@@ -31,6 +31,8 @@ json_t *json_of_str(Str s);
 // A text out of a file as a terminal may show it: in double quotes, with what would move its cursor
 // or look like another line escaped. In the arena.
 Str json_quoted(Arena *arena, Str s);
+// A number; null for what JSON has none for: infinities and NaN.
+json_t *json_of_real(double x);
 
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
 json_t *json_read_file(const char *path, Err *err);

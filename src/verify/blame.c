@@ -3,8 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "base/size.h"
 #include "mil/ports.h"
+#include "quant/quant.h"
 
 // What can make two runs differ, in the order in which it is asked: the first that explains the
 // failure is the answer. At landmarks of sound bundles (hello-phi3, SmolLM2) the worst group of
@@ -170,13 +172,11 @@ static void say(const Blame *b, const Place *place, Cause cause) {
         json_decref(suspects);
         suspects = list_suspects(b, f, place->mark, op, &text);
     }
-    json_t *figures =
-        json_pack("{s:s, s:s%, s:s, s:s, s:i, s:s, s:o, s:o, s:o}", "cause", causes[cause].name,
-                  "op", op->name.at, op->name.len, "type", op->info->name, "place",
-                  landmark_names[mark->place], "layer", (int)mark->layer, "function", place->role,
-                  "cos", isfinite(place->cos) ? json_real(place->cos) : json_null(), "off",
-                  isfinite(place->group.off) ? json_real(place->group.off) : json_null(),
-                  "suspects", suspects);
+    json_t *figures = json_pack(
+        "{s:s, s:s%, s:s, s:s, s:i, s:s, s:o, s:o, s:o}", "cause", causes[cause].name, "op",
+        op->name.at, op->name.len, "type", op->info->name, "place", landmark_names[mark->place],
+        "layer", (int)mark->layer, "function", place->role, "cos", json_of_real(place->cos), "off",
+        json_of_real(place->group.off), "suspects", suspects);
     char scope[48];
     snprintf(scope, sizeof scope, "blame %02u..%02u", b->chain->first_layer,
              b->chain->end_layer - 1);
@@ -235,4 +235,52 @@ bool blame_shard(Proof *p, const char *gate, size_t i, const float *rows, size_t
     if (ok && !is_found) say_nothing_found(&b);
     arena_free(&arena);
     return ok;
+}
+
+// ---- a weight
+
+static Str package_of(const Proof *p, const ChainTensor *t) {
+    const Chain *c = &p->bundle.chain;
+    size_t i = 0;
+    while (t < c->shards[i].tensors || t >= c->shards[i].tensors + c->shards[i].n_tensors) i++;
+    return c->shards[i].package;
+}
+
+bool blame_weight(Proof *p, const char *gate, const WeightFault *fault, Err *err) {
+    PackedWeights *packed = packed_weights_open(p, err);
+    if (!packed) return false;
+    const TensorInfo *source = fault->rows.tensor;
+    PackedPlace place = packed_weight_place(packed, fault->role, fault->layer, fault->row);
+    Str package = package_of(p, place.tensor);
+
+    // The row, or all of a vector, as the package has it beside the source's.
+    Arena arena = {0};
+    bool is_matrix = source->n_dims > 1;
+    size_t n = is_matrix ? source->dims[0] : fault->rows.n_rows;
+    float *found = arena_array(&arena, n, float);
+    float *wanted = arena_array(&arena, source->dims[0], float);
+    packed_weight_row(packed, fault->role, fault->layer, is_matrix ? fault->row : 0, found, n);
+    decode_row(source, is_matrix ? fault->rows.first_row + fault->row : 0, wanted);
+    Metrics m = {0};
+    metrics_add(&m, found, is_matrix ? wanted : wanted + fault->rows.first_row, n);
+    double cos = metrics_cos(&m), times = m.dot / m.norm_wanted;
+    arena_free(&arena);
+
+    bool is_of_layer = fault->layer < p->model.contract.n_layers;
+    json_t *figures = json_pack(
+        "{s:s, s:s%, s:s%, s:s, s:o, s:I, s:I, s:s%, s:I, s:o, s:o}", "cause", "weight", "tensor",
+        place.tensor->name.at, place.tensor->name.len, "package", package.at, package.len, "role",
+        fault->name, "layer", is_of_layer ? json_integer(fault->layer) : json_null(), "row",
+        (json_int_t)fault->row, "bad_rows", (json_int_t)fault->n_bad_rows, "source",
+        source->name.at, source->name.len, "source_row",
+        (json_int_t)(fault->rows.first_row + fault->row), "cos", json_of_real(cos), "times",
+        json_of_real(times));
+    proof_result(p, gate, false, figures, "blame weights",
+                 "weight: '%.*s' in %.*s, row %zu of its %s (row %zu of '%.*s'): %zu of %zu rows "
+                 "there are wrong; %s comes out as %.3g times the source's, cos=%.7f",
+                 STR_ARG(place.tensor->name), STR_ARG(package), fault->row, fault->name,
+                 fault->rows.first_row + fault->row, STR_ARG(source->name), fault->n_bad_rows,
+                 is_matrix ? fault->rows.n_rows : 1, is_matrix ? "this one" : "the vector", times,
+                 cos);
+    return true;
 }

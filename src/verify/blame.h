@@ -11,4 +11,8 @@
 bool blame_shard(Proof *p, const char *gate, size_t i, const float *rows, size_t n_tokens,
                  Err *err);
 
+// Says of the weight that is furthest from the source's whose it is and what became of its row, as
+// a result of `gate`: a single row, a scale or a sign, moves no layer enough for blame_shard().
+bool blame_weight(Proof *p, const char *gate, const WeightFault *fault, Err *err);
+
 #endif

@@ -43,10 +43,10 @@ static void keep(void *context, size_t i, const float *logits) {
     for (uint32_t k = 0; k < w->n_vocab; k++) row[k] = logits[k];
 }
 
-// How many of `logits` are larger than that of `id`.
+// How many of `logits` are not known to be smaller than that of `id`: a NaN agrees with nothing.
 static size_t rank_of(const float *logits, uint32_t n, uint32_t id) {
     size_t rank = 0;
-    for (uint32_t i = 0; i < n; i++) rank += logits[i] > logits[id];
+    for (uint32_t i = 0; i < n; i++) rank += !(logits[i] <= logits[id]);
     return rank;
 }
 
@@ -54,7 +54,7 @@ static void compare(Walk *w, size_t a, size_t b, const float *found, const float
     EvalPair *pair = &w->eval->pairs[a][b];
     uint32_t n = w->n_vocab, best = logits_argmax(wanted, n);
     w->kl[a][b][w->eval->n_scored] = logits_kl(found, wanted, n);
-    pair->top1 += logits_argmax(found, n) == best;
+    pair->top1 += logits_argmax(found, n) == best && !isnan(found[best]);
     pair->top5 += rank_of(found, n, best) < 5;
     metrics_add(&pair->logits, found, wanted, n);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "quant/quant.h"
 #include "runtime/sampler.h"
 #include "verify/proof.h"
@@ -39,18 +40,19 @@ static bool check_text(Proof *p, Heads *h, Err *err) {
     for (size_t t = 0; t < n; t++) {
         if (!run_heads(h, rows + t * p->bundle.chain.contract.d_model, err)) return false;
         metrics_add(&m, h->found, h->wanted, n_vocab);
-        kl = fmax(kl, logits_kl(h->found, h->wanted, n_vocab));
+        double here = logits_kl(h->found, h->wanted, n_vocab);
+        if (!(here <= kl) && !isnan(kl)) kl = here; // a NaN is worse than any number, and stays
         n_equal += logits_argmax(h->found, n_vocab) == logits_argmax(h->wanted, n_vocab);
         progress_report(p->job->progress, "head", t + 1, n);
     }
     double share = (double)n_equal / (double)n;
     bool ok = share >= LEAST_TOP1 && kl <= MOST_KL && !m.has_bad;
     p->logit_noise = metrics_rmse(&m);
-    proof_result(
-        p, "head", ok,
-        json_pack("{s:f, s:f, s:f}", "top1", share, "kl_max", kl, "rmse", metrics_rmse(&m)), "text",
-        "top-1 %zu/%zu kl_max=%.3g rmse=%.3g max_abs=%.3g", n_equal, n, kl, metrics_rmse(&m),
-        m.max_abs);
+    proof_result(p, "head", ok,
+                 json_pack("{s:f, s:o, s:o}", "top1", share, "kl_max", json_of_real(kl), "rmse",
+                           json_of_real(metrics_rmse(&m))),
+                 "text", "top-1 %zu/%zu kl_max=%.3g rmse=%.3g max_abs=%.3g%s", n_equal, n, kl,
+                 metrics_rmse(&m), m.max_abs, m.has_bad ? " NOT FINITE" : "");
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "verify/blame.h"
 
 enum { N_TOKENS = 96 }; // one full chunk of prefill and 32 single steps after it
@@ -47,11 +48,6 @@ static const Comparison total = {"layer golden", "layers", "total", {0.999, 0.99
 
 // ---- the report's arrays, a number a layer
 
-// json has no infinities.
-static json_t *real(double x) {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static json_t *arrays_of(Proof *p, const char *key) {
     json_t *section = json_object_get(p->sections, "layer_errors");
     if (!section) {
@@ -72,11 +68,11 @@ static void note_layer(Proof *p, const char *key, const LayerError *e) {
         const char *name;
         json_t *value;
     } items[] = {
-        {"cos", real(metrics_cos(&e->m))},
-        {"worst_cos", real(e->m.worst_cos)},
-        {"rmse", real(metrics_rmse(&e->m))},
-        {"max_abs", real(e->m.max_abs)},
-        {"group_off", real(e->group.off)},
+        {"cos", json_of_real(metrics_cos(&e->m))},
+        {"worst_cos", json_of_real(e->m.worst_cos)},
+        {"rmse", json_of_real(metrics_rmse(&e->m))},
+        {"max_abs", json_of_real(e->m.max_abs)},
+        {"group_off", json_of_real(e->group.off)},
         {"group_first", json_integer((json_int_t)e->group.first)},
     };
     json_t *arrays = arrays_of(p, key);
@@ -107,13 +103,13 @@ static bool say(Proof *p, const ChainShard *s, const Comparison *c, const LayerE
         note_layer(p, c->key, &errors[i]);
     }
     const LayerError *e = &errors[worst];
-    json_t *figures =
-        json_pack("{s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:i, s:o, s:[i,i]}", "cos",
-                  real(metrics_cos(&e->m)), "worst_cos", real(e->m.worst_cos), "rmse",
-                  real(metrics_rmse(&e->m)), "max_abs", real(e->m.max_abs), "rows",
-                  (json_int_t)e->m.n_rows, "least_cos", c->least.cos, "least_worst", c->least.worst,
-                  "most_off", c->most_off, "layer", (int)(s->first_layer + worst), "group_off",
-                  real(e->group.off), "group", (int)e->group.first, (int)e->group.end);
+    json_t *figures = json_pack(
+        "{s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:i, s:o, s:[i,i]}", "cos",
+        json_of_real(metrics_cos(&e->m)), "worst_cos", json_of_real(e->m.worst_cos), "rmse",
+        json_of_real(metrics_rmse(&e->m)), "max_abs", json_of_real(e->m.max_abs), "rows",
+        (json_int_t)e->m.n_rows, "least_cos", c->least.cos, "least_worst", c->least.worst,
+        "most_off", c->most_off, "layer", (int)(s->first_layer + worst), "group_off",
+        json_of_real(e->group.off), "group", (int)e->group.first, (int)e->group.end);
     char scope[48];
     snprintf(scope, sizeof scope, "%s %02u..%02u", c->scope, s->first_layer, s->end_layer - 1);
     proof_result(
@@ -193,5 +189,7 @@ bool gate_graph(Proof *p, Err *err) {
 }
 
 bool gate_golden(Proof *p, Err *err) {
-    return compare_weights(p, err) && judge_layers(p, true, err);
+    WeightFault worst;
+    if (!compare_weights(p, &worst, err) || !judge_layers(p, true, err)) return false;
+    return !worst.is_found || !p->job->blames || blame_weight(p, total.gate, &worst, err);
 }

@@ -352,8 +352,9 @@ static bool is_named(const OpJudgement *j) {
 
 // ---- saying
 
-static json_t *number(float x) { // JSON has no infinity
-    return x < INFINITY && x > -INFINITY ? json_real((double)x) : json_string("inf");
+static json_t *number(float x) { // JSON has no infinity, and no NaN
+    if (isfinite(x)) return json_real((double)x);
+    return json_string(isnan(x) ? "nan" : x < 0 ? "-inf" : "inf");
 }
 
 static json_t *op_json(const OpJudgement *j) {

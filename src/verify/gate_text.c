@@ -8,6 +8,7 @@
 // are the source's is asked first.
 #include <math.h>
 
+#include "base/json.h"
 #include "base/size.h"
 #include "runtime/chat.h"
 #include "verify/proof.h"
@@ -105,9 +106,10 @@ static void report(Proof *p, const Walk *w, const char *prompt) {
     double off = metrics_rmse(&w->logits), allowed = NOISE_FACTOR * w->noise;
     bool is_quiet = off <= MOST_NOISE_RATIO * w->noise && !w->logits.has_bad;
     bool ok = w->worst_margin <= allowed && is_quiet;
-    json_t *figures = json_pack("{s:I, s:I, s:f, s:f, s:f}", "steps", (json_int_t)w->n_steps,
-                                "differing", (json_int_t)w->n_differ, "worst_margin",
-                                w->worst_margin, "logits_off", off, "logit_noise", w->noise);
+    json_t *figures =
+        json_pack("{s:I, s:I, s:o, s:o, s:o}", "steps", (json_int_t)w->n_steps, "differing",
+                  (json_int_t)w->n_differ, "worst_margin", json_of_real(w->worst_margin),
+                  "logits_off", json_of_real(off), "logit_noise", json_of_real(w->noise));
     StrBuf says = {0};
     strbuf_printf(&says, "%zu/%zu ids equal", w->n_steps - w->n_differ, w->n_steps);
     if (w->n_differ)
@@ -239,12 +241,15 @@ static bool check_second_turn(Proof *p, const Chat *chat, Session *bundle, float
         ok = ok && session_feed(bundle, both.at + same, rest, found, NULL, err);
         Metrics m = {0};
         metrics_add(&m, found, wanted, n_vocab);
+        const char *says = m.has_bad        ? "%zu ids over a used state: logits are NOT FINITE"
+                           : m.max_abs == 0 ? "%zu ids over a used state give the logits of a "
+                                              "fresh one"
+                                            : "%zu ids over a used state: logits differ by %.3g";
         if (ok)
-            proof_result(p, "text", m.max_abs == 0 && !m.has_bad,
-                         json_pack("{s:f}", "max_abs", m.max_abs), "second turn",
-                         m.max_abs == 0 ? "%zu ids over a used state give the logits of a fresh one"
-                                        : "%zu ids over a used state: logits differ by %.3g",
-                         rest, m.max_abs);
+            proof_result(
+                p, "text", m.max_abs == 0 && !m.has_bad,
+                json_pack("{s:o}", "max_abs", m.has_bad ? json_null() : json_of_real(m.max_abs)),
+                "second turn", says, rest, m.max_abs);
     }
     token_list_free(&first);
     token_list_free(&both);

@@ -184,6 +184,12 @@ static const Place *find_place(const PackedWeights *w, WeightRole role, uint32_t
     return &w->head[i];
 }
 
+PackedPlace packed_weight_place(const PackedWeights *w, WeightRole role, uint32_t layer,
+                                size_t row) {
+    const Place *place = find_place(w, role, layer, &row);
+    return (PackedPlace){place->tensor, place->part};
+}
+
 double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t layer, size_t row,
                            float value) {
     const Place *place = find_place(w, role, layer, &row);

@@ -46,11 +46,10 @@ void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics 
     bool has_passed =
         m->n_rows > 0 && !m->has_bad && cos >= least.cos && m->worst_cos >= least.worst;
     json_t *figures =
-        json_pack("{s:f, s:f, s:f, s:f, s:I, s:f, s:f}", "cos", cos, "worst_cos", m->worst_cos,
-                  "rmse", metrics_rmse(m), "max_abs", m->max_abs, "rows", (json_int_t)m->n_rows,
-                  "least_cos", least.cos, "least_worst", least.worst);
-    // json has no infinities: a run that left the finite numbers says so in words.
-    if (!figures) figures = json_pack("{s:s}", "error", "not finite");
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:f, s:f}", "cos", json_of_real(cos), "worst_cos",
+                  json_of_real(m->worst_cos), "rmse", json_of_real(metrics_rmse(m)), "max_abs",
+                  json_of_real(m->max_abs), "rows", (json_int_t)m->n_rows, "least_cos", least.cos,
+                  "least_worst", least.worst);
     proof_result(p, gate, has_passed, figures, scope,
                  "cos=%.7f worst=%.7f rmse=%.3g max_abs=%.3g%s", cos, m->worst_cos, metrics_rmse(m),
                  m->max_abs, m->has_bad ? " NOT FINITE" : "");

@@ -81,8 +81,26 @@ WeightRow packed_weight_row;
 // number): half the distance to the next value that its form has.
 double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t layer, size_t row,
                            float value);
+// Where a row (or vector) of the source lies.
+typedef struct {
+    const ChainTensor *tensor;
+    const ChainPart *part;
+} PackedPlace;
+PackedPlace packed_weight_place(const PackedWeights *w, WeightRole role, uint32_t layer,
+                                size_t row);
+
+// The weight that is furthest from the source's.
+typedef struct {
+    WeightRole role;
+    uint32_t layer;    // n_layers for the head's
+    const char *name;  // of the role
+    Rows rows;         // of the source
+    size_t row;        // of these; of a vector the weight's number
+    size_t n_bad_rows; // of the tensor
+    bool is_found;     // it is further than rounding takes it
+} WeightFault;
 // weight_form.c: every weight of the packages against the source's; a result of gate layer golden.
-bool compare_weights(Proof *p, Err *err);
+bool compare_weights(Proof *p, WeightFault *worst, Err *err);
 // vocabulary.c: the source's vocabulary against its keys; results of gate contract.
 bool check_vocabulary(Proof *p, Err *err);
 // small_rows.c: shards in fp32 on rows as small as the root of eps; a result of gate graph.

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/json.h"
 #include "base/size.h"
 #include "verify/eval.h"
 
@@ -26,13 +27,14 @@ static bool is_within(const EvalPair *pair, double most_mean, double most_max) {
 
 static void say_pair(Proof *p, const char *scope, const EvalPair *pair, bool has_passed) {
     const double rms = metrics_rmse(&pair->logits);
-    // What is not finite has no place in JSON.
     json_t *figures =
-        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "kl_mean", pair->kl_mean, "kl_99", pair->kl_99,
-                  "kl_max", pair->kl_max, "top1", pair->top1, "top5", pair->top5, "rmse", rms);
+        json_pack("{s:o, s:o, s:o, s:f, s:f, s:o}", "kl_mean", json_of_real(pair->kl_mean), "kl_99",
+                  json_of_real(pair->kl_99), "kl_max", json_of_real(pair->kl_max), "top1",
+                  pair->top1, "top5", pair->top5, "rmse", json_of_real(rms));
     proof_result(p, "text", has_passed, figures, scope,
-                 "kl mean=%.3g p99=%.3g max=%.3g top-1 %.1f%% top-5 %.1f%% rmse=%.3g",
-                 pair->kl_mean, pair->kl_99, pair->kl_max, 100 * pair->top1, 100 * pair->top5, rms);
+                 "kl mean=%.3g p99=%.3g max=%.3g top-1 %.1f%% top-5 %.1f%% rmse=%.3g%s",
+                 pair->kl_mean, pair->kl_99, pair->kl_max, 100 * pair->top1, 100 * pair->top5, rms,
+                 pair->logits.has_bad ? " NOT FINITE" : "");
 }
 
 bool text_held_check(Proof *p, Session *bundle, Session *source, double *noise, Err *err) {
@@ -60,12 +62,14 @@ bool text_held_check(Proof *p, Session *bundle, Session *source, double *noise, 
     if (!ok) return false;
     const EvalPair *fp16 = &e.pairs[BUNDLE][PACKED], *form = &e.pairs[PACKED][SOURCE],
                    *both = &e.pairs[BUNDLE][SOURCE];
-    proof_result(p, "text", true,
-                 json_pack("{s:f, s:f, s:f}", "source", e.scores[SOURCE].perplexity, "packed",
-                           e.scores[PACKED].perplexity, "bundle", e.scores[BUNDLE].perplexity),
-                 "perplexity", "source %.4f, its weights as packed %.4f, bundle %.4f",
-                 e.scores[SOURCE].perplexity, e.scores[PACKED].perplexity,
-                 e.scores[BUNDLE].perplexity);
+    double source_ppl = e.scores[SOURCE].perplexity, packed_ppl = e.scores[PACKED].perplexity,
+           bundle_ppl = e.scores[BUNDLE].perplexity;
+    bool is_finite = isfinite(source_ppl) && isfinite(packed_ppl) && isfinite(bundle_ppl);
+    proof_result(p, "text", is_finite,
+                 json_pack("{s:o, s:o, s:o}", "source", json_of_real(source_ppl), "packed",
+                           json_of_real(packed_ppl), "bundle", json_of_real(bundle_ppl)),
+                 "perplexity", "source %.4f, its weights as packed %.4f, bundle %.4f%s", source_ppl,
+                 packed_ppl, bundle_ppl, is_finite ? "" : " NOT FINITE");
     say_pair(p, "fp16", fp16, is_within(fp16, MOST_FP16_MEAN, MOST_FP16_MAX));
     say_pair(p, "weights' form", form, is_within(form, MOST_FORM_MEAN, INFINITY));
     say_pair(p, "against the source", both, is_within(both, MOST_FORM_MEAN, INFINITY));

@@ -5,10 +5,11 @@
 // wrong sign; rounding has a bound for each single weight, so nothing is too small to be seen here.
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
+#include "base/json.h"
 #include "base/size.h"
 #include "quant/quant.h"
 #include "verify/proof.h"
@@ -34,10 +35,13 @@ static const struct {
     {WEIGHT_DOWN, "down", offsetof(LayerWeights, down)},
 };
 
-// What one worker saw: errors in units of what rounding may do, 1 at most when all is right.
+// What one worker saw: errors in units of what rounding may do, 1 at most when all is right;
+// infinite where the package has no number of fp16.
 typedef struct {
-    double worst, squares;
+    double worst, squares; // squares of the finite ones
     size_t n_weights, n_bad_rows, worst_row;
+    float found, wanted; // the worst weight
+    bool is_half;        // it is a number of fp16
 } Tally;
 
 typedef struct {
@@ -52,21 +56,31 @@ typedef struct {
 
 static void add_row(Tally *t, const Comparison *c, size_t row, const float *found,
                     const float *wanted, size_t n) {
+    PackedPlace place = packed_weight_place(c->packed, c->role, c->layer, row);
     double worst = 0;
     for (size_t i = 0; i < n; i++) {
         size_t at = c->n_cols ? row : i; // of a vector each weight is a row
+        // Programs compute with code times scale in fp16, which ends where float goes on.
+        float stored = (found[i] + place.tensor->offset) * place.part->factor;
+        bool is_half = isfinite(round_to_half(stored));
         double slack = packed_weight_slack(c->packed, c->role, c->layer, at, found[i]);
         double error = fabs((double)found[i] - (double)wanted[i]) / slack;
-        if (!(error <= worst)) worst = error; // a NaN wins
-        t->squares += error * error;
+        if (is_half && isfinite(error))
+            t->squares += error * error;
+        else
+            error = INFINITY; // a NaN too, so that the first one stays
+        if (error > worst) worst = error;
+        if (error > t->worst) {
+            t->worst = error;
+            t->worst_row = at;
+            t->found = stored;
+            t->wanted = wanted[i];
+            t->is_half = is_half;
+        }
     }
     t->n_weights += n;
     // Dividing and rounding in float leave a few millionths.
-    t->n_bad_rows += !(worst <= 1.0001);
-    if (!(worst <= t->worst)) {
-        t->worst = worst;
-        t->worst_row = row;
-    }
+    t->n_bad_rows += worst > 1.0001;
 }
 
 static void compare_rows(void *context, size_t first, size_t end, unsigned worker) {
@@ -90,8 +104,27 @@ typedef struct {
     PackedWeights *packed;
     Tally *tallies; // [threads]
     Tally all;
-    char where[80]; // the worst row
+    WeightFault *worst;
 } Sum;
+
+static const char *where_text(const Sum *sum) {
+    const WeightFault *w = sum->worst;
+    if (w->layer >= sum->p->model.contract.n_layers)
+        return arena_printf(sum->p->arena, "%s row %zu", w->name, w->row).at;
+    return arena_printf(sum->p->arena, "layer %u %s row %zu", w->layer, w->name, w->row).at;
+}
+
+static void add_tally(Sum *sum, const Comparison *c, const char *name, const Tally *t) {
+    sum->all.squares += t->squares;
+    sum->all.n_weights += t->n_weights;
+    sum->all.n_bad_rows += t->n_bad_rows;
+    if (t->worst <= sum->all.worst) return;
+    sum->all.worst = t->worst;
+    sum->all.found = t->found;
+    sum->all.wanted = t->wanted;
+    sum->all.is_half = t->is_half;
+    *sum->worst = (WeightFault){c->role, c->layer, name, c->rows, t->worst_row, 0, false};
+}
 
 static bool compare(Sum *sum, WeightRole role, uint32_t layer, const char *name, Rows rows,
                     Err *err) {
@@ -108,45 +141,44 @@ static bool compare(Sum *sum, WeightRole role, uint32_t layer, const char *name,
     memset(c.tallies, 0, threads * sizeof *c.tallies);
     if (ok && is_matrix) pool_run(sum->p->job->pool, rows.n_rows, 16, compare_rows, &c);
     if (ok && !is_matrix) compare_vector(&c, c.found, c.wanted);
-    for (unsigned w = 0; ok && w < threads; w++) {
-        const Tally *t = &c.tallies[w];
-        sum->all.squares += t->squares;
-        sum->all.n_weights += t->n_weights;
-        sum->all.n_bad_rows += t->n_bad_rows;
-        if (t->worst <= sum->all.worst) continue;
-        sum->all.worst = t->worst;
-        if (layer < sum->p->model.contract.n_layers)
-            snprintf(sum->where, sizeof sum->where, "layer %u %s row %zu", layer, name,
-                     t->worst_row);
-        else
-            snprintf(sum->where, sizeof sum->where, "%s row %zu", name, t->worst_row);
-    }
+    size_t n_bad_before = sum->all.n_bad_rows;
+    for (unsigned w = 0; ok && w < threads; w++) add_tally(sum, &c, name, &c.tallies[w]);
+    if (sum->worst->role == role && sum->worst->layer == layer)
+        sum->worst->n_bad_rows = sum->all.n_bad_rows - n_bad_before;
     free(c.found);
     free(c.wanted);
     return ok;
 }
 
-static void report(Sum *sum) {
+static void report(const Sum *sum) {
     const Tally *t = &sum->all;
     double rms = sqrt(t->squares / (double)max_size(1, t->n_weights));
-    json_t *figures =
-        json_pack("{s:I, s:f, s:f, s:I}", "weights", (json_int_t)t->n_weights, "worst", t->worst,
-                  "rms", rms, "bad_rows", (json_int_t)t->n_bad_rows);
-    if (!figures) figures = json_pack("{s:s}", "error", "not finite");
-    if (t->n_bad_rows == 0)
+    bool has_passed = t->n_bad_rows == 0;
+    const char *where = where_text(sum);
+    json_t *figures = json_pack("{s:I, s:o, s:f, s:I, s:s}", "weights", (json_int_t)t->n_weights,
+                                "worst", json_of_real(t->worst), "rms", rms, "bad_rows",
+                                (json_int_t)t->n_bad_rows, "worst_row", where);
+    if (has_passed)
         proof_result(sum->p, "layer golden", true, figures, "weights",
                      "%zu weights, each within its rounding of the source's (rms %.2f of it)",
                      t->n_weights, rms);
+    else if (!t->is_half)
+        proof_result(sum->p, "layer golden", false, figures, "weights",
+                     "%zu rows further from the source than rounding takes them; %s has %g, which "
+                     "is no number of fp16, where the source has %g",
+                     t->n_bad_rows, where, (double)t->found, (double)t->wanted);
     else
         proof_result(sum->p, "layer golden", false, figures, "weights",
                      "%zu rows further from the source than rounding takes them; %s by %.3g times",
-                     t->n_bad_rows, sum->where, t->worst);
+                     t->n_bad_rows, where, t->worst);
+    sum->worst->is_found = !has_passed;
 }
 
-bool compare_weights(Proof *p, Err *err) {
+bool compare_weights(Proof *p, WeightFault *worst, Err *err) {
     const ModelWeights *m = &p->model.weights;
     uint32_t n_layers = p->model.contract.n_layers;
-    Sum sum = {.p = p, .packed = packed_weights_open(p, err)};
+    *worst = (WeightFault){0};
+    Sum sum = {.p = p, .packed = packed_weights_open(p, err), .worst = worst};
     sum.tallies = arena_array(p->arena, pool_threads(p->job->pool), Tally);
     bool ok = sum.packed != NULL;
     for (uint32_t layer = 0; ok && layer < n_layers; layer++) {

@@ -3,13 +3,15 @@
 Faults of the vote, of residency and of range stand in their own files; errors of the compiler and the host are the mutants'
 (test_mutants.py). Here the bundle itself is wrong: a weight, an op, a key, a digest."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 import random_models
 from bundle_edit import BundleEdit, rewrite_gguf
-from command import HELLO, NATURAL, ROOT, done, lathe
+from command import HELLO, HELLO_F16, NATURAL, ROOT, done, lathe
+from planted import planted
 
 NAMES = re.findall(r'^GATE\(\w+, \d+, [\w| ]+, "([^"]+)"', (ROOT / "src/bundle/gates.def").read_text(), re.M)
 END = 2037  # <|end|>, a stop id of hello-phi3
@@ -143,6 +145,51 @@ def test_layer_golden_sees_rows_in_the_wrong_order(bundle):
         part[:] = np.roll(part, 1, axis=0)
     bundle.redigest()
     assert failed(bundle, "graph", "layer golden")[0] == {"layer golden"}
+
+
+def report_of(bundle, gate):
+    return json.loads((bundle.path / "verify/report.json").read_text())["gates"][gate]
+
+
+def test_a_scale_that_is_not_a_number_is_named_and_nothing_passes_on_it(bundle):
+    """Row 5 of gate in layer 3; every figure that has no number is null, not an object without members."""
+    bundle.weight("layer_03_gate_up").scale[5] = np.nan
+    bundle.redigest()
+    found, run = failed(bundle, "layer golden", "positions", "text")
+    assert found == {"layer golden", "positions", "text"}, run.stdout
+    assert re.search(r"layer golden +weights .* 1 rows .*; layer 3 gate row 5 has nan, which is no number of fp16", run.stdout)
+    lines = {r["scope"]: r for r in report_of(bundle, "text")}
+    # The reference alone has no such weight.
+    assert lines["perplexity"]["figures"].pop("source") > 1
+    for scope in ("perplexity", "fp16", "weights' form", "against the source", "second turn"):
+        line = lines[scope]
+        assert not line["passed"] and "NOT FINITE" in line["text"] and None in line["figures"].values(), line
+    assert lines["fp16"]["figures"]["top1"] == lines["fp16"]["figures"]["top5"] == 0
+    for gate in ("layer golden", "positions"):
+        assert all(r["figures"] for r in report_of(bundle, gate)), gate
+
+
+def test_weights_beyond_fp16_do_not_pass_though_they_are_the_sources(tmp_path):
+    """W_down 2^18 times larger, W_up as much smaller: a code times its scale is the source's weight, and beyond 65504."""
+    model = planted(HELLO_F16, tmp_path / "m.gguf", up={3: 2.0**-18})
+    done("convert", HELLO_F16, "-o", tmp_path / "m.lathe", "--range", "off")
+    bundle = BundleEdit(tmp_path / "m.lathe")
+    bundle.weight("layer_03_down").scale[:] *= np.float16(2.0**9)
+    bundle.weight("layer_03_down").scale[:] *= np.float16(2.0**9)
+    gate_up = bundle.weight("layer_03_gate_up")
+    up = slice(len(gate_up.scale) // 2, None)
+    gate_up.codes[up], gate_up.scale[up] = 0, 2.0**-14  # what is left of W_up rounds to zero
+    bundle.set_source(model)
+    run = lathe("verify", bundle.path, "--model", model, "--gates", "layer-golden")
+    assert run.returncode == 1, run.stdout
+    assert re.search(r"weights +\d+ rows .*; layer 3 down row \d+ has -?(6[6-9]|[7-9]\d|[1-9]\d\d)\d{3}(\.\d+)?, which is no number of fp16",
+                     run.stdout), run.stdout
+    # And no such bundle is made.
+    run = lathe("convert", model, "-o", tmp_path / "n.lathe", "--range", "off")
+    assert run.returncode == 3 and "'blk.3.ffn_down.weight'" in run.stderr and "--range auto" in run.stderr, run.stderr
+    # Conditioning brings W_down back. Of W_up int8 has little left, which layer golden would say.
+    done("convert", model, "-o", tmp_path / "n.lathe", "--range", "auto")
+    done("verify", tmp_path / "n.lathe", "--model", model, "--gates", "graph,range")
 
 
 # ---- head and text
