@@ -47,15 +47,32 @@ static ValueId transpose(Draft *d, ValueId x, const int32_t *perm, size_t rank) 
     return build_transpose(&d->b, next_name(d), x, perm, rank);
 }
 
+static bool is_open(const MilType *t) {
+    for (int i = 0; i < t->rank; i++)
+        if (t->dims[i] == MIL_UNKNOWN_DIM) return true;
+    return false;
+}
+
 // x[…, begin:end, …] along `axis`.
 static ValueId slice(Draft *d, ValueId x, int axis, uint32_t first, uint32_t end) {
     if (!builder_ok(&d->b)) return MIL_NO_VALUE;
     const MilType *t = type_of(d, x);
     int32_t begins[MIL_MAX_RANK] = {0}, ends[MIL_MAX_RANK];
+    uint8_t is_whole[MIL_MAX_RANK]; // an open axis has no end to name
     for (int i = 0; i < t->rank; i++) ends[i] = (int32_t)t->dims[i];
+    for (int i = 0; i < t->rank; i++) is_whole[i] = t->dims[i] == MIL_UNKNOWN_DIM;
     begins[axis] = (int32_t)first;
     ends[axis] = (int32_t)end;
-    return build_slice(&d->b, next_name(d), x, begins, ends, (size_t)t->rank);
+    size_t rank = (size_t)t->rank;
+    if (!is_open(t)) return build_slice(&d->b, next_name(d), x, begins, ends, rank);
+    ValueId from = ints(d, begins, rank), to = ints(d, ends, rank);
+    ValueId whole = build_literal(&d->b, MIL_TENSOR(MIL_BOOL, t->rank), is_whole, rank);
+    BuildArg args[] = {{"x", &x, 1},
+                       {"begin", &from, 1},
+                       {"end", &to, 1},
+                       {"begin_mask", &whole, 1},
+                       {"end_mask", &whole, 1}};
+    return build_op(&d->b, next_name(d), MIL_OP_slice_by_index, args, COUNT_OF(args));
 }
 
 static ValueId with_axes(Draft *d, MilOpcode opcode, ValueId x, const int32_t *axes, size_t n) {
@@ -110,6 +127,11 @@ static ValueId scaled_norm(Draft *d, ValueId x) {
     return binary(d, MIL_OP_mul, binary(d, MIL_OP_mul, x, root), weight);
 }
 
+// As a dimension and in shapes, where -1 stands for what is open.
+static int32_t rows_of(const SeedShape *s) {
+    return s->n_rows == OPEN_ROWS ? -1 : (int32_t)s->n_rows;
+}
+
 typedef struct {
     Draft *d;
     const SeedShape *s;
@@ -119,7 +141,7 @@ typedef struct {
 
 // Channels [first, first + heads · head_dim) of the flat projection as [heads, T, head_dim].
 static ValueId heads_of(Seed *g, ValueId flat, uint32_t first, uint32_t heads) {
-    int32_t dim = (int32_t)g->s->head_dim, T = (int32_t)g->s->n_rows, n = (int32_t)heads;
+    int32_t dim = (int32_t)g->s->head_dim, T = rows_of(g->s), n = (int32_t)heads;
     ValueId part = slice(g->d, flat, 1, first, first + heads * g->s->head_dim);
     if (T == 1) return reshape(g->d, part, SHAPE(n, 1, dim));
     return transpose(g->d, reshape(g->d, part, SHAPE(n, dim, T)), SHAPE(0, 2, 1));
@@ -172,7 +194,7 @@ static ValueId attend_group(Seed *g, uint32_t i, ValueId q, ValueId k, ValueId v
 static ValueId seed_layer(Seed *g, ValueId x, uint32_t layer) {
     Draft *d = g->d;
     const SeedShape *s = g->s;
-    int32_t T = (int32_t)s->n_rows, kv = (int32_t)s->n_kv_heads, dim = (int32_t)s->head_dim;
+    int32_t T = rows_of(s), kv = (int32_t)s->n_kv_heads, dim = (int32_t)s->head_dim;
     uint32_t q_width = s->n_heads * s->head_dim, k_width = s->n_kv_heads * s->head_dim;
     ValueId qkv = conv(d, scaled_norm(d, x), q_width + 2 * k_width);
     ValueId flat = with_axes(d, MIL_OP_squeeze, qkv, SHAPE(3));
@@ -189,7 +211,7 @@ static ValueId seed_layer(Seed *g, ValueId x, uint32_t layer) {
     ValueId *heads = arena_array(d->arena, s->n_kv_heads, ValueId);
     for (uint32_t i = 0; i < s->n_kv_heads; i++) heads[i] = attend_group(g, i, q, keys, values);
     ValueId joined = concat(d, heads, s->n_kv_heads, 0);
-    if (T > 1) joined = transpose(d, joined, SHAPE(0, 2, 1));
+    if (T != 1) joined = transpose(d, joined, SHAPE(0, 2, 1));
     ValueId attended = reshape(d, joined, SHAPE(1, (int32_t)q_width, T, 1));
     ValueId middle = binary(d, MIL_OP_add, x, conv(d, attended, s->d_model));
 
@@ -203,7 +225,7 @@ MilProgram *draft_seed(Draft *d, const SeedShape *s) {
     MilProgram *p;
     begin(d, &p);
     Seed g = {.d = d, .s = s, .states = arena_array(d->arena, 2 * (size_t)s->n_layers, ValueId)};
-    int64_t T = s->n_rows, S = s->state_rows, middle = s->rope_dim / 2;
+    int64_t T = rows_of(s), S = s->state_rows, middle = s->rope_dim / 2;
     ValueId x = build_input(&d->b, "x", MIL_TENSOR(MIL_F16, 1, s->d_model, T, 1));
     ValueId cos = build_input(&d->b, "rope_cos", MIL_TENSOR(MIL_F16, T, middle));
     ValueId sin = build_input(&d->b, "rope_sin", MIL_TENSOR(MIL_F16, T, middle));
@@ -219,6 +241,7 @@ MilProgram *draft_seed(Draft *d, const SeedShape *s) {
     g.sin = with_axes(d, MIL_OP_expand_dims, sin, SHAPE(0));
     for (uint32_t i = 0; i < s->n_layers; i++) x = seed_layer(&g, x, i);
     build_output(&d->b, x);
+    if (s->n_logits) build_output(&d->b, conv(d, scaled_norm(d, x), s->n_logits));
     return p;
 }
 

@@ -21,9 +21,11 @@ typedef struct {
 
 // Layers of the first ANE port of Phi-4-mini: int8 with one scale a matrix, two states a layer
 // stored whole, eight groups of heads unrolled. 149 ops a layer and 3 a shard, 145 when all of a
-// head turns.
+// head turns. With `n_logits` the head follows the layers.
+enum { OPEN_ROWS = 0 }; // n_rows of a function that takes any number of them
 typedef struct {
     uint32_t n_layers, d_model, n_heads, n_kv_heads, head_dim, rope_dim, d_ff, n_rows, state_rows;
+    uint32_t n_logits;
 } SeedShape;
 extern const SeedShape phi_shape; // of one layer, one row, 2048 slots
 MilProgram *draft_seed(Draft *d, const SeedShape *shape);

@@ -4,12 +4,18 @@
 // Sources: J = videlalvaro/ane-book, book/journal (Phi-4-mini on an M4 Max, macOS 15 and 26; int8,
 // 2048 slots); X = its book/experiments; E = eeANE 2.1.0 of PyPI (an M2, macOS 26 and 27).
 //
+// clang-format off
 // Rows a program cannot show, and that no rule claims:
-//   J050  layers 24 to 31 in one shard: resident, output NaN. The gates that run the program judge
-//   it. E     XLM-R above the limit on macOS 27 gives NaN on the CPU: numbers again. E     Gemma 3
-//   and EmbeddingGemma 2 at 2048 tokens: nothing on the ANE, cause unknown. X26   the time of the
-//   first load; two sets of shards in one process (-14). J     times, tokens a second, cosines.
+//   J050  layers 24 to 31 in one shard: resident, output NaN. The gates that run the program judge it.
+//   J029 to J102: sets of shards (8+8+8+6+2, 12+12+6+2, 16+8+6+2, 20+4+6+2, 20+5+5+2): packages are judged one by one.
+//   J095  the count of the four-row form, 138 a layer and 8: its ops are not published; ours has 152 a layer and 4.
+//   X26   enumerated shapes with a state: a bad cast when run. Two sets of shards in one process: -14. Times of loading.
+//   E     XLM-R above the limit on macOS 27 gives NaN on the CPU: numbers again. Of seven like it one is rebuilt.
+//   E     parts as one Core ML pipeline: the later ones ran on the CPU. A pipeline is no ML Program, and no package of ours.
+//   E     Gemma 3 and EmbeddingGemma 2 at 2048 tokens: nothing on the ANE, cause unknown.
+//   J, E  times, tokens a second, cosines.
 //   J055  how far between 2.0 and 2.25 GiB macOS 26 goes on other chips.
+// clang-format on
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,16 +49,30 @@ static const SeedRow seed_rows[] = {
     {"20 layers", "J055, J102", "macos26", 20, 80, 80, 2983, 2983, NULL},
     {"20 layers, as first measured", "J055", "macos15", 20, 80, 80, 2983, 2983, NULL},
     {"24 layers", "J053, J055: 0 of 96", "macos26", 24, 0, 96, 0, 3579, "D26"},
+    // Between what was measured: layers of 96.05 MiB against the limit of 2 GiB.
+    {"21 layers", "the limit", "macos26", 21, 84, 84, 3132, 3132, NULL},
+    {"22 layers", "the limit", "macos26", 22, 0, 88, 0, 3281, "D26"},
     // What the limit of macOS 27 makes of them: arithmetic, not measured.
     {"10 layers", "the limit", "macos27", 10, 40, 40, 1493, 1493, NULL},
     {"11 layers", "the limit", "macos27", 11, 0, 44, 0, 1642, "D27"},
 };
 
+static bool has_open_input(const MilProgram *p) {
+    const MilFunction *f = p->functions[0];
+    for (uint32_t i = 0; i < f->n_inputs; i++) {
+        const MilType *t = &mil_value(f, f->inputs[i])->type;
+        for (int k = 0; k < t->rank; k++)
+            if (t->dims[k] == MIL_UNKNOWN_DIM) return true;
+    }
+    return false;
+}
+
 static void judge(Placement *out, Draft *d, MilProgram *p, const char *target) {
     if (!builder_ok(&d->b)) print_message("builder: %s\n", d->err.text);
     assert_true(builder_ok(&d->b));
     Err err = {0};
-    if (!mil_validate(p, "draft", &err)) print_message("%s\n", err.text);
+    // Of a program with open rows the engine can run nothing, which is all that validation minds.
+    if (!has_open_input(p) && !mil_validate(p, "draft", &err)) print_message("%s\n", err.text);
     assert_int_equal(err.kind, ERR_NONE);
     const PlacementTarget *t = placement_target_named(str_of(target));
     assert_non_null(t);
@@ -172,30 +192,82 @@ static void test_small_graphs_stay_on_the_cpu(void **state) {
     }
 }
 
-// X26, X28: rows left open (1 to 4) in a graph with states, all on the ANE.
-static void test_an_open_number_of_rows(void **state) {
+// J095, J097: four rows a call; J104, J105: any number of rows from 1 to 4, in the four packages
+// that were shipped, of the bytes they had. All of it on the ANE.
+static void test_several_rows_a_call(void **state) {
     (void)state;
-    static const char text[] =
-        "program 9\n"
-        "func main(x: fp16[1, 64, ?, 1], m: fp16[1, 1, 64, ?], k: state<fp16[1, 8, 64, 128]>,"
-        " v: fp16[1, 8, ?, 128]) {\n"
-        "  w: fp16[64, 64, 1, 1] = constexpr_blockwise_shift_scale(data = int8[64, 64, 1, 1]"
-        "(blob(\"@model_path/weights/weight.bin\", 64)), scale = fp16[1, 1, 1, 1]([0.5]))\n"
-        "  y = conv(x = x, weight = w)\n"
-        "  placed = matmul(x = m, y = v)\n"
-        "  write_state(input = k, data = placed) name \"put\"\n"
-        "} -> (y)\n";
-    Arena arena = {0};
-    Err err = {0};
-    MilProgram *p = mil_parse(&arena, str_of(text), &err);
-    if (!p) print_message("%s\n", err.text);
-    assert_non_null(p);
-    Placement placement;
-    placement_judge(&placement, &arena, p, UINT64_C(2015800000),
-                    placement_target_named(STR("macos26")));
-    assert_true(placement_is_resident(&placement));
-    assert_int_equal(placement.functions[0].compute_total, 3);
-    arena_free(&arena);
+    static const struct {
+        const char *what, *source;
+        uint32_t n_rows, n_layers;
+        double megabytes; // as stated; 0: not stated
+    } rows[] = {
+        {"T = 4, 1 layer", "J095: 146 of 146", 4, 1, 0},
+        {"T = 4, 20 layers", "J097: 2768 of 2768", 4, 20, 0},
+        {"T open, 20 layers", "J104", OPEN_ROWS, 20, 2015.8},
+        {"T open, 4 layers", "J104", OPEN_ROWS, 4, 403.2},
+        {"T open, 6 layers", "J104", OPEN_ROWS, 6, 604.7},
+        {"T open, 2 layers", "J104", OPEN_ROWS, 2, 201.6},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        Arena arena = {0};
+        Draft d = {.arena = &arena};
+        SeedShape shape = phi_shape;
+        shape.n_layers = rows[i].n_layers;
+        shape.n_rows = rows[i].n_rows;
+        Placement placement;
+        judge(&placement, &d, draft_seed(&d, &shape), "macos26");
+        const FunctionPlacement *f = &placement.functions[0];
+        print_row(rows[i].what, rows[i].source, f);
+        assert_int_equal(f->conv_ane, 4 * rows[i].n_layers);
+        assert_int_equal(f->conv_total, 4 * rows[i].n_layers);
+        assert_int_equal(f->compute_ane, f->compute_total);
+        assert_true(f->compute_total >
+                    138 * rows[i].n_layers); // of real layers, whatever their form
+        assert_true(placement_is_resident(&placement));
+        // The account's converter is not ours: names and descriptions differ, weights do not.
+        double stated = rows[i].megabytes, found = (double)placement.n_bytes / 1e6;
+        assert_true(stated == 0 || (found > 0.99 * stated && found < 1.01 * stated));
+        arena_free(&arena);
+    }
+}
+
+// What the limits make of Phi-4-mini's head: arithmetic upon the measured limits, not measured.
+static void test_a_whole_head_of_the_seed(void **state) {
+    (void)state;
+    static const struct {
+        const char *what, *target;
+        uint32_t n_layers, conv_total, compute_total;
+        double mib;
+        const char *evicted_by;
+    } rows[] = {
+        {"the whole head", "macos26", 0, 1, 8, 586.2, NULL},
+        {"the whole head", "macos27", 0, 1, 8, 586.2, NULL},
+        {"4 layers and the head", "macos27", 4, 17, 607, 970.7, NULL},
+        {"5 layers and the head", "macos27", 5, 21, 756, 1066.7, "D27"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        enum { N_VOCAB = 200064 };
+        Arena arena = {0};
+        Draft d = {.arena = &arena};
+        SeedShape shape = phi_shape;
+        shape.n_layers = rows[i].n_layers;
+        shape.n_logits = N_VOCAB;
+        MilProgram *p =
+            rows[i].n_layers ? draft_seed(&d, &shape) : draft_seed_head(&d, N_VOCAB, false);
+        Placement placement;
+        judge(&placement, &d, p, rows[i].target);
+        const FunctionPlacement *f = &placement.functions[0];
+        print_row(rows[i].what, "the limit", f);
+        assert_int_equal(f->conv_total, rows[i].conv_total);
+        assert_int_equal(f->compute_total, rows[i].compute_total);
+        assert_evicted_by(f, rows[i].evicted_by);
+        assert_int_equal(f->compute_ane, rows[i].evicted_by ? 0 : rows[i].compute_total);
+        // The program of ours takes half a MiB; scales one a channel would add 0.4 MiB to the head.
+        double mib = (double)placement.n_bytes / (1 << 20);
+        if (!(mib > rows[i].mib - 1.5 && mib < rows[i].mib + 1.5)) print_message("%.1f MiB\n", mib);
+        assert_true(mib > rows[i].mib - 1.5 && mib < rows[i].mib + 1.5);
+        arena_free(&arena);
+    }
 }
 
 typedef MilProgram *Drafting(Draft *d, uint32_t first, uint32_t end);
@@ -310,7 +382,8 @@ int main(void) {
         cmocka_unit_test(test_shards_of_the_seed_with_whole_heads_turned),
         cmocka_unit_test(test_heads_of_the_seed),
         cmocka_unit_test(test_small_graphs_stay_on_the_cpu),
-        cmocka_unit_test(test_an_open_number_of_rows),
+        cmocka_unit_test(test_several_rows_a_call),
+        cmocka_unit_test(test_a_whole_head_of_the_seed),
         cmocka_unit_test(test_embedding_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
