@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/map.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
@@ -111,8 +112,9 @@ static void close_work(Work *w) {
 // ---- results
 
 static json_t *score_json(const EvalScore *s, const char *engine) {
-    return json_pack("{s:s, s:f, s:f, s:f}", "engine", engine, "perplexity", s->perplexity, "error",
-                     s->error, "nll", s->nll);
+    return json_pack("{s:s, s:o, s:o, s:o}", "engine", engine, "perplexity",
+                     json_of_real(s->perplexity), "error", json_of_real(s->error), "nll",
+                     json_of_real(s->nll));
 }
 
 static void print_json(const Work *w, const Eval *e, uint32_t chunk) {
@@ -124,14 +126,12 @@ static void print_json(const Work *w, const Eval *e, uint32_t chunk) {
         const EvalPair *p = &e->pairs[0][1];
         json_object_set_new(more, "source",
                             score_json(&e->scores[1], session_engine(w->source.session)));
-        json_object_set_new(
-            more, "kl",
-            json_pack("{s:f, s:f, s:f}", "mean", p->kl_mean, "p99", p->kl_99, "max", p->kl_max));
+        json_object_set_new(more, "kl",
+                            json_pack("{s:o, s:o, s:o}", "mean", json_of_real(p->kl_mean), "p99",
+                                      json_of_real(p->kl_99), "max", json_of_real(p->kl_max)));
         json_object_set_new(more, "top1", json_real(p->top1));
         json_object_set_new(more, "top5", json_real(p->top5));
     }
-    // JSON has no infinities: a model that left the finite numbers has no figures.
-    if (!all) all = json_pack("{s:s}", "error", "not finite");
     json_object_update(all, more);
     json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');
