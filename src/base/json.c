@@ -93,7 +93,7 @@ Str json_quoted(Arena *arena, Str s) {
         unsigned char byte = (unsigned char)c[0], next = (unsigned char)c[1];
         bool is_c1 = byte == 0xC2 && next >= 0x80 && next < 0xA0;
         if (is_c1 || byte == 0x7F)
-            strbuf_printf(&text, "\\u%04x", is_c1 ? next : byte);
+            strbuf_printf(&text, "\\u%04X", is_c1 ? next : byte);
         else
             strbuf_add_char(&text, *c);
         c += is_c1;

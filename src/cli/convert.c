@@ -36,6 +36,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "likewise, generation_config.json"},
         {"--tokenizer-config", OPTION_TEXT, &a->second.tokenizer, "FILE",
          "likewise, tokenizer_config.json"},
+        {"--chat-template", OPTION_TEXT, &a->second.chat_template, "FILE.jinja",
+         "likewise, chat_template.jinja"},
         {"--context", OPTION_COUNT, &a->context, "N",
          "positions to hold (default: the model's, at most 4096)"},
         {"--weights", OPTION_TEXT, &a->weights, "FORM",

@@ -144,6 +144,8 @@ bool command_inspect(int argc, char **argv, Err *err) {
          "likewise, generation_config.json"},
         {"--tokenizer-config", OPTION_TEXT, &files.tokenizer, "FILE",
          "likewise, tokenizer_config.json"},
+        {"--chat-template", OPTION_TEXT, &files.chat_template, "FILE.jinja",
+         "likewise, chat_template.jinja"},
         {"--json", OPTION_FLAG, &as_json, NULL, "the same whole, for programs"},
     };
     CommandLine line = {

@@ -153,6 +153,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "likewise, generation_config.json"},
         {"--tokenizer-config", OPTION_TEXT, &job->second.tokenizer, "FILE",
          "likewise, tokenizer_config.json"},
+        {"--chat-template", OPTION_TEXT, &job->second.chat_template, "FILE.jinja",
+         "likewise, chat_template.jinja"},
         {"--gates", OPTION_TEXT, &job->gates, "LIST",
          "only these, separated by commas; does not seal"},
         {"--resume", OPTION_FLAG, &job->resumes, NULL,

@@ -44,13 +44,16 @@ static uint32_t effective_window(const Contract *c, uint32_t context) {
     return c->attn_window >= context ? 0 : c->attn_window;
 }
 
+static bool has_id(U32List ids, uint32_t id) {
+    for (size_t i = 0; i < ids.count; i++)
+        if (ids.at[i] == id) return true;
+    return false;
+}
+
 // Ours may hold more: files name one id, and marks that end a turn stop an answer too.
 static bool holds_all(U32List ours, U32List theirs) {
-    for (size_t i = 0; i < theirs.count; i++) {
-        bool is_there = false;
-        for (size_t k = 0; k < ours.count; k++) is_there = is_there || ours.at[k] == theirs.at[i];
-        if (!is_there) return false;
-    }
+    for (size_t i = 0; i < theirs.count; i++)
+        if (!has_id(ours, theirs.at[i])) return false;
     return true;
 }
 
@@ -77,16 +80,36 @@ static bool same_field(const Contract *a, const Contract *b, FieldId field, uint
     }
 }
 
-static const char *why_not_comparable(const Contract *ours, FieldId field) {
-    if (field == FIELD_bos_id && !ours->adds_bos) return "no text begins with it";
-    return NULL;
+// Whether any text begins with bos_id: the tokenizer's doing, or the chat template's.
+static bool is_bos_used(const Model *m, const Gguf *g) {
+    const GgufKey *chat = gguf_find_key(g, STR("tokenizer.chat_template"));
+    Str text;
+    if (m->contract.adds_bos) return true;
+    if (!chat || !gguf_str(chat, 0, &text)) return false;
+    for (Str name = STR("bos_token"); text.len >= name.len; text.at++, text.len--)
+        if (str_starts(text, name)) return true;
+    return false;
+}
+
+// "the GGUF also ends an answer at 2016 "<|endoftext|>"": ids that the publisher does not list.
+static const char *name_more_stops(U32List ours, U32List theirs, const Gguf *g, Arena *arena) {
+    const GgufKey *tokens = gguf_find_key(g, STR("tokenizer.ggml.tokens"));
+    StrBuf text = {0};
+    for (size_t i = 0; i < ours.count; i++) {
+        if (has_id(theirs, ours.at[i])) continue;
+        strbuf_printf(&text, "%s%u %.*s", text.len ? ", " : "the GGUF also ends an answer at ",
+                      ours.at[i], STR_ARG(json_quoted(arena, tokens->strings[ours.at[i]])));
+    }
+    const char *kept = text.len ? arena_cstr(arena, strbuf_str(&text)) : NULL;
+    strbuf_free(&text);
+    return kept;
 }
 
 static Str source_text(const Source *s, Arena *arena) {
     return arena_printf(arena, "%s: %.*s", source_kind_name(s->kind), STR_ARG(s->text));
 }
 
-static void judge(AgreementRow *row, const Model *m, const Stated *s, FieldId field,
+static void judge(AgreementRow *row, const Model *m, const Gguf *g, const Stated *s, FieldId field,
                   uint32_t context, Arena *arena) {
     *row = (AgreementRow){
         .what = field_name(field),
@@ -98,19 +121,22 @@ static void judge(AgreementRow *row, const Model *m, const Stated *s, FieldId fi
     row->theirs = field_text(&s->values, field, arena);
     row->their_source = s->from[field];
     bool is_same = same_field(&m->contract, &s->values, field, context, row->ours, row->theirs);
-    row->note = is_same ? NULL : why_not_comparable(&m->contract, field);
-    row->verdict = is_same     ? VERDICT_AGREE
-                   : row->note ? VERDICT_NOT_COMPARABLE
-                               : VERDICT_CONTRADICT;
+    row->verdict = is_same ? VERDICT_AGREE : VERDICT_CONTRADICT;
+    if (is_same && field == FIELD_stop_ids)
+        row->note = name_more_stops(m->contract.stop_ids, s->values.stop_ids, g, arena);
+    if (!is_same && field == FIELD_bos_id && !is_bos_used(m, g)) {
+        row->verdict = VERDICT_NOT_COMPARABLE;
+        row->note = "no text begins with it";
+    }
 }
 
-void agreement_make(Agreement *a, const Model *model, const Stated *stated, uint32_t context,
-                    Arena *arena) {
+void agreement_make(Agreement *a, const Model *model, const Gguf *g, const Stated *stated,
+                    uint32_t context, Arena *arena) {
     *a = (Agreement){0};
     if (!context) context = model->contract.context;
     for (int f = 0; f < FIELD_COUNT; f++)
-        judge(&a->rows[a->n_rows++], model, stated, (FieldId)f, context, arena);
-    if (stated->n_added_tokens) {
+        judge(&a->rows[a->n_rows++], model, g, stated, (FieldId)f, context, arena);
+    if (stated->n_added_tokens || stated->token_trouble.len) {
         bool is_sound = stated->token_trouble.len == 0;
         a->rows[a->n_rows++] = (AgreementRow){
             .what = "added_tokens",
@@ -118,7 +144,7 @@ void agreement_make(Agreement *a, const Model *model, const Stated *stated, uint
                              : stated->token_trouble,
             .our_source = STR("key: tokenizer.ggml.tokens, tokenizer.ggml.token_type"),
             .theirs = arena_printf(arena, "%zu", stated->n_added_tokens),
-            .their_source = STR("added_tokens_decoder"),
+            .their_source = STR("tokenizer_config.json: added_tokens_decoder and named tokens"),
             .verdict = is_sound ? VERDICT_AGREE : VERDICT_CONTRADICT,
         };
     }
@@ -137,9 +163,10 @@ void agreement_error(const Agreement *a, Err *err) {
     for (size_t i = 0; i < a->n_rows; i++) {
         const AgreementRow *row = &a->rows[i];
         if (row->verdict != VERDICT_CONTRADICT) continue;
-        err_set(err, ERR_GATE, "%zu contradictions; %s is %.*s (%.*s), but %.*s (%.*s)",
-                a->n_contradict, row->what, STR_ARG(cut(row->ours)), STR_ARG(row->our_source),
-                STR_ARG(cut(row->theirs)), STR_ARG(row->their_source));
+        err_set(err, ERR_GATE, "%zu contradiction%s; %s is %.*s (%.*s), but %.*s (%.*s)",
+                a->n_contradict, a->n_contradict == 1 ? "" : "s", row->what,
+                STR_ARG(cut(row->ours)), STR_ARG(row->our_source), STR_ARG(cut(row->theirs)),
+                STR_ARG(row->their_source));
         return;
     }
 }

@@ -16,7 +16,7 @@ typedef struct {
     const char *what; // a field's name, or "added_tokens"
     Str ours, our_source, theirs, their_source;
     Verdict verdict;
-    const char *note; // NULL when the verdict says it all
+    const char *note; // NULL when the verdict says it all; in the arena
 } AgreementRow;
 
 typedef struct {
@@ -24,11 +24,13 @@ typedef struct {
     size_t n_rows, n_agree, n_contradict;
 } Agreement;
 
-// Every field in table order. Texts live in the arena. `context` as in evidence.h.
-void agreement_make(Agreement *a, const Model *model, const Stated *stated, uint32_t context,
-                    Arena *arena);
+// Every field in table order. `g` is the model's file. Texts live in the arena. `context` as in
+// evidence.h.
+void agreement_make(Agreement *a, const Model *model, const Gguf *g, const Stated *stated,
+                    uint32_t context, Arena *arena);
 const char *verdict_name(Verdict verdict); // "agree", "contradict", …
-// The first contradiction in words: "rope_dim is 32 by key … but 24 by config.json: …".
+// The first contradiction in words: "1 contradiction; rope_dim is 32 (key: …), but 24 (config.json:
+// …)".
 void agreement_error(const Agreement *a, Err *err);
 
 // The rows as a list of objects (docs/inspect-json.md); the caller owns the reference.

@@ -1,6 +1,8 @@
-// config.c — Hugging Face files in the contract's terms: shapes, norms, attention, multipliers and
-// text. Rotary settings are in config_rope.c, keys that change nothing in config_keys.c.
+// config.c — Hugging Face files in the contract's terms: shapes, norms, attention and multipliers.
+// Rotary settings are in config_rope.c, what is said of text in config_text.c, keys that change
+// nothing in config_keys.c.
 //
+// A field may be stated more than once, by two keys or two files; all must say the same.
 // Values a file leaves out are those of the class that reads it in transformers, as its
 // configuration_llama.py, configuration_mistral.py and configuration_phi3.py define them; they are
 // said to be that.
@@ -9,9 +11,9 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/size.h"
 
 void config_fail(ConfigReader *r, const char *fmt, ...) {
@@ -26,12 +28,27 @@ void config_fail(ConfigReader *r, const char *fmt, ...) {
 }
 
 void config_from(ConfigReader *r, FieldId field, const char *fmt, ...) {
+    enum { MOST_OF_VALUE = 60 }; // bytes of one in a message
     char text[300];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    r->out->from[field] = arena_printf(r->arena, "%.*s: %s", STR_ARG(r->file), text);
+    Str from = arena_printf(r->arena, "%.*s: %s", STR_ARG(r->file), text);
+    StrBuf value = {0};
+    contract_print_field(&r->out->values, field, &value);
+    Str before = r->said[field];
+    if (before.at && !str_eq(before, strbuf_str(&value)) && !r->failed) {
+        r->failed = true;
+        err_set(r->err, ERR_FORMAT,
+                "the publisher's files contradict each other: %s is %.*s (%.*s), but %.*s (%.*s)",
+                field_name(field), STR_ARG(str_cut(before, MOST_OF_VALUE)),
+                STR_ARG(r->out->from[field]), STR_ARG(str_cut(strbuf_str(&value), MOST_OF_VALUE)),
+                STR_ARG(from));
+    }
+    r->said[field] = arena_str(r->arena, strbuf_str(&value));
+    r->out->from[field] = from;
+    strbuf_free(&value);
 }
 
 const json_t *config_take(ConfigReader *r, json_t *object, const char *key) {
@@ -119,29 +136,42 @@ static bool is_model_type(const ConfigReader *r, const char *name) {
     return str_is(r->out->model_type, name);
 }
 
+// model_type and architectures name the same class of transformers; one is enough.
 static void read_family(ConfigReader *r, Contract *c) {
-    Stated *s = r->out;
-    config_str(r, r->left, "model_type", &s->model_type);
+    static const struct {
+        const char *type, *class;
+        Architecture architecture;
+    } families[] = {
+        {"llama", "LlamaForCausalLM", ARCH_LLAMA},
+        {"mistral", "MistralForCausalLM", ARCH_LLAMA},
+        {"phi3", "Phi3ForCausalLM", ARCH_PHI3},
+    };
+    Str type = {"", 0};
+    bool has_type = config_str(r, r->left, "model_type", &type);
     const json_t *classes = config_take(r, r->left, "architectures");
     const char *class = json_string_value(json_array_get(classes, 0));
-    bool is_phi3 = is_model_type(r, "phi3");
-    bool is_llama = is_model_type(r, "llama") || is_model_type(r, "mistral");
-    if (!s->model_type.len) return;
-    if (!is_phi3 && !is_llama) {
+    if (classes && (!class || json_array_size(classes) != 1))
+        config_fail(r, "key 'architectures': expected a list of one class");
+    if (r->failed || (!has_type && !class)) return;
+    size_t i = 0;
+    while (i < COUNT_OF(families) &&
+           !(has_type ? str_is(type, families[i].type) : strcmp(class, families[i].class) == 0))
+        i++;
+    if (i == COUNT_OF(families)) {
         config_fail(r,
-                    "key 'model_type': '%.*s', but lathe knows llama, mistral and phi3; it cannot "
-                    "compare what other families mean",
-                    STR_ARG(s->model_type));
+                    "key '%s': '%.*s', but lathe knows llama, mistral and phi3; it cannot compare "
+                    "what other families mean",
+                    has_type ? "model_type" : "architectures",
+                    STR_ARG(has_type ? type : str_of(class)));
         return;
     }
-    const char *expected = is_phi3                       ? "Phi3ForCausalLM"
-                           : is_model_type(r, "mistral") ? "MistralForCausalLM"
-                                                         : "LlamaForCausalLM";
-    if (class && strcmp(class, expected) != 0)
-        config_fail(r, "key 'architectures': '%s', but model_type %.*s is read by %s", class,
-                    STR_ARG(s->model_type), expected);
-    c->architecture = is_phi3 ? ARCH_PHI3 : ARCH_LLAMA;
-    config_from(r, FIELD_architecture, "model_type %.*s", STR_ARG(s->model_type));
+    if (class && strcmp(class, families[i].class) != 0)
+        config_fail(r, "key 'architectures': '%s', but model_type %s is read by %s", class,
+                    families[i].type, families[i].class);
+    r->out->model_type = str_of(families[i].type);
+    c->architecture = families[i].architecture;
+    config_from(r, FIELD_architecture, "%s %s", has_type ? "model_type" : "architectures",
+                has_type ? families[i].type : class);
 }
 
 // How far a query sees. MistralConfig has 4096 where the key is absent, and none where it is null.
@@ -164,6 +194,33 @@ static void read_window(ConfigReader *r, Contract *c) {
     } else {
         config_from(r, FIELD_attn_window, "no sliding_window: every earlier position");
     }
+}
+
+// layer_types says of every layer whether its queries see all; the classes that lathe knows look at
+// the window alone, so it may say nothing else.
+static void check_layer_types(ConfigReader *r, const Contract *c) {
+    const json_t *types = config_take(r, r->left, "layer_types");
+    if (!types || r->failed) return;
+    size_t n = json_array_size(types);
+    if (n == 0 || (is_stated(r->out, FIELD_n_layers) && n != c->n_layers)) {
+        config_fail(r, "key 'layer_types': expected a list with one kind for each layer");
+        return;
+    }
+    for (size_t i = 1; i < n; i++)
+        if (!json_equal(json_array_get(types, 0), json_array_get(types, i))) {
+            config_fail(r, "key 'layer_types': layers 0 and %zu differ, and lathe has one kind", i);
+            return;
+        }
+    const char *kind = json_string_value(json_array_get(types, 0));
+    bool slides = kind && strcmp(kind, "sliding_attention") == 0;
+    bool hides =
+        c->attn_window && !(is_stated(r->out, FIELD_context) && c->attn_window >= c->context);
+    if (!slides && (!kind || strcmp(kind, "full_attention") != 0))
+        config_fail(r, "key 'layer_types': expected full_attention or sliding_attention");
+    else if (slides ? c->attn_window == 0 : hides)
+        config_fail(r, "key 'layer_types': %s, but %.*s", kind,
+                    STR_ARG(slides ? STR("no sliding_window says how far a query sees")
+                                   : r->out->from[FIELD_attn_window]));
 }
 
 // attention_bias gives Llama biases in all four projections; Phi-3's and Mistral's classes have
@@ -240,128 +297,15 @@ static void read_rest(ConfigReader *r, Contract *c) {
                 c->is_head_tied ? "true" : "false");
 }
 
-// ---- ids that end and begin a text, in config.json and generation_config.json
-
-static void add_stop(Contract *c, Arena *arena, uint32_t id) {
-    uint32_t *ids = arena_array(arena, c->stop_ids.count + 1, uint32_t);
-    for (size_t i = 0; i < c->stop_ids.count; i++) {
-        ids[i] = c->stop_ids.at[i];
-        if (ids[i] == id) return;
-    }
-    ids[c->stop_ids.count] = id;
-    c->stop_ids = (U32List){ids, c->stop_ids.count + 1};
-}
-
-static bool read_id(ConfigReader *r, const char *key, const json_t *value, uint32_t *id) {
-    json_int_t n = json_integer_value(value);
-    if (json_is_integer(value) && n >= 0 && n < UINT32_MAX) {
-        *id = (uint32_t)n;
-        return true;
-    }
-    config_fail(r, "key '%s': expected a token id", key);
-    return false;
-}
-
-static void read_ids(ConfigReader *r, Contract *c) {
-    uint32_t id;
-    const json_t *bos = config_take(r, r->left, "bos_token_id");
-    if (bos && read_id(r, "bos_token_id", bos, &id)) {
-        c->bos_id = id;
-        config_from(r, FIELD_bos_id, "bos_token_id %u", id);
-    }
-    const json_t *eos = config_take(r, r->left, "eos_token_id");
-    if (!eos) return;
-    size_t n = json_is_array(eos) ? json_array_size(eos) : 1;
-    for (size_t i = 0; i < n; i++)
-        if (read_id(r, "eos_token_id", json_is_array(eos) ? json_array_get(eos, i) : eos, &id))
-            add_stop(c, r->arena, id);
-    Str before = r->out->from[FIELD_stop_ids];
-    config_from(r, FIELD_stop_ids, "eos_token_id");
-    if (before.len)
-        r->out->from[FIELD_stop_ids] = arena_printf(r->arena, "%.*s, %.*s", STR_ARG(before),
-                                                    STR_ARG(r->out->from[FIELD_stop_ids]));
-}
-
-// ---- tokenizer_config.json
-
-// A token as text, or as an object that has it as "content".
-static Str token_text(const json_t *value) {
-    if (json_is_object(value)) value = json_object_get(value, "content");
-    if (!json_is_string(value)) return (Str){"", 0};
-    return (Str){json_string_value(value), json_string_length(value)};
-}
-
-static uint32_t find_token(const ConfigReader *r, Str text) {
-    const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
-    if (!tokens || tokens->item_type != GGUF_STRING || !text.len) return NO_TOKEN;
-    for (size_t i = 0; i < tokens->n_items; i++)
-        if (str_eq(tokens->strings[i], text)) return (uint32_t)i;
-    return NO_TOKEN;
-}
-
-// The tokens that were added to the vocabulary: the same text under the same id, and those that
-// no text may spell typed control. A mark typed as a normal token is cut to pieces by encoders.
-static void check_added(ConfigReader *r, const char *id_text, const json_t *token) {
-    enum { TYPE_UNKNOWN = 2, TYPE_CONTROL = 3 }; // gguf-py, TokenType
-    const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
-    const GgufKey *types = gguf_find_key(r->g, STR("tokenizer.ggml.token_type"));
-    Str text = token_text(token);
-    char *end;
-    unsigned long id = strtoul(id_text, &end, 10);
-    int64_t type = 0;
-    if (*end || !tokens || tokens->item_type != GGUF_STRING || id >= tokens->n_items) {
-        r->out->token_trouble = arena_printf(r->arena, "token %s '%.*s' is not in the vocabulary",
-                                             id_text, STR_ARG(text));
-    } else if (!str_eq(tokens->strings[id], text)) {
-        r->out->token_trouble = arena_printf(r->arena, "token %lu is '%.*s' there and '%.*s' here",
-                                             id, STR_ARG(text), STR_ARG(tokens->strings[id]));
-    } else if (json_is_true(json_object_get(token, "special")) && types &&
-               gguf_i64(types, (size_t)id, &type) && type != TYPE_CONTROL && type != TYPE_UNKNOWN) {
-        r->out->token_trouble =
-            arena_printf(r->arena, "token %lu '%.*s' is special there and of type %lld here", id,
-                         STR_ARG(text), (long long)type);
-    }
-    r->out->n_added_tokens++;
-}
-
-static void read_tokenizer(ConfigReader *r, Contract *c) {
-    if (config_bool(r, r->left, "add_bos_token", &c->adds_bos))
-        config_from(r, FIELD_adds_bos, "add_bos_token %s", c->adds_bos ? "true" : "false");
-    if (config_bool(r, r->left, "add_eos_token", &c->adds_eos))
-        config_from(r, FIELD_adds_eos, "add_eos_token %s", c->adds_eos ? "true" : "false");
-    Str bos = token_text(config_take(r, r->left, "bos_token"));
-    if (bos.len && !is_stated(r->out, FIELD_bos_id)) {
-        c->bos_id = find_token(r, bos);
-        config_from(r, FIELD_bos_id, "bos_token '%.*s'", STR_ARG(bos));
-    }
-    const json_t *eos = config_take(r, r->left, "eos_token");
-    uint32_t id = find_token(r, token_text(eos));
-    if (id != NO_TOKEN) {
-        add_stop(c, r->arena, id);
-        if (!is_stated(r->out, FIELD_stop_ids)) config_from(r, FIELD_stop_ids, "eos_token");
-    }
-    const json_t *chat = config_take(r, r->left, "chat_template");
-    for (size_t i = 0; json_is_array(chat) && i < json_array_size(chat); i++) {
-        const json_t *named = json_array_get(chat, i); // several, of which files keep the default
-        const char *name = json_string_value(json_object_get(named, "name"));
-        if (name && strcmp(name, "default") == 0) chat = json_object_get(named, "template");
-    }
-    if (json_is_string(chat)) {
-        Sha256 digest = sha256_bytes(json_string_value(chat), json_string_length(chat));
-        c->template_digest = arena_str(r->arena, str_of(digest.hex));
-        config_from(r, FIELD_template_digest, "chat_template");
-    }
-    const json_t *added = config_take(r, r->left, "added_tokens_decoder");
-    const char *key;
-    json_t *token;
-    json_object_foreach((json_t *)(uintptr_t)added, key, token) check_added(r, key, token);
-}
-
 // ---- files
 
-static json_t *open_file(ConfigReader *r, const char *path) {
+static void name_file(ConfigReader *r, const char *path) {
     const char *slash = strrchr(path, '/');
     r->file = arena_str(r->arena, str_of(slash ? slash + 1 : path));
+}
+
+static json_t *open_file(ConfigReader *r, const char *path) {
+    name_file(r, path);
     json_error_t why;
     json_t *file = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (!file && why.line < 0) {
@@ -381,11 +325,12 @@ static void read_config(ConfigReader *r, Contract *c) {
     read_family(r, c);
     read_counts(r, c);
     read_window(r, c);
+    check_layer_types(r, c);
     read_biases(r, c);
     read_multipliers(r, c);
     read_rest(r, c);
     config_rope(r);
-    read_ids(r, c);
+    config_ids(r, c);
 }
 
 static void read_file(ConfigReader *r, const char *path, ReadKeys *read, ConfigFile kind) {
@@ -399,6 +344,16 @@ static void read_file(ConfigReader *r, const char *path, ReadKeys *read, ConfigF
         json_decref(r->taken);
     }
     json_decref(file);
+}
+
+// chat_template.jinja: the whole file is the template.
+static void read_template(ConfigReader *r, const char *path) {
+    if (!path || r->failed) return;
+    name_file(r, path);
+    FileMap map = {0};
+    r->failed = !map_file(&map, path, r->err);
+    if (!r->failed) config_template(r, (Str){(const char *)map.at, map.len}, "the whole file");
+    unmap_file(&map);
 }
 
 bool stated_read_part(Stated *s, Str name, const json_t *config, const Gguf *g, Arena *arena,
@@ -418,7 +373,8 @@ bool stated_read(Stated *s, const ConfigFiles *files, const Gguf *g, Arena *aren
     *s = (Stated){.values = {.logit_scale = 1, .embedding_scale = 1, .residual_scale = 1}};
     ConfigReader r = {.out = s, .g = g, .arena = arena, .err = err};
     read_file(&r, files->config, read_config, CONFIG_MODEL);
-    read_file(&r, files->generation, read_ids, CONFIG_GENERATION);
-    read_file(&r, files->tokenizer, read_tokenizer, CONFIG_TOKENIZER);
+    read_file(&r, files->generation, config_ids, CONFIG_GENERATION);
+    read_file(&r, files->tokenizer, config_tokenizer, CONFIG_TOKENIZER);
+    read_template(&r, files->chat_template);
     return !r.failed;
 }

@@ -17,14 +17,16 @@ typedef struct {
     Arena *arena;
     Err *err;
     bool failed;
-    bool is_part;  // what is absent is unknown, not transformers' default
-    Str file;      // name without directories, for sources and messages
-    json_t *left;  // keys nobody has read yet
-    json_t *taken; // array: values that were, kept until the file is closed
+    bool is_part;          // what is absent is unknown, not transformers' default
+    Str file;              // name without directories, for sources and messages
+    Str said[FIELD_COUNT]; // a field's value when it was stated last, as text
+    json_t *left;          // keys nobody has read yet
+    json_t *taken;         // array: values that were, kept until the file is closed
 } ConfigReader;
 
 void config_fail(ConfigReader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Says that `field` is stated, and how. The value is set by the caller.
+// Says that `field` is stated, and how. The value is set by the caller; one that was stated before
+// and was another is a contradiction among the files, which fails and names both.
 void config_from(ConfigReader *r, FieldId field, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -37,6 +39,10 @@ bool config_bool(ConfigReader *r, json_t *object, const char *key, bool *out);
 bool config_str(ConfigReader *r, json_t *object, const char *key, Str *out);
 
 void config_rope(ConfigReader *r); // config_rope.c: after the shape is known
+// config_text.c: bos_token_id and eos_token_id of either file; tokenizer_config.json; a template.
+void config_ids(ConfigReader *r, Contract *c);
+void config_tokenizer(ConfigReader *r, Contract *c);
+void config_template(ConfigReader *r, Str text, const char *how);
 // config_keys.c: each key left is harmless for a reason, or an error.
 void config_leftovers(ConfigReader *r, ConfigFile kind);
 

@@ -3,18 +3,20 @@
 #include "base/size.h"
 #include "contract/config.h"
 
-static const struct {
+typedef struct {
     ConfigFile file;
-    const char *name, *reason;
-} harmless[] = {
-#define CONFIG_KEY(file, name, reason) {file, name, reason},
+    const char *name;
+    const char *only; // the one value that is harmless, as JSON; NULL: any
+    const char *reason;
+} HarmlessKey;
+
+static const HarmlessKey harmless[] = {
+#define CONFIG_KEY(file, name, reason)           {file, name, NULL, reason},
+#define CONFIG_KEY_AT(file, name, value, reason) {file, name, value, reason},
 #include "contract/config_keys.def"
 #undef CONFIG_KEY
+#undef CONFIG_KEY_AT
 };
-
-// Keys that are harmless only while they say no, or one.
-static const char *const harmless_when_false[] = {"mlp_bias", "lm_head_bias", "rope_interleaved"};
-static const char *const harmless_when_one[] = {"full_attn_mod", "interpolate_factor"};
 
 static bool matches(const char *pattern, Str name) {
     Str p = str_of(pattern);
@@ -22,15 +24,19 @@ static bool matches(const char *pattern, Str name) {
     return str_eq(p, name);
 }
 
-static const char *find_reason(ConfigFile file, Str name, const json_t *value) {
-    if (json_is_null(value)) return "null: says nothing";
-    for (size_t i = 0; i < COUNT_OF(harmless_when_false); i++)
-        if (str_is(name, harmless_when_false[i]) && !json_is_false(value)) return NULL;
-    for (size_t i = 0; i < COUNT_OF(harmless_when_one); i++)
-        if (str_is(name, harmless_when_one[i]) && json_number_value(value) != 1) return NULL;
+static const HarmlessKey *find_key(ConfigFile file, Str name) {
     for (size_t i = 0; i < COUNT_OF(harmless); i++)
-        if (harmless[i].file == file && matches(harmless[i].name, name)) return harmless[i].reason;
+        if (harmless[i].file == file && matches(harmless[i].name, name)) return &harmless[i];
     return NULL;
+}
+
+static bool is_value(const json_t *value, const char *text) {
+    json_t *wanted = json_loads(text, JSON_DECODE_ANY, NULL);
+    bool is_same = json_is_number(wanted) ? json_is_number(value) && json_number_value(value) ==
+                                                                         json_number_value(wanted)
+                                          : json_equal(value, wanted);
+    json_decref(wanted);
+    return is_same;
 }
 
 void config_leftovers(ConfigReader *r, ConfigFile kind) {
@@ -41,15 +47,22 @@ void config_leftovers(ConfigReader *r, ConfigFile kind) {
     const char *key;
     json_t *value;
     json_object_foreach(r->left, key, value) {
-        const char *reason = find_reason(kind, str_of(key), value);
-        if (!reason) {
+        const HarmlessKey *known = find_key(kind, str_of(key));
+        bool is_null = json_is_null(value);
+        if (!known && !is_null) {
             config_fail(r,
                         "key '%s': not known to lathe, so the model may mean something lathe would "
                         "not compute",
                         key);
             return;
         }
+        if (!is_null && known->only && !is_value(value, known->only)) {
+            config_fail(r, "key '%s': expected %s, which is all that lathe computes", key,
+                        known->only);
+            return;
+        }
         s->unread[s->n_unread++] =
-            (Harmless){arena_printf(r->arena, "%.*s: %s", STR_ARG(r->file), key), str_of(reason)};
+            (Harmless){arena_printf(r->arena, "%.*s: %s", STR_ARG(r->file), key),
+                       str_of(is_null ? "null: says nothing" : known->reason)};
     }
 }

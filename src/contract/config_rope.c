@@ -2,34 +2,29 @@
 //
 // Old: rope_theta, partial_rotary_factor and rope_scaling {type or rope_type, …} at the top. New
 // (transformers 5): rope_parameters {rope_type, rope_theta, partial_rotary_factor, …}, or one such
-// object a layer type. What follows from them is computed as transformers' modeling_rope_utils.py
-// does (checked against 5.24): LongRoPE's and YaRN's attention factors, Llama 3's divisors.
+// object a layer type. A file may have both: they are put together, and what stands twice has to be
+// the same. What follows is computed as transformers' modeling_rope_utils.py does (checked against
+// 5.24): LongRoPE's and YaRN's attention factors, Llama 3's divisors. What that would need and the
+// file does not have is not stated.
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/size.h"
 #include "contract/config.h"
 
 static const double PI = 3.14159265358979323846;
 
-// One object's worth; what is absent falls back to the top of the file.
 typedef struct {
-    json_t *at; // NULL: nothing but the top's keys
-    Str kind;
-    double factor;
-    bool has_factor;
+    json_t *at;       // all settings, wherever they stood; those read are taken out
+    const char *kind; // of scaling, as it was found
+    double factor, original;
+    bool has_factor, has_original;
 } Rope;
 
 static bool number(ConfigReader *r, const Rope *rope, const char *key, double *out) {
-    double top;
-    bool at_top = config_number(r, r->left, key, &top);
-    if (!rope->at || !config_number(r, rope->at, key, out)) {
-        if (at_top) *out = top;
-        return at_top;
-    }
-    if (at_top && *out != top)
-        config_fail(r, "key '%s': %g beside the rotary settings and %g among them", key, top, *out);
-    return true;
+    return config_number(r, rope->at, key, out);
 }
 
 static F32List factor_list(ConfigReader *r, Rope *rope, const char *key) {
@@ -58,10 +53,16 @@ static void read_longrope(ConfigReader *r, Rope *rope, Contract *c) {
     c->rope_factors_long = factor_list(r, rope, "long_factor");
     config_from(r, FIELD_rope_factors_long, "long_factor");
     double explicit = 0, short_scale = 0, long_scale = 0;
-    double context = c->context, original = c->original_context;
     bool has_scales = number(r, rope, "short_mscale", &short_scale);
     has_scales = number(r, rope, "long_mscale", &long_scale) && has_scales;
-    double factor = is_stated(r->out, FIELD_original_context) ? context / original : rope->factor;
+    bool has_lengths = rope->has_original && is_stated(r->out, FIELD_context);
+    double by_lengths = has_lengths ? c->context / rope->original : 0;
+    double factor = has_lengths ? by_lengths : rope->factor;
+    if (has_lengths && rope->has_factor && fabs(rope->factor / by_lengths - 1) > 1e-5)
+        config_fail(r,
+                    "rotary setting 'factor' is %g, but max_position_embeddings %u / "
+                    "original_max_position_embeddings %g is %g",
+                    rope->factor, c->context, rope->original, by_lengths);
     if (number(r, rope, "attention_factor", &explicit)) {
         attn_factor(r, c, explicit, "attention_factor");
     } else if (has_scales) {
@@ -71,10 +72,10 @@ static void read_longrope(ConfigReader *r, Rope *rope, Contract *c) {
                         "factor for all lengths",
                         short_scale, long_scale);
         attn_factor(r, c, short_scale, "short_mscale, long_mscale");
-    } else if (original > 1) {
-        double value = factor > 1 ? sqrt(1 + log(factor) / log(original)) : 1;
+    } else if (rope->original > 1 && (has_lengths || rope->has_factor)) {
+        double value = factor > 1 ? sqrt(1 + log(factor) / log(rope->original)) : 1;
         attn_factor(r, c, value,
-                    arena_printf(r->arena, "sqrt(1 + ln(%g) / ln %g)", factor, original).at);
+                    arena_printf(r->arena, "sqrt(1 + ln(%g) / ln %g)", factor, rope->original).at);
     }
 }
 
@@ -109,8 +110,8 @@ static void read_yarn(ConfigReader *r, Rope *rope, Contract *c) {
 }
 
 // Llama 3's divisors, which GGUF files keep as the tensor rope_freqs.weight.
-static void read_llama3(ConfigReader *r, Rope *rope, Contract *c, double original) {
-    double low = 0, high = 0;
+static void read_llama3(ConfigReader *r, Rope *rope, Contract *c) {
+    double low = 0, high = 0, original = rope->original;
     bool is_whole = number(r, rope, "low_freq_factor", &low);
     is_whole = number(r, rope, "high_freq_factor", &high) && is_whole;
     if (!is_whole || !rope->has_factor || original <= 0 || low >= high || low <= 0) {
@@ -135,39 +136,52 @@ static void read_llama3(ConfigReader *r, Rope *rope, Contract *c, double origina
                 rope->factor, low, high, original);
 }
 
+static const struct {
+    const char *name;
+    RopeScaling kind;
+} kinds[] = {
+    {"default", ROPE_SCALING_NONE},
+    {"none", ROPE_SCALING_NONE},
+    {"linear", ROPE_SCALING_LINEAR},
+    {"yarn", ROPE_SCALING_YARN},
+    {"llama3", ROPE_SCALING_LLAMA3},
+    {"su", ROPE_SCALING_LONGROPE}, // what Phi-3 called it first
+    {"longrope", ROPE_SCALING_LONGROPE},
+};
+
+// Of one of the two keys that name it; false when it is absent or not known.
+static bool read_kind(ConfigReader *r, Rope *rope, const char *key, RopeScaling *kind) {
+    Str name;
+    if (!config_str(r, rope->at, key, &name)) return false;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (str_is(name, kinds[i].name)) {
+            *kind = kinds[i].kind;
+            rope->kind = kinds[i].name;
+            config_from(r, FIELD_rope_scaling, "%s %s", key, kinds[i].name);
+            return true;
+        }
+    config_fail(r,
+                "rope scaling '%.*s' is not known; known are default, linear, yarn, llama3 and "
+                "longrope",
+                STR_ARG(name));
+    return false;
+}
+
 static void read_scaling(ConfigReader *r, Rope *rope, Contract *c) {
-    static const struct {
-        const char *name;
-        RopeScaling kind;
-    } kinds[] = {
-        {"", ROPE_SCALING_NONE},
-        {"default", ROPE_SCALING_NONE},
-        {"none", ROPE_SCALING_NONE},
-        {"linear", ROPE_SCALING_LINEAR},
-        {"yarn", ROPE_SCALING_YARN},
-        {"llama3", ROPE_SCALING_LLAMA3},
-        {"su", ROPE_SCALING_LONGROPE}, // what Phi-3 called it first
-        {"longrope", ROPE_SCALING_LONGROPE},
-    };
-    size_t i = 0;
-    while (i < COUNT_OF(kinds) && !str_is(rope->kind, kinds[i].name)) i++;
-    if (i == COUNT_OF(kinds)) {
-        config_fail(r,
-                    "rope scaling '%.*s' is not known; known are default, linear, yarn, llama3 "
-                    "and longrope",
-                    STR_ARG(rope->kind));
-        return;
-    }
-    c->rope_scaling = kinds[i].kind;
-    config_from(r, FIELD_rope_scaling, "rope scaling %s", i ? kinds[i].name : "none");
+    c->rope_scaling = ROPE_SCALING_NONE;
+    bool has_kind = read_kind(r, rope, "type", &c->rope_scaling);
+    has_kind = read_kind(r, rope, "rope_type", &c->rope_scaling) || has_kind;
+    if (!has_kind) config_from(r, FIELD_rope_scaling, "no rope scaling");
     rope->factor = 1;
-    rope->has_factor = number(r, rope, "factor", &rope->factor);
-    double original = 0;
-    bool has_original = number(r, rope, "original_max_position_embeddings", &original);
-    bool is_length = original >= 1 && original <= 1e9 && original == floor(original);
-    if (has_original && !is_length)
+    // Without a scaling nothing reads a factor: it is left over, and that is said.
+    rope->has_factor =
+        c->rope_scaling != ROPE_SCALING_NONE && number(r, rope, "factor", &rope->factor);
+    rope->has_original = number(r, rope, "original_max_position_embeddings", &rope->original);
+    bool is_length =
+        rope->original >= 1 && rope->original <= 1e9 && rope->original == floor(rope->original);
+    if (rope->has_original && !is_length)
         config_fail(r, "key 'original_max_position_embeddings': %g, expected a whole number",
-                    original);
+                    rope->original);
     if (r->failed) return;
     bool is_stretch =
         c->rope_scaling == ROPE_SCALING_LINEAR || c->rope_scaling == ROPE_SCALING_YARN;
@@ -177,16 +191,18 @@ static void read_scaling(ConfigReader *r, Rope *rope, Contract *c) {
                 rope->factor);
     // Llama 3's original context is folded into its divisors; nothing else uses one but these two.
     bool is_used = c->rope_scaling == ROPE_SCALING_LONGROPE || c->rope_scaling == ROPE_SCALING_YARN;
-    c->original_context = has_original ? (uint32_t)original : c->context;
-    if (is_used && (has_original || is_stated(r->out, FIELD_context)))
+    if (is_used && rope->has_original) {
+        c->original_context = (uint32_t)rope->original;
         config_from(r, FIELD_original_context, "original_max_position_embeddings %u",
                     c->original_context);
-    attn_factor(r, c, 1, "rope scaling without one");
-    switch (c->rope_scaling) {
-    case ROPE_SCALING_LONGROPE: read_longrope(r, rope, c); break;
-    case ROPE_SCALING_YARN: read_yarn(r, rope, c); break;
-    case ROPE_SCALING_LLAMA3: read_llama3(r, rope, c, original); break;
-    default: break;
+    }
+    if (c->rope_scaling == ROPE_SCALING_LONGROPE) {
+        read_longrope(r, rope, c);
+    } else if (c->rope_scaling == ROPE_SCALING_YARN) {
+        read_yarn(r, rope, c);
+    } else {
+        if (c->rope_scaling == ROPE_SCALING_LLAMA3) read_llama3(r, rope, c);
+        attn_factor(r, c, 1, "rope scaling without one");
     }
 }
 
@@ -211,62 +227,86 @@ static void read_base(ConfigReader *r, Rope *rope, Contract *c) {
                 share, c->head_dim);
 }
 
-// One object for all layers, or the same one for every layer type: a contract has one rotation.
-static json_t *one_for_all(ConfigReader *r, json_t *parameters) {
+// ---- where the settings stand
+
+static Str shown(ConfigReader *r, const json_t *value) {
+    enum { MOST = 60 }; // bytes of a list
+    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+    if (!dump) memory_is_out(0);
+    Str kept = arena_str(r->arena, str_cut(str_of(dump), MOST));
+    free(dump);
+    return kept;
+}
+
+static bool same_value(const json_t *a, const json_t *b) {
+    if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
+    if (!json_is_array(a) || json_array_size(a) != json_array_size(b)) return json_equal(a, b);
+    for (size_t i = 0; i < json_array_size(a); i++)
+        if (!same_value(json_array_get(a, i), json_array_get(b, i))) return false;
+    return true;
+}
+
+// Adds the settings that stand in `from`, of the name `place`, to those of `all`.
+static void put_settings(ConfigReader *r, json_t *all, const json_t *from, const char *place) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)from, key, value) {
+        const json_t *before = json_object_get(all, key);
+        if (json_is_null(value)) continue;
+        if (!before)
+            json_object_set(all, key, value);
+        else if (!same_value(before, value))
+            config_fail(r, "key '%s': %.*s in %s, but %.*s elsewhere in the file", key,
+                        STR_ARG(shown(r, value)), place, STR_ARG(shown(r, before)));
+    }
+}
+
+// rope_parameters of all layers, or the same ones for every layer type: a contract has one
+// rotation.
+static const json_t *one_for_all(ConfigReader *r, const json_t *parameters) {
     const char *name, *first = NULL;
-    json_t *value, *chosen = NULL;
-    json_object_foreach(parameters, name, value) {
-        if (!json_is_object(value)) continue;
-        if (chosen && !json_equal(chosen, value)) {
-            config_fail(r,
-                        "rope_parameters of '%s' and '%s' differ: lathe rotates all layers alike",
-                        first, name);
-            return parameters;
-        }
+    const json_t *chosen = NULL;
+    json_t *value, *all = (json_t *)(uintptr_t)parameters;
+    json_object_foreach(all, name, value) if (json_is_object(value) && !chosen) {
         chosen = value;
         first = name;
     }
-    return chosen ? chosen : parameters;
-}
-
-static void check_layer_types(ConfigReader *r) {
-    const json_t *types = config_take(r, r->left, "layer_types");
-    for (size_t i = 1; i < json_array_size(types); i++)
-        if (!json_equal(json_array_get(types, 0), json_array_get(types, i))) {
-            config_fail(r, "key 'layer_types': layers 0 and %zu differ, and lathe has one kind", i);
-            return;
-        }
+    if (!chosen) return parameters;
+    json_object_foreach(all, name,
+                        value) if (!json_is_object(value) || !json_equal(chosen, value)) {
+        config_fail(r, "rope_parameters of '%s' and '%s' differ: lathe rotates all layers alike",
+                    first, name);
+        return NULL;
+    }
+    return chosen;
 }
 
 void config_rope(ConfigReader *r) {
+    static const char *const at_top[] = {"rope_theta", "partial_rotary_factor",
+                                         "original_max_position_embeddings"};
     Contract *c = &r->out->values;
-    check_layer_types(r);
+    Rope rope = {.at = json_object(), .kind = "none"};
+    json_array_append_new(r->taken, rope.at);
     bool is_said =
         json_object_get(r->left, "rope_scaling") || json_object_get(r->left, "rope_parameters");
-    // Borrowed from `taken`, and ours to take keys out of.
-    json_t *old = (json_t *)(uintptr_t)config_take(r, r->left, "rope_scaling");
-    json_t *new = (json_t *)(uintptr_t)config_take(r, r->left, "rope_parameters");
-    if (old && new && !json_equal(old, new)) {
-        config_fail(r, "both rope_scaling and rope_parameters, and they differ");
-        return;
-    }
-    Rope rope = {.at = new ? one_for_all(r, new) : old, .kind = {"", 0}};
-    if (rope.at && !json_is_object(rope.at)) {
+    const json_t *old = config_take(r, r->left, "rope_scaling");
+    const json_t *new = config_take(r, r->left, "rope_parameters");
+    if ((old && !json_is_object(old)) || (new && !json_is_object(new))) {
         config_fail(r, "rotary settings that are no object");
         return;
     }
-    if (rope.at) {
-        Str type = {"", 0};
-        bool has_type = config_str(r, rope.at, "type", &type);
-        if (!config_str(r, rope.at, "rope_type", &rope.kind)) rope.kind = type;
-        if (has_type && !str_eq(type, rope.kind))
-            config_fail(r, "rotary settings of type '%.*s' and rope_type '%.*s'", STR_ARG(type),
-                        STR_ARG(rope.kind));
+    for (size_t i = 0; i < COUNT_OF(at_top); i++) {
+        const json_t *value = config_take(r, r->left, at_top[i]);
+        if (value) json_object_set(rope.at, at_top[i], (json_t *)(uintptr_t)value);
     }
+    put_settings(r, rope.at, old, "rope_scaling");
+    put_settings(r, rope.at, one_for_all(r, new), "rope_parameters");
     if (!r->failed) read_base(r, &rope, c);
     if (!r->failed && (is_said || !r->is_part)) read_scaling(r, &rope, c);
+    // What a part of a file leaves unsaid is the kind of scaling, not this.
+    if (!is_said) config_take(r, rope.at, "original_max_position_embeddings");
     const char *key;
     json_t *value;
-    json_object_foreach(rope.at, key, value) if (!json_is_null(value))
-        config_fail(r, "rotary setting '%s' is not known to lathe", key);
+    json_object_foreach(rope.at, key, value) config_fail(
+        r, "rotary setting '%s' is not known to lathe with rope scaling '%s'", key, rope.kind);
 }

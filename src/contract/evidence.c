@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "contract/known.h"
 
@@ -69,7 +71,7 @@ static bool compare_known(Evidence *e, const Model *model, const Gguf *g, uint32
     Stated stated;
     Str name = arena_printf(arena, "published %.*s", STR_ARG(e->known));
     bool ok = stated_read_part(&stated, name, json_object_get(file, "config"), g, arena, err);
-    if (ok) agreement_make(&e->published, model, &stated, context, arena);
+    if (ok) agreement_make(&e->published, model, g, &stated, context, arena);
     json_decref(file);
     return ok;
 }
@@ -91,7 +93,7 @@ bool evidence_gather(Evidence *e, const ConfigFiles *files, const Model *model, 
     *e = (Evidence){.has_files = has_config_files(files)};
     if (e->has_files) {
         if (!stated_read(&e->stated, files, g, arena, err)) return false;
-        agreement_make(&e->files, model, &e->stated, context, arena);
+        agreement_make(&e->files, model, g, &e->stated, context, arena);
     }
     if (!compare_known(e, model, g, context, arena, err)) return false;
     if (e->has_files) excuse(&e->published, &e->files);
@@ -104,4 +106,7 @@ size_t evidence_contradictions(const Evidence *e) {
 
 void evidence_error(const Evidence *e, Err *err) {
     agreement_error(e->files.n_contradict ? &e->files : &e->published, err);
+    if (e->files.n_contradict || !e->published.n_contradict || !err) return;
+    size_t n = strlen(err->text);
+    snprintf(err->text + n, sizeof err->text - n, "; %s", EVIDENCE_WAY_OUT);
 }

@@ -22,6 +22,10 @@ typedef struct {
 // agreements.
 bool evidence_gather(Evidence *e, const ConfigFiles *files, const Model *model, const Gguf *g,
                      uint32_t context, Arena *arena, Err *err);
+// What to do about a published contract that contradicts.
+#define EVIDENCE_WAY_OUT                                                                           \
+    "a model that means to differ is told by its own config.json: --config config.json"
+
 size_t evidence_contradictions(const Evidence *e);
 // The first contradiction in words, as an ERR_GATE.
 void evidence_error(const Evidence *e, Err *err);

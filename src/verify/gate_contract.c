@@ -43,7 +43,9 @@ static void report_model(Proof *p) {
 enum { MOST_OF_VALUE = 60 }; // bytes of one in a line
 
 // One line for each contradiction, with both sources, and one for the whole.
-static void report_agreement(Proof *p, const Agreement *a, const char *scope, Str of) {
+// `way_out`: what to do about a contradiction.
+static void report_agreement(Proof *p, const Agreement *a, const char *scope, Str of,
+                             const char *way_out) {
     for (size_t i = 0; i < a->n_rows; i++) {
         const AgreementRow *row = &a->rows[i];
         if (row->verdict == VERDICT_CONTRADICT)
@@ -53,11 +55,14 @@ static void report_agreement(Proof *p, const Agreement *a, const char *scope, St
     }
     // A second source that says nothing of the model, an empty file say, has confirmed nothing.
     bool is_silent = a->n_agree + a->n_contradict == 0;
+    const char *hint = is_silent         ? "; nothing in them can be compared"
+                       : a->n_contradict ? way_out
+                                         : "";
     proof_result(p, "contract", a->n_contradict == 0 && !is_silent,
                  json_pack("{s:I, s:I}", "agree", (json_int_t)a->n_agree, "contradict",
                            (json_int_t)a->n_contradict),
                  scope, "%.*s: %zu fields agree, %zu contradict%s", STR_ARG(of), a->n_agree,
-                 a->n_contradict, is_silent ? "; nothing in them can be compared" : "");
+                 a->n_contradict, hint);
 }
 
 static bool compare_second(Proof *p, Err *err) {
@@ -67,12 +72,12 @@ static bool compare_second(Proof *p, Err *err) {
         return false;
     json_t *section = json_object();
     if (e.has_files) {
-        report_agreement(p, &e.files, "publisher", STR("files given"));
+        report_agreement(p, &e.files, "publisher", STR("files given"), "");
         json_object_set_new(section, "files given", agreement_to_json(&e.files));
     }
     if (e.known.len) {
         Str of = arena_printf(p->arena, "%.*s (%.*s)", STR_ARG(e.known), STR_ARG(e.known_source));
-        report_agreement(p, &e.published, "published contract", of);
+        report_agreement(p, &e.published, "published contract", of, "; " EVIDENCE_WAY_OUT);
         json_object_set_new(section, arena_printf(p->arena, "published: %.*s", STR_ARG(e.known)).at,
                             agreement_to_json(&e.published));
     }

@@ -169,12 +169,13 @@ REFUSED = {
         {"rope_scaling": None, "rope_parameters": {"a": {"rope_type": "default"}, "b": {"rope_type": "yarn"}}},
         "rope_parameters of 'a' and 'b' differ",
     ),
-    "two bases": ({"rope_parameters": CONFIG["rope_scaling"], "rope_scaling": {"type": "yarn"}}, "and they differ"),
+    "two bases": ({"rope_parameters": CONFIG["rope_scaling"], "rope_scaling": {"type": "yarn"}},
+                  "key 'type': \"longrope\" in rope_parameters, but \"yarn\" elsewhere in the file"),
     "two attention factors": (
         {"rope_scaling": CONFIG["rope_scaling"] | {"short_mscale": 1.1, "long_mscale": 1.2}},
         "short_mscale 1.1 and long_mscale 1.2 differ",
     ),
-    "biases in feed-forward": ({"mlp_bias": True}, "key 'mlp_bias': not known to lathe"),
+    "biases in feed-forward": ({"mlp_bias": True}, "key 'mlp_bias': expected false, which is all that lathe computes"),
     "activation": ({"hidden_act": "relu"}, "key 'hidden_act': 'relu'"),
     "a string for a number": ({"hidden_size": "128"}, "key 'hidden_size': expected a number"),
     "half a layer": ({"num_hidden_layers": 4.5}, "expected a whole number"),
@@ -351,4 +352,4 @@ def test_a_contradiction_is_cut_between_characters(tmp_path):
         code, _, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", "--tokenizer-config", config)
         results = json.loads((out / "verify" / "report.json").read_text())["gates"]["contract"]
         assert code == 1 and [r["scope"] for r in results if not r["passed"]] == ["added_tokens", "publisher"]
-        assert "token 9999 '" in results[0]["text"] and "is not in the vocabulary" not in results[0]["text"]
+        assert "token 9999 \"" in results[0]["text"] and "遅れている" * 9 not in results[0]["text"]
