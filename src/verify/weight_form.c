@@ -35,14 +35,14 @@ static const struct {
     {WEIGHT_DOWN, "down", offsetof(LayerWeights, down)},
 };
 
-// What one worker saw: errors in units of what rounding may do, 1 at most when all is right;
-// infinite where the package has no number of fp16.
+// One row, in units of what rounding may do: 1 at most when all is right; infinite where the
+// package has no number of fp16.
 typedef struct {
     double worst, squares; // squares of the finite ones
-    size_t n_weights, n_bad_rows, worst_row;
-    float found, wanted; // the worst weight
-    bool is_half;        // it is a number of fp16
-} Tally;
+    size_t row;            // the worst weight's; of a vector its number
+    float found, wanted;   // that weight
+    bool is_half;          // it is a number of fp16
+} RowError;
 
 typedef struct {
     PackedWeights *packed;
@@ -51,13 +51,13 @@ typedef struct {
     Rows rows;
     float *found, *wanted; // [threads][n_cols]
     size_t n_cols;
-    Tally *tallies; // [threads]
+    RowError *errors; // [rows.n_rows]; of a vector the first stands for all
 } Comparison;
 
-static void add_row(Tally *t, const Comparison *c, size_t row, const float *found,
-                    const float *wanted, size_t n) {
+static RowError row_error(const Comparison *c, size_t row, const float *found, const float *wanted,
+                          size_t n) {
     PackedPlace place = packed_weight_place(c->packed, c->role, c->layer, row);
-    double worst = 0;
+    RowError e = {.row = row, .is_half = true};
     for (size_t i = 0; i < n; i++) {
         size_t at = c->n_cols ? row : i; // of a vector each weight is a row
         // Programs compute with code times scale in fp16, which ends where float goes on.
@@ -66,21 +66,12 @@ static void add_row(Tally *t, const Comparison *c, size_t row, const float *foun
         double slack = packed_weight_slack(c->packed, c->role, c->layer, at, found[i]);
         double error = fabs((double)found[i] - (double)wanted[i]) / slack;
         if (is_half && isfinite(error))
-            t->squares += error * error;
+            e.squares += error * error;
         else
             error = INFINITY; // a NaN too, so that the first one stays
-        if (error > worst) worst = error;
-        if (error > t->worst) {
-            t->worst = error;
-            t->worst_row = at;
-            t->found = stored;
-            t->wanted = wanted[i];
-            t->is_half = is_half;
-        }
+        if (error > e.worst) e = (RowError){error, e.squares, at, stored, wanted[i], is_half};
     }
-    t->n_weights += n;
-    // Dividing and rounding in float leave a few millionths.
-    t->n_bad_rows += worst > 1.0001;
+    return e;
 }
 
 static void compare_rows(void *context, size_t first, size_t end, unsigned worker) {
@@ -89,21 +80,21 @@ static void compare_rows(void *context, size_t first, size_t end, unsigned worke
     for (size_t row = first; row < end; row++) {
         packed_weight_row(c->packed, c->role, c->layer, row, found, c->n_cols);
         decode_row(c->rows.tensor, c->rows.first_row + row, wanted);
-        add_row(&c->tallies[worker], c, row, found, wanted, c->n_cols);
+        c->errors[row] = row_error(c, row, found, wanted, c->n_cols);
     }
 }
 
-static void compare_vector(const Comparison *c, float *found, float *wanted) {
-    decode_row(c->rows.tensor, 0, wanted);
-    packed_weight_row(c->packed, c->role, c->layer, 0, found, c->rows.n_rows);
-    add_row(&c->tallies[0], c, 0, found, wanted + c->rows.first_row, c->rows.n_rows);
+static void compare_vector(const Comparison *c) {
+    decode_row(c->rows.tensor, 0, c->wanted);
+    packed_weight_row(c->packed, c->role, c->layer, 0, c->found, c->rows.n_rows);
+    c->errors[0] = row_error(c, 0, c->found, c->wanted + c->rows.first_row, c->rows.n_rows);
 }
 
 typedef struct {
     Proof *p;
     PackedWeights *packed;
-    Tally *tallies; // [threads]
-    Tally all;
+    RowError all;
+    size_t n_weights, n_bad_rows;
     WeightFault *worst;
 } Sum;
 
@@ -114,63 +105,66 @@ static const char *where_text(const Sum *sum) {
     return arena_printf(sum->p->arena, "layer %u %s row %zu", w->layer, w->name, w->row).at;
 }
 
-static void add_tally(Sum *sum, const Comparison *c, const char *name, const Tally *t) {
-    sum->all.squares += t->squares;
-    sum->all.n_weights += t->n_weights;
-    sum->all.n_bad_rows += t->n_bad_rows;
-    if (t->worst <= sum->all.worst) return;
-    sum->all.worst = t->worst;
-    sum->all.found = t->found;
-    sum->all.wanted = t->wanted;
-    sum->all.is_half = t->is_half;
-    *sum->worst = (WeightFault){c->role, c->layer, name, c->rows, t->worst_row, 0, false};
+// Row after row, whoever computed them: the same figures from any number of threads.
+static void add_rows(Sum *sum, const Comparison *c, const char *name, size_t n) {
+    size_t n_bad_before = sum->n_bad_rows;
+    for (size_t row = 0; row < n; row++) {
+        const RowError *e = &c->errors[row];
+        double squares = sum->all.squares + e->squares;
+        // Dividing and rounding in float leave a few millionths.
+        sum->n_bad_rows += e->worst > 1.0001;
+        if (e->worst > sum->all.worst) {
+            sum->all = *e;
+            *sum->worst = (WeightFault){c->role, c->layer, name, c->rows, e->row, 0, false};
+        }
+        sum->all.squares = squares;
+    }
+    sum->n_weights += c->rows.n_rows * max_size(1, c->n_cols);
+    if (sum->worst->role == c->role && sum->worst->layer == c->layer)
+        sum->worst->n_bad_rows = sum->n_bad_rows - n_bad_before;
 }
 
 static bool compare(Sum *sum, WeightRole role, uint32_t layer, const char *name, Rows rows,
                     Err *err) {
     if (!rows.tensor) return true;
-    unsigned threads = pool_threads(sum->p->job->pool);
     bool is_matrix = rows.tensor->n_dims > 1;
     size_t width = is_matrix ? rows.tensor->dims[0] : max_size(rows.n_rows, rows.tensor->n_weights);
-    size_t n = threads * width;
-    Comparison c = {
-        sum->packed, role, layer, rows, .tallies = sum->tallies, .n_cols = is_matrix ? width : 0};
+    size_t n = pool_threads(sum->p->job->pool) * width, n_errors = is_matrix ? rows.n_rows : 1;
+    Comparison c = {sum->packed, role, layer, rows, .n_cols = is_matrix ? width : 0};
     c.found = big_alloc(n * sizeof(float), "rows of weights", err);
     c.wanted = big_alloc(n * sizeof(float), "rows of weights", err);
-    bool ok = c.found && c.wanted;
-    memset(c.tallies, 0, threads * sizeof *c.tallies);
+    c.errors = big_alloc(n_errors * sizeof *c.errors, "errors of weights", err);
+    bool ok = c.found && c.wanted && c.errors;
     if (ok && is_matrix) pool_run(sum->p->job->pool, rows.n_rows, 16, compare_rows, &c);
-    if (ok && !is_matrix) compare_vector(&c, c.found, c.wanted);
-    size_t n_bad_before = sum->all.n_bad_rows;
-    for (unsigned w = 0; ok && w < threads; w++) add_tally(sum, &c, name, &c.tallies[w]);
-    if (sum->worst->role == role && sum->worst->layer == layer)
-        sum->worst->n_bad_rows = sum->all.n_bad_rows - n_bad_before;
+    if (ok && !is_matrix) compare_vector(&c);
+    if (ok) add_rows(sum, &c, name, n_errors);
     free(c.found);
     free(c.wanted);
+    free(c.errors);
     return ok;
 }
 
 static void report(const Sum *sum) {
-    const Tally *t = &sum->all;
-    double rms = sqrt(t->squares / (double)max_size(1, t->n_weights));
-    bool has_passed = t->n_bad_rows == 0;
+    const RowError *t = &sum->all;
+    double rms = sqrt(t->squares / (double)max_size(1, sum->n_weights));
+    bool has_passed = sum->n_bad_rows == 0;
     const char *where = where_text(sum);
-    json_t *figures = json_pack("{s:I, s:o, s:f, s:I, s:s}", "weights", (json_int_t)t->n_weights,
+    json_t *figures = json_pack("{s:I, s:o, s:f, s:I, s:s}", "weights", (json_int_t)sum->n_weights,
                                 "worst", json_of_real(t->worst), "rms", rms, "bad_rows",
-                                (json_int_t)t->n_bad_rows, "worst_row", where);
+                                (json_int_t)sum->n_bad_rows, "worst_row", where);
     if (has_passed)
         proof_result(sum->p, "layer golden", true, figures, "weights",
                      "%zu weights, each within its rounding of the source's (rms %.2f of it)",
-                     t->n_weights, rms);
+                     sum->n_weights, rms);
     else if (!t->is_half)
         proof_result(sum->p, "layer golden", false, figures, "weights",
                      "%zu rows further from the source than rounding takes them; %s has %g, which "
                      "is no number of fp16, where the source has %g",
-                     t->n_bad_rows, where, (double)t->found, (double)t->wanted);
+                     sum->n_bad_rows, where, (double)t->found, (double)t->wanted);
     else
         proof_result(sum->p, "layer golden", false, figures, "weights",
                      "%zu rows further from the source than rounding takes them; %s by %.3g times",
-                     t->n_bad_rows, where, t->worst);
+                     sum->n_bad_rows, where, t->worst);
     sum->worst->is_found = !has_passed;
 }
 
@@ -179,7 +173,6 @@ bool compare_weights(Proof *p, WeightFault *worst, Err *err) {
     uint32_t n_layers = p->model.contract.n_layers;
     *worst = (WeightFault){0};
     Sum sum = {.p = p, .packed = packed_weights_open(p, err), .worst = worst};
-    sum.tallies = arena_array(p->arena, pool_threads(p->job->pool), Tally);
     bool ok = sum.packed != NULL;
     for (uint32_t layer = 0; ok && layer < n_layers; layer++) {
         for (size_t i = 0; ok && i < COUNT_OF(parts); i++) {
