@@ -90,28 +90,29 @@ static bool write_plots(StrBuf *out, const SvgSeries (*series)[COUNT_OF(plots)],
     return has_any;
 }
 
-// ---- layer by layer: section layer_errors {graph_fp32, graph, weights, total: {cos: [a layer
-// each], worst_cos, rmse, max_abs, group_off}}
+// ---- layer by layer: sections graph_errors {graph_fp32} and golden_errors {graph, weights,
+// total}, each {cos: [a layer each], worst_cos, rmse, max_abs, group_off}
 
 static const struct {
-    const char *key, *name, *class_name;
+    const char *section, *key, *name, *class_name;
     const char *gate, *scope; // the results that hold the bounds
     const char *bound_name, *mark, *meaning;
 } parts[] = {
-    {"graph_fp32", "graph fp32", "s1", "graph", "layers", "allowed: fp32", "●",
+    {"graph_errors", "graph_fp32", "graph fp32", "s1", "graph", "layers", "allowed: fp32", "●",
      "packages run in 32 bits, against the reference with the same packed weights: what is left "
      "is a fault of the graph"},
-    {"graph", "graph fp16", "s3", "layer golden", "graph", "allowed: fp16", "■",
+    {"golden_errors", "graph", "graph fp16", "s3", "layer golden", "graph", "allowed: fp16", "■",
      "the same in 16 bits, as it will run: rounding besides"},
-    {"weights", "weights' form", "s2", "layer golden", "weights", "allowed: weights", "▲",
+    {"golden_errors", "weights", "weights' form", "s2", "layer golden", "weights",
+     "allowed: weights", "▲",
      "the reference with packed weights, against the reference with the source's: what packing "
      "costs"},
 };
 
-static void write_legend(StrBuf *out, const json_t *errors) {
+static void write_legend(StrBuf *out, const json_t *report) {
     strbuf_add(out, STR("<ul class=\"plain\">"));
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        if (!json_object_get(errors, parts[i].key)) continue;
+        if (!json_object_get(json_object_get(report, parts[i].section), parts[i].key)) continue;
         strbuf_printf(out, "<li><b class=\"%s\">%s %s</b>: %s.</li>", parts[i].class_name,
                       parts[i].mark, parts[i].name, parts[i].meaning);
     }
@@ -134,7 +135,7 @@ static double part_bound(const json_t *report, size_t part, size_t figure) {
 
 static SvgSeries part_series(Arena *arena, const json_t *report, size_t part, size_t figure) {
     const json_t *arrays =
-        json_object_get(json_object_get(report, "layer_errors"), parts[part].key);
+        json_object_get(json_object_get(report, parts[part].section), parts[part].key);
     const json_t *values = json_object_get(arrays, plots[figure].figure), *value;
     bool is_cos = strstr(plots[figure].figure, "cos") != NULL;
     SvgStep *steps = arena_array(arena, json_array_size(values), SvgStep);
@@ -157,8 +158,14 @@ static const char *const table_parts[][2] = {{"graph_fp32", "graph fp32"},
                                              {"weights", "weights"},
                                              {"total", "both"}};
 
-static void write_table(StrBuf *out, const json_t *errors) {
-    size_t n_layers = json_array_size(json_object_get(json_object_get(errors, "total"), "cos"));
+// By key alone: the sections have none in common.
+static const json_t *arrays_of(const json_t *report, const char *key) {
+    const json_t *arrays = json_object_get(json_object_get(report, "golden_errors"), key);
+    return arrays ? arrays : json_object_get(json_object_get(report, "graph_errors"), key);
+}
+
+static void write_table(StrBuf *out, const json_t *report) {
+    size_t n_layers = json_array_size(json_object_get(arrays_of(report, "total"), "cos"));
     if (n_layers == 0) return;
     strbuf_add(out, STR("<details><summary>All figures, layer by layer</summary><p class=\"dim\">"
                         "Both: packages in 16 bits against the reference with the source's weights."
@@ -173,7 +180,7 @@ static void write_table(StrBuf *out, const json_t *errors) {
         strbuf_printf(out, "<tr><td>%zu</td>", layer);
         for (size_t f = 0; f < COUNT_OF(table_figures); f++)
             for (size_t k = 0; k < COUNT_OF(table_parts); k++) {
-                const json_t *part = json_object_get(errors, table_parts[k][0]);
+                const json_t *part = arrays_of(report, table_parts[k][0]);
                 const json_t *value =
                     json_array_get(json_object_get(part, table_figures[f][0]), layer);
                 double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
@@ -196,11 +203,13 @@ static const struct {
 bool page_layers(Page *p) {
     SvgSeries series[MOST_SERIES][COUNT_OF(plots)];
     const json_t *results = json_object_get(p->report, "gates");
-    const json_t *errors = json_object_get(p->report, "layer_errors");
     Arena arena = {0};
     size_t n = 0;
-    if (errors) {
-        write_legend(p->out, errors);
+    bool has_layers = false;
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        has_layers = has_layers || json_object_get(p->report, parts[i].section);
+    if (has_layers) {
+        write_legend(p->out, p->report);
         for (; n < COUNT_OF(parts); n++)
             for (size_t i = 0; i < COUNT_OF(plots); i++)
                 series[n][i] = part_series(&arena, p->report, n, i);
@@ -213,7 +222,7 @@ bool page_layers(Page *p) {
         }
     }
     bool has_any = write_plots(p->out, series, n);
-    write_table(p->out, errors);
+    write_table(p->out, p->report);
     arena_free(&arena);
     return has_any;
 }

@@ -22,11 +22,11 @@ typedef struct {
     WorstGroup group;
 } LayerError;
 
-// `scope` opens the line, `key` is the member of the section layer_errors. Every layer must keep to
+// `scope` opens the line, `key` is the member of the gate's section. Every layer must keep to
 // `least`, and no group of channels may be off by more than `most_off` of what it should be: a few
 // wrong rows of a matrix hide in a cosine over a thousand channels.
 typedef struct {
-    const char *gate, *scope, *key;
+    const char *gate, *scope, *section, *key;
     Bound least;
     double most_off;
 } Comparison;
@@ -34,36 +34,40 @@ typedef struct {
 // fp32 with equal weights differs in the order of sums, and in the few constants that a program
 // holds as fp16 (the score scale among them, 2^-12 relative): 0.03 % of a group on hello-phi3. A
 // misplaced mask, a swapped head or one wrong slot costs cosines of 1e-4 and more.
-static const Comparison graph = {"graph", "layers", "graph_fp32", {0.999999, 0.999999}, 0.005};
+static const Comparison graph = {
+    "graph", "layers", "graph_errors", "graph_fp32", {0.999999, 0.999999}, 0.005};
 // fp16 rounds each result to 11 bits, 0.05 %; over the forty ops of a layer and the layers of a
 // shard that came to 0.25 % of the quietest group and a cosine of 0.999998 on SmolLM2. Weights
 // cannot excuse more: they are the same on both sides.
-static const Comparison graph_fp16 = {"layer golden", "graph", "graph", {0.9999, 0.999}, 0.05};
+static const Comparison graph_fp16 = {"layer golden", "graph",         "golden_errors",
+                                      "graph",        {0.9999, 0.999}, 0.05};
 // Codes of 7 bits err by about 1 % of a row's rms, so a branch is off by some 1e-4 in cosine, and
 // by a few times that where errors of thirty layers add up; single rows scatter around it. A row
 // that took another position's place is below 0.9. Groups that are quiet beside a loud neighbour
 // bear its error: 8.5 % at most on SmolLM2; one that is off by half has lost its meaning.
-static const Comparison weights = {"layer golden", "weights", "weights", {0.999, 0.99}, 0.5};
-static const Comparison total = {"layer golden", "layers", "total", {0.999, 0.99}, 0.5};
+static const Comparison weights = {"layer golden", "weights",     "golden_errors",
+                                   "weights",      {0.999, 0.99}, 0.5};
+static const Comparison total = {"layer golden", "layers",      "golden_errors",
+                                 "total",        {0.999, 0.99}, 0.5};
 
 // ---- the report's arrays, a number a layer
 
-static json_t *arrays_of(Proof *p, const char *key) {
-    json_t *section = json_object_get(p->sections, "layer_errors");
+static json_t *arrays_of(Proof *p, const Comparison *c) {
+    json_t *section = json_object_get(p->sections, c->section);
     if (!section) {
         section = json_pack("{s:i}", "group_channels", GROUP_CHANNELS);
-        proof_section(p, "layer_errors", section);
+        proof_section(p, c->section, section);
     }
-    json_t *arrays = json_object_get(section, key);
+    json_t *arrays = json_object_get(section, c->key);
     if (!arrays) {
         arrays = json_pack("{s:[], s:[], s:[], s:[], s:[], s:[]}", "cos", "worst_cos", "rmse",
                            "max_abs", "group_off", "group_first");
-        json_object_set_new(section, key, arrays);
+        json_object_set_new(section, c->key, arrays);
     }
     return arrays;
 }
 
-static void note_layer(Proof *p, const char *key, const LayerError *e) {
+static void note_layer(Proof *p, const Comparison *c, const LayerError *e) {
     const struct {
         const char *name;
         json_t *value;
@@ -75,7 +79,7 @@ static void note_layer(Proof *p, const char *key, const LayerError *e) {
         {"group_off", json_of_real(e->group.off)},
         {"group_first", json_integer((json_int_t)e->group.first)},
     };
-    json_t *arrays = arrays_of(p, key);
+    json_t *arrays = arrays_of(p, c);
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
         json_array_append_new(json_object_get(arrays, items[i].name), items[i].value);
 }
@@ -100,7 +104,7 @@ static bool say(Proof *p, const ChainShard *s, const Comparison *c, const LayerE
     for (uint32_t i = 0; i < n; i++) {
         has_passed = has_passed && is_within(&errors[i], c);
         if (i && is_worse(&errors[i], &errors[worst], c)) worst = i;
-        note_layer(p, c->key, &errors[i]);
+        note_layer(p, c, &errors[i]);
     }
     const LayerError *e = &errors[worst];
     json_t *figures = json_pack(
@@ -178,9 +182,6 @@ static bool judge_layers(Proof *p, bool is_golden, Err *err) {
         arena_free(&arena);
     }
     shards_close(&shards);
-    // Both gates write into it; the later one owns it, so that a run that resumes finds it whole.
-    json_t *section = json_object_get(p->sections, "layer_errors");
-    if (section) proof_section(p, "layer_errors", json_incref(section));
     return ok;
 }
 

@@ -32,7 +32,6 @@ typedef struct {
     json_t *seconds;              // name of a gate -> how long it took
     double started;               // now_seconds()
     bool has_failed, gate_failed; // anything so far; the gate that is running
-    double logit_noise; // rms difference of logits, bundle against reference, once head has run
 } Proof;
 
 // Says and records one result. `figures` is taken over (a new reference) and may be NULL; `detail`
@@ -40,8 +39,8 @@ typedef struct {
 void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 // Puts `value` (taken over) beside the gates in verify/report.json, for the page that shows it
-// (report/): plots, tables and maps that are too much for a gate's figures. A later value replaces
-// an earlier one.
+// (report/): plots, tables and maps that are too much for a gate's figures. Of a gate, a section is
+// its own: what two gates wrote would be half lost when a run that resumes keeps one of them.
 void proof_section(Proof *p, const char *name, json_t *value);
 // Digest of the source file that is there; read once.
 Sha256 proof_source_sha256(Proof *p);

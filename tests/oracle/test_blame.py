@@ -242,8 +242,9 @@ def test_landmarks_that_lie_are_said_to(hello_sealed, tmp_path):
 def test_every_layer_has_its_figures(hello_sealed, tmp_path):
     bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
     _, report = verify(bundle)
-    errors = report["layer_errors"]
-    assert set(errors) == {"group_channels", "graph_fp32", "graph", "weights", "total"}
+    assert set(report["graph_errors"]) == {"group_channels", "graph_fp32"}
+    assert set(report["golden_errors"]) == {"group_channels", "graph", "weights", "total"}
+    errors = report["graph_errors"] | report["golden_errors"]
     for kind in ("graph_fp32", "graph", "weights", "total"):
         for figure in ("cos", "worst_cos", "rmse", "max_abs", "group_off", "group_first"):
             assert len(errors[kind][figure]) == 4
@@ -252,12 +253,30 @@ def test_every_layer_has_its_figures(hello_sealed, tmp_path):
     assert (rmse["graph_fp32"] < rmse["graph"]).all() and (2 * rmse["graph"] < rmse["weights"]).all()
 
 
+def test_figures_do_not_depend_on_threads(hello_sealed, tmp_path):
+    bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+    one, two, again = (verify(bundle, "--gates", "layer-golden", "--threads", n)[1]["gates"] for n in (1, 2, 2))
+    assert one == two == again
+
+
+def test_a_weight_that_is_no_number(tmp_path):
+    """In the middle of a row whose other weights are right."""
+    path = tmp_path / "m.lathe"
+    assert lathe("convert", HELLO, "-o", path, "--weights", "fp16", "--context", 128).returncode == 0
+    bundle = BundleEdit(path)
+    bundle.weight("layer_01_down").codes[5, 7] = np.nan
+    bundle.redigest()
+    run = lathe("verify", path, "--model", HELLO, "--gates", "layer-golden")
+    assert run.returncode == 1 and "1 rows further from the source" in run.stdout, run.stdout
+    assert "layer 1 down row 5" in run.stdout
+
+
 def test_figures_outlive_a_run_that_resumes(hello_sealed, tmp_path):
     bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
     _, first = verify(bundle)
     run, second = verify(bundle, "--resume")
     assert run.stdout.count("(kept)") >= 8
-    assert second["layer_errors"] == first["layer_errors"]
+    assert all(second[section] == first[section] for section in ("graph_errors", "golden_errors"))
 
 
 def test_the_worst_channels_are_named(hello_sealed, tmp_path):
@@ -268,7 +287,7 @@ def test_the_worst_channels_are_named(hello_sealed, tmp_path):
     weight.scale.flush()
     bundle.redigest()
     _, report = verify(bundle)
-    errors, sound = report["layer_errors"]["weights"], before["layer_errors"]["weights"]
+    errors, sound = report["golden_errors"]["weights"], before["golden_errors"]["weights"]
     assert errors["group_first"][2] == 64 and errors["group_off"][2] > 10 * sound["group_off"][2]
     assert errors["cos"][:2] == sound["cos"][:2]  # the other shard knows nothing of it
 
@@ -298,5 +317,5 @@ def test_a_layer_inside_a_shard_is_judged(hello_sealed, tmp_path):
     run, report = verify(bundle)
     figures = next(r["figures"] for r in report["gates"]["graph"] if r["scope"] == "layers 02..03")
     assert run.returncode == 1 and figures["layer"] == 2
-    cos = report["layer_errors"]["graph_fp32"]["cos"]
+    cos = report["graph_errors"]["graph_fp32"]["cos"]
     assert cos[2] < 0.99 and cos[3] > 0.999999

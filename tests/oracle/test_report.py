@@ -174,7 +174,7 @@ def test_plots_of_four_layers_are_those_of_the_report(sealed):
     bounds = ["allowed: fp32", "allowed: fp16", "allowed: weights"]
     assert [plot["bounds"] for plot in seen["plots"]] == [bounds, bounds, [], [], bounds]
     for key, name in (("graph_fp32", "graph fp32"), ("graph", "graph fp16"), ("weights", "weights' form")):
-        for layer, rmse in enumerate(report["layer_errors"][key]["rmse"]):
+        for layer, rmse in enumerate((report["graph_errors"] | report["golden_errors"])[key]["rmse"]):
             (point,) = [p for p in seen["plots"][2]["points"] if p.startswith(f"{name}, layer {layer}: ")]
             assert float(point.split(": ")[1]) == pytest.approx(rmse, rel=1e-2)  # three digits are written
 

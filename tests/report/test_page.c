@@ -237,8 +237,9 @@ static void test_errors_layer_by_layer(void **state) {
         "\"least_cos\": 0.9}}], \"layer golden\": [{\"scope\": \"layers 00..02\", \"figures\": "
         "{\"least_cos\": 0.5}}, {\"scope\": \"weights\", \"figures\": {\"rms\": 0.5}}, "
         "{\"scope\": \"weights 00..02\", \"figures\": {\"least_cos\": "
-        "0.99, \"most_off\": 0.5}}]}, \"layer_errors\": {\"graph_fp32\": {\"cos\": [0.999, 0.99, "
-        "null]}, \"weights\": {\"cos\": [0.98, 0.97, 0.96], \"group_off\": [0.1, 0.2, 0.3]}}}");
+        "0.99, \"most_off\": 0.5}}]}, \"graph_errors\": {\"graph_fp32\": {\"cos\": [0.999, 0.99, "
+        "null]}}, \"golden_errors\": {\"weights\": {\"cos\": [0.98, 0.97, 0.96], \"group_off\": "
+        "[0.1, 0.2, 0.3]}}}");
     static const char *const points[] = {
         "graph fp32, layer 0: 0.001", "graph fp32, layer 1: 0.01", "graph fp32, layer 2: –",
         "weights&#39; form, layer 2: 0.04", "weights&#39; form, layer 1: 0.2"};
@@ -292,7 +293,7 @@ static void test_members_of_the_wrong_type(void **state) {
     static const char *const reports[] = {
         "{\"gates\": [1, 2], \"bundle\": 3, \"run\": \"x\", \"contract\": {}, \"placement\": []}",
         "{\"gates\": {\"graph\": {\"a\": 1}, \"text\": [1, null, []]}, \"contract\": [1, null]}",
-        "{\"layer_errors\": {\"graph\": {\"cos\": 3}, \"weights\": {\"rmse\": [\"x\", {}]}}}",
+        "{\"golden_errors\": {\"graph\": {\"cos\": 3}, \"weights\": {\"rmse\": [\"x\", {}]}}}",
         "{\"bundle\": {\"packages\": [1, null, {}]}, \"vote\": {\"rows\": [1]}, \"range\": [1]}",
         "{\"placement\": {\"shards\": [1, {\"functions\": [1, {\"map\": {\"layers\": 1e9, "
         "\"rows\": [1]}}, {\"map\": {\"layers\": -1, \"rows\": [[]]}}, {\"map\": {\"layers\": 3, "
