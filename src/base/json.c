@@ -130,6 +130,17 @@ char *json_text(const json_t *value) {
     return line;
 }
 
+Sha256 json_own_sha256(json_t *object) {
+    json_t *rest = json_copy(object); // shallow
+    json_object_del(rest, "sha256");
+    char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    if (!text) memory_is_out(0);
+    Sha256 digest = sha256_bytes(text, strlen(text));
+    free(text);
+    json_decref(rest);
+    return digest;
+}
+
 bool json_write_file(const json_t *value, const char *path, Err *err) {
     char *text = json_text(value);
     bool ok = file_replace(path, text, strlen(text), err);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/str.h"
 
 // The first failure sticks: later calls return zeros, so a record is read whole and checked once.
@@ -38,6 +39,9 @@ json_t *json_of_real(double x);
 json_t *json_read_file(const char *path, Err *err);
 // The text that json_write_file() writes. free() it.
 char *json_text(const json_t *value);
+// What an object's member "sha256" is to be, where it has one over itself: SHA-256 over all other
+// members as compact JSON, members by name (docs/chain-schema.md).
+Sha256 json_own_sha256(json_t *object);
 // Writes `value` and a newline to `path`, whole or not at all. Takes no reference.
 bool json_write_file(const json_t *value, const char *path, Err *err);
 

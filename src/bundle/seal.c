@@ -16,19 +16,6 @@ static bool chain_sha256(Sha256 *digest, const char *dir, Err *err) {
     return ok;
 }
 
-// Over all that a seal says but this digest: members by name, without spaces
-// (docs/chain-schema.md).
-static Sha256 own_sha256(json_t *seal) {
-    json_t *rest = json_copy(seal); // shallow
-    json_object_del(rest, "sha256");
-    char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
-    if (!text) memory_is_out(0);
-    Sha256 digest = sha256_bytes(text, strlen(text));
-    free(text);
-    json_decref(rest);
-    return digest;
-}
-
 bool seal_write(const char *dir, const Chain *chain, const json_t *results,
                 const char *tool_version, Err *err) {
     Sha256 digest;
@@ -43,7 +30,7 @@ bool seal_write(const char *dir, const Chain *chain, const json_t *results,
                              chain->source_sha256.at, chain->source_sha256.len, "device",
                              "gate_schemas", schemas, "gates", results);
     if (!seal) memory_is_out(0);
-    json_object_set_new(seal, "sha256", json_string(own_sha256(seal).hex));
+    json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
     Arena scratch = {0};
     bool ok = json_write_file(seal, path_join(&scratch, dir, "seal.json"), err);
     arena_free(&scratch);
@@ -87,7 +74,8 @@ static bool check_seal(const char *dir, json_t *seal, Arena *scratch, Err *err) 
     Sha256 found;
     if (!chain_sha256(&found, dir, err)) return false;
     if (!str_is(stated, found.hex)) return refuse(err, dir, "has a seal over another chain.json");
-    if (!str_is(own, own_sha256(seal).hex)) return refuse(err, dir, "has a seal that was edited");
+    if (!str_is(own, json_own_sha256(seal).hex))
+        return refuse(err, dir, "has a seal that was edited");
     return true;
 }
 

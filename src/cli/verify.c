@@ -38,6 +38,12 @@ static void print_line(void *context, const char *gate, const char *scope, const
     fflush(stdout);
 }
 
+static void print_note(void *context, const char *text) {
+    Screen *s = context;
+    meter_clear(&s->meter);
+    fprintf(stderr, "%s\n", text);
+}
+
 static const char *list_gates(char *text, size_t n) {
     size_t at =
         (size_t)snprintf(text, n,
@@ -264,6 +270,7 @@ bool command_verify(int argc, char **argv, Err *err) {
         a.job.pool = pool;
         a.job.progress = &progress;
         a.job.line = print_line;
+        a.job.note = print_note;
         a.job.line_context = &screen;
         ok = run(&a, &screen, err);
         json_decref(screen.lines);

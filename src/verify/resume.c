@@ -47,6 +47,32 @@ static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, 
     return hasher_end(h);
 }
 
+static const char *text_of(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+// The earlier report, when it is as it was written and speaks of the files that are here.
+static json_t *read_report(Proof *p, Err *err) {
+    const char *path = path_join(p->arena, p->bundle.dir, "verify/report.json");
+    if (!path_exists(path)) {
+        err_set(err, ERR_FORMAT, "%s is not there; a run writes it", path);
+        return NULL;
+    }
+    json_t *report = json_read_file(path, err);
+    if (!report) return NULL;
+    const char *stated = text_of(report, "sha256");
+    bool is_whole = strcmp(stated, json_own_sha256(report).hex) == 0 ||
+                    err_set(err, ERR_FORMAT, "%s %s", path,
+                            *stated ? "was edited since it was written (its sha256 is another)"
+                                    : "has no sha256: an older lathe wrote it");
+    if (is_whole &&
+        bundle_check_files(p->bundle.dir, &p->bundle.chain, false, p->job->progress, err))
+        return report;
+    json_decref(report);
+    return NULL;
+}
+
 bool resume_open(Resume *r, Proof *p, Err *err) {
     *r = (Resume){.inputs = json_object()};
     Sha256 source = proof_source_sha256(p), text = {{0}}, chain;
@@ -58,10 +84,11 @@ bool resume_open(Resume *r, Proof *p, Err *err) {
         json_object_set_new(r->inputs, gates[i].name, json_string(digest.hex));
     }
     if (!p->job->resumes) return true;
-    // A file that is not as stated is for the gates to speak of.
     Err why = {0};
-    if (bundle_check_files(p->bundle.dir, &p->bundle.chain, false, p->job->progress, &why))
-        r->report = json_read_file(path_join(p->arena, p->bundle.dir, "verify/report.json"), &why);
+    r->report = read_report(p, &why);
+    if (!r->report && p->job->note)
+        p->job->note(p->job->line_context,
+                     arena_printf(p->arena, "nothing is kept, all gates run: %s", why.text).at);
     return true;
 }
 
@@ -69,14 +96,10 @@ static bool has_passed(const json_t *results) {
     size_t i;
     const json_t *result;
     if (json_array_size(results) == 0) return false;
-    json_array_foreach(results, i,
-                       result) if (!json_is_true(json_object_get(result, "passed"))) return false;
+    json_array_foreach(results, i, result) {
+        if (!json_is_true(json_object_get(result, "passed"))) return false;
+    }
     return true;
-}
-
-static const char *text_of(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
 }
 
 bool resume_keep(const Resume *r, Proof *p, GateId id) {

@@ -112,6 +112,7 @@ static bool write_report(Proof *p, const Resume *resume, bool is_complete, Err *
     p->running = NULL;
     proof_facts(p, is_complete);
     json_object_update(report, p->sections);
+    json_object_set_new(report, "sha256", json_string(json_own_sha256(report).hex));
     bool ok =
         dir_make(dir, err) && json_write_file(report, path_join(p->arena, dir, "report.json"), err);
     json_decref(report);

@@ -14,6 +14,9 @@
 typedef void VerifyLine(void *context, const char *gate, const char *scope, const char *figures,
                         bool has_passed);
 
+// A remark that is no result.
+typedef void VerifyNote(void *context, const char *text);
+
 typedef struct {
     const char *bundle_dir;
     const char *model_path;          // NULL: the source's file name beside the bundle or here
@@ -29,8 +32,9 @@ typedef struct {
     Pool *pool;
     const Progress *progress; // may be NULL
     VerifyLine *line;         // may be NULL
-    void *line_context;
-    bool *has_report; // set once verify/report.json is written; may be NULL
+    VerifyNote *note;         // may be NULL
+    void *line_context;       // of both
+    bool *has_report;         // set once verify/report.json is written; may be NULL
 } VerifyJob;
 
 // Runs the gates and writes verify/report.json; with all gates run and passed, seals the bundle.

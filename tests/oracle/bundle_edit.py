@@ -16,6 +16,7 @@ import ctypes.util
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 from dataclasses import dataclass
 
@@ -44,6 +45,23 @@ def xxh128(data):
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
+
+
+def own_sha256(said):
+    """What the member `sha256` of seal.json and verify/report.json is to be (docs/chain-schema.md): over all other members
+    as compact JSON, members by name, reals with 17 digits."""
+    return sha256(compact({k: v for k, v in said.items() if k != "sha256"}).encode())
+
+
+def compact(value):
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{compact(k)}:{compact(v)}" for k, v in sorted(value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    if isinstance(value, float):
+        text = re.sub(r"e([+-])0*", lambda m: "e" + m[1].strip("+"), f"{value:.17g}")
+        return text if re.search("[.e]", text) else text + ".0"
+    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass

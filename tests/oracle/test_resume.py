@@ -1,22 +1,23 @@
 """lathe verify --resume: what passed over the same files is kept and said to be; what depends on anything that changed is
-run again. A kept result is never older than what it speaks of."""
+run again. A kept result is never older than what it speaks of, and a report that was edited keeps nothing."""
 
 import json
 import re
+import shutil
 
 import pytest
-from bundle_edit import BundleEdit
+from bundle_edit import BundleEdit, own_sha256, sha256
 from command import HELLO, ROOT, lathe
 
-GATES = re.findall(r'^GATE\((\w+), \d+, ([\w| ]+), "([^"]+)"', (ROOT / "src/bundle/gates.def").read_text(), re.M)
+GATES = re.findall(r'^GATE\(\w+, (\d+), ([\w| ]+), "([^"]+)"', (ROOT / "src/bundle/gates.def").read_text(), re.M)
 NAMES = [name for _, _, name in GATES]
-OF_PACKAGES = {name for _, needs, name in GATES if "PACKAGES" in needs or "ALL" in needs}
-OF_HOST = {name for _, needs, name in GATES if "HOST" in needs or "ALL" in needs}
+OF_SOURCE, OF_HOST, OF_PACKAGES = ({name for _, needs, name in GATES if need in needs or "ALL" in needs}
+                                   for need in ("SOURCE", "HOST", "PACKAGES"))
 
 
 @pytest.fixture
 def sealed(hello_sealed, tmp_path):
-    return BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+    return BundleEdit.copy(hello_sealed, tmp_path / hello_sealed.name)
 
 
 def resume(bundle, *args):
@@ -32,6 +33,38 @@ def resume(bundle, *args):
 
 def results(bundle):
     return json.loads((bundle / "verify/report.json").read_text())
+
+
+def write_results(bundle, report):
+    """As a lathe would that had got these."""
+    report["sha256"] = own_sha256(report)
+    (bundle / "verify/report.json").write_text(json.dumps(report))
+
+
+def without_times(report):
+    """All that does not speak of the run itself."""
+    return {k: v for k, v in report.items() if k not in ("run", "sha256")}
+
+
+def inputs_of(bundle, tool=None, schemas=None, vote=("", "0")):
+    """The digests of docs/chain-schema.md. `vote`: digest of a text that was given, and whether it read on."""
+    chain_text = (bundle / "chain.json").read_bytes()
+    chain = json.loads(chain_text)
+    inputs = {}
+    for schema, _, name in GATES:
+        lines = [tool or chain["tool"], name, str((schemas or {}).get(name, schema)), chain["contract_sha256"]]
+        if name in OF_SOURCE:
+            lines.append(chain["source"]["sha256"])
+        if name in OF_HOST:
+            lines.append(chain["host"]["sha256"])
+        if name in OF_PACKAGES:
+            for file in (f for s in chain["shards"] for f in s["files"]):
+                lines += [file["path"], file["sha256"]]
+            lines.append(sha256(chain_text))
+        if name == "vote":
+            lines += vote
+        inputs[name] = sha256("".join(line + "\n" for line in lines).encode())
+    return inputs
 
 
 def test_nothing_changed(sealed):
@@ -63,10 +96,72 @@ def test_a_changed_weight(sealed):
 def test_a_failed_gate_is_not_kept(sealed):
     report = results(sealed.path)
     report["gates"]["head"][0]["passed"] = False
-    (sealed.path / "verify/report.json").write_text(json.dumps(report))
+    write_results(sealed.path, report)
     kept, ran, run = resume(sealed.path)
     assert ran == {"contract", "head"} and run.returncode == 0, run.stdout
 
+
+# ---- the report itself
+
+def test_a_report_has_its_digest(sealed):
+    """After a full run and after one that kept."""
+    for _ in range(2):
+        report = results(sealed.path)
+        assert report["sha256"] == own_sha256(report)
+        resume(sealed.path)
+
+
+EDITS = {
+    "a failure made a pass": lambda r: r["gates"]["structure"][0].update(passed=True, text="all is well"),
+    "a figure": lambda r: r["gates"]["graph"][0]["figures"].update(cos=1.0),
+    "a section": lambda r: r["graph_errors"]["graph_fp32"]["cos"].append(1.0),
+    "a member more": lambda r: r.update(extra=1),
+    "no digest": lambda r: r.pop("sha256"),
+    "no text for a digest": lambda r: r.update(sha256=7),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+def test_an_edited_report_keeps_nothing(sealed, edit):
+    report = results(sealed.path)
+    edit(report)
+    (sealed.path / "verify/report.json").write_text(json.dumps(report))
+    kept, ran, run = resume(sealed.path, "--gates", "structure,residency")
+    assert not kept and ran == {"structure", "residency"} and run.returncode == 0
+    said = [line for line in run.stderr.splitlines() if "nothing is kept" in line]
+    assert len(said) == 1 and f"{sealed.path}/verify/report.json" in said[0], run.stderr
+    assert ("edited" if "sha256" in report and report["sha256"] != 7 else "older lathe") in said[0]
+
+
+def test_spaces_are_not_content(sealed):
+    """Unlike a seal, a report may be looked at with a tool that writes it anew."""
+    (sealed.path / "verify/report.json").write_text(json.dumps(results(sealed.path), indent=4, sort_keys=True))
+    kept, _, _ = resume(sealed.path, "--gates", "structure,residency")
+    assert kept == {"structure", "residency"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sections_outlive_a_gate_that_runs_again(sealed, name):
+    """Each gate alone runs again, the others are kept: the report is that of a full run, sections included."""
+    before = results(sealed.path)
+    report = results(sealed.path)
+    report["inputs"][name] = "0" * 64
+    write_results(sealed.path, report)
+    kept, ran, run = resume(sealed.path)
+    assert ran == {"contract", name} and run.returncode == 0, run.stdout
+    assert without_times(results(sealed.path)) == without_times(before)
+
+
+def test_sections_of_gates_that_did_not_run_are_gone(sealed):
+    """What stands in a report was said by a gate that stands in it, or is a fact."""
+    before = results(sealed.path)["section_gates"]
+    resume(sealed.path, "--gates", "graph")
+    report = results(sealed.path)
+    assert set(report["section_gates"]) == {"graph_errors"} and set(report["gates"]) == {"graph"}
+    assert not set(before) - {"graph_errors"} & set(report)
+
+
+# ---- what results depend on
 
 def test_a_changed_host_file(sealed):
     sealed.host_tensor("token_embd.weight")[5] ^= 1
@@ -83,6 +178,7 @@ def test_a_file_that_is_not_as_stated(sealed):
     path.write_bytes(data)
     kept, ran, run = resume(sealed.path)
     assert not kept and run.returncode != 0, run.stdout
+    assert "nothing is kept" in run.stderr and str(path) in run.stderr
 
 
 def test_another_text_for_the_vote(sealed, tmp_path):
@@ -90,6 +186,62 @@ def test_another_text_for_the_vote(sealed, tmp_path):
     text.write_text("Show me hello world in Erlang. The capital of France is Paris. " * 20)
     kept, ran, run = resume(sealed.path, "--vote-text", text)
     assert ran == {"contract", "vote"}, run.stdout + run.stderr
+    assert results(sealed.path)["inputs"] == inputs_of(sealed.path, vote=(sha256(text.read_bytes()), "0"))
+
+
+def test_a_longer_vote(sealed):
+    _, ran, _ = resume(sealed.path, "--vote-long", "--gates", "vote")
+    report = results(sealed.path)
+    assert ran == {"vote"} and report["inputs"] == inputs_of(sealed.path, vote=("", "1"))
+    assert report["section_gates"] == {"vote": "vote", "vote_long": "vote"}
+
+
+def test_inputs_are_those_documented(sealed):
+    assert results(sealed.path)["inputs"] == inputs_of(sealed.path)
+
+
+def test_a_report_of_another_lathe(sealed):
+    """Of an older version, and one of this version whose gate was less strict."""
+    report = results(sealed.path)
+    report["inputs"] = inputs_of(sealed.path, tool="lathe 0.0.1")
+    write_results(sealed.path, report)
+    assert not resume(sealed.path, "--gates", "structure,residency")[0]
+    report = results(sealed.path)
+    older = {name: int(schema) - 1 for schema, _, name in GATES if name == "residency"}
+    report["inputs"] = inputs_of(sealed.path, schemas=older)
+    write_results(sealed.path, report)
+    kept, ran, _ = resume(sealed.path, "--gates", "structure,residency")
+    assert kept == {"structure"} and ran == {"residency"}
+
+
+def test_another_word_of_the_publisher(sealed, tmp_path):
+    """It is for gate contract alone, which always runs: what the others found stands, and the bundle is not sealed."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model_type": "phi3", "num_hidden_layers": 5}))
+    kept, ran, run = resume(sealed.path, "--config", config)
+    assert run.returncode == 1 and ran == {"contract"} and kept == set(NAMES) - {"contract"}, run.stdout + run.stderr
+    assert "num_hidden_layers" in run.stdout and not (sealed.path / "seal.json").exists()
+
+
+def test_another_source_of_the_same_contract(sealed, tmp_path):
+    """One weight is another: what was compared with the source is compared again."""
+    other = tmp_path / HELLO.name
+    data = bytearray(HELLO.read_bytes())
+    data[-100] ^= 1
+    other.write_bytes(data)
+    kept, ran, run = resume(sealed.path, "--model", other)
+    assert run.returncode == 1 and "another file than it was converted from" in run.stdout, run.stdout + run.stderr
+    assert ran == OF_SOURCE and kept == set(NAMES) - OF_SOURCE
+    assert not (sealed.path / "seal.json").exists()
+
+
+def test_a_report_of_another_bundle(sealed, tmp_path):
+    """The same model with other options: only the vote says nothing of the packages."""
+    other = tmp_path / "other.lathe"
+    assert lathe("convert", HELLO, "-o", other, "--context", 256, "--kv", "overwrite").returncode == 0
+    shutil.copytree(sealed.path / "verify", other / "verify")
+    kept, ran, run = resume(other, "--gates", "vote,structure,residency")
+    assert kept == {"vote"} and ran == {"structure", "residency"}, run.stdout
 
 
 @pytest.mark.parametrize("change", [lambda r: r.pop("inputs"), lambda r: r["inputs"].update({n: "0" * 64 for n in NAMES}),
@@ -97,7 +249,7 @@ def test_another_text_for_the_vote(sealed, tmp_path):
 def test_a_report_of_other_inputs(sealed, change):
     report = results(sealed.path)
     change(report)
-    (sealed.path / "verify/report.json").write_text(json.dumps(report))
+    write_results(sealed.path, report)
     kept, ran, _ = resume(sealed.path, "--gates", "graph,structure")
     assert not kept and ran == {"graph", "structure"}
 
@@ -106,3 +258,10 @@ def test_a_broken_report(sealed):
     (sealed.path / "verify/report.json").write_text("{")
     kept, ran, run = resume(sealed.path, "--gates", "structure")
     assert run.returncode == 0 and ran == {"structure"}
+    assert run.stderr.count("nothing is kept") == 1 and "report.json: line 1" in run.stderr
+
+
+def test_no_report_at_all(sealed):
+    (sealed.path / "verify/report.json").unlink()
+    kept, ran, run = resume(sealed.path, "--gates", "structure")
+    assert run.returncode == 0 and ran == {"structure"} and "report.json is not there" in run.stderr
