@@ -88,11 +88,15 @@ static bool open_host(Bundle *b, Arena *arena, Err *err) {
 
 bool bundle_open(Bundle *b, Arena *arena, const char *dir, Err *err) {
     *b = (Bundle){.dir = arena_cstr(arena, str_of(dir))};
-    bool ok = chain_read(&b->chain, arena, dir, err) && open_host(b, arena, err);
-    if (ok) b->packages = arena_array(arena, b->chain.n_shards, Package);
-    for (size_t i = 0; ok && i < b->chain.n_shards; i++) ok = open_package(b, arena, i, err);
-    if (!ok) bundle_close(b);
-    return ok;
+    if (!chain_read(&b->chain, arena, dir, err)) return false;
+    Err why = {0};
+    bool ok = open_host(b, arena, &why);
+    b->packages = arena_array(arena, b->chain.n_shards, Package);
+    for (size_t i = 0; ok && i < b->chain.n_shards; i++) ok = open_package(b, arena, i, &why);
+    if (ok) return true;
+    chain_refuse(&b->chain, dir, &why, err);
+    bundle_close(b);
+    return false;
 }
 
 void bundle_close(Bundle *b) {
@@ -102,20 +106,13 @@ void bundle_close(Bundle *b) {
     *b = (Bundle){0};
 }
 
-// "lathe convert MODEL.gguf -o OUT.lathe --force", as it mends this bundle.
-static const char *mending(const char *dir, const Chain *chain, Arena *scratch) {
-    return arena_printf(scratch, "lathe convert %.*s -o %s --force", STR_ARG(chain->source_name),
-                        dir)
-        .at;
-}
-
 static bool check_file(const char *dir, const Chain *chain, const ChainFile *file, bool is_thorough,
                        Arena *scratch, Err *err) {
     const char *path = path_join(scratch, dir, arena_cstr(scratch, file->path));
     FileMap map;
     if (!path_exists(path))
         return err_set(err, ERR_GATE, "%s is missing; convert the model again: %s", path,
-                       mending(dir, chain, scratch));
+                       chain_mending(chain, dir, scratch));
     if (!map_file(&map, path, err)) return false;
     bool same = map.len == file->n_bytes;
     if (same && is_thorough) {
@@ -131,7 +128,7 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
     return err_set(err, ERR_GATE,
                    "%s (%" PRIu64 " bytes) is not the file chain.json describes (%" PRIu64
                    " bytes, another digest); convert the model again: %s",
-                   path, n_bytes, file->n_bytes, mending(dir, chain, scratch));
+                   path, n_bytes, file->n_bytes, chain_mending(chain, dir, scratch));
 }
 
 static bool is_listed(const Chain *chain, Str path) {

@@ -234,9 +234,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     JsonNeed n = {.arena = arena, .err = err};
     uint32_t schema = need_u32(&n, json, "schema");
     if (!n.failed && schema != CHAIN_SCHEMA)
-        return err_set(err, ERR_FORMAT,
-                       "schema %u, this lathe reads %d; convert the model again with this version",
-                       schema, CHAIN_SCHEMA);
+        return err_set(err, ERR_FORMAT, "schema %u, this lathe reads %d", schema, CHAIN_SCHEMA);
     c->tool_version = need_str(&n, json, "tool");
     const json_t *source = need_object(&n, json, "source");
     c->source_name = need_path(&n, source, "name");
@@ -265,8 +263,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     Sha256 digest = contract_digest(&c->contract);
     if (!str_is(c->contract_digest, digest.hex))
         return err_set(err, ERR_FORMAT,
-                       "the contract's digest is %s, but chain.json states %.*s: it was altered; "
-                       "convert the model again",
+                       "the contract's digest is %s, but chain.json states %.*s: it was altered",
                        digest.hex, STR_ARG(c->contract_digest));
     if (!contract_check(&c->contract, err)) return false;
     if (c->context == 0 || c->context > c->state_rows || c->prefill_rows > c->context)
@@ -280,11 +277,24 @@ bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err) {
     const char *path = path_join(arena, dir, "chain.json");
     if (!path_exists(path))
         return err_set(err, ERR_FORMAT, "%s: no chain.json in it: not a lathe bundle", dir);
-    json_t *json = json_read_file(path, err);
-    if (!json) return false;
-    bool ok = read_chain(chain, arena, json, err) || err_prefix(err, "%s", path);
+    Err why = {0};
+    json_t *json = json_read_file(path, &why);
+    bool ok = json && (read_chain(chain, arena, json, &why) || err_prefix(&why, "%s", path));
     json_decref(json);
-    return ok;
+    return ok || chain_refuse(chain, dir, &why, err);
+}
+
+const char *chain_mending(const Chain *chain, const char *dir, Arena *arena) {
+    Str source = chain->source_name.len ? chain->source_name : STR("MODEL.gguf");
+    return arena_printf(arena, "lathe convert %.*s -o %s --force", STR_ARG(source), dir).at;
+}
+
+bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err) {
+    Arena scratch = {0};
+    err_set(err, why->kind, "%s; convert the model again: %s", why->text,
+            chain_mending(chain, dir, &scratch));
+    arena_free(&scratch);
+    return false;
 }
 
 const ChainFunction *chain_function(const ChainShard *shard, const char *role) {

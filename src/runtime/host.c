@@ -123,15 +123,14 @@ bool host_fits(const Host *h, Engine *e, uint32_t n_rows, Err *err) {
         bool is_float = t && t->f32;
         bool is_place = is_slice && i >= 4;
         if (!t || t->count != wanted[i].count || is_float == is_place)
-            return err_set(err, ERR_FORMAT,
-                           "input '%s': %zu %s, the contract asks for %zu %s; convert the model "
-                           "again: lathe convert --force",
+            return err_set(err, ERR_FORMAT, "input '%s': %zu %s, the contract asks for %zu %s",
                            wanted[i].name, t ? t->count : 0, is_float ? "numbers" : "integers",
                            wanted[i].count, is_place ? "integers" : "numbers");
     }
     const EngineTensor *hidden = engine_output(e, STR(OUTPUT_HIDDEN));
     if (hidden && hidden->f32 && hidden->count == T * c->d_model) return true;
-    return err_set(err, ERR_FORMAT, "output '" OUTPUT_HIDDEN "': %zu numbers, expected %zu",
+    return err_set(err, ERR_FORMAT,
+                   "output '" OUTPUT_HIDDEN "': %zu numbers, the contract asks for %zu",
                    hidden ? hidden->count : 0, T * c->d_model);
 }
 

@@ -24,8 +24,7 @@ static bool head_fits(const Shard *shard, uint32_t d_model, Err *err) {
     }
     if (x && x->f32 && x->count == d_model && n_logits == wanted) return true;
     return err_set(err, ERR_FORMAT,
-                   "the head takes %zu numbers and gives %zu logits, expected %u and %zu; convert "
-                   "the model again: lathe convert --force",
+                   "the head takes %zu numbers and gives %zu logits, expected %u and %zu",
                    x ? x->count : 0, n_logits, d_model, wanted);
 }
 
@@ -54,11 +53,13 @@ bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *p
     if (!s->shards) memory_is_out(c->n_shards * sizeof *s->shards);
     bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows,
                         bundle->faults, err);
-    for (size_t i = 0; ok && i < c->n_shards; i++)
-        ok =
-            open_shard(&s->shards[i], &bundle->packages[i], &c->shards[i], arithmetic, pool, err) &&
-            (shard_fits(&s->shards[i], &s->host, c->prefill_rows, err) ||
-             err_prefix(err, "%s", bundle->packages[i].path));
+    for (size_t i = 0; ok && i < c->n_shards; i++) {
+        const Package *p = &bundle->packages[i];
+        Err why = {0};
+        ok = open_shard(&s->shards[i], p, &c->shards[i], arithmetic, pool, err) &&
+             (shard_fits(&s->shards[i], &s->host, c->prefill_rows, &why) ||
+              err_prefix(&why, "%s", p->path) || chain_refuse(c, bundle->dir, &why, err));
+    }
     if (!ok) shards_close(s);
     return ok;
 }

@@ -234,6 +234,8 @@ def test_lathe_refuses(edited, hello_sealed, path, value, words):
     chain = changed(chain_of(hello_sealed), path, lambda parent, key: parent.__setitem__(key, value))
     run = structure(edited, chain)
     assert run.returncode == 3 and words in run.stderr, run.stderr
+    source = "MODEL.gguf" if path == ("schema",) else HELLO.name  # which stands behind it
+    assert run.stderr.rstrip().endswith(f"convert the model again: lathe convert {source} -o {edited} --force")
 
 
 def test_lathe_misses_a_layer(edited, hello_sealed):
@@ -378,6 +380,19 @@ def test_a_refusal_names_the_command_that_mends_it(sealed):
         assert again in chat(sealed.path).stderr
     (sealed.path / "chain.json").unlink()
     assert f"lathe convert MODEL.gguf -o {sealed.path} --force" in chat(sealed.path).stderr
+
+
+@pytest.mark.parametrize(("member", "value", "gates", "words"), [
+    (("source", "sha256"), "0" * 64, "structure", "lathe.source is"),
+    (("options", "state_rows"), 4128, "graph", "input 'mask': 4096 numbers, the contract asks for 4128 numbers"),
+    (("contract", "d_model"), 64, "structure", "it was altered"),
+])
+def test_a_package_that_does_not_fit_is_named_with_what_mends_it(sealed, member, value, gates, words):
+    sealed.chain[member[0]][member[1]] = value
+    sealed.write_chain()
+    run = lathe("verify", sealed.path, "--model", HELLO, "--gates", gates)
+    again = f"convert the model again: lathe convert {HELLO.name} -o {sealed.path} --force"
+    assert run.returncode == 3 and words in run.stderr and run.stderr.rstrip().endswith(again), run.stderr
 
 
 def test_a_chain_that_leaves_a_file_out_is_not_proved(sealed):
