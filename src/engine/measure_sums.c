@@ -55,7 +55,8 @@ bool engine_measure_sums(const Engine *e, const MilOp *op, EngineSums *sums, Err
     bool ok = walker.scratch && s.sizes && s.lost;
     if (ok) (is_conv ? conv_sums : product_sums)(&walker, n, sum_sizes, &s, s.sizes);
     for (size_t i = 0; ok && i < count; i++) {
-        if (!(s.sizes[i] <= sums->bound)) sums->bound = s.sizes[i]; // NaN, too
+        float size = isnan(s.sizes[i]) ? INFINITY : s.sizes[i]; // infinity times zero
+        if (size > sums->bound) sums->bound = size;
         sums->all += (double)s.sizes[i];
         sums->lost += (double)s.lost[i];
     }

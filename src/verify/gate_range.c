@@ -242,8 +242,14 @@ typedef struct {
     bool begins;             // …and no operand of its was broken or zeroed before
 } OpJudgement;
 
+// Products of fp16 numbers add up to a finite size: it is infinite where one of them was. What the
+// Neural Engine makes of it is published (I07 decode), and Core ML on the CPU makes another thing.
+static bool reads_infinity(const OpJudgement *j) {
+    return !(j->sums.bound < INFINITY);
+}
+
 static bool overflows(const OpJudgement *j) {
-    return j->size > j->limit || j->broken > 0;
+    return j->size > j->limit || j->broken > 0 || reads_infinity(j);
 }
 
 static bool loses_rows(const OpJudgement *j) {
@@ -331,7 +337,9 @@ static Judgements judge_shard(const ShardWatch *wanted, const ShardWatch *got, A
     for (size_t f = 0; f < wanted->n_watches; f++) {
         const RangeWatch *w = &wanted->watches[f], *g = &got->watches[f];
         for (uint32_t i = 0; i < w->f->n_ops; i++) {
-            if (w->ops[i].out == 0 && g->ops[i].out == 0) continue; // constants, integers, zeros
+            // Constants, integers, zeros; but not zeros times what is infinite.
+            if (w->ops[i].out == 0 && g->ops[i].out == 0 && g->ops[i].sums.bound < INFINITY)
+                continue;
             OpJudgement j = judge(w, g, i), *known = find(&all, j.op);
             if (known)
                 merge(known, &j);
@@ -367,7 +375,12 @@ static json_t *op_json(const OpJudgement *j) {
 }
 
 static void describe(const OpJudgement *j, StrBuf *out) {
-    if (overflows(j)) {
+    if (reads_infinity(j) && j->size <= j->limit) {
+        strbuf_printf(out,
+                      "reads a weight that is not finite in fp16, though results in fp32 stay "
+                      "below %.4g",
+                      (double)j->size);
+    } else if (overflows(j)) {
         strbuf_printf(out, "overflows: %s of %.4g, limit %.0f [%s]",
                       j->role == RANGE_NORM_INPUT ? "rows" : "results", (double)j->size,
                       (double)j->limit, j->role == RANGE_PRODUCT ? "I01" : "I04");

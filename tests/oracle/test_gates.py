@@ -180,8 +180,9 @@ def test_weights_beyond_fp16_do_not_pass_though_they_are_the_sources(tmp_path):
     up = slice(len(gate_up.scale) // 2, None)
     gate_up.codes[up], gate_up.scale[up] = 0, 2.0**-14  # what is left of W_up rounds to zero
     bundle.set_source(model)
-    run = lathe("verify", bundle.path, "--model", model, "--gates", "layer-golden")
+    run = lathe("verify", bundle.path, "--model", model, "--gates", "layer-golden,range")
     assert run.returncode == 1, run.stdout
+    assert re.search(r"range +layer_03_down_y +reads a weight that is not finite in fp16.*FAILED", run.stdout), run.stdout
     assert re.search(r"weights +\d+ rows .*; layer 3 down row \d+ has -?(6[6-9]|[7-9]\d|[1-9]\d\d)\d{3}(\.\d+)?, which is no number of fp16",
                      run.stdout), run.stdout
     # And no such bundle is made.
