@@ -174,7 +174,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         {"--vote-long", OPTION_FLAG, &job->is_vote_long, NULL,
          "the vote also reads behind the original context"},
         {"--blame", OPTION_FLAG, &job->blames, NULL,
-         "where gates graph or layer golden fail: name the first op that diverges"},
+         "where gates graph or layer golden fail: name the first op that diverges, or the row of a "
+         "weight"},
         {"--verbose", OPTION_FLAG, &job->is_verbose, NULL, "a line for every reading of the vote"},
         {"--intent", OPTION_TEXT, &notes->intent, "TEXT",
          "for verify/journal.md: what this run should show"},
