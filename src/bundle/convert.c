@@ -12,6 +12,7 @@
 #include "gguf/writer.h"
 #include "range/measure.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_utf8.h"
 
 typedef struct {
     const ConvertJob *job;
@@ -379,11 +380,22 @@ static void read_for_compiler(Conversion *c) {
     fault->model(fault->context, &c->read, c->arena);
 }
 
+// chain.json and messages are text.
+static bool check_names(const Conversion *c, Err *err) {
+    const char *const names[] = {c->job->model_path, c->out};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (!utf8_is_valid(file_name(names[i])))
+            return err_set(err, ERR_USAGE,
+                           "%s: the name is not UTF-8, and chain.json has to state it; rename it",
+                           names[i]);
+    return true;
+}
+
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
     Conversion c = {.job = job, .arena = arena, .chain = chain};
     c.out = without_slash(arena, job->out_path);
     c.dir = arena_printf(arena, "%s.partial", c.out).at;
-    if (!check_place(&c, err)) return false;
+    if (!check_names(&c, err) || !check_place(&c, err)) return false;
     if (!gguf_open(&c.gguf, arena, job->model_path, err)) return false;
 
     CompileOptions options = job->options;

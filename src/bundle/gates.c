@@ -26,6 +26,7 @@ bool gate_is_listed(const char *list, const char *name) {
 }
 
 bool gate_check_list(const char *list, Err *err) {
+    if (list && !*list) return err_set(err, ERR_USAGE, "--gates names no gate");
     for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
         char name[32];
         snprintf(name, sizeof name, "%.*s", (int)min_size(strcspn(at, ","), sizeof name - 1), at);

@@ -107,7 +107,7 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     o->target = target_named(a->target);
     if (!o->target)
         return err_set(err, ERR_USAGE, "--target %s: expected macos27 or macos26", a->target);
-    if (!a->out) return err_set(err, ERR_USAGE, "where to? Give -o OUT.lathe");
+    if (!a->out || !*a->out) return err_set(err, ERR_USAGE, "where to? Give -o OUT.lathe");
     return true;
 }
 

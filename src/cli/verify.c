@@ -19,6 +19,7 @@
 typedef struct {
     Meter meter;
     bool has_colour;
+    bool has_head; // of the matrix, printed
     json_t *lines; // where lines go instead, for --json; NULL: to stdout
 } Screen;
 
@@ -68,10 +69,19 @@ static bool write_down(const char *bundle, const char *copy, const JournalNotes 
 
 // ---- mutants
 
+static void print_head(Screen *s) {
+    if (s->has_head) return;
+    s->has_head = true;
+    printf("%-40s %-9s", "mutant", "of");
+    for (size_t i = 0; mutants_gate(i); i++) printf(" %s", mutants_gate(i));
+    printf("\n");
+}
+
 static void print_mutant(void *context, const MutantRow *row) {
     static const char cells[] = {[CELL_PASSED] = '.', [CELL_FAILED] = 'X', [CELL_NOT_RUN] = '-'};
     Screen *s = context;
     meter_clear(&s->meter);
+    print_head(s);
     printf("%-40s %-9s", row->name, row->kind);
     for (size_t i = 0; mutants_gate(i); i++)
         printf(" %*c", (int)strlen(mutants_gate(i)), cells[row->cells[i]]);
@@ -93,13 +103,11 @@ static bool run_mutants(const VerifyJob *verify, const char *names, Screen *scre
         .line_context = screen,
     };
     MutantsSum sum;
-    printf("%-40s %-9s", "mutant", "of");
-    for (size_t i = 0; mutants_gate(i); i++) printf(" %s", mutants_gate(i));
-    printf("\n");
     bool ok = mutants_run(&job, &sum, err);
     meter_clear(&screen->meter);
-    printf("%zu mutants, %zu killed, %zu survived; %zu do not apply (verify/mutants.json)\n",
-           sum.n_run, sum.n_run - sum.n_survived, sum.n_survived, sum.n_not_applicable);
+    if (ok || err->kind == ERR_GATE)
+        printf("%zu mutants, %zu killed, %zu survived; %zu do not apply (verify/mutants.json)\n",
+               sum.n_run, sum.n_run - sum.n_survived, sum.n_survived, sum.n_not_applicable);
     return ok;
 }
 
@@ -162,7 +170,7 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         {"--chat-template", OPTION_TEXT, &job->second.chat_template, "FILE.jinja",
          "likewise, chat_template.jinja"},
         {"--gates", OPTION_TEXT, &job->gates, "LIST",
-         "only these, separated by commas; does not seal"},
+         "only these, separated by commas; does not seal, and leaves a seal that holds"},
         {"--resume", OPTION_FLAG, &job->resumes, NULL,
          "keep what passed the last time over the same files; run the rest"},
         {"--report", OPTION_TEXT, &a->page, "FILE.html",
@@ -225,9 +233,13 @@ static bool check_arguments(const Arguments *a, Err *err) {
 }
 
 static void print_end(const Arguments *a, bool is_model) {
-    printf(is_model       ? "%s: the gates for a model alone passed; a bundle has more\n"
-           : a->job.gates ? "%s: the gates asked for passed; a seal takes all of them\n"
-                          : "%s: all gates passed, sealed\n",
+    Arena arena = {0};
+    bool is_sealed = !is_model && path_exists(path_join(&arena, a->name, "seal.json"));
+    arena_free(&arena);
+    printf(is_model        ? "%s: the gates for a model alone passed; a bundle has more\n"
+           : !a->job.gates ? "%s: all gates passed, sealed\n"
+           : is_sealed     ? "%s: the gates asked for passed; it is sealed\n"
+                           : "%s: the gates asked for passed; a seal takes all of them\n",
            a->name);
     fflush(stdout);
 }

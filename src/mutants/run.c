@@ -324,6 +324,7 @@ static bool is_named(const char *names, const char *name) {
 }
 
 static bool check_names(const char *names, Err *err) {
+    if (!*names) return err_set(err, ERR_USAGE, "--mutants names no mutant: give names, or 'all'");
     if (strcmp(names, "all") == 0) return true;
     Mutant m;
     for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
@@ -338,6 +339,21 @@ static bool check_names(const char *names, Err *err) {
                        (int)n, at);
     }
     return true;
+}
+
+static bool check_gates(const char *list, Err *err) {
+    if (!gate_check_list(list, err)) return false;
+    StrBuf known = {0};
+    bool is_judge = false;
+    for (size_t i = 0; i < N_JUDGES; i++) {
+        is_judge = is_judge || gate_is_listed(list, mutants_gate(i));
+        strbuf_printf(&known, i ? ", %s" : "%s", mutants_gate(i));
+    }
+    if (!is_judge)
+        err_set(err, ERR_USAGE, "--gates %s: none of these judges mutants; those that do are %s",
+                list, known.at);
+    strbuf_free(&known);
+    return is_judge;
 }
 
 static bool open_run(Run *run, Err *err) {
@@ -373,8 +389,7 @@ bool mutants_run(const MutantsJob *job, MutantsSum *sum, Err *err) {
     size_t n = 0;
     Mutant m;
     while (mutant_at(n, &m)) n++;
-    bool ok =
-        check_names(job->names, err) && gate_check_list(job->gates, err) && open_run(&run, err);
+    bool ok = check_names(job->names, err) && check_gates(job->gates, err) && open_run(&run, err);
     for (size_t i = 0; ok && i < n; i++) {
         mutant_at(i, &m);
         if (is_named(job->names, m.name)) ok = run_mutant(&run, &m, err);
@@ -388,7 +403,11 @@ bool mutants_run(const MutantsJob *job, MutantsSum *sum, Err *err) {
     arena_free(&arena);
     if (ok && sum->n_survived)
         return err_set(err, ERR_GATE,
-                       "%zu of %zu mutants survived: no gate would notice such an error",
-                       sum->n_survived, sum->n_run);
+                       "%zu of %zu mutants survived: no gate%s would notice such an error",
+                       sum->n_survived, sum->n_run, job->gates ? " that was asked" : "");
+    if (ok && sum->n_run == 0)
+        return err_set(err, ERR_GATE,
+                       "no mutant was judged: none of these applies to this bundle "
+                       "(verify/mutants.json says why)");
     return ok;
 }

@@ -72,7 +72,8 @@ typedef struct {
 bool journal_read(Journal *journal, Arena *arena, const char *bundle_dir, Err *err);
 void journal_parse(Journal *journal, Arena *arena, Str text);
 
-// What differs between two runs: results whose figures or verdicts changed, came or went.
+// What differs between two runs in the gates that both ran: results whose figures or verdicts
+// changed, came or went.
 typedef struct {
     const JournalFigure *before, *after; // NULL: not there
 } JournalChange;

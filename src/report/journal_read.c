@@ -154,6 +154,12 @@ static const JournalFigure *find_figure(const JournalEntry *e, const JournalFigu
     return NULL;
 }
 
+static bool has_gate(const JournalEntry *e, Str gate) {
+    for (size_t i = 0; i < e->n_figures; i++)
+        if (str_eq(e->figures[i].gate, gate)) return true;
+    return false;
+}
+
 size_t journal_compare(JournalChange **changes, Arena *arena, const JournalEntry *before,
                        const JournalEntry *after) {
     size_t n = 0;
@@ -161,10 +167,11 @@ size_t journal_compare(JournalChange **changes, Arena *arena, const JournalEntry
     for (size_t i = 0; i < after->n_figures; i++) {
         const JournalFigure *now = &after->figures[i], *was = find_figure(before, now);
         if (was && str_eq(was->text, now->text) && was->has_passed == now->has_passed) continue;
+        if (!has_gate(before, now->gate)) continue;
         (*changes)[n++] = (JournalChange){was, now};
     }
     for (size_t i = 0; i < before->n_figures; i++)
-        if (!find_figure(after, &before->figures[i]))
+        if (has_gate(after, before->figures[i].gate) && !find_figure(after, &before->figures[i]))
             (*changes)[n++] = (JournalChange){&before->figures[i], NULL};
     return n;
 }

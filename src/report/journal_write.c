@@ -113,7 +113,7 @@ static void add_entry(StrBuf *out, const json_t *report, const JournalNotes *not
             add_setup(out, report);
         else if (i == JOURNAL_result)
             add_result(out, report);
-        else if (given[i])
+        else if (given[i] && given[i][0])
             add_line(out, given[i]);
         else
             strbuf_printf(out, "_%s_", fields[i].question);

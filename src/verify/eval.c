@@ -132,8 +132,11 @@ static bool walk_text(Walk *w, uint32_t *ids, Err *err) {
 
 static bool check_chunk(const EvalJob *job, Err *err) {
     enum { LEAST = 4 };
+    if (job->chunk < LEAST)
+        return err_set(err, ERR_USAGE, "--context %u: expected %d or more tokens", job->chunk,
+                       LEAST);
     for (size_t m = 0; m < job->n_models; m++)
-        if (job->chunk < LEAST || job->chunk > session_context(job->models[m]))
+        if (job->chunk > session_context(job->models[m]))
             return err_set(err, ERR_USAGE, "--context %u: expected %d to %u", job->chunk, LEAST,
                            session_context(job->models[m]));
     return true;

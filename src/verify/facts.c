@@ -47,13 +47,14 @@ static json_t *bundle_json(const Proof *p) {
         json_pack("{s:o, s:o, s:o, s:o, s:o}", "context", number(c->context), "prefill_rows",
                   number(c->prefill_rows), "kv", json_of_str(c->kv), "weights",
                   json_of_str(c->weights), "target", json_of_str(c->target));
-    json_t *bundle = json_pack(
-        "{s:s, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "name",
-        slash ? slash + 1 : p->bundle.dir, "architecture", json_of_str(strbuf_str(&architecture)),
-        "layers", number(c->contract.n_layers), "d_model", number(c->contract.d_model), "source",
-        "name", json_of_str(c->source_name), "bytes", number(c->source_bytes), "options", options,
-        "package_limit", number(c->package_limit), "packages", packages, "host_bytes",
-        number(c->host.n_bytes), "state_bytes", number(state_bytes(c)));
+    json_t *bundle =
+        json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "name",
+                  json_of_str(str_of(slash ? slash + 1 : p->bundle.dir)), "architecture",
+                  json_of_str(strbuf_str(&architecture)), "layers", number(c->contract.n_layers),
+                  "d_model", number(c->contract.d_model), "source", "name",
+                  json_of_str(c->source_name), "bytes", number(c->source_bytes), "options", options,
+                  "package_limit", number(c->package_limit), "packages", packages, "host_bytes",
+                  number(c->host.n_bytes), "state_bytes", number(state_bytes(c)));
     strbuf_free(&architecture);
     return bundle;
 }
@@ -137,7 +138,7 @@ static json_t *conditioning_json(const Chain *c) {
                      (double)c->ranges->logit_peak, "layers", layers);
 }
 
-static json_t *run_json(const Proof *p, bool is_complete) {
+static json_t *run_json(const Proof *p, bool is_sealed) {
     struct utsname system;
     if (uname(&system) != 0) memset(&system, 0, sizeof system);
     char machine[200], when[32] = "";
@@ -148,12 +149,11 @@ static json_t *run_json(const Proof *p, bool is_complete) {
     if (gmtime_r(&now, &utc)) strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &utc);
     return json_pack("{s:s, s:s, s:i, s:s, s:b, s:f, s:f, s:O}", "started", when, "machine",
                      machine, "threads", (int)pool_threads(p->job->pool), "asked",
-                     p->job->gates ? p->job->gates : "all", "sealed",
-                     (int)(is_complete && !p->has_failed), "seconds", now_seconds() - p->started,
-                     "peak_bytes", peak_bytes(), "gates", p->seconds);
+                     p->job->gates ? p->job->gates : "all", "sealed", (int)is_sealed, "seconds",
+                     now_seconds() - p->started, "peak_bytes", peak_bytes(), "gates", p->seconds);
 }
 
-void proof_facts(Proof *p, bool is_complete) {
+void proof_facts(Proof *p, bool is_sealed) {
     const Chain *c = &p->bundle.chain;
     const struct {
         const char *name;
@@ -161,7 +161,7 @@ void proof_facts(Proof *p, bool is_complete) {
     } sections[] = {
         {"bundle", bundle_json(p)},
         {"contract", contract_fields_json(&p->model)},
-        {"run", run_json(p, is_complete)},
+        {"run", run_json(p, is_sealed)},
         {"conditioning", c->ranges ? conditioning_json(c) : json_null()},
     };
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {

@@ -51,7 +51,7 @@ typedef struct {
 void proof_compare(Proof *p, const char *gate, const char *scope, const Metrics *m, Bound least);
 
 // The sections that say what was judged and how: bundle, contract, run, conditioning (facts.c).
-void proof_facts(Proof *p, bool is_complete);
+void proof_facts(Proof *p, bool is_sealed);
 
 // A gate returns false only when it could not run; failures are results.
 typedef bool Gate(Proof *p, Err *err);

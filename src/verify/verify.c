@@ -73,15 +73,17 @@ static bool same_shapes(const Proof *p, Err *err) {
                    "converted from");
 }
 
+static bool asks_all(const char *list) {
+    for (int i = 0; i < GATE_COUNT; i++)
+        if (!gate_is_listed(list, gates[i].name)) return false;
+    return true;
+}
+
 // `resume` NULL: every gate runs.
-static bool run_gates(Proof *p, const Resume *resume, bool *is_complete, Err *err) {
-    *is_complete = true;
+static bool run_gates(Proof *p, const Resume *resume, Err *err) {
     for (int i = 0; i < GATE_COUNT; i++) {
         if (!p->has_bundle && !needs_no_bundle[i]) continue;
-        if (!gate_is_listed(p->job->gates, gates[i].name)) {
-            *is_complete = false;
-            continue;
-        }
+        if (!gate_is_listed(p->job->gates, gates[i].name)) continue;
         p->gate_failed = false;
         if (resume && resume_keep(resume, p, (GateId)i)) continue;
         p->running = gates[i].name;
@@ -100,7 +102,7 @@ static bool run_gates(Proof *p, const Resume *resume, bool *is_complete, Err *er
     return true;
 }
 
-static bool write_report(Proof *p, const Resume *resume, bool is_complete, Err *err) {
+static bool write_report(Proof *p, const Resume *resume, bool is_sealed, Err *err) {
     const Chain *c = &p->bundle.chain;
     const char *dir = path_join(p->arena, p->bundle.dir, "verify");
     json_t *report =
@@ -110,7 +112,7 @@ static bool write_report(Proof *p, const Resume *resume, bool is_complete, Err *
                   p->gates, "inputs", resume->inputs, "section_gates", p->section_gates);
     if (!report) memory_is_out(0);
     p->running = NULL;
-    proof_facts(p, is_complete);
+    proof_facts(p, is_sealed);
     json_object_update(report, p->sections);
     json_object_set_new(report, "sha256", json_string(json_own_sha256(report).hex));
     bool ok =
@@ -118,6 +120,33 @@ static bool write_report(Proof *p, const Resume *resume, bool is_complete, Err *
     json_decref(report);
     if (ok && p->job->has_report) *p->job->has_report = true;
     return ok;
+}
+
+static bool remove_file(const char *path, Err *err) {
+    return !path_exists(path) || unlink(path) == 0 || err_errno(err, "%s: cannot remove it", path);
+}
+
+// The seal, and the page that says so.
+static bool unseal(const Proof *p, Err *err) {
+    const char *dir = p->bundle.dir;
+    return remove_file(path_join(p->arena, dir, "seal.json"), err) &&
+           remove_file(path_join(p->arena, dir, "verify/report.html"), err);
+}
+
+// A run of all gates begins without a seal and ends with one. A run of some leaves a seal that
+// holds alone, unless one of them fails.
+static bool judge(Proof *p, const Resume *resume, Err *err) {
+    const VerifyJob *job = p->job;
+    bool is_complete = asks_all(job->gates);
+    Err broken = {0};
+    bool keeps_seal = !is_complete && seal_check(p->bundle.dir, job->progress, &broken);
+    if ((!keeps_seal && !unseal(p, err)) || !run_gates(p, resume, err)) return false;
+    if (p->has_failed && keeps_seal && !unseal(p, err)) return false;
+    if (!write_report(p, resume, !p->has_failed && (is_complete || keeps_seal), err)) return false;
+    if (p->has_failed)
+        return err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", p->bundle.dir);
+    return !is_complete ||
+           seal_write(p->bundle.dir, &p->bundle.chain, p->gates, job->tool_version, err);
 }
 
 bool verify_bundle(const VerifyJob *job, Err *err) {
@@ -130,21 +159,9 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
                .section_gates = json_object(),
                .seconds = json_object(),
                .started = now_seconds()};
-    bool is_complete = false;
     Resume resume = {0};
     bool ok = gate_check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err) &&
-              resume_open(&resume, &p, err);
-    if (ok) {
-        const char *seal = path_join(&arena, job->bundle_dir, "seal.json");
-        ok =
-            !path_exists(seal) || unlink(seal) == 0 || err_errno(err, "%s: cannot remove it", seal);
-    }
-    ok = ok && run_gates(&p, &resume, &is_complete, err) &&
-         write_report(&p, &resume, is_complete, err);
-    if (ok && p.has_failed)
-        ok = err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", job->bundle_dir);
-    if (ok && is_complete)
-        ok = seal_write(job->bundle_dir, &p.bundle.chain, p.gates, job->tool_version, err);
+              resume_open(&resume, &p, err) && judge(&p, &resume, err);
     resume_close(&resume);
     close_all(&p);
     arena_free(&arena);
@@ -171,11 +188,10 @@ bool verify_model(const VerifyJob *job, Err *err) {
                .sections = json_object(),
                .section_gates = json_object(),
                .seconds = json_object()};
-    bool is_complete;
     bool ok =
         check_model_list(job->gates, err) && gguf_open(&p.source, &arena, job->model_path, err) &&
         (model_read(&p.model, &p.source, &arena, err) || err_prefix(err, "%s", job->model_path)) &&
-        run_gates(&p, NULL, &is_complete, err);
+        run_gates(&p, NULL, err);
     if (ok && p.has_failed) ok = err_set(err, ERR_GATE, "%s: a gate failed", job->model_path);
     close_all(&p);
     arena_free(&arena);

@@ -1,9 +1,12 @@
 """The command line: what it lists, what it explains, what it refuses, and the exit code of each."""
 
+import os
 import re
+import shutil
+import subprocess
 
 import pytest
-from command import CLI, HELLO, ROOT, commands, done, lathe
+from command import CLI, HELLO, LATHE, ROOT, commands, done, lathe
 
 VERSION = re.search(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text())[1]
 
@@ -90,6 +93,9 @@ WRONG = [
     (["convert", HELLO, "-o", "x", "--context", "63"], "shorter than one prefill call"),
     (["convert", HELLO, "y", "-o", "x"], "unexpected 'y'"),
     (["verify", ".", "--gates", "smell"], "no gate 'smell'; there are: contract, vote"),
+    (["verify", HELLO, "--gates", ""], "--gates names no gate"),
+    (["eval", HELLO, "--text", HELLO, "--context", "1"], "--context 1: expected 4 or more tokens"),
+    (["convert", HELLO, "-o", ""], "where to? Give -o OUT.lathe"),
     (["verify", HELLO, "--mutants", "all"], "--mutants is of bundles, and"),
     (["verify", HELLO, "--resume"], "--resume is of bundles, and"),
     (["verify", HELLO, "--report", "x.html"], "--report is of bundles, and"),
@@ -133,3 +139,12 @@ def test_a_folder_that_is_no_bundle_exits_3(command, tmp_path):
 def test_two_dashes_end_the_options():
     run = lathe("chat", "--", "--temp")
     assert run.returncode == 4 and "--temp" in run.stderr
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_anything_is_written(tmp_path):
+    """chain.json states the source's name, and is text."""
+    odd = os.fsencode(tmp_path) + b"/s\xff.gguf"
+    shutil.copy(HELLO, odd)
+    run = subprocess.run([LATHE, "convert", odd, "-o", tmp_path / "out.lathe"], capture_output=True)
+    assert run.returncode == 2 and b"the name is not UTF-8" in run.stderr
+    assert os.listdir(os.fsencode(tmp_path)) == [b"s\xff.gguf"]

@@ -32,6 +32,29 @@ def bundle(hello_sealed, tmp_path):
     return BundleEdit.copy(hello_sealed, tmp_path / "bad.lathe")
 
 
+# ---- the seal
+
+
+def test_a_few_gates_that_pass_leave_the_seal(bundle):
+    run = done("verify", bundle.path, "--model", HELLO, "--gates", "contract,residency")
+    assert "the gates asked for passed; it is sealed" in run.stdout
+    assert done("chat", bundle.path, "--model", HELLO, "-p", "hi", "--max-tokens", "2").stdout
+
+
+def test_one_that_fails_takes_the_seal_and_the_page_that_shows_it(bundle):
+    (bundle.path / "verify" / "report.html").write_text("proved")
+    run = lathe("verify", bundle.path, "--model", HELLO_F16, "--gates", "contract")
+    assert run.returncode == 1 and not (bundle.path / "seal.json").exists()
+    assert "proved" != (bundle.path / "verify" / "report.html").read_text()
+
+
+def test_a_seal_over_other_bytes_does_not_stay(bundle):
+    another_template(bundle)
+    bundle.redigest()
+    run = done("verify", bundle.path, "--model", HELLO, "--gates", "residency")
+    assert "a seal takes all of them" in run.stdout and not (bundle.path / "seal.json").exists()
+
+
 # ---- contract
 
 

@@ -10,7 +10,7 @@ GATES = ["contract", "structure", "graph", "layer golden", "positions", "head", 
 # What hello-phi3 gives no second reading of, by the fields that it does not use or states in its only form.
 NOT_HELLO = {
     "activation_silu", "attn_factor_derived", "attn_factor_yarn", "attn_scale_d_model", "attn_scale_head_dim",
-    "attn_softcap_0", "attn_window_4096", "attn_window_off", "embedding_scale_1", "final_softcap_0", "head_tied",
+    "attn_softcap_0", "attn_window_4096", "attn_window_off", "embedding_scale_1", "final_softcap_0", "head_tied", "heads_doubled_alone",
     "kv_heads_tiled", "logit_scale_1", "logit_scale_inverse", "norm_offset_0", "original_context_full",
     "residual_scale_1", "residual_scale_inverse", "rope_base_10000", "rope_dim_three_quarters", "rope_factor_doubled",
     "rope_factor_halved", "rope_linear_2", "rope_linear_4", "rope_linear_8", "rope_llama3", "rope_scaling_none",
@@ -143,3 +143,19 @@ def test_a_sample_on_smollm2(tmp_path):
     rows, left_out = matrix(bundle)
     assert set(rows) == set(names.split(",")) and not left_out
     assert killers(rows["one_weight_negated"]) == {"layer golden"}
+
+
+@pytest.mark.parametrize(
+    "names, gates, code, says",
+    [
+        ("", None, 2, "--mutants names no mutant"),
+        ("nix", None, 2, "no mutant 'nix'"),
+        ("attn_factor_1", "vote", 2, "--gates vote: none of these judges mutants"),
+        ("attn_factor_1", "structure", 1, "1 of 1 mutants survived: no gate that was asked would notice"),
+        ("activation_silu", None, 1, "no mutant was judged"),
+    ],
+)
+def test_what_is_asked_of_mutants_is_judged_or_refused(names, gates, code, says, hello_sealed):
+    run = lathe("verify", hello_sealed, "--model", HELLO, "--mutants", names, *(("--gates", gates) if gates else ()))
+    assert run.returncode == code and says in run.stderr
+    assert code == 1 or run.stdout == ""
