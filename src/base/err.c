@@ -5,13 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static void set_va(Err *err, ErrKind kind, const char *fmt, va_list args) {
     err->kind = kind;
     vsnprintf(err->text, sizeof err->text, fmt, args);
-    // Names come from files: they must not move the cursor of a terminal, nor look like a second
-    // message. Only a hint at usage has lines of its own.
-    for (char *c = err->text; *c; c++)
-        if (((unsigned char)*c < ' ' && (*c != '\n' || kind != ERR_USAGE)) || *c == 0x7F) *c = '?';
+    str_tame(err->text, kind == ERR_USAGE ? '\n' : 0); // a hint at usage has lines of its own
 }
 
 bool err_set(Err *err, ErrKind kind, const char *fmt, ...) {

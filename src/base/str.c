@@ -13,6 +13,14 @@ Str str_cut(Str s, size_t most) {
     return (Str){s.at, most};
 }
 
+void str_tame(char *text, char kept) {
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        bool is_c1 = c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0; // U+0080 to U+009F in UTF-8
+        if (is_c1) *c++ = '?';
+        if (is_c1 || *c == 0x7F || (*c < ' ' && *c != (unsigned char)kept)) *c = '?';
+    }
+}
+
 int str_compare(Str a, Str b) {
     size_t n = a.len < b.len ? a.len : b.len;
     int order = n ? memcmp(a.at, b.at, n) : 0;

@@ -43,6 +43,10 @@ static inline bool str_ends(Str s, Str suffix) {
 // The beginning of UTF-8 text `s`: at most `most` bytes, and no character in part.
 Str str_cut(Str s, size_t most);
 
+// Puts '?' for every control character in `text` but `kept` (0: none is), in place: what comes out
+// of a file must not move the cursor of a terminal, nor look like another line.
+void str_tame(char *text, char kept);
+
 // memcmp order, shorter first on a tie: the order of a qsort over names.
 int str_compare(Str a, Str b);
 

@@ -29,6 +29,16 @@ static size_t sum_types(const Gguf *g, TypeSum *sums, size_t cap) {
     return n;
 }
 
+static void print_unread(const Harmless *rows, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        StrBuf name = {0};
+        strbuf_add(&name, rows[i].name); // of a file's own choice
+        str_tame(name.at, 0);
+        printf("unread  %-42s %.*s\n", name.at, STR_ARG(rows[i].reason));
+        strbuf_free(&name);
+    }
+}
+
 static void print_text(const Gguf *g, const Model *m) {
     enum { MAX_VALUE = 44 };
     for (int f = 0; f < FIELD_COUNT; f++) {
@@ -42,9 +52,7 @@ static void print_text(const Gguf *g, const Model *m) {
         strbuf_free(&value);
     }
     printf("\ncontract sha256 %s\n\n", contract_digest(&m->contract).hex);
-    for (size_t i = 0; i < m->n_harmless; i++)
-        printf("unread  %-42.*s %.*s\n", STR_ARG(m->harmless[i].name),
-               STR_ARG(m->harmless[i].reason));
+    print_unread(m->harmless, m->n_harmless);
     TypeSum sums[64];
     size_t n = sum_types(g, sums, 64);
     putchar('\n');
@@ -80,9 +88,7 @@ static void print_agreement(const Agreement *a, const char *heading) {
 
 static void print_evidence(const Evidence *e) {
     if (e->has_files) print_agreement(&e->files, "config");
-    for (size_t i = 0; i < e->stated.n_unread; i++)
-        printf("unread  %-42.*s %.*s\n", STR_ARG(e->stated.unread[i].name),
-               STR_ARG(e->stated.unread[i].reason));
+    print_unread(e->stated.unread, e->stated.n_unread);
     if (!e->known.len) return;
     print_agreement(&e->published, "published");
     printf("published contract %.*s: %.*s\n", STR_ARG(e->known), STR_ARG(e->known_source));

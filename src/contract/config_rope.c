@@ -132,6 +132,7 @@ static void read_llama3(ConfigReader *r, Rope *rope, Contract *c) {
             factors[i] = (float)(1 / ((1 - smooth) / rope->factor + smooth));
     }
     c->rope_freq_factors = (F32List){factors, n};
+    if (!is_stated(r->out, FIELD_rope_dim) || !is_stated(r->out, FIELD_rope_base)) return;
     config_from(r, FIELD_rope_freq_factors, "llama3 factor %g, low %g, high %g, original %g",
                 rope->factor, low, high, original);
 }

@@ -17,6 +17,7 @@ void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, 
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    str_tame(text, 0);
     if (!has_passed) p->has_failed = p->gate_failed = true;
     json_t *results = json_object_get(p->gates, gate);
     if (!results) {

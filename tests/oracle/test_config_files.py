@@ -203,6 +203,18 @@ def test_chat_template_of_its_own(tmp_path):
 
 # ---- words
 
+def test_names_of_keys_do_not_reach_the_terminal_raw(tmp_path):
+    code, said, _ = lathe("inspect", HELLO, "--config", write(tmp_path, {"\x1b[2J\n": None}))
+    assert code == 1 and "config.json: ?[2J?" in said and "\x1b" not in said
+
+
+def test_divisors_of_an_unknown_width_are_not_stated(tmp_path):
+    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 1024}  # fmt: skip
+    told, _ = compare(tmp_path, HELLO, {"rope_scaling": scaling}, code=1)
+    assert "rope_scaling" in contradictions(told) and "rope_freq_factors" not in contradictions(told)
+
+
 ESCAPES = "\x1b[31m\n\x7f\u009b<|end|>"
 
 
