@@ -93,7 +93,8 @@ IDLE = {
     "no prefill": (dict(arch="llama"), ("--functions", "decode"), {
         "attn_factor_on_cos_only", "factor_set_of_the_other_length", "position_late_in_decode",
         "position_late_in_prefill", "position_early_behind_the_first_chunk", "padding_counted",
-        "last_row_of_a_padded_chunk", "rope_backwards_in_prefill", "rows_not_stored_in_prefill"}),
+        "last_row_of_a_padded_chunk", "rope_backwards_in_prefill", "rows_not_stored_in_prefill",
+        "q_not_transposed", "heads_not_transposed"}),
 }  # fmt: skip
 
 
