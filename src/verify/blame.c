@@ -66,6 +66,13 @@ static const char *role_of(const Blame *b, const Watched *found, const Watched *
     return FUNCTION_PREFILL;
 }
 
+static bool are_finite(const Watched *w, size_t m) {
+    size_t n = w->n_tokens * landmark_width(w->contract, w->shard->landmarks[m].place);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(w->rows[m][i])) return false;
+    return true;
+}
+
 static Place find_place(const Blame *b, const Watched *found, const Watched *wanted, Cause cause) {
     Place place = {0};
     double most_off = causes[cause].most_off;
@@ -74,6 +81,10 @@ static Place find_place(const Blame *b, const Watched *found, const Watched *wan
         if (!(place.group.off <= most_off)) break;
         place.before = place.group;
     }
+    // Where the package's own weights leave the finite numbers, no graph can be told from another.
+    if (place.mark < b->chain->n_landmarks && cause != CAUSE_WEIGHTS &&
+        !are_finite(wanted, place.mark))
+        place.mark = b->chain->n_landmarks;
     if (place.mark == b->chain->n_landmarks) return place;
     place.cos = cos_of(found, wanted, place.mark);
     place.role = role_of(b, found, wanted, place.mark, most_off);

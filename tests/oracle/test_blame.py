@@ -181,6 +181,21 @@ def test_a_scale_too_coarse_for_its_rows_is_found(tmp_path):
     assert (figures["cause"], figures["place"], figures["layer"]) == ("weights", "gate", 1), text
 
 
+def test_a_weight_that_is_not_a_number_is_no_error_of_the_graph(hello_sealed, tmp_path):
+    """The reference with the package's weights has it, too: only the source's weights tell where it began."""
+    bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
+    weight = bundle.weight("layer_02_gate_up")
+    weight.scale[5] = np.nan
+    weight.scale.flush()
+    bundle.redigest()
+    run, report = verify(bundle, "--blame")
+    blamed = [r["figures"] for r in report["gates"]["layer golden"] if r["scope"].startswith("blame")]
+    assert run.returncode == 1 and len(blamed) == 2, run.stdout
+    assert (blamed[0]["cause"], blamed[0]["place"], blamed[0]["layer"]) == ("weights", "gate", 2), run.stdout
+    assert (blamed[1]["tensor"], blamed[1]["role"], blamed[1]["row"]) == ("layer_02_gate_up", "gate", 5), run.stdout
+    assert blamed[1]["cos"] is None and blamed[1]["times"] is None
+
+
 def test_a_row_that_moves_no_layer_is_named(hello_sealed, tmp_path):
     """One row of 384 negated, in a group whose other rows are right: only the line about single weights fails."""
     bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
