@@ -126,7 +126,8 @@ def test_contract_shows_every_field_and_its_second_source(sealed):
         assert name.startswith(field["field"]) and value.startswith(field["value"] or "none")
         assert origin == f"{field['kind']}: {field['from']}"
         told = verdicts[field["field"]]
-        assert second == (f"✓ agrees {told['config_from']}" if told["verdict"] == "agree" else "–")
+        note = f"; {told['note']}" if told.get("note") else ""
+        assert second == (f"✓ agrees {told['config_from']}{note}" if told["verdict"] == "agree" else "–")
     votes = {row[0].split()[0]: row[4] for row in seen["rows"]}
     assert votes["rope_dim"] == "✓ 3 of 3 fit worse" and "not told apart" in votes["norm_eps"] and votes["d_ff"] == "–"
 
