@@ -122,9 +122,9 @@ static bool show_matrix(const char *bundle, const char *copy, Err *err) {
 }
 
 // The gates' lines and the report that the run wrote, of a bundle, in one object.
-static bool print_json(const Screen *screen, const char *bundle, bool is_sealed, bool has_passed,
+static bool print_json(const Screen *screen, const char *bundle, bool has_seal, bool has_passed,
                        Err *err) {
-    json_t *all = json_pack("{s:b, s:b, s:O}", "passed", (int)has_passed, "sealed", (int)is_sealed,
+    json_t *all = json_pack("{s:b, s:b, s:O}", "passed", (int)has_passed, "sealed", (int)has_seal,
                             "lines", screen->lines);
     if (!all) memory_is_out(0);
     bool ok = true;
@@ -232,14 +232,18 @@ static bool check_arguments(const Arguments *a, Err *err) {
     return true;
 }
 
-static void print_end(const Arguments *a, bool is_model) {
+static bool is_sealed(const char *bundle) {
     Arena arena = {0};
-    bool is_sealed = !is_model && path_exists(path_join(&arena, a->name, "seal.json"));
+    bool there = path_exists(path_join(&arena, bundle, "seal.json"));
     arena_free(&arena);
-    printf(is_model        ? "%s: the gates for a model alone passed; a bundle has more\n"
-           : !a->job.gates ? "%s: all gates passed, sealed\n"
-           : is_sealed     ? "%s: the gates asked for passed; it is sealed\n"
-                           : "%s: the gates asked for passed; a seal takes all of them\n",
+    return there;
+}
+
+static void print_end(const Arguments *a, bool is_model) {
+    printf(is_model             ? "%s: the gates for a model alone passed; a bundle has more\n"
+           : !a->job.gates      ? "%s: all gates passed, sealed\n"
+           : is_sealed(a->name) ? "%s: the gates asked for passed; it is sealed\n"
+                                : "%s: the gates asked for passed; a seal takes all of them\n",
            a->name);
     fflush(stdout);
 }
@@ -259,7 +263,7 @@ static bool run(Arguments *a, Screen *screen, Err *err) {
     meter_stop(&screen->meter);
     bool has_passed = ok;
     if (a->as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))
-        ok = print_json(screen, is_model ? NULL : a->name, ok && !is_model && !job->gates,
+        ok = print_json(screen, is_model ? NULL : a->name, !is_model && is_sealed(a->name),
                         has_passed, err) &&
              ok;
     if (ok && !a->mutants && !a->as_json) print_end(a, is_model);

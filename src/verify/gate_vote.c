@@ -113,7 +113,7 @@ static void report_field(const Result *r, FieldId field, const VoteRow *best) {
                      : row->nats > VOTE_KNOWN * r->vote->guess
                          ? "this field is suspect, or another one that no row of the table undoes: "
                            "the text is not known under this reading either"
-                         : "this field is suspect");
+                         : "this field is suspect, or one that it makes up for");
         break;
     case VOTE_EVEN:
         proof_result(r->p, "vote", true, figures, name,

@@ -59,7 +59,10 @@ def test_verify_of_a_bad_bundle_exits_1_and_says_which_line_failed(hello_sealed,
 
 def test_some_gates_do_not_seal(hello_sealed, tmp_path):
     bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
-    said = read(done("verify", bundle.path, "--model", HELLO, "--gates", "structure", "--json"))
+    ask = ("verify", bundle.path, "--model", HELLO, "--gates", "structure", "--json")
+    assert read(done(*ask))["sealed"] is True  # the seal it had holds
+    (bundle.path / "seal.json").unlink()
+    said = read(done(*ask))
     assert said["passed"] is True and said["sealed"] is False and not (bundle.path / "seal.json").exists()
 
 
