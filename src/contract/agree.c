@@ -32,11 +32,37 @@ static bool is_near(double a, double b) {
     return fabs(a - b) <= TOLERANCE * fmax(fabs(a), fabs(b));
 }
 
+// Where two lists differ first; their count when one goes on.
+static size_t first_difference(F32List a, F32List b) {
+    size_t i = 0;
+    while (i < a.count && i < b.count && is_near((double)a.at[i], (double)b.at[i])) i++;
+    return i;
+}
+
 static bool same_list(F32List a, F32List b) {
-    if (a.count != b.count) return false;
-    for (size_t i = 0; i < a.count; i++)
-        if (!is_near((double)a.at[i], (double)b.at[i])) return false;
-    return true;
+    return a.count == b.count && first_difference(a, b) == a.count;
+}
+
+static const F32List *list_of(const Contract *c, FieldId field) {
+    switch (field) {
+    case FIELD_rope_factors_short: return &c->rope_factors_short;
+    case FIELD_rope_factors_long: return &c->rope_factors_long;
+    case FIELD_rope_freq_factors: return &c->rope_freq_factors;
+    default: return NULL;
+    }
+}
+
+// Lists are shown by their beginning, which may be the same. NULL: not of lists.
+static const char *name_difference(const Contract *ours, const Contract *theirs, FieldId field,
+                                   Arena *arena) {
+    const F32List *a = list_of(ours, field), *b = list_of(theirs, field);
+    if (!a) return NULL;
+    if (a->count != b->count)
+        return arena_printf(arena, "%zu factors against %zu", a->count, b->count).at;
+    size_t i = first_difference(*a, *b);
+    return arena_printf(arena, "factor %zu of %zu is %g against %g", i + 1, a->count,
+                        (double)a->at[i], (double)b->at[i])
+        .at;
 }
 
 // A window no shorter than the context hides nothing.
@@ -122,6 +148,7 @@ static void judge(AgreementRow *row, const Model *m, const Gguf *g, const Stated
     row->their_source = s->from[field];
     bool is_same = same_field(&m->contract, &s->values, field, context, row->ours, row->theirs);
     row->verdict = is_same ? VERDICT_AGREE : VERDICT_CONTRADICT;
+    if (!is_same) row->note = name_difference(&m->contract, &s->values, field, arena);
     if (is_same && field == FIELD_stop_ids)
         row->note = name_more_stops(m->contract.stop_ids, s->values.stop_ids, g, arena);
     if (!is_same && field == FIELD_bos_id && !is_bos_used(m, g)) {
@@ -163,10 +190,10 @@ void agreement_error(const Agreement *a, Err *err) {
     for (size_t i = 0; i < a->n_rows; i++) {
         const AgreementRow *row = &a->rows[i];
         if (row->verdict != VERDICT_CONTRADICT) continue;
-        err_set(err, ERR_GATE, "%zu contradiction%s; %s is %.*s (%.*s), but %.*s (%.*s)",
+        err_set(err, ERR_GATE, "%zu contradiction%s; %s is %.*s (%.*s), but %.*s (%.*s)%s%s",
                 a->n_contradict, a->n_contradict == 1 ? "" : "s", row->what,
                 STR_ARG(cut(row->ours)), STR_ARG(row->our_source), STR_ARG(cut(row->theirs)),
-                STR_ARG(row->their_source));
+                STR_ARG(row->their_source), row->note ? ": " : "", row->note ? row->note : "");
         return;
     }
 }

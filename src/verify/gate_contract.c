@@ -42,16 +42,17 @@ static void report_model(Proof *p) {
 
 enum { MOST_OF_VALUE = 60 }; // bytes of one in a line
 
-// One line for each contradiction, with both sources, and one for the whole.
-// `way_out`: what to do about a contradiction.
+// One line for each contradiction, with both sources, and one for the whole. `way_out`: what to do
+// about a contradiction.
 static void report_agreement(Proof *p, const Agreement *a, const char *scope, Str of,
                              const char *way_out) {
     for (size_t i = 0; i < a->n_rows; i++) {
         const AgreementRow *row = &a->rows[i];
         if (row->verdict == VERDICT_CONTRADICT)
-            proof_result(p, "contract", false, NULL, row->what, "%.*s (%.*s), but %.*s (%.*s)",
+            proof_result(p, "contract", false, NULL, row->what, "%.*s (%.*s), but %.*s (%.*s)%s%s",
                          STR_ARG(str_cut(row->ours, MOST_OF_VALUE)), STR_ARG(row->our_source),
-                         STR_ARG(str_cut(row->theirs, MOST_OF_VALUE)), STR_ARG(row->their_source));
+                         STR_ARG(str_cut(row->theirs, MOST_OF_VALUE)), STR_ARG(row->their_source),
+                         row->note ? ": " : "", row->note ? row->note : "");
     }
     // A second source that says nothing of the model, an empty file say, has confirmed nothing.
     bool is_silent = a->n_agree + a->n_contradict == 0;

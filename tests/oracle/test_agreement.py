@@ -74,6 +74,16 @@ def test_altered_gguf_is_contradicted(field, tmp_path):
     assert "config.json: " in said and ("key: " in said or "tensor: " in said or "derived: " in said)
 
 
+def test_lists_that_begin_alike_are_told_apart(tmp_path):
+    """A line shows the beginning of a list, which may be the same on both sides."""
+    for field, says in (("rope_dim", "16 factors against 12"), ("rope_factors_long", "factor 12 of 12 is 8.01 against 8")):
+        model = edit(HELLO, tmp_path / "m.gguf", *ALTERED[field])
+        run = subprocess.run([LATHE, "verify", model, "--gates", "contract", "--config", MODELS / "hello-config.json"],
+                             capture_output=True, text=True, timeout=120)  # fmt: skip
+        assert any(says in line and line.endswith("FAILED") for line in run.stdout.splitlines()), run.stdout
+    assert says in inspect(model, "--config", MODELS / "hello-config.json", code=1)[1]
+
+
 def test_dropped_attention_factor_is_derived_and_agrees(tmp_path):
     """Nothing is lost: the rule gives what the publisher's settings give."""
     model = edit(HELLO, tmp_path / "m.gguf", {"phi3.rope.scaling.attn_factor": None})
