@@ -60,11 +60,15 @@ static const char *list_gates(char *text, size_t n) {
 
 // The page and the entry of a run that failed are wanted most; what goes wrong with them is told
 // only when nothing else did.
+static bool has_written(bool ok, const Err *why, Err *err) {
+    if (!ok && err->kind == ERR_NONE) *err = *why;
+    return ok;
+}
+
 static bool write_down(const char *bundle, const char *copy, const JournalNotes *notes, Err *err) {
     Err why = {0};
-    if (report_write(bundle, copy, &why) && journal_append(bundle, notes, &why)) return true;
-    if (err->kind == ERR_NONE) *err = why;
-    return false;
+    return has_written(report_write(bundle, copy, &why) && journal_append(bundle, notes, &why),
+                       &why, err);
 }
 
 // ---- mutants
@@ -111,14 +115,13 @@ static bool run_mutants(const VerifyJob *verify, const char *names, Screen *scre
     return ok;
 }
 
+// The page of an earlier run, if there was one, gets the matrix.
 static bool show_matrix(const char *bundle, const char *copy, Err *err) {
     Arena arena = {0};
     bool has_report = path_exists(path_join(&arena, bundle, "verify/report.json"));
     arena_free(&arena);
     Err why = {0};
-    if (!has_report || report_write(bundle, copy, &why)) return true;
-    if (err->kind == ERR_NONE) *err = why;
-    return false;
+    return has_written(!has_report || report_write(bundle, copy, &why), &why, err);
 }
 
 // The gates' lines and the report that the run wrote, of a bundle, in one object.
@@ -258,7 +261,6 @@ static bool run(Arguments *a, Screen *screen, Err *err) {
               : is_model ? verify_model(job, err)
                          : verify_bundle(job, err);
     ok = (!has_report || write_down(a->name, a->page, &a->notes, err)) && ok;
-    // The page of an earlier run gets the matrix.
     if (a->mutants && (ok || err->kind == ERR_GATE)) ok = show_matrix(a->name, a->page, err) && ok;
     meter_stop(&screen->meter);
     bool has_passed = ok;

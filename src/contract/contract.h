@@ -36,6 +36,10 @@ typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH } Activation;
 
 #define NO_TOKEN UINT32_MAX
 
+// Whether a token is spelt as structure is: `<|end|>`, `[INST]`, `</s>`; and single bytes,
+// `<0x0A>`.
+bool is_bracketed(Str token);
+
 typedef struct {
     const float *at;
     size_t count;

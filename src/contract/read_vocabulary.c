@@ -158,13 +158,17 @@ static bool is_structure(const ContractReader *r, size_t token) {
     return type == TYPE_CONTROL || type == TYPE_USER_DEFINED;
 }
 
+bool is_bracketed(Str token) {
+    return token.len > 2 && ((str_starts(token, STR("<")) && str_ends(token, STR(">"))) ||
+                             (str_starts(token, STR("[")) && str_ends(token, STR("]"))));
+}
+
 // What text is made of. Files type some of their marks normal or unused; those are spelt in
 // brackets, as single bytes are.
 static bool is_ordinary(const ContractReader *r, size_t token, Str text) {
     int64_t type = token_type(r, token);
-    bool is_bracketed = (str_starts(text, STR("<")) && str_ends(text, STR(">")) && text.len > 2) ||
-                        (str_starts(text, STR("[")) && str_ends(text, STR("]")) && text.len > 2);
-    return type == TYPE_BYTE || ((type == TYPE_NORMAL || type == TYPE_UNUSED) && !is_bracketed);
+    return type == TYPE_BYTE ||
+           ((type == TYPE_NORMAL || type == TYPE_UNUSED) && !is_bracketed(text));
 }
 
 static int compare_ids(const void *a, const void *b) {

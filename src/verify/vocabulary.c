@@ -34,12 +34,6 @@ static bool check_pre(Proof *p, const Tokenizer *t, Err *err) {
     return true;
 }
 
-// Structure is spelt in brackets: `<|end|>`, `[INST]`, `<start_of_turn>`.
-static bool is_bracketed(Str text) {
-    return text.len > 2 && ((text.at[0] == '<' && text.at[text.len - 1] == '>') ||
-                            (text.at[0] == '[' && text.at[text.len - 1] == ']'));
-}
-
 static bool is_cut_out(const Tokenizer *t, uint32_t id) {
     TokenType type = tokenizer_type(t, id);
     return type == TOKEN_CONTROL || type == TOKEN_USER_DEFINED;

@@ -6,12 +6,12 @@ import math
 import subprocess
 
 import pytest
+from configs import CONFIG, LLAMA, LLAMA3, YARN
 from gguf_edit import edit
 from random_models import RandomModel, rope_freqs
 from tokenizer_oracle import LATHE, MODELS
 
 HELLO = MODELS / "hello-phi3-q8_0.gguf"
-CONFIG = json.loads((MODELS / "hello-config.json").read_text())
 
 
 def inspect(model, *options, code=0):
@@ -209,16 +209,6 @@ def test_broken_files(tmp_path):
 
 # ---- llama: divisors recomputed, linear, yarn
 
-LLAMA = {
-    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 96, "intermediate_size": 160,
-    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-3,
-    "rope_theta": 500.0, "max_position_embeddings": 256, "vocab_size": 320, "hidden_act": "silu",
-    "tie_word_embeddings": True,
-}  # fmt: skip
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 64}  # fmt: skip
-
-
 def test_llama3_divisors_are_recomputed(tmp_path):
     factors = rope_freqs(24, 500.0, 8.0, 1.0, 4.0, 64)
     model = RandomModel("llama", tensors={"rope_freqs.weight": factors}).write(tmp_path / "m.gguf")
@@ -233,8 +223,7 @@ def test_lost_scalings_are_seen(tmp_path):
     """A GGUF that says nothing of its stretch reads well up to the original context."""
     model = RandomModel("llama").write(tmp_path / "m.gguf")
     assert contradictions(compare(tmp_path, model, LLAMA)[0]) == []
-    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
-    for scaling in (LLAMA3, yarn, {"type": "linear", "factor": 4.0}):
+    for scaling in (LLAMA3, YARN, {"type": "linear", "factor": 4.0}):
         told, _ = compare(tmp_path, model, LLAMA | {"rope_scaling": scaling}, code=1)
         assert "rope_scaling" in contradictions(told)
 
@@ -242,9 +231,8 @@ def test_lost_scalings_are_seen(tmp_path):
 def test_yarn_and_linear_agree(tmp_path):
     keys = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
     model = RandomModel("llama", keys=keys).write(tmp_path / "m.gguf")
-    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
-    assert contradictions(compare(tmp_path, model, LLAMA | {"rope_scaling": yarn})[0]) == []
-    told, _ = compare(tmp_path, model, LLAMA | {"rope_scaling": yarn | {"attention_factor": 1.0}}, code=1)
+    assert contradictions(compare(tmp_path, model, LLAMA | {"rope_scaling": YARN})[0]) == []
+    told, _ = compare(tmp_path, model, LLAMA | {"rope_scaling": YARN | {"attention_factor": 1.0}}, code=1)
     assert contradictions(told) == ["attn_factor"]
     model = RandomModel("llama", keys={"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}).write(tmp_path / "l.gguf")
     assert contradictions(compare(tmp_path, model, LLAMA | {"rope_scaling": {"type": "linear", "factor": 4.0}})[0]) == []

@@ -7,21 +7,13 @@ import re
 import gguf
 import numpy as np
 import pytest
-from command import HELLO, HELLO_F16, MODELS, ROOT, done, lathe, smollm2_gguf
+from command import HELLO, HELLO_F16, ROOT, done, lathe, smollm2_gguf
+from configs import CONFIG, LLAMA, LLAMA3, LONG, SHORT, YARN
 from gguf_edit import edit
 from gguf_fields import STRING, File
 from random_models import RandomModel, rope_freqs
 
-CONFIG = json.loads((MODELS / "hello-config.json").read_text())
-SHORT, LONG = (np.array(CONFIG["rope_scaling"][f"{which}_factor"]) for which in ("short", "long"))
 FACTORS = ("rope_factors_short.weight", "rope_factors_long.weight")
-LLAMA = {
-    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 96, "intermediate_size": 160,
-    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-3,
-    "rope_theta": 500.0, "max_position_embeddings": 256, "vocab_size": 320, "hidden_act": "silu",
-    "tie_word_embeddings": True,
-}  # fmt: skip
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 YARN_KEYS = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64}
 
 
@@ -108,8 +100,6 @@ def llama_config(change):
     return "--config", LLAMA | change
 
 
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 64}  # fmt: skip
 TOKENS = {"2037": {"content": "<|end|>", "special": True}}
 
 

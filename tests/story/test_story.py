@@ -15,13 +15,12 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "oracle"))
 
 from command import ASK_ERLANG, ERLANG, HELLO_F16, MODELS, lathe  # noqa: E402
+from configs import LONG, SHORT  # noqa: E402
 from gguf_edit import edit  # noqa: E402
 from tokenizer_oracle import BUILD  # noqa: E402
 
 # Gates that compare a bundle with a reference that read the same file.
 LOCAL = "structure,graph,layer-golden,positions,head,text"
-SHORT = np.array([1, 1.0905, 1.1279, 1.1567, 1.1809, 1.2023, 1.2216, 1.2393, 1.2558, 1.2714, 1.286, 1.3])
-LONG = np.array([1, 1.2081, 1.4595, 1.7632, 2.1301, 2.5733, 3.1088, 3.7557, 4.5373, 5.4814, 6.622, 8.0])
 
 
 def whole_head(factors):
