@@ -11,6 +11,7 @@ import pytest
 import random_models
 from bundle_edit import BundleEdit, rewrite_gguf
 from command import HELLO, HELLO_F16, NATURAL, ROOT, done, lathe
+from gguf_edit import edit
 from planted import planted
 
 NAMES = re.findall(r'^GATE\(\w+, \d+, [\w| ]+, "([^"]+)"', (ROOT / "src/bundle/gates.def").read_text(), re.M)
@@ -41,11 +42,20 @@ def test_a_few_gates_that_pass_leave_the_seal(bundle):
     assert done("chat", bundle.path, "--model", HELLO, "-p", "hi", "--max-tokens", "2").stdout
 
 
-def test_one_that_fails_takes_the_seal_and_the_page_that_shows_it(bundle):
-    (bundle.path / "verify" / "report.html").write_text("proved")
+def test_one_that_fails_takes_the_seal(bundle):
     run = lathe("verify", bundle.path, "--model", HELLO_F16, "--gates", "contract")
     assert run.returncode == 1 and not (bundle.path / "seal.json").exists()
-    assert "proved" != (bundle.path / "verify" / "report.html").read_text()
+    assert "Not proved" in (bundle.path / "verify" / "report.html").read_text()
+
+
+def test_a_run_that_breaks_off_leaves_no_page_that_says_proved(tmp_path):
+    model = edit(HELLO, tmp_path / "m.gguf", {"tokenizer.chat_template": "{{ raise_exception('no') }}"})
+    done("convert", model, "-o", tmp_path / "m.lathe", "--range", "off")
+    page = tmp_path / "m.lathe" / "verify" / "report.html"
+    page.parent.mkdir()
+    page.write_text("proved, once")
+    run = lathe("verify", tmp_path / "m.lathe")
+    assert run.returncode == 3 and "gate 'contract' could not run" in run.stderr and not page.exists()
 
 
 def test_a_seal_over_other_bytes_does_not_stay(bundle):
