@@ -116,9 +116,12 @@ def test_long_factors_show_behind_the_original_context(long, passes, tmp_path):
         assert "rope_factors_long_are_short fits better" in line and "this field is suspect" in line
 
 
-@pytest.mark.parametrize("path", [HELLO, NATURAL], ids=lambda p: p.stem)
-def test_no_alarm_behind_the_original_context(path):
-    """Neither was taught there; hello-natural even does better there with ten times the base, and not well."""
+@pytest.mark.parametrize("path, original", [(HELLO, 1024), (NATURAL, 1024), (NATURAL, 896)],
+                         ids=["hello", "natural", "natural from 896"])  # fmt: skip
+def test_no_alarm_behind_the_original_context(path, original, tmp_path):
+    """Neither was taught there. From position 896 on hello-natural does better with ten times the base, by five standard
+    errors, and still not well: that accuses nothing."""
+    path = edit(path, tmp_path / "m.gguf", {"phi3.rope.scaling.original_context_length": original})
     run = done("verify", path, "--gates", "vote", "--vote-long")
     assert "behind the original context" in run.stdout and "FAILED" not in run.stdout
 
