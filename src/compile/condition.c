@@ -57,9 +57,10 @@ bool condition_keeps_eps(const Contract *c, int stream, Err *err) {
     float held = round_to_half(condition_root_eps(c, stream));
     if (held >= LEAST_HALF) return true;
     float root = condition_root_eps(c, 0);
-    const char *lost = "norms hold it as sqrt(d_model · norm_eps), in fp16 numbers of 6.10e-05 and "
-                       "above: the Neural Engine takes smaller ones for zero, and a row of zeros "
-                       "would come out as NaN";
+    const char *lost =
+        "norms hold it as sqrt(d_model · norm_eps), in fp16 numbers of 6.10e-05 and above: smaller "
+        "ones are subnormal, the Neural Engine is reported to lose those, and a row of zeros would "
+        "then come out as NaN";
     if (root == 0)
         return err_set(err, ERR_FORMAT, "norm_eps %g: %s; no factor raises a zero",
                        (double)c->norm_eps, lost);

@@ -33,8 +33,8 @@ typedef struct {
 
 // What a norm holds eps as (norm.c): sqrt(d_model · eps) / 2^stream.
 float condition_root_eps(const Contract *c, int stream);
-// Fails when fp16 holds that as zero or as a subnormal number, which the ANE takes for zero; says
-// whether measured ranges would help.
+// Fails when fp16 holds that as zero or as a subnormal number, which the ANE is reported to lose
+// (condition.c); says whether measured ranges would help.
 bool condition_keeps_eps(const Contract *c, int stream, Err *err);
 
 // What the stream of layers [first, end) is divided by, as an exponent: judged by the rows that

@@ -254,7 +254,7 @@ def test_the_factor_may_change_where_shards_meet(models, tmp_path):
 
 
 def test_eps_that_vanishes_in_fp16_is_refused_unless_conditioning_raises_it(tmp_path):
-    """sqrt(128 · 1e-12) is subnormal in fp16, which the Neural Engine takes for zero: a row of zeros would give NaN."""
+    """sqrt(128 · 1e-12) is subnormal in fp16, which the Neural Engine is reported to lose: a row of zeros would give NaN."""
     model = planted(HELLO_F16, tmp_path / "m.gguf", eps=1e-12)
     run = lathe("convert", model, "-o", tmp_path / "off.lathe", "--context", CONTEXT, "--range", "off")
     assert run.returncode == 3 and not (tmp_path / "off.lathe").exists()
