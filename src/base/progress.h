@@ -1,7 +1,9 @@
-// progress.h — how long work tells its caller where it stands. The library calls; only cli/ draws.
+// progress.h — how long work tells its caller how far it is, and asks whether to go on. The library
+// calls; only cli/ draws.
 #ifndef LATHE_BASE_PROGRESS_H
 #define LATHE_BASE_PROGRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {
@@ -9,12 +11,24 @@ typedef struct {
     // 0 when it is not known) of the stage `what`.
     void (*report)(void *context, const char *what, uint64_t done, uint64_t total);
     void *context;
+    // Asked between two steps: false ends the work, which then fails with ERR_STOPPED. NULL: never.
+    bool (*goes_on)(void *context);
+    // A sentence worth a line of its own. NULL: nobody reads it.
+    void (*note)(void *context, const char *text);
 } Progress;
 
 // `p` may be NULL.
 static inline void progress_report(const Progress *p, const char *what, uint64_t done,
                                    uint64_t total) {
     if (p && p->report) p->report(p->context, what, done, total);
+}
+
+static inline bool progress_goes_on(const Progress *p) {
+    return !p || !p->goes_on || p->goes_on(p->context);
+}
+
+static inline void progress_note(const Progress *p, const char *text) {
+    if (p && p->note) p->note(p->context, text);
 }
 
 #endif

@@ -13,10 +13,11 @@
 #include "base/str.h"
 #include "contract/contract.h"
 #include "contract/ranges.h"
+#include "contract/rope_factors.h"
 #include "mil/landmarks.h"
 #include "mil/mil.h"
 
-enum { CHAIN_SCHEMA = 3 };
+enum { CHAIN_SCHEMA = 4 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -88,6 +89,7 @@ typedef struct {
     Str source_name, source_sha256; // file name without directories; digest over all its parts
     uint64_t source_bytes;
     uint32_t context, state_rows, prefill_rows;
+    RopeFactors rope_factors; // which of LongRoPE's sets the host turns by
     Str kv, weights, target;
     uint64_t package_limit;
     const Ranges *ranges; // what was measured and conditioned by; NULL with --range off

@@ -244,6 +244,10 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     c->contract_digest = need_str(&n, json, "contract_sha256");
     const json_t *options = need_object(&n, json, "options");
     c->context = need_u32(&n, options, "context");
+    Str factors = need_str(&n, options, "rope_factors");
+    if (!n.failed && !rope_factors_named(factors, &c->rope_factors))
+        return err_set(err, ERR_FORMAT, "rope_factors '%.*s', expected auto, short or long",
+                       STR_ARG(factors));
     c->state_rows = need_u32(&n, options, "state_rows");
     c->prefill_rows = need_u32(&n, options, "prefill_rows");
     c->kv = need_str(&n, options, "kv");

@@ -282,6 +282,7 @@ static bool write_all(Conversion *c, Err *err) {
         .context = o->context,
         .state_rows = c->plan.state_rows,
         .prefill_rows = o->prefill_rows,
+        .rope_factors = c->job->rope_factors,
         .kv = str_of(kv_form_name(o->kv)),
         .weights = str_of(weight_form_name(o->weights)),
         .target = str_of(o->target->name),
@@ -347,7 +348,7 @@ static bool measure(Conversion *c, CompileOptions *options, Err *err) {
     options->ranges = ranges;
     return calibration_make(&text, &c->model.contract, &c->gguf, job->calibration_text,
                             options->context, c->arena, err) &&
-           measure_ranges(ranges, &c->model, &text, options->context, job->pool, job->progress,
+           measure_ranges(ranges, &c->model, &text, job->rope_factors, job->pool, job->progress,
                           c->arena, err);
 }
 

@@ -32,11 +32,12 @@ typedef struct {
 
 typedef struct {
     const char *model_path, *out_path;
-    CompileOptions options; // but for the ranges, which are measured here
-    bool measures_ranges;   // in the reference, and conditions by them (compile/condition.h)
-    Str calibration_text;   // to measure over; at NULL: the built-in one
-    ConfigFiles second;     // what the model's publisher says; a contradiction stops it
-    bool replaces;          // an older bundle at out_path may go
+    CompileOptions options;   // but for the ranges, which are measured here
+    RopeFactors rope_factors; // which of LongRoPE's sets the host will turn by
+    bool measures_ranges;     // in the reference, and conditions by them (compile/condition.h)
+    Str calibration_text;     // to measure over; at NULL: the built-in one
+    ConfigFiles second;       // what the model's publisher says; a contradiction stops it
+    bool replaces;            // an older bundle at out_path may go
     const char *tool_version;
     Pool *pool;
     const Progress *progress;  // may be NULL

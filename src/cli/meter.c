@@ -100,8 +100,14 @@ static void report(void *context, const char *what, uint64_t done, uint64_t tota
     pthread_mutex_unlock(&m->lock);
 }
 
+static void note(void *context, const char *text) {
+    Meter *m = context;
+    meter_clear(m);
+    fprintf(stderr, "[%s]\n", text);
+}
+
 Progress meter_progress(Meter *m) {
-    return (Progress){report, m};
+    return (Progress){.report = report, .context = m, .note = note};
 }
 
 static void clear(Meter *m, bool rests) {

@@ -59,9 +59,14 @@ static bool open_reference(Opened *o, const OpenOptions *options, const char *pa
     if (context > o->model.contract.context)
         return err_set(err, ERR_USAGE, "--context %u: the model was made for %u", context,
                        o->model.contract.context);
+    RopeFactors factors = o->has_bundle ? o->bundle.chain.rope_factors : ROPE_FACTORS_AUTO;
+    if (options->rope_factors && !rope_factors_named(str_of(options->rope_factors), &factors))
+        return err_set(err, ERR_USAGE, "--rope-factors %s: expected auto, short or long",
+                       options->rope_factors);
     o->contract = &o->model.contract;
     o->vocabulary = &o->source;
-    o->session = session_open_reference(&o->model, context, o->pool, err);
+    ReferenceOptions as_used = {.n_positions = context, .rope_factors = factors};
+    o->session = session_open_reference(&o->model, &as_used, o->pool, err);
     return o->session != NULL;
 }
 

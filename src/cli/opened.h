@@ -6,13 +6,14 @@
 #include "runtime/session.h"
 
 typedef struct {
-    const char *path;       // bundle or GGUF file
-    const char *engine;     // NULL: by input
-    const char *arithmetic; // of a bundle on the cpu; NULL: fp16
-    const char *model;      // a bundle's source; NULL: none given
-    uint32_t context;       // 0: the default
-    uint32_t threads;       // 0: one a processor
-    bool is_unsealed;       // take a bundle that is not proved
+    const char *path;         // bundle or GGUF file
+    const char *engine;       // NULL: by input
+    const char *arithmetic;   // of a bundle on the cpu; NULL: fp16
+    const char *model;        // a bundle's source; NULL: none given
+    uint32_t context;         // 0: the default
+    const char *rope_factors; // NULL: auto
+    uint32_t threads;         // 0: one a processor
+    bool is_unsealed;         // take a bundle that is not proved
 } OpenOptions;
 
 // For the help of --engine.

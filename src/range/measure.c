@@ -247,8 +247,9 @@ static size_t longest_writer_row(const Model *model) {
     return longest;
 }
 
-bool measure_ranges(Ranges *ranges, const Model *model, const Calibration *text, uint32_t context,
-                    Pool *pool, const Progress *progress, Arena *arena, Err *err) {
+bool measure_ranges(Ranges *ranges, const Model *model, const Calibration *text,
+                    RopeFactors rope_factors, Pool *pool, const Progress *progress, Arena *arena,
+                    Err *err) {
     const Contract *c = &model->contract;
     *ranges = (Ranges){
         .text_sha256 = text->text_sha256,
@@ -272,7 +273,11 @@ bool measure_ranges(Ranges *ranges, const Model *model, const Calibration *text,
     m.weights = big_alloc(threads * m.longest_row * sizeof(float), "rows of weights", err);
     float *logits = big_alloc(c->n_vocab * sizeof(float), "logits", err);
     ReferenceOptions options = {
-        .context = context, .n_positions = (uint32_t)text->longest, .tap = tap, .tap_context = &m};
+        .n_positions = (uint32_t)text->longest,
+        .rope_factors = rope_factors,
+        .tap = tap,
+        .tap_context = &m,
+    };
     Reference *r = NULL;
     bool ok = m.attn_rms && m.ffn_rms && m.weights && logits &&
               (r = reference_open(model, c, &options, pool, err)) &&

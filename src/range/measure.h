@@ -10,12 +10,14 @@
 #include "base/progress.h"
 #include "contract/contract.h"
 #include "contract/ranges.h"
+#include "contract/rope_factors.h"
 #include "range/calibration.h"
 
-// `context` is the one the bundle is made for (it decides LongRoPE's factors); the reference's
-// cache only holds the longest piece. `ranges` and its lists live in the arena. Fails when an
+// Each piece is read as a session reads it under `rope_factors`; the reference's cache only holds
+// the longest. `ranges` and its lists live in the arena. Fails when an
 // activation is not finite even in fp32.
-bool measure_ranges(Ranges *ranges, const Model *model, const Calibration *text, uint32_t context,
-                    Pool *pool, const Progress *progress, Arena *arena, Err *err);
+bool measure_ranges(Ranges *ranges, const Model *model, const Calibration *text,
+                    RopeFactors rope_factors, Pool *pool, const Progress *progress, Arena *arena,
+                    Err *err);
 
 #endif

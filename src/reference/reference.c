@@ -18,6 +18,9 @@ struct Reference {
     ReferenceOptions options;
     Pool *pool;
     uint32_t position;        // tokens fed
+    uint32_t *tokens;         // [positions]: these
+    uint32_t expected;        // length that was announced; 0: none
+    bool is_long;             // the factor set of `angles` and of the caches
     float *keys, *values;     // [layers][positions][kv heads][head_dim, head_dim_v]
     uint32_t *layer_position; // [layers]: rows in that layer's cache
     double *angles;           // [rope_dim / 2]: turn of a pair per position
@@ -339,10 +342,30 @@ static bool check_room(const Reference *r, uint32_t position, size_t n, Err *err
                    position, r->options.n_positions);
 }
 
+bool reference_is_long(const Reference *r, size_t length) {
+    if (r->contract.rope_scaling != ROPE_SCALING_LONGROPE) return false;
+    if (r->options.rope_factors != ROPE_FACTORS_AUTO)
+        return r->options.rope_factors == ROPE_FACTORS_LONG;
+    return length > r->contract.original_context;
+}
+
+static void take_factors(Reference *r, bool is_long) {
+    if (r->is_long == is_long) return;
+    r->is_long = is_long;
+    rope_angles(&r->contract, is_long, r->angles);
+}
+
 bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
                           Err *err) {
     if (first >= end) return true;
-    if (!check_room(r, r->layer_position[first], n, err)) return false;
+    uint32_t position = r->layer_position[first];
+    if (!check_room(r, position, n, err)) return false;
+    bool is_long = reference_is_long(r, position + n);
+    if (position && is_long != r->is_long)
+        return err_set(err, ERR_USAGE,
+                       "rows %u to %zu cross position %u, where other rotary factors apply",
+                       position, position + n - 1, r->contract.original_context);
+    take_factors(r, is_long);
     for (size_t at = 0; at < n; at += MAX_BATCH) {
         size_t batch = min_size(MAX_BATCH, n - at);
         for (uint32_t layer = first; layer < end; layer++)
@@ -367,16 +390,16 @@ void reference_head(Reference *r, const float *row, float *logits) {
     head(r, row, 1, logits);
 }
 
-bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logits, bool all_logits,
-                    Err *err) {
+// Runs `n` tokens, already checked, through all layers under the factors that are set.
+static bool feed_tokens(Reference *r, const uint32_t *tokens, size_t n, float *logits,
+                        bool all_logits, const Progress *progress, Err *err) {
     const Contract *c = &r->contract;
-    if (!check_room(r, r->position, n, err)) return false;
     for (size_t at = 0; at < n; at += MAX_BATCH) {
         size_t batch = min_size(MAX_BATCH, n - at);
+        if (!progress_goes_on(progress))
+            return err_set(err, ERR_STOPPED, "stopped at position %u", r->position);
         for (size_t t = 0; t < batch; t++) {
-            if (tokens[at + t] >= c->n_vocab)
-                return err_set(err, ERR_USAGE, "token %u of a vocabulary of %u", tokens[at + t],
-                               c->n_vocab);
+            r->tokens[r->position + t] = tokens[at + t];
             float *row = r->stream + t * c->d_model;
             matrix_row(r, WEIGHT_EMBEDDING, 0, r->model->weights.embedding, tokens[at + t], row,
                        c->d_model);
@@ -386,6 +409,7 @@ bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logit
             run_layer(r, layer, r->stream, batch);
         tap(r, TAP_STREAM, c->n_layers, r->stream, c->d_model, batch);
         r->position += (uint32_t)batch;
+        progress_report(progress, "read again", at + batch, n);
         if (logits && all_logits)
             head(r, r->stream, batch, logits + at * c->n_vocab);
         else if (logits && at + batch == n)
@@ -394,7 +418,53 @@ bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logit
     return true;
 }
 
+// Makes the caches those of a sequence of `length` tokens: computes tokens [0, position) again when
+// the set they were computed under is the other one.
+static bool settle_factors(Reference *r, size_t length, const Progress *progress, Err *err) {
+    bool is_long = reference_is_long(r, length);
+    if (is_long == r->is_long) return true;
+    take_factors(r, is_long);
+    uint32_t n = r->position, expected = r->expected;
+    LayerTap *taps = r->options.tap;
+    r->options.tap = NULL;
+    reference_rewind(r, 0);
+    bool ok = feed_tokens(r, r->tokens, n, NULL, false, progress, err);
+    r->options.tap = taps;
+    r->expected = expected;
+    return ok;
+}
+
+bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logits, bool all_logits,
+                    Err *err) {
+    if (!check_room(r, r->position, n, err)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] >= r->contract.n_vocab)
+            return err_set(err, ERR_USAGE, "token %u of a vocabulary of %u", tokens[i],
+                           r->contract.n_vocab);
+    return settle_factors(r, max_size(r->position + n, r->expected), NULL, err) &&
+           feed_tokens(r, tokens, n, logits, all_logits, NULL, err);
+}
+
+bool reference_expect(Reference *r, uint32_t length, const Progress *progress, Err *err) {
+    r->expected = length;
+    return settle_factors(r, max_size(length, r->position), progress, err);
+}
+
+void reference_force_factors(Reference *r, bool is_long) {
+    r->options.rope_factors = is_long ? ROPE_FACTORS_LONG : ROPE_FACTORS_SHORT;
+    take_factors(r, reference_is_long(r, 0));
+}
+
+uint32_t reference_rereads(const Reference *r, size_t length) {
+    return reference_is_long(r, length) == r->is_long ? 0 : r->position;
+}
+
+uint32_t reference_position(const Reference *r) {
+    return r->position;
+}
+
 void reference_rewind(Reference *r, uint32_t position) {
+    r->expected = 0;
     if (position < r->position) r->position = position;
     for (uint32_t i = 0; i < r->contract.n_layers; i++)
         if (position < r->layer_position[i]) r->layer_position[i] = position;
@@ -429,7 +499,6 @@ Reference *reference_open(const Model *model, const Contract *contract,
     Reference *r = calloc(1, sizeof *r);
     if (!r) memory_is_out(sizeof *r);
     *r = (Reference){.model = model, .contract = *c, .options = *options, .pool = pool};
-    if (r->options.n_positions == 0) r->options.n_positions = options->context;
     r->longest_row = longest_row(model);
     size_t threads = pool ? pool_threads(pool) : 1, positions = r->options.n_positions;
     size_t cells = (size_t)c->n_layers * positions;
@@ -451,19 +520,22 @@ Reference *reference_open(const Model *model, const Contract *contract,
     r->scores = floats(threads, positions, "scores", &ok, err);
     r->rows = floats(threads, r->longest_row, "rows of weights", &ok, err);
     if (ok) r->layer_position = big_alloc(c->n_layers * sizeof(uint32_t), "positions", err);
+    if (ok) r->tokens = big_alloc((positions + 1) * sizeof(uint32_t), "tokens", err);
     if (ok) r->angles = big_alloc((c->rope_dim / 2 + 1) * sizeof(double), "angles", err);
-    if (!ok || !r->layer_position || !r->angles) {
+    if (!ok || !r->layer_position || !r->tokens || !r->angles) {
         reference_close(r);
         return NULL;
     }
-    rope_angles(c, options->context, r->angles);
+    r->is_long = reference_is_long(r, 0);
+    rope_angles(c, r->is_long, r->angles);
     return r;
 }
 
 void reference_close(Reference *r) {
     if (!r) return;
-    void *all[] = {r->keys,   r->values, r->layer_position, r->angles, r->stream,
-                   r->normed, r->qkv,    r->heads,          r->gate,   r->up,
-                   r->branch, r->scores, r->rows,           r};
+    void *all[] = {
+        r->keys, r->values, r->layer_position, r->tokens, r->angles, r->stream, r->normed,
+        r->qkv,  r->heads,  r->gate,           r->up,     r->branch, r->scores, r->rows,
+        r};
     for (size_t i = 0; i < COUNT_OF(all); i++) free(all[i]);
 }

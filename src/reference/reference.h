@@ -8,7 +8,9 @@
 #define LATHE_REFERENCE_REFERENCE_H
 
 #include "base/pool.h"
+#include "base/progress.h"
 #include "contract/contract.h"
+#include "contract/rope_factors.h"
 
 // Which tensor a row of weights belongs to, for callers that bring their own weights.
 typedef enum {
@@ -58,9 +60,9 @@ typedef void LayerTap(void *context, TapPlace place, uint32_t layer, const float
                       size_t width, size_t n_tokens);
 
 typedef struct {
-    uint32_t context; // decides LongRoPE's factor set: long ones when it exceeds the original one
-    uint32_t n_positions; // to hold; 0: the context
-    WeightRow *weights;   // NULL: the file's
+    uint32_t n_positions;     // to hold
+    RopeFactors rope_factors; // which of LongRoPE's sets applies at which length
+    WeightRow *weights;       // NULL: the file's
     void *weights_context;
     LayerTap *tap; // may be NULL
     void *tap_context;
@@ -74,13 +76,28 @@ typedef struct Reference Reference;
 Reference *reference_open(const Model *model, const Contract *contract,
                           const ReferenceOptions *options, Pool *pool, Err *err);
 
-// Feeds `n` tokens at the next positions. `logits`: NULL, or [n_vocab] of the last one, or with
+// Feeds `n` tokens at the next positions: one forward pass over the sequence as it is then, so that
+// its length decides the factor set. Where that changes, what was fed before is computed again
+// first; taps see new tokens only. `logits`: NULL, or [n_vocab] of the last one, or with
 // `all_logits` [n, n_vocab].
 bool reference_feed(Reference *r, const uint32_t *tokens, size_t n, float *logits, bool all_logits,
                     Err *err);
+// The same in pieces: a sequence of `length` tokens will be fed by several calls before logits are
+// wanted, so its factor set is taken now. Holds until a rewind. Stopped by `progress`
+// (ERR_STOPPED), it holds what was computed again until then.
+bool reference_expect(Reference *r, uint32_t length, const Progress *progress, Err *err);
+// Takes one factor set from now on and computes nothing again: what a reader would do that does not
+// know the rule. Holds until the reference is closed.
+void reference_force_factors(Reference *r, bool is_long);
+uint32_t reference_position(const Reference *r); // tokens fed
+// Whether a sequence of `length` tokens is rotated by the long factors, and how many tokens would
+// be computed again for that.
+bool reference_is_long(const Reference *r, size_t length);
+uint32_t reference_rereads(const Reference *r, size_t length);
 // As reference_feed from layer `first` to before layer `end`, on residual rows [n, d_model] given
 // by the caller and replaced by the result: one shard's worth. Positions are those of the layers'
-// own caches.
+// own caches; the factor set is that of the length after the call, and must be the one that the
+// caches were filled under.
 bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
                           Err *err);
 // Final norm and head over one row [d_model].

@@ -4,8 +4,8 @@
 
 #include "contract/contract.h"
 
-// angles[i] (of rope_dim / 2): radians pair i turns by per position, all scaling in it.
-// `context` is the configured one: LongRoPE takes its long factors when it exceeds the original.
-void rope_angles(const Contract *c, uint32_t context, double *angles);
+// angles[i] (of rope_dim / 2): radians pair i turns by per position, all scaling in it. `is_long`:
+// of LongRoPE's two factor sets the long one.
+void rope_angles(const Contract *c, bool is_long, double *angles);
 
 #endif

@@ -15,7 +15,6 @@ struct Chat {
     Sampler *sampler;
     json_t *messages;
     char *system;
-    TokenList fed; // what stands in the cache
     float *logits; // [n_vocab]
 };
 
@@ -57,15 +56,19 @@ void chat_close(Chat *c) {
     template_close(c->template);
     sampler_close(c->sampler);
     json_decref(c->messages);
-    token_list_free(&c->fed);
     free(c->system);
     free(c->logits);
     free(c);
 }
 
-void chat_reset(Chat *c) {
+static void begin_afresh(Chat *c) {
     json_array_clear(c->messages);
     if (c->system) add_message(c->messages, "system", str_of(c->system));
+}
+
+void chat_reset(Chat *c) {
+    session_reset(c->session);
+    begin_afresh(c);
 }
 
 void chat_set_system(Chat *c, const char *text) {
@@ -77,7 +80,7 @@ void chat_set_system(Chat *c, const char *text) {
         if (!c->system) memory_is_out(n);
         memcpy(c->system, text, n);
     }
-    chat_reset(c);
+    begin_afresh(c);
 }
 
 // ---- encoding
@@ -173,37 +176,47 @@ static bool is_stop(const Chat *c, uint32_t id) {
     return false;
 }
 
-static bool feed(Chat *c, const uint32_t *ids, size_t n, Err *err) {
-    if (!session_feed(c->session, ids, n, c->logits, NULL, err)) return false;
-    for (size_t i = 0; i < n; i++) token_list_add(&c->fed, ids[i]);
-    return true;
+// Reading, as the session tells it: the caller sees it and may stop it.
+typedef struct {
+    Outlet *outlet;
+    const Progress *progress; // may be NULL
+} Reading;
+
+static void report_reading(void *context, const char *what, uint64_t done, uint64_t total) {
+    progress_report(((Reading *)context)->progress, what, done, total);
 }
 
-// The question, chunk by chunk, so that it can be stopped.
-static bool feed_question(Chat *c, const uint32_t *ids, size_t n, Outlet *outlet,
-                          const Progress *progress, Err *err) {
-    size_t chunk = session_chunk(c->session);
-    if (!session_fits(c->session, n, err)) return false;
-    progress_report(progress, "prefill", 0, n);
-    for (size_t at = 0; at < n && !outlet->by_caller; at += chunk) {
-        if (!feed(c, ids + at, min_size(chunk, n - at), err)) return false;
-        progress_report(progress, "prefill", min_size(at + chunk, n), n);
-        outlet->by_caller = !outlet->on_text(outlet->context, STR(""));
-    }
-    return true;
+static void note_reading(void *context, const char *text) {
+    progress_note(((Reading *)context)->progress, text);
 }
 
-static void rewind_to(Chat *c, size_t position) {
-    session_rewind(c->session, (uint32_t)position);
-    if (position < c->fed.count) c->fed.count = position;
+static bool goes_on_reading(void *context) {
+    Outlet *outlet = ((Reading *)context)->outlet;
+    if (!outlet->by_caller) outlet->by_caller = !outlet->on_text(outlet->context, STR(""));
+    return !outlet->by_caller;
 }
 
-static bool generate(Chat *c, Outlet *outlet, ChatStats *stats, Err *err) {
+// Feeds ids and keeps the logits of the last. Stopped by the caller is no failure: the outlet says
+// so, and the session holds what was read until then.
+static bool feed(Chat *c, const uint32_t *ids, size_t n, Outlet *outlet, const Progress *progress,
+                 Err *err) {
+    Reading reading = {outlet, progress};
+    Progress watch = {report_reading, &reading, goes_on_reading, note_reading};
+    Err why = {0};
+    if (session_feed(c->session, ids, n, c->logits, &watch, &why)) return true;
+    if (why.kind == ERR_STOPPED) return true;
+    if (err) *err = why;
+    return false;
+}
+
+static bool generate(Chat *c, Outlet *outlet, const Progress *progress, ChatStats *stats,
+                     Err *err) {
     Detokenizer detokenizer = detokenizer_start(c->tokenizer, DETOKENIZER_MID_TEXT);
     uint32_t limit = c->options.max_tokens ? c->options.max_tokens : UINT32_MAX;
     stats->end = "length";
     while (stats->n_answer < limit) {
-        uint32_t id = sampler_next(c->sampler, c->logits, c->fed.at, c->fed.count);
+        uint32_t id = sampler_next(c->sampler, c->logits, session_tokens(c->session),
+                                   session_position(c->session));
         if (is_stop(c, id)) {
             stats->end = "end of turn";
             break;
@@ -219,7 +232,11 @@ static bool generate(Chat *c, Outlet *outlet, ChatStats *stats, Err *err) {
             stats->end = "context";
             break;
         }
-        if (!feed(c, &id, 1, err)) return false;
+        if (!feed(c, &id, 1, outlet, progress, err)) return false;
+        if (outlet->by_caller) {
+            stats->end = "stopped";
+            break;
+        }
     }
     if (!outlet->is_stopped) {
         detokenizer_flush(&detokenizer, &outlet->all);
@@ -231,22 +248,22 @@ static bool generate(Chat *c, Outlet *outlet, ChatStats *stats, Err *err) {
 static bool answer(Chat *c, const TokenList *ids, Outlet *outlet, const Progress *progress,
                    ChatStats *stats, Err *err) {
     if (ids->count == 0) return err_set(err, ERR_USAGE, "nothing to say");
-    size_t common = 0;
-    while (common < c->fed.count && common < ids->count && c->fed.at[common] == ids->at[common])
-        common++;
+    size_t common = 0, n_fed = session_position(c->session);
+    const uint32_t *fed = session_tokens(c->session);
+    while (common < n_fed && common < ids->count && fed[common] == ids->at[common]) common++;
     // The last token is fed in any case: its logits are needed.
     if (common == ids->count) common--;
-    rewind_to(c, common);
+    session_rewind(c->session, (uint32_t)common);
     stats->n_reused = common;
     stats->n_prompt = ids->count - common;
     double start = seconds();
-    if (!feed_question(c, ids->at + common, ids->count - common, outlet, progress, err))
-        return false;
+    progress_report(progress, "prefill", 0, stats->n_prompt);
+    if (!feed(c, ids->at + common, ids->count - common, outlet, progress, err)) return false;
     stats->prefill_seconds = seconds() - start;
     stats->end = "stopped";
     if (outlet->by_caller) return true;
     start = seconds();
-    bool ok = generate(c, outlet, stats, err);
+    bool ok = generate(c, outlet, progress, stats, err);
     stats->decode_seconds = seconds() - start;
     return ok;
 }

@@ -35,7 +35,8 @@ Chat *chat_open(Session *session, const Gguf *vocabulary, const Contract *contra
                 const ChatOptions *options, Err *err);
 void chat_close(Chat *c); // safe on NULL
 
-void chat_reset(Chat *c);                        // forget the conversation, keep the system text
+// Forgets the conversation and what the session holds of it, and keeps the system text.
+void chat_reset(Chat *c);
 void chat_set_system(Chat *c, const char *text); // NULL: none; begins afresh
 
 // Gets text as it comes, and empty text while there is none: as the question is read, and after a

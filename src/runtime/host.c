@@ -29,11 +29,11 @@ static double yarn_turn(const Contract *c, uint32_t pair, double turn) {
     return turn * (kept + (1 - kept) / (double)c->rope_factor);
 }
 
-void rope_turns(const Contract *c, uint32_t context, double *turns) {
+void rope_turns(const Contract *c, bool is_long, double *turns) {
     const F32List *divisors = NULL;
     if (c->rope_scaling == ROPE_SCALING_LLAMA3) divisors = &c->rope_freq_factors;
     if (c->rope_scaling == ROPE_SCALING_LONGROPE)
-        divisors = context > c->original_context ? &c->rope_factors_long : &c->rope_factors_short;
+        divisors = is_long ? &c->rope_factors_long : &c->rope_factors_short;
     for (uint32_t pair = 0; pair < c->rope_dim / 2; pair++) {
         double turn = exp(-log((double)c->rope_base) * (2.0 * pair / c->rope_dim));
         if (divisors) turn /= (double)divisors->at[pair];
@@ -41,6 +41,19 @@ void rope_turns(const Contract *c, uint32_t context, double *turns) {
         if (c->rope_scaling == ROPE_SCALING_YARN) turn = yarn_turn(c, pair, turn);
         turns[pair] = turn;
     }
+}
+
+bool host_is_long(const Host *h, size_t length) {
+    const Contract *c = h->contract;
+    if (c->rope_scaling != ROPE_SCALING_LONGROPE) return false;
+    if (h->rope_factors == ROPE_FACTORS_SHORT) return false;
+    if (h->rope_factors == ROPE_FACTORS_LONG) return true;
+    if (h->faults.factors_by_context) length = h->context;
+    return (int64_t)length > (int64_t)c->original_context + h->faults.crossing_shift;
+}
+
+void host_take_factors(Host *h, bool is_long) {
+    h->is_long = is_long;
 }
 
 static int rope_shift(const HostFaults *f, uint32_t position, uint32_t n_rows) {
@@ -53,6 +66,7 @@ static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t posi
     double first = (double)position + rope_shift(&h->faults, position, n_rows);
     double gain = (double)h->contract->attn_factor;
     double sine_gain = h->faults.scales_cos_only ? 1 : gain;
+    const double *turns = h->turns[h->is_long != h->faults.takes_other_factors];
     if (h->faults.swaps_cos_sin) {
         float *swapped = cosines;
         cosines = sines;
@@ -60,7 +74,7 @@ static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t posi
     }
     for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < n_rows; t++) {
-            double angle = h->turns[pair] * (first + t);
+            double angle = turns[pair] * (first + t);
             cosines[(size_t)pair * n_rows + t] = (float)(cos(angle) * gain);
             sines[(size_t)pair * n_rows + t] = (float)(sin(angle) * sine_gain);
         }
@@ -147,27 +161,30 @@ void host_embed(const Host *h, const uint32_t *tokens, size_t n, float *x, size_
 }
 
 bool host_open(Host *h, const Contract *contract, const TensorInfo *embedding, uint32_t context,
-               uint32_t state_rows, const HostFaults *faults, Err *err) {
+               uint32_t state_rows, RopeFactors rope_factors, const HostFaults *faults, Err *err) {
     if (faults && faults->contract) contract = faults->contract;
     *h = (Host){.contract = contract,
                 .faults = faults ? *faults : (HostFaults){0},
                 .embedding = embedding,
-                .state_rows = state_rows};
-    h->turns = big_alloc((contract->rope_dim / 2 + 1) * sizeof *h->turns, "rotary table", err);
+                .context = context,
+                .state_rows = state_rows,
+                .rope_factors = rope_factors};
+    for (int i = 0; i < 2; i++)
+        h->turns[i] = big_alloc((contract->rope_dim / 2 + 1) * sizeof(double), "rotary table", err);
     h->row = big_alloc(contract->d_model * sizeof *h->row, "an embedding row", err);
-    if (!h->turns || !h->row) {
+    if (!h->turns[0] || !h->turns[1] || !h->row) {
         host_close(h);
         return false;
     }
-    // LongRoPE's factors are chosen by the context: any one on the other side gives the others.
-    if (h->faults.takes_other_factors)
-        context = context > contract->original_context ? 1 : UINT32_MAX;
-    rope_turns(contract, context, h->turns);
+    rope_turns(contract, false, h->turns[0]);
+    rope_turns(contract, true, h->turns[1]);
+    host_take_factors(h, host_is_long(h, 0));
     return true;
 }
 
 void host_close(Host *h) {
-    free(h->turns);
+    free(h->turns[0]);
+    free(h->turns[1]);
     free(h->row);
     *h = (Host){0};
 }

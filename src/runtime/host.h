@@ -4,6 +4,7 @@
 #define LATHE_RUNTIME_HOST_H
 
 #include "contract/contract.h"
+#include "contract/rope_factors.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
 
@@ -22,6 +23,9 @@ typedef struct HostFaults {
     bool swaps_cos_sin;
     bool scales_cos_only;     // sin goes without the attention factor
     bool takes_other_factors; // LongRoPE's long ones for short ones, or the reverse
+    bool factors_by_context;  // the set that the configured context asks for, at every length
+    int crossing_shift;       // added to the length from which the long factors apply
+    bool keeps_cache;         // the set changes, and nothing is computed again
     bool keeps_stale_slot;    // a rewind stops one slot short
     bool counts_padding;      // a padded chunk moves the position by all of its rows
     bool reads_last_row;      // logits of a padded chunk are taken from its last row
@@ -31,16 +35,23 @@ typedef struct {
     const Contract *contract;
     HostFaults faults;
     const TensorInfo *embedding; // [n_vocab, d_model]
-    uint32_t state_rows;
-    double *turns; // [rope_dim / 2]: radians a pair turns by per position
-    float *row;    // [d_model], scratch
+    uint32_t context, state_rows;
+    RopeFactors rope_factors;
+    bool is_long;     // of LongRoPE's factor sets, the one that host_fill() turns by
+    double *turns[2]; // [rope_dim / 2] by the short and the long set: radians a position
+    float *row;       // [d_model], scratch
 } Host;
 
-// `context` decides LongRoPE's factors, as documented at rope_turns(). The contract and the
-// embedding table must outlive the host. `faults`: NULL, but for mutants.
+// The contract and the embedding table must outlive the host. `context`: positions that a session
+// may use. `faults`: NULL, but for mutants. Starts with the set of an empty sequence.
 bool host_open(Host *h, const Contract *contract, const TensorInfo *embedding, uint32_t context,
-               uint32_t state_rows, const HostFaults *faults, Err *err);
+               uint32_t state_rows, RopeFactors rope_factors, const HostFaults *faults, Err *err);
 void host_close(Host *h); // safe on a zeroed Host
+
+// Whether a sequence of `length` tokens is rotated by the long factors (contract/rope_factors.h).
+bool host_is_long(const Host *h, size_t length);
+// Takes that set from now on. Rows that lie in a KV state under the other one are wrong after it.
+void host_take_factors(Host *h, bool is_long);
 
 // Whether the function `e` has the inputs and the output that host_fill() and shard_run() drive it
 // by, in the sizes that the contract says. A bundle that does not is refused.
@@ -54,10 +65,8 @@ void host_embed(const Host *h, const uint32_t *tokens, size_t n, float *x, size_
 // the state.
 void host_fill(const Host *h, Engine *e, uint32_t position, uint32_t n_rows);
 
-// How far pair i turns per position under the contract's scaling. LongRoPE's long factors apply
-// when the configured context exceeds the original one (llama.cpp's rule): a choice that cannot
-// change while a chat grows, unlike one by running length, which would need the cache to be
-// recomputed.
-void rope_turns(const Contract *c, uint32_t context, double *turns);
+// turns[i] (of rope_dim / 2): how far pair i turns per position under the contract's scaling.
+// `is_long`: of LongRoPE's two factor sets the long one.
+void rope_turns(const Contract *c, bool is_long, double *turns);
 
 #endif

@@ -1,6 +1,9 @@
 #include "runtime/session.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "runtime/shards.h"
@@ -8,6 +11,7 @@
 struct Session {
     const Contract *contract;
     uint32_t context, position;
+    uint32_t *tokens; // [context]: those fed
     const char *engine;
     Reference *reference; // one of the two
     Shards shards;
@@ -17,23 +21,20 @@ struct Session {
     float *logits; // of session_feed_each; NULL until it is called
 };
 
-Session *session_open_reference_as(const Model *model, const ReferenceOptions *options, Pool *pool,
-                                   Err *err) {
+Session *session_open_reference(const Model *model, const ReferenceOptions *options, Pool *pool,
+                                Err *err) {
     Session *s = calloc(1, sizeof *s);
     if (!s) memory_is_out(sizeof *s);
     *s = (Session){
         .contract = &model->contract,
-        .context = options->n_positions ? options->n_positions : options->context,
+        .context = options->n_positions,
         .engine = "reference (fp32)",
     };
-    s->reference = reference_open(model, &model->contract, options, pool, err);
+    s->tokens = big_alloc((s->context + 1) * sizeof *s->tokens, "tokens", err);
+    if (s->tokens) s->reference = reference_open(model, &model->contract, options, pool, err);
     if (s->reference) return s;
     session_close(s);
     return NULL;
-}
-
-Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err) {
-    return session_open_reference_as(model, &(ReferenceOptions){.context = context}, pool, err);
 }
 
 static const char *const engines[ARITHMETIC_COUNT] = {
@@ -53,9 +54,11 @@ Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *
         .prefill_rows = c->prefill_rows,
     };
     size_t rows = max_size(1, c->prefill_rows);
+    s->tokens = big_alloc((s->context + 1) * sizeof *s->tokens, "tokens", err);
     s->x = big_alloc(rows * c->contract.d_model * sizeof(float), "activations", err);
     s->row = big_alloc(c->contract.d_model * sizeof(float), "activations", err);
-    if (s->x && s->row && shards_open(&s->shards, bundle, arithmetic, pool, err)) return s;
+    if (s->tokens && s->x && s->row && shards_open(&s->shards, bundle, arithmetic, pool, err))
+        return s;
     session_close(s);
     return NULL;
 }
@@ -64,6 +67,7 @@ void session_close(Session *s) {
     if (!s) return;
     reference_close(s->reference);
     if (s->shards.bundle) shards_close(&s->shards);
+    free(s->tokens);
     free(s->x);
     free(s->row);
     free(s->logits);
@@ -86,11 +90,20 @@ uint32_t session_position(const Session *s) {
     return s->position;
 }
 
+const uint32_t *session_tokens(const Session *s) {
+    return s->tokens;
+}
+
 void session_rewind(Session *s, uint32_t position) {
     if (position && position < s->position) position += s->shards.host.faults.keeps_stale_slot;
     if (position < s->position) s->position = position;
     // A bundle's stale slots are hidden by the mask until they are written again.
     if (s->reference) reference_rewind(s->reference, position);
+}
+
+void session_reset(Session *s) {
+    session_rewind(s, 0);
+    if (!s->reference) shards_reset(&s->shards);
 }
 
 enum { REFERENCE_ROWS = 64 }; // as many as a bundle's prefill takes
@@ -99,18 +112,67 @@ uint32_t session_chunk(const Session *s) {
     return s->reference ? REFERENCE_ROWS : s->prefill_rows ? s->prefill_rows : 1;
 }
 
-static bool feed_reference(Session *s, const uint32_t *tokens, size_t n, float *logits,
-                           const Progress *progress, Err *err) {
+// Who takes logits while tokens are fed: of token `from` and after. The last ones stay in `logits`.
+typedef struct {
+    size_t from;
+    SessionLogits *take; // may be NULL
+    void *context;
+    float *logits; // [n_vocab], of the reference [REFERENCE_ROWS, n_vocab] when `take` is set
+    const Progress *progress;
+} LogitsSink;
+
+// ---- what is not finite
+
+static bool all_finite(const float *x, size_t n) {
+    bool ok = true;
+    for (size_t i = 0; i < n; i++) ok = ok && isfinite(x[i]);
+    return ok;
+}
+
+// What lies in the states is spoilt: 0 times NaN is NaN, masked or not.
+static bool refuse_row(Session *s, const char *what, uint32_t token, size_t position, Err *err) {
+    session_reset(s);
+    return err_set(err, ERR_FORMAT,
+                   "token %u at position %zu: %s not finite in %s: its activations exceed the "
+                   "format, and no answer after it would mean anything. The conversation's cache "
+                   "was cleared; leave that text out, or convert again with --range auto",
+                   token, position, what, s->engine);
+}
+
+static bool check_logits(Session *s, const float *logits, uint32_t token, size_t position,
+                         Err *err) {
+    return all_finite(logits, s->contract->n_vocab) ||
+           refuse_row(s, "logits are", token, position, err);
+}
+
+// ---- the reference
+
+// Chunks in which nobody wants logits are fed without the head.
+static bool feed_reference(Session *s, const uint32_t *tokens, size_t n, const LogitsSink *sink,
+                           Err *err) {
+    size_t n_vocab = s->contract->n_vocab;
     for (size_t at = 0; at < n; at += REFERENCE_ROWS) {
         size_t count = min_size(REFERENCE_ROWS, n - at);
-        bool is_last = at + count == n;
-        if (!reference_feed(s->reference, tokens + at, count, is_last ? logits : NULL, false, err))
-            return false;
-        s->position += (uint32_t)count;
-        progress_report(progress, "prefill", at + count, n);
+        bool is_wanted = sink->logits && at + count > sink->from, wants_all = sink->take != NULL;
+        if (!progress_goes_on(sink->progress))
+            return err_set(err, ERR_STOPPED, "stopped at position %u", s->position);
+        bool ok = reference_feed(s->reference, tokens + at, count, is_wanted ? sink->logits : NULL,
+                                 is_wanted && wants_all, err);
+        if (!ok) return false;
+        s->position = reference_position(s->reference);
+        size_t first = wants_all && sink->from > at ? sink->from - at : wants_all ? 0 : count - 1;
+        for (size_t k = first; is_wanted && k < count; k++) {
+            const float *row = sink->logits + (wants_all ? k * n_vocab : 0);
+            size_t position = s->position - count + k;
+            if (!check_logits(s, row, tokens[at + k], position, err)) return false;
+            if (wants_all) sink->take(sink->context, at + k, row);
+        }
+        progress_report(sink->progress, "prefill", at + count, n);
     }
     return true;
 }
+
+// ---- a bundle
 
 // A chunk goes through prefill when enough tokens are left and the padded rows still fit into the
 // state; a short rest is padded, since one wide call costs less than several narrow ones.
@@ -120,43 +182,87 @@ static uint32_t chunk_rows(const Session *s, size_t left) {
     return fits && left >= WORTH_PADDING ? s->prefill_rows : 1;
 }
 
-// Who takes logits while tokens are fed: of token `from` and after.
-typedef struct {
-    size_t from;
-    SessionLogits *take;
-    void *context;
-} Taker;
+static void copy_column(Session *s, size_t column, uint32_t rows) {
+    for (uint32_t i = 0; i < s->contract->d_model; i++) s->row[i] = s->x[(size_t)i * rows + column];
+}
 
 // Logits of the rows of a chunk, column by column, that somebody wants.
-static bool give_logits(Session *s, const Taker *t, size_t at, size_t count, uint32_t rows,
-                        float *logits, Err *err) {
-    uint32_t d_model = s->contract->d_model;
-    for (size_t k = t->from > at ? t->from - at : 0; k < count; k++) {
-        size_t column = s->shards.host.faults.reads_last_row ? rows - 1 : k;
-        for (uint32_t i = 0; i < d_model; i++) s->row[i] = s->x[(size_t)i * rows + column];
-        if (!shards_run_head(&s->shards, s->row, logits, err)) return false;
-        if (t->take) t->take(t->context, at + k, logits);
+static bool give_logits(Session *s, const LogitsSink *sink, const uint32_t *tokens, size_t at,
+                        size_t count, uint32_t rows, Err *err) {
+    for (size_t k = sink->from > at ? sink->from - at : 0; sink->logits && k < count; k++) {
+        copy_column(s, s->shards.host.faults.reads_last_row ? rows - 1 : k, rows);
+        if (!shards_run_head(&s->shards, s->row, sink->logits, err) ||
+            !check_logits(s, sink->logits, tokens[k], s->position + k, err))
+            return false;
+        if (sink->take) sink->take(sink->context, at + k, sink->logits);
     }
     return true;
 }
 
-static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const Taker *t, float *logits,
-                        const Progress *progress, Err *err) {
+static bool check_rows(Session *s, const uint32_t *tokens, size_t count, uint32_t rows, Err *err) {
+    if (all_finite(s->x, (size_t)rows * s->contract->d_model)) return true;
+    for (size_t k = 0; k < count; k++) {
+        copy_column(s, k, rows);
+        if (!all_finite(s->row, s->contract->d_model))
+            return refuse_row(s, "what the layers make of it is", tokens[k], s->position + k, err);
+    }
+    return true;
+}
+
+static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const LogitsSink *sink,
+                        Err *err) {
     const HostFaults *faults = &s->shards.host.faults;
     for (size_t at = 0; at < n;) {
         uint32_t rows = chunk_rows(s, n - at);
         size_t count = min_size(rows, n - at);
+        if (!progress_goes_on(sink->progress))
+            return err_set(err, ERR_STOPPED, "stopped at position %u", s->position);
         host_embed(&s->shards.host, tokens + at, count, s->x, rows);
-        if (!shards_run_layers(&s->shards, s->x, s->position, rows, err)) return false;
-        if (!give_logits(s, t, at, count, rows, logits, err)) return false;
+        if (!shards_run_layers(&s->shards, s->x, s->position, rows, err) ||
+            !check_rows(s, tokens + at, count, rows, err) ||
+            !give_logits(s, sink, tokens + at, at, count, rows, err))
+            return false;
         at += count;
         s->position += (uint32_t)count;
         if (faults->counts_padding)
             s->position = (uint32_t)min_size(s->position + (rows - count), s->context);
-        progress_report(progress, "prefill", at, n);
+        progress_report(sink->progress, "prefill", at, n);
     }
     return true;
 }
+
+// ---- the factor set of a length
+
+static void note_crossing(const Session *s, size_t length, bool is_long, const Progress *progress) {
+    char text[128];
+    size_t from = is_long ? min_size(length, (size_t)s->contract->original_context + 1) : length;
+    snprintf(text, sizeof text, "position %zu: the %s factors apply; reading %u tokens again", from,
+             is_long ? "long" : "short", s->position);
+    progress_note(progress, text);
+}
+
+// Makes what is in the caches that of a sequence of `length` tokens.
+static bool settle_factors(Session *s, size_t length, const Progress *progress, Err *err) {
+    if (s->reference) {
+        uint32_t n_again = reference_rereads(s->reference, (uint32_t)length);
+        if (n_again) note_crossing(s, length, reference_is_long(s->reference, length), progress);
+        bool ok = reference_expect(s->reference, (uint32_t)length, progress, err);
+        s->position = reference_position(s->reference);
+        return ok;
+    }
+    Host *h = &s->shards.host;
+    bool is_long = host_is_long(h, length);
+    if (is_long == h->is_long) return true;
+    host_take_factors(h, is_long);
+    uint32_t n = s->position;
+    if (n == 0 || h->faults.keeps_cache) return true;
+    note_crossing(s, length, is_long, progress);
+    s->position = 0;
+    LogitsSink none = {.from = n, .progress = progress};
+    return feed_bundle(s, s->tokens, n, &none, err);
+}
+
+// ---- feeding
 
 bool session_fits(const Session *s, size_t n, Err *err) {
     if (n <= s->context - s->position) return true;
@@ -175,38 +281,26 @@ static bool check_tokens(const Session *s, const uint32_t *tokens, size_t n, Err
     return true;
 }
 
-bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
-                  const Progress *progress, Err *err) {
-    if (!check_tokens(s, tokens, n, err)) return false;
-    if (s->reference) return feed_reference(s, tokens, n, logits, progress, err);
-    Taker last = {.from = logits && n ? n - 1 : n};
-    return feed_bundle(s, tokens, n, &last, logits, progress, err);
+static bool feed(Session *s, const uint32_t *tokens, size_t n, const LogitsSink *sink, Err *err) {
+    if (!check_tokens(s, tokens, n, err) ||
+        !settle_factors(s, s->position + n, sink->progress, err))
+        return false;
+    memmove(s->tokens + s->position, tokens, n * sizeof *tokens);
+    return s->reference ? feed_reference(s, tokens, n, sink, err)
+                        : feed_bundle(s, tokens, n, sink, err);
 }
 
-// Chunks in which nobody wants logits are fed without the head.
-static bool feed_reference_each(Session *s, const uint32_t *tokens, size_t n, const Taker *t,
-                                Err *err) {
-    for (size_t at = 0; at < n; at += REFERENCE_ROWS) {
-        size_t count = min_size(REFERENCE_ROWS, n - at);
-        bool is_wanted = at + count > t->from;
-        if (!reference_feed(s->reference, tokens + at, count, is_wanted ? s->logits : NULL,
-                            is_wanted, err))
-            return false;
-        s->position += (uint32_t)count;
-        for (size_t k = t->from > at ? t->from - at : 0; k < count; k++)
-            t->take(t->context, at + k, s->logits + k * s->contract->n_vocab);
-    }
-    return true;
+bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
+                  const Progress *progress, Err *err) {
+    LogitsSink last = {.from = n ? n - 1 : 0, .logits = logits, .progress = progress};
+    return feed(s, tokens, n, &last, err);
 }
 
 bool session_feed_each(Session *s, const uint32_t *tokens, size_t n, size_t from,
                        SessionLogits *take, void *context, Err *err) {
-    Taker t = {from, take, context};
     size_t rows = s->reference ? REFERENCE_ROWS : 1;
-    if (!check_tokens(s, tokens, n, err)) return false;
     if (!s->logits)
         s->logits = big_alloc(rows * s->contract->n_vocab * sizeof(float), "logits", err);
-    if (!s->logits) return false;
-    return s->reference ? feed_reference_each(s, tokens, n, &t, err)
-                        : feed_bundle(s, tokens, n, &t, s->logits, NULL, err);
+    LogitsSink sink = {from, take, context, s->logits, NULL};
+    return s->logits && feed(s, tokens, n, &sink, err);
 }

@@ -4,6 +4,10 @@
 //     cpu        a bundle's packages, fp16 as Core ML would round
 //
 // Core ML itself is a third engine, on a Mac only; it is not part of this build yet.
+//
+// One call that feeds tokens is one forward pass over the sequence as it is then. LongRoPE's factor
+// set follows its length (contract/rope_factors.h): where the set changes, on the way up or after a
+// rewind, what was fed before is computed again under the new one. Progress has a note of it.
 #ifndef LATHE_RUNTIME_SESSION_H
 #define LATHE_RUNTIME_SESSION_H
 
@@ -15,10 +19,8 @@
 typedef struct Session Session;
 
 // The arguments must outlive the session. NULL and `err` on failure.
-Session *session_open_reference(const Model *model, uint32_t context, Pool *pool, Err *err);
-// The reference as the options say: other weights, fewer positions.
-Session *session_open_reference_as(const Model *model, const ReferenceOptions *options, Pool *pool,
-                                   Err *err);
+Session *session_open_reference(const Model *model, const ReferenceOptions *options, Pool *pool,
+                                Err *err);
 Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
 void session_close(Session *s); // safe on NULL
 
@@ -26,12 +28,17 @@ void session_close(Session *s); // safe on NULL
 const char *session_engine(const Session *s);
 uint32_t session_context(const Session *s);
 uint32_t session_n_vocab(const Session *s);
-uint32_t session_position(const Session *s); // tokens fed
+// Tokens fed, and which: [session_position(s)], good until the next call that feeds or rewinds.
+uint32_t session_position(const Session *s);
+const uint32_t *session_tokens(const Session *s);
 
 // Whether `n` more tokens fit into the context.
 bool session_fits(const Session *s, size_t n, Err *err);
 // Feeds `n` tokens at the next positions, in chunks where the engine has them, and gives the logits
 // [n_vocab] of the last one. `logits` may be NULL. Fails when they do not fit into the context.
+// Stopped by `progress` between chunks (ERR_STOPPED), the session holds what was read until then.
+// A row or a logit that is not finite fails (ERR_FORMAT), and the session is empty after it: what
+// it left in the KV states would spoil every later answer.
 bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
                   const Progress *progress, Err *err);
 // The same, giving the logits of token `from` and every one after it. What is given is good until
@@ -43,5 +50,7 @@ bool session_feed_each(Session *s, const uint32_t *tokens, size_t n, size_t from
 uint32_t session_chunk(const Session *s);
 // Forgets what was fed from `position` on.
 void session_rewind(Session *s, uint32_t position);
+// Forgets everything, and zeroes the states.
+void session_reset(Session *s);
 
 #endif

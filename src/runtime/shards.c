@@ -52,7 +52,7 @@ bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *p
     s->shards = calloc(c->n_shards, sizeof *s->shards);
     if (!s->shards) memory_is_out(c->n_shards * sizeof *s->shards);
     bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows,
-                        bundle->faults, err);
+                        c->rope_factors, bundle->faults, err);
     for (size_t i = 0; ok && i < c->n_shards; i++) {
         const Package *p = &bundle->packages[i];
         Err why = {0};
@@ -79,6 +79,10 @@ void shards_close(Shards *s) {
 void shards_reset(Shards *s) {
     for (size_t i = 0; i < s->bundle->chain.n_shards; i++)
         if (s->shards[i].state) engine_state_reset(s->shards[i].state);
+}
+
+void shards_follow_length(Shards *s, size_t length) {
+    host_take_factors(&s->host, host_is_long(&s->host, length));
 }
 
 // A KV state is [.., state_rows, dims]: slots are the last axis but one.

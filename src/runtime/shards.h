@@ -22,6 +22,8 @@ typedef struct {
 bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
 void shards_close(Shards *s); // safe on a zeroed or half-opened Shards
 void shards_reset(Shards *s); // states back to zeros
+// Takes LongRoPE's factors as a sequence of `length` tokens has them (host_is_long).
+void shards_follow_length(Shards *s, size_t length);
 // Fills slots [n_fed, until) of every KV state with copies of slots [0, n_fed), again and again: a
 // long context for the price of a short one, for proofs.
 void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until);

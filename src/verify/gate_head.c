@@ -100,7 +100,7 @@ static bool check_reach(Proof *p, Heads *h, Err *err) {
 bool gate_head(Proof *p, Err *err) {
     Shards shards;
     if (!shards_open(&shards, &p->bundle, ARITHMETIC_FP16, p->job->pool, err)) return false;
-    ReferenceOptions options = {.context = 1};
+    ReferenceOptions options = {.n_positions = 1};
     uint32_t n_vocab = p->model.contract.n_vocab;
     Heads h = {
         .reference = reference_open(&p->model, &p->model.contract, &options, p->job->pool, err),

@@ -20,6 +20,7 @@ static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, u
     const Chain *c = &p->bundle.chain;
     uint32_t width = c->contract.d_model;
     float *x = arena_array(p->arena, (size_t)width * max_size(1, c->prefill_rows), float);
+    shards_follow_length(shards, first + n);
     for (size_t at = 0; at < n;) {
         uint32_t rows = in_chunks && at + c->prefill_rows <= n ? c->prefill_rows : 1;
         host_embed(&shards->host, ids + at, rows, x, rows);

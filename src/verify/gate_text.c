@@ -260,9 +260,10 @@ bool gate_text(Proof *p, Err *err) {
     const Contract *c = &p->bundle.chain.contract;
     ChatOptions options = {0};
     Session *bundle = session_open_bundle(&p->bundle, ARITHMETIC_FP16, p->job->pool, err);
+    ReferenceOptions as_used = {.n_positions = p->bundle.chain.context,
+                                .rope_factors = p->bundle.chain.rope_factors};
     Session *reference =
-        bundle ? session_open_reference(&p->model, p->bundle.chain.context, p->job->pool, err)
-               : NULL;
+        bundle ? session_open_reference(&p->model, &as_used, p->job->pool, err) : NULL;
     Chat *chat = reference ? chat_open(bundle, &p->bundle.host, c, &options, err) : NULL;
     float *found = arena_array(p->arena, c->n_vocab, float);
     float *wanted = arena_array(p->arena, c->n_vocab, float);

@@ -141,7 +141,10 @@ bool trace_run(Proof *p, Trace *trace, const uint32_t *ids, size_t n, bool packe
     for (size_t i = 0; i <= c->n_shards; i++)
         trace->rows[i] = arena_array(p->arena, n * c->contract.d_model, float);
     Tap tap = {c, trace, arena_array(p->arena, c->n_shards + 1, size_t)};
-    ReferenceOptions options = {.context = c->context, .tap = tap_stream, .tap_context = &tap};
+    ReferenceOptions options = {.n_positions = (uint32_t)n,
+                                .rope_factors = c->rope_factors,
+                                .tap = tap_stream,
+                                .tap_context = &tap};
     if (packed) {
         options.weights = packed_weight_row;
         options.weights_context = packed_weights_open(p, err);
@@ -157,6 +160,7 @@ bool proof_run_shard(Proof *p, Shards *shards, size_t i, const float *rows, size
                      float *out, Err *err) {
     const Chain *c = &p->bundle.chain;
     uint32_t width = c->contract.d_model, chunk = c->prefill_rows;
+    shards_follow_length(shards, n_tokens);
     float *x = arena_array(p->arena, (size_t)width * max_size(1, chunk), float);
     for (size_t at = 0; at < n_tokens;) {
         uint32_t n = chunk && at + chunk <= n_tokens ? chunk : 1;

@@ -40,13 +40,13 @@ static void say_pair(Proof *p, const char *scope, const EvalPair *pair, bool has
 bool text_held_check(Proof *p, Session *bundle, Session *source, double *noise, Err *err) {
     const Chain *c = &p->bundle.chain;
     ReferenceOptions options = {
-        .context = c->context,
+        .rope_factors = c->rope_factors,
         .n_positions = (uint32_t)min_size(CHUNK, c->context),
         .weights = packed_weight_row,
         .weights_context = packed_weights_open(p, err),
     };
     if (!options.weights_context) return false;
-    Session *packed = session_open_reference_as(&p->model, &options, p->job->pool, err);
+    Session *packed = session_open_reference(&p->model, &options, p->job->pool, err);
     Eval e;
     EvalJob job = {
         .models = {[BUNDLE] = bundle, [PACKED] = packed, [SOURCE] = source},

@@ -117,7 +117,7 @@ typedef struct {
 static bool voter_open(Voter *v, const Ballot *b, const Reading *reading, Arena *arena, Err *err) {
     size_t longest = 1;
     for (size_t i = 0; i < b->texts->count; i++) longest = max_size(longest, b->texts->at[i].n);
-    ReferenceOptions options = {.context = (uint32_t)longest,
+    ReferenceOptions options = {.n_positions = (uint32_t)longest,
                                 .tiles_kv_heads = reading->tiles_kv_heads};
     *v = (Voter){.reading = reading, .scores = arena_array(arena, b->texts->count, double *)};
     v->reference =

@@ -28,7 +28,8 @@ static void measure(Fixture *f, Ranges *ranges, unsigned threads) {
     Err err = {0};
     Pool *pool = pool_open(threads, &err);
     assert_non_null(pool);
-    if (!measure_ranges(ranges, &f->model, &f->text, 1024, pool, NULL, &f->arena, &err))
+    if (!measure_ranges(ranges, &f->model, &f->text, ROPE_FACTORS_AUTO, pool, NULL, &f->arena,
+                        &err))
         fail_msg("%s", err.text);
     pool_close(pool);
 }
@@ -122,7 +123,7 @@ static void test_peaks_are_those_of_the_rows(void **state) {
     Own own = {.contract = &f->model.contract};
     for (size_t p = 0; p < f->text.n_pieces; p++) {
         Err err = {0};
-        ReferenceOptions options = {.context = 1024, .tap = see, .tap_context = &own};
+        ReferenceOptions options = {.n_positions = 1024, .tap = see, .tap_context = &own};
         Reference *r = reference_open(&f->model, own.contract, &options, NULL, &err);
         assert_non_null(r);
         for (size_t i = 0; i < f->text.pieces[p].count; i++)
@@ -207,7 +208,7 @@ static void test_partial_sums_are_of_the_loudest_rows(void **state) {
     Fixture *f = *state;
     OwnSums own = {.model = &f->model};
     Err err = {0};
-    ReferenceOptions options = {.context = 1024, .tap = sum_down, .tap_context = &own};
+    ReferenceOptions options = {.n_positions = 1024, .tap = sum_down, .tap_context = &own};
     Reference *r = reference_open(&f->model, &f->model.contract, &options, NULL, &err);
     assert_non_null(r);
     for (size_t p = 0; p < f->text.n_pieces; p++) {

@@ -1,8 +1,8 @@
 // logits.c — the reference as a program, for oracles: logits [n_tokens, n_vocab] of token ids, or a
 // greedy continuation. Reads ids from stdin.
 //
-//     reference_logits MODEL.gguf CONTEXT all < ids > raw float32
-//     reference_logits MODEL.gguf CONTEXT greedy N < ids > ids
+//     reference_logits MODEL.gguf POSITIONS all < ids > raw float32
+//     reference_logits MODEL.gguf POSITIONS greedy N < ids > ids
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ int main(int argc, char **argv) {
     if (argc < 4 || !gguf_open(&g, &arena, argv[1], &err) || !model_read(&m, &g, &arena, &err))
         return fail(&err);
     Pool *pool = pool_open(0, &err);
-    ReferenceOptions options = {.context = (uint32_t)strtoul(argv[2], NULL, 10)};
+    ReferenceOptions options = {.n_positions = (uint32_t)strtoul(argv[2], NULL, 10)};
     Reference *r = pool ? reference_open(&m, &m.contract, &options, pool, &err) : NULL;
     if (!r) return fail(&err);
 

@@ -61,7 +61,7 @@ static void test_places_come_in_order_and_add_up(void **state) {
     Model m;
     assert_true(gguf_open(&g, &arena, MODEL, &err) && model_read(&m, &g, &arena, &err));
     Watch w = {.contract = &m.contract};
-    ReferenceOptions options = {.context = N_TOKENS, .tap = watch, .tap_context = &w};
+    ReferenceOptions options = {.n_positions = N_TOKENS, .tap = watch, .tap_context = &w};
     Reference *r = reference_open(&m, &m.contract, &options, NULL, &err);
     assert_non_null(r);
     const uint32_t ids[N_TOKENS] = {2038, 54, 1987, 501, 680};

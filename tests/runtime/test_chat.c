@@ -30,7 +30,8 @@ static void open_talk(Talk *t, uint32_t context, uint32_t max_tokens) {
     ChatOptions options = {.sampler = {.top_p = 1, .repeat_penalty = 1}, .max_tokens = max_tokens};
     if (!gguf_open(&t->g, &t->arena, MODEL, &err) ||
         !model_read(&t->model, &t->g, &t->arena, &err) ||
-        !(t->session = session_open_reference(&t->model, context, NULL, &err)) ||
+        !(t->session = session_open_reference(
+              &t->model, &(ReferenceOptions){.n_positions = context}, NULL, &err)) ||
         !(t->chat = chat_open(t->session, &t->g, &t->model.contract, &options, &err)))
         fail_msg("%s", err.text);
 }
@@ -107,12 +108,23 @@ static void test_the_same_answer_with_and_without_the_cache(void **state) {
     must_say(&t, "Count from 3 to 9.", &stats);
     char *fresh = strndup(t.answer.at, t.answer.len);
     size_t n_prompt = stats.n_prompt;
-    chat_reset(t.chat);
+    // Another conversation over the same session finds what the first one left.
+    Err err = {0};
+    ChatOptions options = {.sampler = {.top_p = 1, .repeat_penalty = 1}};
+    chat_close(t.chat);
+    t.chat = chat_open(t.session, &t.g, &t.model.contract, &options, &err);
+    if (!t.chat) fail_msg("%s", err.text);
+    chat_set_system(t.chat, "You are terse.");
     must_say(&t, "Count from 3 to 9.", &stats);
     // Found up to the last token of the question, which is fed for its logits.
     assert_int_equal(stats.n_reused, n_prompt - 1);
     assert_int_equal(stats.n_prompt, 1);
     assert_int_equal(t.answer.len, strlen(fresh));
+    assert_memory_equal(t.answer.at, fresh, t.answer.len);
+    // A conversation that is forgotten leaves nothing.
+    chat_reset(t.chat);
+    must_say(&t, "Count from 3 to 9.", &stats);
+    assert_int_equal(stats.n_reused, 0);
     assert_memory_equal(t.answer.at, fresh, t.answer.len);
     free(fresh);
     close_talk(&t);
@@ -149,7 +161,7 @@ static void test_stopped_before_an_answer_leaves_nothing(void **state) {
     open_talk(&t, 512, 0);
     char text[1024] = "";
     for (int i = 0; i < 100; i++) strcat(text, "a b c ");
-    t.stop_at = 2; // after the second chunk of the question
+    t.stop_at = 3; // after the second chunk of the question
     must_say(&t, text, &stats);
     assert_string_equal(stats.end, "stopped");
     assert_int_equal(stats.n_answer, 0);
@@ -166,7 +178,7 @@ static void test_a_stopped_answer_stays_as_far_as_it_came(void **state) {
     Talk t;
     ChatStats stats;
     open_talk(&t, 512, 0);
-    t.stop_at = 6; // one call for the question, five tokens
+    t.stop_at = 10; // one call for the question; each token is given, and asked after when fed
     const char *texts[3] = {"Show me hello world in Erlang.", NULL, "hello"};
     must_say(&t, texts[0], &stats);
     assert_string_equal(stats.end, "stopped");

@@ -42,7 +42,7 @@ static void open_fixture(Fixture *t, const char *text, uint32_t window) {
                                 .attn_factor = 1,
                                 .attn_window = window}};
     program_open(&t->program, text, ARITHMETIC_FP16, 1);
-    if (!host_open(&t->host, &t->contract, NULL, STATE, STATE, NULL, &err))
+    if (!host_open(&t->host, &t->contract, NULL, STATE, STATE, ROPE_FACTORS_AUTO, NULL, &err))
         fail_msg("%s", err.text);
 }
 
