@@ -1,6 +1,7 @@
 #include "base/str.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,4 +77,17 @@ void strbuf_printf(StrBuf *b, const char *fmt, ...) {
 void strbuf_free(StrBuf *b) {
     free(b->at);
     *b = (StrBuf){0};
+}
+
+void strbuf_add_float(StrBuf *out, float x) {
+    char text[32];
+    if (x == rintf(x) && fabsf(x) < 1e7f) {
+        strbuf_printf(out, "%.0f", (double)x);
+        return;
+    }
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)x);
+        if (strtof(text, NULL) == x) break;
+    }
+    strbuf_add(out, str_of(text));
 }

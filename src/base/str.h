@@ -58,6 +58,8 @@ typedef struct {
 void strbuf_add(StrBuf *b, Str s);
 void strbuf_add_char(StrBuf *b, char c);
 void strbuf_printf(StrBuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// The shortest decimal that reads back as the same float.
+void strbuf_add_float(StrBuf *b, float x);
 // Appends `n` bytes of zero and returns where they start.
 char *strbuf_extend(StrBuf *b, size_t n);
 static inline Str strbuf_str(const StrBuf *b) {

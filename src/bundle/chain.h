@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "contract/contract.h"
 #include "contract/ranges.h"
-#include "contract/rope_factors.h"
+#include "contract/use.h"
 #include "mil/landmarks.h"
 #include "mil/mil.h"
 
@@ -88,8 +88,9 @@ typedef struct {
     Str contract_digest;
     Str source_name, source_sha256; // file name without directories; digest over all its parts
     uint64_t source_bytes;
-    uint32_t context, state_rows, prefill_rows;
-    RopeFactors rope_factors; // which of LongRoPE's sets the host turns by
+    uint32_t context; // positions a session holds
+    uint32_t state_rows, prefill_rows;
+    Use use; // as it was converted to be used, and proved; use.context is the same as context
     Str kv, weights, target;
     uint64_t package_limit;
     const Ranges *ranges; // what was measured and conditioned by; NULL with --range off

@@ -244,10 +244,6 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     c->contract_digest = need_str(&n, json, "contract_sha256");
     const json_t *options = need_object(&n, json, "options");
     c->context = need_u32(&n, options, "context");
-    Str factors = need_str(&n, options, "rope_factors");
-    if (!n.failed && !rope_factors_named(factors, &c->rope_factors))
-        return err_set(err, ERR_FORMAT, "rope_factors '%.*s', expected auto, short or long",
-                       STR_ARG(factors));
     c->state_rows = need_u32(&n, options, "state_rows");
     c->prefill_rows = need_u32(&n, options, "prefill_rows");
     c->kv = need_str(&n, options, "kv");
@@ -259,8 +255,13 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     c->shards = arena_array(arena, c->n_shards, ChainShard);
     for (size_t i = 0; i < c->n_shards; i++)
         c->shards[i] = read_shard(&n, json_array_get(shards, i));
+    const json_t *use = need_object(&n, json, "use");
     if (n.failed) return false;
 
+    if (!use_from_json(&c->use, use, arena, err)) return false;
+    if (c->use.context != c->context)
+        return err_set(err, ERR_FORMAT, "use.context %u and options.context %u contradict",
+                       c->use.context, c->context);
     if (!contract_from_json(&c->contract, contract, arena, err)) return false;
     c->ranges = chain_need_ranges(&n, json, c->contract.n_layers);
     if (n.failed) return false;

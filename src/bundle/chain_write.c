@@ -85,16 +85,17 @@ bool chain_write(const Chain *c, const char *dir, Err *err) {
         json_array_append_new(shards, shard_json(&c->shards[i]));
     json_t *source = json_pack("{s:o, s:o, s:o}", "name", text(c->source_name), "bytes",
                                number(c->source_bytes), "sha256", text(c->source_sha256));
-    json_t *options = json_pack(
-        "{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "context", number(c->context), "rope_factors",
-        rope_factors_names[c->rope_factors], "state_rows", number(c->state_rows), "prefill_rows",
-        number(c->prefill_rows), "kv", text(c->kv), "weights", text(c->weights), "target",
-        text(c->target), "package_limit", number(c->package_limit));
-    json_t *chain = json_pack(
-        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", CHAIN_SCHEMA, "tool",
-        text(c->tool_version), "source", source, "contract", contract_to_json(&c->contract),
-        "contract_sha256", text(c->contract_digest), "options", options, "ranges",
-        chain_ranges_json(c->ranges), "host", file_json(&c->host), "shards", shards);
+    json_t *options =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "context", number(c->context),
+                  "state_rows", number(c->state_rows), "prefill_rows", number(c->prefill_rows),
+                  "kv", text(c->kv), "weights", text(c->weights), "target", text(c->target),
+                  "package_limit", number(c->package_limit));
+    json_t *chain =
+        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", CHAIN_SCHEMA,
+                  "tool", text(c->tool_version), "source", source, "contract",
+                  contract_to_json(&c->contract), "contract_sha256", text(c->contract_digest),
+                  "use", use_to_json(&c->use), "options", options, "ranges",
+                  chain_ranges_json(c->ranges), "host", file_json(&c->host), "shards", shards);
     if (!chain) memory_is_out(0);
 
     Arena scratch = {0};

@@ -22,6 +22,7 @@ typedef struct {
     Gguf gguf;
     Model model;
     Model read; // what the compiler is given: `model`, but for mutants
+    Use use;
     ShardPlan plan;
     Chain *chain;
     uint64_t done_bytes, total_bytes; // source bytes of weights packed so far, and in all
@@ -268,7 +269,7 @@ static uint64_t weight_bytes(const Conversion *c) {
 }
 
 static bool write_all(Conversion *c, Err *err) {
-    const CompileOptions *o = &c->job->options;
+    const CompileOptions *o = &c->plan.options;
     Chain *chain = c->chain;
     Sha256 contract = contract_digest(&c->model.contract);
     Sha256 source = gguf_digest(&c->gguf, c->job->progress);
@@ -279,10 +280,10 @@ static bool write_all(Conversion *c, Err *err) {
         .source_name = arena_str(c->arena, file_name(c->job->model_path)),
         .source_sha256 = arena_str(c->arena, str_of(source.hex)),
         .source_bytes = c->gguf.n_bytes,
-        .context = o->context,
+        .context = c->use.context,
         .state_rows = c->plan.state_rows,
         .prefill_rows = o->prefill_rows,
-        .rope_factors = c->job->rope_factors,
+        .use = c->use,
         .kv = str_of(kv_form_name(o->kv)),
         .weights = str_of(weight_form_name(o->weights)),
         .target = str_of(o->target->name),
@@ -348,7 +349,7 @@ static bool measure(Conversion *c, CompileOptions *options, Err *err) {
     options->ranges = ranges;
     return calibration_make(&text, &c->model.contract, &c->gguf, job->calibration_text,
                             options->context, c->arena, err) &&
-           measure_ranges(ranges, &c->model, &text, job->rope_factors, job->pool, job->progress,
+           measure_ranges(ranges, &c->model, &text, c->use.rope_factors, job->pool, job->progress,
                           c->arena, err);
 }
 
@@ -356,8 +357,7 @@ static bool measure(Conversion *c, CompileOptions *options, Err *err) {
 // positions the bundle will hold hides none of them.
 static bool agrees(Conversion *c, Err *err) {
     Evidence e;
-    if (!evidence_gather(&e, &c->job->second, &c->model, &c->gguf, c->job->options.context,
-                         c->arena, err))
+    if (!evidence_gather(&e, &c->job->second, &c->model, &c->gguf, c->use.context, c->arena, err))
         return false;
     if (evidence_contradictions(&e)) evidence_error(&e, err);
     return evidence_contradictions(&e) == 0;
@@ -365,7 +365,11 @@ static bool agrees(Conversion *c, Err *err) {
 
 // A model whose text cannot be read could never be proved or talked with.
 static bool read_model(Conversion *c, Err *err) {
-    if (!model_read(&c->model, &c->gguf, c->arena, err) || !agrees(c, err)) return false;
+    if (!model_read(&c->model, &c->gguf, c->arena, err) ||
+        !use_of_model(&c->use, &c->model, &c->gguf, c->job->second.generation, c->arena, err) ||
+        !use_choose_all(&c->use, c->job->chosen, &c->model.contract, c->arena, err) ||
+        !agrees(c, err))
+        return false;
     Tokenizer *t = tokenizer_open(&c->gguf, err);
     tokenizer_close(t);
     return t != NULL;
@@ -401,9 +405,10 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
 
     CompileOptions options = job->options;
     // Planned once before it is measured: what cannot be converted is refused at once.
-    bool ok = (read_model(&c, err) || err_prefix(err, "%s", job->model_path)) &&
-              plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
-              plan_shards(&c.plan, &c.model, &options, arena, err);
+    bool ok = read_model(&c, err) || err_prefix(err, "%s", job->model_path);
+    options.context = c.use.context;
+    ok = ok && plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
+         plan_shards(&c.plan, &c.model, &options, arena, err);
     if (ok) read_for_compiler(&c);
     ok = ok && plan_keeps_eps(&c.plan, &c.read.contract, err);
     if (ok) {

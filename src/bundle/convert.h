@@ -32,12 +32,14 @@ typedef struct {
 
 typedef struct {
     const char *model_path, *out_path;
-    CompileOptions options;   // but for the ranges, which are measured here
-    RopeFactors rope_factors; // which of LongRoPE's sets the host will turn by
-    bool measures_ranges;     // in the reference, and conditions by them (compile/condition.h)
-    Str calibration_text;     // to measure over; at NULL: the built-in one
-    ConfigFiles second;       // what the model's publisher says; a contradiction stops it
-    bool replaces;            // an older bundle at out_path may go
+    CompileOptions options; // but for the ranges, which are measured here
+    // How the bundle is to be used: choices away from the publisher's, as options give them; NULL
+    // for each that was not made. The context of `options` is taken from here, too.
+    const char *chosen[USE_COUNT];
+    bool measures_ranges; // in the reference, and conditions by them (compile/condition.h)
+    Str calibration_text; // to measure over; at NULL: the built-in one
+    ConfigFiles second;   // what the model's publisher says; a contradiction stops it
+    bool replaces;        // an older bundle at out_path may go
     const char *tool_version;
     Pool *pool;
     const Progress *progress;  // may be NULL

@@ -18,8 +18,8 @@ typedef struct {
     const char *prompt, *system;
     TextList stops;
     uint32_t max_tokens;
-    bool is_quiet;
-    SamplerOptions sampler;
+    bool is_quiet, has_no_special;
+    uint64_t seed;
 } Arguments;
 
 // Everything an open conversation stands on.
@@ -47,20 +47,16 @@ static void catch_interrupts(void) {
 }
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
-    SamplerOptions *s = &a->sampler;
     const Option options[] = {
         {"-p", OPTION_TEXT, &a->prompt, "TEXT", "ask this, print the answer, end"},
         {"--system", OPTION_TEXT, &a->system, "TEXT", "system text"},
-        {"--temp", OPTION_FLOAT, &s->temperature, "X",
-         "temperature; 0 (default): the likeliest token"},
-        {"--top-k", OPTION_COUNT, &s->top_k, "N",
-         "sample among the N likeliest (default 40; 0: all)"},
-        {"--top-p", OPTION_FLOAT, &s->top_p, "X", "… among the fewest that hold this share (0.95)"},
-        {"--min-p", OPTION_FLOAT, &s->min_p, "X",
-         "… of at least this share of the likeliest (0.05)"},
-        {"--repeat-penalty", OPTION_FLOAT, &s->repeat_penalty, "X",
-         "against repetition (default 1: none)"},
-        {"--seed", OPTION_SEED, &s->seed, "N", "of the sampling (default 0)"},
+#define USE(name, type, option, argument, doc)                                                     \
+    {option, OPTION_TEXT, &a->open.use[USE_##name], argument, doc},
+#include "contract/use.def"
+#undef USE
+        {"--no-special", OPTION_FLAG, &a->has_no_special, NULL,
+         "the same as --control-tokens text"},
+        {"--seed", OPTION_SEED, &a->seed, "N", "of the sampling (default 0)"},
         {"--max-tokens", OPTION_COUNT, &a->max_tokens, "N",
          "of an answer (default: to the context's end)"},
         {"--stop", OPTION_TEXTS, &a->stops, "TEXT",
@@ -73,8 +69,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "the source (default: the file of its name beside the bundle or here); for --engine "
          "reference "
          "it must be given"},
-        {"--context", OPTION_COUNT, &a->open.context, "N",
-         "positions to hold (GGUF; default at most 4096)"},
+        {"--generation-config", OPTION_TEXT, &a->open.generation, "FILE",
+         "of a GGUF file: the publisher's sampling, from generation_config.json"},
         {"--unsealed", OPTION_FLAG, &a->open.is_unsealed, NULL,
          "use a bundle that is not proved, and say so"},
         {"--quiet", OPTION_FLAG, &a->is_quiet, NULL, "no timing line"},
@@ -94,9 +90,7 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         .n_required = 1,
     };
     if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
-    if (s->top_p > 1 || s->min_p > 1)
-        return err_set(err, ERR_USAGE, "--top-p and --min-p are shares, at most 1");
-    if (s->repeat_penalty <= 0) return err_set(err, ERR_USAGE, "--repeat-penalty must be above 0");
+    if (a->has_no_special) a->open.use[USE_control_tokens] = "text";
     return true;
 }
 
@@ -107,7 +101,8 @@ static bool open_talk(Talk *t, const Arguments *a, Err *err) {
     meter_start(&t->meter);
     t->progress = meter_progress(&t->meter);
     ChatOptions options = {
-        .sampler = a->sampler,
+        .use = &t->opened.use,
+        .seed = a->seed,
         .max_tokens = a->max_tokens,
         .stops = a->stops.at,
         .n_stops = a->stops.count,
@@ -137,6 +132,29 @@ static bool print_text(void *context, Str text) {
         fflush(stdout);
     }
     return !interrupted;
+}
+
+// Whatever is not as the publisher's files and code would have it: nobody may take what follows for
+// the model's own answers.
+static void print_deviations(const Use *use) {
+    StrBuf text = {0};
+    use_print_deviations(use, &text);
+    if (text.len) fprintf(stderr, "[not as published: %s]\n", text.at);
+    strbuf_free(&text);
+}
+
+static void print_sampling(const Use *use) {
+    if (use->temperature == 0) {
+        fprintf(stderr, "greedy decoding (%.*s)", STR_ARG(use->from[USE_temperature].source));
+    } else {
+        StrBuf text = {0};
+        for (int i = USE_temperature; i <= USE_repeat_penalty; i++) {
+            strbuf_printf(&text, "%s%s ", text.len ? ", " : "", use_rows[i].name);
+            use_print(use, (UseId)i, &text);
+        }
+        fprintf(stderr, "%s (%.*s)", text.at, STR_ARG(use->from[USE_temperature].source));
+        strbuf_free(&text);
+    }
 }
 
 static double rate(size_t n, double seconds) {
@@ -233,9 +251,12 @@ static bool talk(Talk *t, const Arguments *a, Err *err) {
     ChatStats stats = {0};
     if (isatty(STDERR_FILENO)) rl_outstream = stderr; // prompts are no result
     catch_interrupts();
-    if (!a->is_quiet)
-        fprintf(stderr, "%s, %s, context %u. /quit ends, Ctrl-C stops an answer.\n", a->open.path,
-                session_engine(t->opened.session), session_context(t->opened.session));
+    if (!a->is_quiet) {
+        fprintf(stderr, "%s, %s, context %u, ", a->open.path, session_engine(t->opened.session),
+                session_context(t->opened.session));
+        print_sampling(&t->opened.use);
+        fputs(". /quit ends, Ctrl-C stops an answer.\n", stderr);
+    }
     for (char *line; (line = read_input()); free(line)) {
         if (!*line) continue;
         if (isatty(STDIN_FILENO)) add_history(line);
@@ -263,12 +284,13 @@ static bool talk(Talk *t, const Arguments *a, Err *err) {
 }
 
 bool command_chat(int argc, char **argv, Err *err) {
-    Arguments a = {.sampler = {.top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1}};
+    Arguments a = {0};
     bool is_done;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
     Talk t = {0};
     ChatStats stats;
     bool ok = open_talk(&t, &a, err);
+    if (ok) print_deviations(&t.opened.use);
     if (ok) ok = a.prompt ? say(&t, a.prompt, &a, &stats, err) : talk(&t, &a, err);
     meter_stop(&t.meter);
     close_talk(&t);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "bundle/convert.h"
@@ -12,14 +13,13 @@
 
 typedef struct {
     const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
-    uint32_t context, layers_per_shard, threads;
+    const char *chosen[USE_COUNT];
+    uint32_t layers_per_shard, threads;
     ConfigFiles second;
     bool replaces, as_json;
 } Arguments;
 
-// Contexts beyond this cost time on every token (the whole state is read), so it is the default
-// cut.
-enum { DEFAULT_CONTEXT = 4096, PREFILL_ROWS = 64 };
+enum { PREFILL_ROWS = 64 };
 
 // Ranges are measured in the fp32 reference, over some 1500 tokens: twenty seconds of one core for
 // 135 million weights, so about ten minutes for 3.8 billion. What must be proved anyhow can wait
@@ -38,8 +38,10 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "likewise, tokenizer_config.json"},
         {"--chat-template", OPTION_TEXT, &a->second.chat_template, "FILE.jinja",
          "likewise, chat_template.jinja"},
-        {"--context", OPTION_COUNT, &a->context, "N",
-         "positions to hold (default: the model's, at most 4096)"},
+#define USE(name, type, option, argument, doc)                                                     \
+    {option, OPTION_TEXT, &a->chosen[USE_##name], argument, doc},
+#include "contract/use.def"
+#undef USE
         {"--weights", OPTION_TEXT, &a->weights, "FORM",
          "int8 (one scale an output channel, default), int8-tensor, fp16"},
         {"--kv", OPTION_TEXT, &a->kv, "FORM",
@@ -73,7 +75,6 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
 
 // What decides defaults. The contract is read once for it before the job.
 typedef struct {
-    uint32_t context;
     uint64_t n_weights;
 } ModelFacts;
 
@@ -84,7 +85,6 @@ static bool look_at_model(const char *path, ModelFacts *facts, Err *err) {
     bool ok = gguf_open(&g, &arena, path, err) &&
               (model_read(&m, &g, &arena, err) || err_prefix(err, "%s", path));
     *facts = (ModelFacts){0};
-    if (ok) facts->context = m.contract.context;
     for (size_t i = 0; ok && i < g.n_tensors; i++) facts->n_weights += g.tensors[i].n_weights;
     gguf_close(&g);
     arena_free(&arena);
@@ -92,7 +92,7 @@ static bool look_at_model(const char *path, ModelFacts *facts, Err *err) {
 }
 
 static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
-    *o = (CompileOptions){.context = a->context, .layers_per_shard = a->layers_per_shard};
+    *o = (CompileOptions){.layers_per_shard = a->layers_per_shard};
     Str functions = str_of(a->functions);
     if (str_is(functions, "decode,prefill"))
         o->prefill_rows = PREFILL_ROWS;
@@ -123,8 +123,6 @@ static bool read_defaults(const Arguments *a, ConvertJob *job, bool *is_left_out
                        "--calibration names a text to measure ranges over, and --range off "
                        "measures none");
     if (!look_at_model(a->model, &facts, err)) return false;
-    if (!job->options.context)
-        job->options.context = facts.context < DEFAULT_CONTEXT ? facts.context : DEFAULT_CONTEXT;
     bool is_small = facts.n_weights <= MOST_WEIGHTS_UNASKED;
     job->measures_ranges = is_auto || (!is_off && (is_small || a->calibration));
     *is_left_out = !job->measures_ranges && !is_off;
@@ -153,6 +151,10 @@ static void print_result(const Chain *chain, const char *out) {
     printf("%s: %.1f MiB, contract %.12s…, context %u, %.*s weights\n", out,
            (double)bundle_bytes(chain) / (1 << 20), chain->contract_digest.at, chain->context,
            STR_ARG(chain->weights));
+    StrBuf deviations = {0};
+    use_print_deviations(&chain->use, &deviations);
+    if (deviations.len) printf("not as published: %s\n", deviations.at);
+    strbuf_free(&deviations);
     if (chain->ranges) {
         printf("ranges measured over %u tokens; the residual stream is carried divided by",
                chain->ranges->n_tokens);
@@ -206,6 +208,7 @@ bool command_convert(int argc, char **argv, Err *err) {
         .replaces = a.replaces,
         .tool_version = "lathe " LATHE_VERSION,
     };
+    memcpy(job.chosen, a.chosen, sizeof job.chosen);
     FileMap calibration = {0};
     bool is_left_out;
     if (!read_defaults(&a, &job, &is_left_out, err)) return false;

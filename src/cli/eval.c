@@ -35,6 +35,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         {"--text", OPTION_TEXT, &a->text, "FILE", "the text to predict"},
         {"--context", OPTION_COUNT, &a->chunk, "N",
          "tokens of a chunk; the second half of each is scored (default 512)"},
+        {use_rows[USE_rope_factors].option, OPTION_TEXT, &a->open.use[USE_rope_factors],
+         use_rows[USE_rope_factors].argument, use_rows[USE_rope_factors].doc},
         {"--model", OPTION_TEXT, &a->open.model, "MODEL.gguf",
          "a bundle's source: also its perplexity, and how far the bundle is from it"},
         {"--engine", OPTION_TEXT, &a->open.engine, "NAME", OPEN_ENGINES},
@@ -70,14 +72,21 @@ static bool is_source_wanted(const Work *w, const Arguments *a) {
     return a->open.model && w->model.has_bundle && !is_reference;
 }
 
-// The source under the bundle's context, which decides LongRoPE's factors.
+// The source, used as the bundle is.
 static bool open_source(Work *w, const Arguments *a, Err *err) {
+    char context[16];
+    const Use *use = &w->model.use;
+    StrBuf factors = {0};
+    use_print(use, USE_rope_factors, &factors);
+    snprintf(context, sizeof context, "%u", use->context);
     OpenOptions options = {
         .path = a->open.model,
-        .context = session_context(w->model.session),
+        .use = {[USE_context] = context, [USE_rope_factors] = factors.at},
         .threads = a->open.threads,
     };
-    if (!opened_open(&w->source, &options, &w->progress, err)) return false;
+    bool ok = opened_open(&w->source, &options, &w->progress, err);
+    strbuf_free(&factors);
+    if (!ok) return false;
     Sha256 digest = contract_digest(w->source.contract);
     return str_is(w->model.bundle.chain.contract_digest, digest.hex) ||
            err_set(err, ERR_FORMAT, "%s has another contract than the bundle", a->open.model);
@@ -93,7 +102,9 @@ static bool open_work(Work *w, Arguments *a, Err *err) {
                        options.path);
     if (!map_file(&w->text, a->text, err)) return false;
     // A model is opened for a chunk; a bundle's context is its own.
-    if (is_gguf) options.context = a->chunk ? a->chunk : DEFAULT_CHUNK;
+    char chunk[16];
+    snprintf(chunk, sizeof chunk, "%u", a->chunk ? a->chunk : DEFAULT_CHUNK);
+    if (is_gguf) options.use[USE_context] = chunk;
     if (!opened_open(&w->model, &options, &w->progress, err)) return false;
     uint32_t most = session_context(w->model.session);
     if (!a->chunk) a->chunk = most < DEFAULT_CHUNK ? most : DEFAULT_CHUNK;

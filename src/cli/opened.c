@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/size.h"
 #include "bundle/seal.h"
 #include "verify/verify.h"
-
-enum { DEFAULT_CONTEXT = 4096 };
 
 static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
     if (seal_check(options->path, progress, &o->unproved)) return true;
@@ -41,12 +40,6 @@ static bool check_source(Opened *o, const OpenOptions *options, Err *err) {
     return ok;
 }
 
-static uint32_t default_context(const Opened *o) {
-    if (o->has_bundle) return o->bundle.chain.context;
-    uint32_t most = o->model.contract.context;
-    return most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT;
-}
-
 static bool open_reference(Opened *o, const OpenOptions *options, const char *path, Err *err) {
     if (!gguf_open(&o->source, &o->arena, path, err)) return false;
     if (!model_read(&o->model, &o->source, &o->arena, err)) return err_prefix(err, "%s", path);
@@ -55,19 +48,32 @@ static bool open_reference(Opened *o, const OpenOptions *options, const char *pa
         if (!str_is(o->bundle.chain.contract_digest, digest.hex))
             return err_set(err, ERR_FORMAT, "%s has another contract than the bundle", path);
     }
-    uint32_t context = options->context ? options->context : default_context(o);
-    if (context > o->model.contract.context)
-        return err_set(err, ERR_USAGE, "--context %u: the model was made for %u", context,
-                       o->model.contract.context);
-    RopeFactors factors = o->has_bundle ? o->bundle.chain.rope_factors : ROPE_FACTORS_AUTO;
-    if (options->rope_factors && !rope_factors_named(str_of(options->rope_factors), &factors))
-        return err_set(err, ERR_USAGE, "--rope-factors %s: expected auto, short or long",
-                       options->rope_factors);
+    o->use = o->bundle.chain.use;
+    if (!o->has_bundle &&
+        !use_of_model(&o->use, &o->model, &o->source, options->generation, &o->arena, err))
+        return false;
+    if (!use_choose_all(&o->use, options->use, &o->model.contract, &o->arena, err)) return false;
     o->contract = &o->model.contract;
     o->vocabulary = &o->source;
-    ReferenceOptions as_used = {.n_positions = context, .rope_factors = factors};
+    ReferenceOptions as_used = {.n_positions = o->use.context, .rope_factors = o->use.rope_factors};
     o->session = session_open_reference(&o->model, &as_used, o->pool, err);
     return o->session != NULL;
+}
+
+// What a bundle's packages and proof rest on cannot be chosen again.
+static bool check_fixed(const OpenOptions *options, Err *err) {
+    static const UseId fixed[] = {USE_context, USE_rope_factors};
+    for (size_t i = 0; i < COUNT_OF(fixed); i++)
+        if (options->use[fixed[i]])
+            return err_set(err, ERR_USAGE,
+                           "%s: a bundle's was fixed by convert, and proved so; convert again with "
+                           "%s %s",
+                           use_rows[fixed[i]].option, use_rows[fixed[i]].option,
+                           options->use[fixed[i]]);
+    if (options->generation)
+        return err_set(err, ERR_USAGE,
+                       "--generation-config: a bundle has it from convert; convert again with it");
+    return true;
 }
 
 static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_reference,
@@ -79,9 +85,10 @@ static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_refere
     if (wants_reference && !options->model)
         return err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
     if (wants_reference) return open_reference(o, options, options->model, err);
-    if (options->context)
-        return err_set(err, ERR_USAGE, "--context: a bundle's was fixed by convert");
+    if (!check_fixed(options, err)) return false;
     o->contract = &o->bundle.chain.contract;
+    o->use = o->bundle.chain.use;
+    if (!use_choose_all(&o->use, options->use, o->contract, &o->arena, err)) return false;
     o->vocabulary = &o->bundle.host;
     Arithmetic arithmetic = ARITHMETIC_FP16;
     if (options->arithmetic && !arithmetic_named(options->arithmetic, &arithmetic, err))

@@ -6,14 +6,14 @@
 #include "runtime/session.h"
 
 typedef struct {
-    const char *path;         // bundle or GGUF file
-    const char *engine;       // NULL: by input
-    const char *arithmetic;   // of a bundle on the cpu; NULL: fp16
-    const char *model;        // a bundle's source; NULL: none given
-    uint32_t context;         // 0: the default
-    const char *rope_factors; // NULL: auto
-    uint32_t threads;         // 0: one a processor
-    bool is_unsealed;         // take a bundle that is not proved
+    const char *path;           // bundle or GGUF file
+    const char *engine;         // NULL: by input
+    const char *arithmetic;     // of a bundle on the cpu; NULL: fp16
+    const char *model;          // a bundle's source; NULL: none given
+    const char *generation;     // generation_config.json of a GGUF file; NULL: none given
+    const char *use[USE_COUNT]; // choices away from the publisher's; NULL for each not made
+    uint32_t threads;           // 0: one a processor
+    bool is_unsealed;           // take a bundle that is not proved
 } OpenOptions;
 
 // For the help of --engine.
@@ -29,6 +29,7 @@ typedef struct {
     Session *session;
     const Contract *contract; // of the file that is run
     const Gguf *vocabulary;   // the file with tokenizer and template
+    Use use;                  // of the bundle or the file, and what the options chose
     Err unproved;             // why the bundle does not count as proved; kind ERR_NONE when it does
 } Opened;
 

@@ -98,20 +98,6 @@ static const void *field_at(const Contract *c, const FieldRow *row) {
     return (const char *)c + row->at;
 }
 
-// The shortest decimal that reads back as the same float.
-static void print_float(float x, StrBuf *out) {
-    char text[32];
-    if (x == rintf(x) && fabsf(x) < 1e7f) {
-        strbuf_printf(out, "%.0f", (double)x);
-        return;
-    }
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)x);
-        if (strtof(text, NULL) == x) break;
-    }
-    strbuf_add(out, str_of(text));
-}
-
 static int enum_value(const Contract *c, const FieldRow *row) {
     int value; // enums are ints in every ABI lathe is built for; the assertion holds them to it
     _Static_assert(sizeof(Architecture) == sizeof value && sizeof(RopeScaling) == sizeof value,
@@ -132,14 +118,14 @@ void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
             strbuf_printf(out, "%u", value);
         break;
     }
-    case KIND_F32: print_float(*(const float *)at, out); break;
+    case KIND_F32: strbuf_add_float(out, *(const float *)at); break;
     case KIND_BOOL: strbuf_add(out, str_of(*(const bool *)at ? "true" : "false")); break;
     case KIND_TEXT: strbuf_add(out, *(const Str *)at); break;
     case KIND_F32S: {
         const F32List *list = at;
         for (size_t i = 0; i < list->count; i++) {
             if (i) strbuf_add_char(out, ' ');
-            print_float(list->at[i], out);
+            strbuf_add_float(out, list->at[i]);
         }
         break;
     }
@@ -173,7 +159,7 @@ Sha256 contract_digest(const Contract *c) {
 // The double nearest to the float's shortest decimal: prints short, reads back exactly.
 static json_t *float_json(float x) {
     StrBuf text = {0};
-    print_float(x, &text);
+    strbuf_add_float(&text, x);
     json_t *value = json_real(strtod(text.at, NULL));
     strbuf_free(&text);
     return value;

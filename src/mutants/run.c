@@ -114,14 +114,24 @@ static uint32_t context_of(const Run *run, const Mutant *m) {
     return (uint32_t)min_size(min_size(run->chain.context, SHORT_CONTEXT), c->original_context);
 }
 
+// The bundle's own use, at another context.
+static void take_use(ConvertJob *job, const Use *use, uint32_t context, Arena *arena) {
+    for (int i = 0; i < USE_COUNT; i++) {
+        StrBuf value = {0};
+        use_print(use, (UseId)i, &value);
+        if (use->from[i].publisher.len) job->chosen[i] = arena_cstr(arena, strbuf_str(&value));
+        strbuf_free(&value);
+    }
+    job->chosen[USE_context] = arena_printf(arena, "%u", context).at;
+}
+
 static bool convert(Run *run, const char *out, uint32_t context, const ConvertFault *fault,
                     Chain *chain, Arena *arena, Err *err) {
     const Chain *like = &run->chain;
     ConvertJob job = {
         .model_path = run->model_path,
         .out_path = out,
-        .options = {.context = context,
-                    .prefill_rows = (uint32_t)min_size(like->prefill_rows, context),
+        .options = {.prefill_rows = (uint32_t)min_size(like->prefill_rows, context),
                     .target = target_named(arena_cstr(arena, like->target)),
                     .layers_per_shard = like->shards[0].end_layer - like->shards[0].first_layer,
                     .ranges = like->ranges},
@@ -130,6 +140,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertFa
         .pool = run->job->pool,
         .fault = fault,
     };
+    take_use(&job, &like->use, context, arena);
     if (!kv_form_named(arena_cstr(arena, like->kv), &job.options.kv) ||
         !weight_form_named(arena_cstr(arena, like->weights), &job.options.weights) ||
         !job.options.target)

@@ -10,7 +10,7 @@
 #include "base/progress.h"
 #include "contract/contract.h"
 #include "contract/ranges.h"
-#include "contract/rope_factors.h"
+#include "contract/use.h"
 #include "range/calibration.h"
 
 // Each piece is read as a session reads it under `rope_factors`; the reference's cache only holds

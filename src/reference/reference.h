@@ -10,7 +10,7 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "contract/contract.h"
-#include "contract/rope_factors.h"
+#include "contract/use.h"
 
 // Which tensor a row of weights belongs to, for callers that bring their own weights.
 typedef enum {

@@ -5,13 +5,14 @@
 #include <time.h>
 
 #include "base/size.h"
+#include "text/tokenizer_utf8.h"
 
 struct Chat {
     Session *session;
     const Contract *contract;
     ChatOptions options;
     Tokenizer *tokenizer;
-    Template *template; // NULL: the file has none, text is fed as it is
+    Template *template; // NULL: none is used, text is fed as it is
     Sampler *sampler;
     json_t *messages;
     char *system;
@@ -24,11 +25,16 @@ static double seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+// Broken bytes become U+FFFD, as the tokenizer would read them; JSON cannot hold them.
 static void add_message(json_t *messages, const char *role, Str content) {
-    json_t *text = json_stringn(content.at, content.len);
-    // What is no UTF-8 cannot stand in JSON; the tokenizer would replace it anyway.
-    if (!text) text = json_string("");
-    json_array_append_new(messages, json_pack("{s:s, s:o}", "role", role, "content", text));
+    StrBuf repaired = {0};
+    if (!utf8_is_valid(content)) {
+        utf8_repair(content, &repaired);
+        content = strbuf_str(&repaired);
+    }
+    json_array_append_new(
+        messages, json_pack("{s:s, s:s%}", "role", role, "content", content.at, content.len));
+    strbuf_free(&repaired);
 }
 
 Chat *chat_open(Session *session, const Gguf *vocabulary, const Contract *contract,
@@ -38,12 +44,14 @@ Chat *chat_open(Session *session, const Gguf *vocabulary, const Contract *contra
     *c = (Chat){.session = session, .contract = contract, .options = *options};
     c->messages = json_array();
     c->tokenizer = tokenizer_open(vocabulary, err);
-    c->sampler = c->tokenizer ? sampler_open(&options->sampler, contract->n_vocab, err) : NULL;
+    SamplerOptions sampling = sampler_options(options->use, options->seed);
+    c->sampler = c->tokenizer ? sampler_open(&sampling, contract->n_vocab, err) : NULL;
     c->logits = c->sampler ? big_alloc(contract->n_vocab * sizeof(float), "logits", err) : NULL;
     const GgufKey *key = gguf_find_key(vocabulary, STR("tokenizer.chat_template"));
     Str source;
     bool ok = c->logits != NULL;
-    if (ok && key && gguf_str(key, 0, &source))
+    bool has_template = options->use->chat_template == CHAT_TEMPLATE_MODEL;
+    if (ok && has_template && key && gguf_str(key, 0, &source))
         ok = (c->template = template_compile(source, err)) != NULL;
     if (ok) return c;
     chat_close(c);
@@ -113,14 +121,81 @@ static bool render(const Chat *c, const json_t *messages, StrBuf *out, Err *err)
     return ok;
 }
 
-bool chat_encode(const Chat *c, const json_t *messages, TokenList *ids, Err *err) {
-    StrBuf text = {0};
-    bool ok = render(c, messages, &text, err);
-    if (ok) {
-        unsigned flags = TOKENIZER_PARSE_SPECIAL;
-        if (!starts_with_bos(c, strbuf_str(&text))) flags |= TOKENIZER_ADD_BOS;
-        ok = tokenizer_encode(c->tokenizer, strbuf_str(&text), flags, ids, err);
+// ---- control tokens that a user spells out
+//
+// Where they are to be text, the first byte of each, in whatever is said, gets a guard behind it
+// before the template sees it. What a template does to text (trim it, join it) it does to the guard
+// as well, so the guards in the rendered text say where no control token may begin.
+
+// A noncharacter (Unicode 23.7): for use inside a program, never in a text.
+#define GUARD "\xEF\xB7\x90" // U+FDD0
+enum { GUARD_BYTES = sizeof GUARD - 1 };
+
+// A text with guards; one that was in it is replaced by U+FFFD.
+static json_t *guarded(const Chat *c, Str text) {
+    StrBuf clean = {0}, out = {0};
+    for (size_t i = 0; i < text.len;) {
+        Str rest = {text.at + i, text.len - i};
+        bool is_guard = str_starts(rest, STR(GUARD));
+        strbuf_add(&clean, is_guard ? STR("\xEF\xBF\xBD") : (Str){rest.at, 1});
+        i += is_guard ? GUARD_BYTES : 1;
     }
+    Str all = strbuf_str(&clean);
+    size_t done = 0;
+    for (size_t at = 0; tokenizer_find_control(c->tokenizer, all, &at) != NO_TOKEN; at++) {
+        strbuf_add(&out, (Str){all.at + done, at + 1 - done});
+        strbuf_add(&out, STR(GUARD));
+        done = at + 1;
+    }
+    strbuf_add(&out, (Str){all.at + done, all.len - done});
+    json_t *value = json_stringn(out.at ? out.at : "", out.len);
+    strbuf_free(&clean);
+    strbuf_free(&out);
+    return value;
+}
+
+// A copy of messages with guards in their contents.
+static json_t *guarded_messages(const Chat *c, const json_t *messages) {
+    json_t *all = json_deep_copy(messages);
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        json_t *message = json_array_get(all, i), *content = json_object_get(message, "content");
+        Str text = {json_string_value(content), json_string_length(content)};
+        json_t *value = text.len ? guarded(c, text) : NULL;
+        if (value) json_object_set_new(message, "content", value);
+    }
+    return all;
+}
+
+// Takes the guards out of `text` and gives the places they guarded. free() them.
+static size_t *take_guards(StrBuf *text, size_t *n_guards) {
+    size_t *places = malloc((text->len / GUARD_BYTES + 1) * sizeof *places), kept = 0;
+    if (!places) memory_is_out(text->len);
+    *n_guards = 0;
+    for (size_t i = 0; i < text->len;) {
+        if (str_starts((Str){text->at + i, text->len - i}, STR(GUARD))) {
+            if (kept) places[(*n_guards)++] = kept - 1;
+            i += GUARD_BYTES;
+        } else {
+            text->at[kept++] = text->at[i++];
+        }
+    }
+    text->len = kept;
+    return places;
+}
+
+bool chat_encode(const Chat *c, const json_t *messages, TokenList *ids, Err *err) {
+    bool is_guarded = c->options.use->control_tokens == CONTROL_TOKENS_TEXT;
+    json_t *said = is_guarded ? guarded_messages(c, messages) : NULL;
+    StrBuf text = {0};
+    bool ok = render(c, said ? said : messages, &text, err);
+    if (ok) {
+        size_t n_guards, *guards = take_guards(&text, &n_guards);
+        unsigned flags = starts_with_bos(c, strbuf_str(&text)) ? 0 : TOKENIZER_ADD_BOS;
+        ok = tokenizer_encode_guarded(c->tokenizer, strbuf_str(&text), flags, guards,
+                                      is_guarded ? n_guards : 0, ids, err);
+        free(guards);
+    }
+    json_decref(said);
     strbuf_free(&text);
     return ok;
 }

@@ -15,7 +15,8 @@
 #include "text/tokenizer.h"
 
 typedef struct {
-    SamplerOptions sampler;
+    const Use *use;           // template, control tokens, sampling
+    uint64_t seed;            // of the sampling
     uint32_t max_tokens;      // of an answer; 0: as many as the context holds
     const char *const *stops; // strings that end an answer; it is cut before them
     size_t n_stops;
@@ -31,6 +32,7 @@ typedef struct {
 typedef struct Chat Chat;
 
 // `vocabulary` is the file with tokenizer and template (the model, or a bundle's host.gguf).
+// `session` NULL: to encode only.
 Chat *chat_open(Session *session, const Gguf *vocabulary, const Contract *contract,
                 const ChatOptions *options, Err *err);
 void chat_close(Chat *c); // safe on NULL

@@ -4,7 +4,7 @@
 #define LATHE_RUNTIME_HOST_H
 
 #include "contract/contract.h"
-#include "contract/rope_factors.h"
+#include "contract/use.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
 
@@ -48,7 +48,7 @@ bool host_open(Host *h, const Contract *contract, const TensorInfo *embedding, u
                uint32_t state_rows, RopeFactors rope_factors, const HostFaults *faults, Err *err);
 void host_close(Host *h); // safe on a zeroed Host
 
-// Whether a sequence of `length` tokens is rotated by the long factors (contract/rope_factors.h).
+// Whether a sequence of `length` tokens is rotated by the long factors (contract/use.h).
 bool host_is_long(const Host *h, size_t length);
 // Takes that set from now on. Rows that lie in a KV state under the other one are wrong after it.
 void host_take_factors(Host *h, bool is_long);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/size.h"
@@ -16,20 +17,32 @@ struct Sampler {
     uint32_t n_vocab;
     uint64_t random;       // state of splitmix64
     Candidate *candidates; // [n_vocab]
+    bool *is_seen;         // [n_vocab]
 };
+
+SamplerOptions sampler_options(const Use *use, uint64_t seed) {
+    return (SamplerOptions){use->temperature, use->top_k,          use->top_p,
+                            use->min_p,       use->repeat_penalty, seed};
+}
 
 Sampler *sampler_open(const SamplerOptions *options, uint32_t n_vocab, Err *err) {
     Candidate *candidates = big_alloc(n_vocab * sizeof *candidates, "candidate tokens", err);
-    if (!candidates) return NULL;
+    bool *is_seen =
+        candidates ? big_alloc(n_vocab * sizeof *is_seen, "candidate tokens", err) : NULL;
+    if (!is_seen) {
+        free(candidates);
+        return NULL;
+    }
     Sampler *s = malloc(sizeof *s);
     if (!s) memory_is_out(sizeof *s);
-    *s = (Sampler){*options, n_vocab, options->seed, candidates};
+    *s = (Sampler){*options, n_vocab, options->seed, candidates, is_seen};
     return s;
 }
 
 void sampler_close(Sampler *s) {
     if (!s) return;
     free(s->candidates);
+    free(s->is_seen);
     free(s);
 }
 
@@ -48,20 +61,16 @@ static double next_random(Sampler *s) {
     return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
-// Keskar et al. 2019 (arXiv 1909.05858), section 4.1; a token counts once however often it came.
-static void penalise(const Sampler *s, float *logits, const uint32_t *recent, size_t n) {
-    if (s->options.repeat_penalty == 1) return;
-    if (n > SAMPLER_REPEAT_WINDOW) {
-        recent += n - SAMPLER_REPEAT_WINDOW;
-        n = SAMPLER_REPEAT_WINDOW;
-    }
+// Keskar et al. 2019 (arXiv 1909.05858), section 4.1; over the whole sequence and once a token, as
+// transformers has it (generation/logits_process.py, RepetitionPenaltyLogitsProcessor).
+static void penalise(Sampler *s, float *logits, const uint32_t *seen, size_t n) {
+    float penalty = s->options.repeat_penalty;
+    if (penalty == 1) return;
+    memset(s->is_seen, 0, s->n_vocab * sizeof *s->is_seen);
     for (size_t i = 0; i < n; i++) {
-        bool is_repeated = false;
-        for (size_t k = 0; k < i; k++) is_repeated = is_repeated || recent[k] == recent[i];
-        if (is_repeated) continue;
-        float *logit = &logits[recent[i]];
-        *logit =
-            *logit > 0 ? *logit / s->options.repeat_penalty : *logit * s->options.repeat_penalty;
+        float *logit = &logits[seen[i]];
+        if (!s->is_seen[seen[i]]) *logit = *logit > 0 ? *logit / penalty : *logit * penalty;
+        s->is_seen[seen[i]] = true;
     }
 }
 
@@ -79,9 +88,11 @@ static void weigh(Candidate *c, size_t n, float temperature) {
     for (size_t i = 0; i < n; i++) c[i].share = (float)((double)c[i].share / sum);
 }
 
+// In the order of transformers (5.24, generation/utils.py, _get_logits_processor): temperature
+// first, then the likeliest, then shares of what is left.
 static size_t cut(const SamplerOptions *o, Candidate *c, size_t n) {
     if (o->top_k && n > o->top_k) n = o->top_k;
-    weigh(c, n, 1);
+    weigh(c, n, o->temperature);
     size_t kept = 0;
     for (double sum = 0; kept < n && (sum < (double)o->top_p || o->top_p >= 1); kept++)
         sum += (double)c[kept].share;
@@ -90,9 +101,9 @@ static size_t cut(const SamplerOptions *o, Candidate *c, size_t n) {
     return kept;
 }
 
-uint32_t sampler_next(Sampler *s, float *logits, const uint32_t *recent, size_t n_recent) {
+uint32_t sampler_next(Sampler *s, float *logits, const uint32_t *seen, size_t n_seen) {
     const SamplerOptions *o = &s->options;
-    penalise(s, logits, recent, n_recent);
+    penalise(s, logits, seen, n_seen);
     if (o->temperature <= 0) return logits_argmax(logits, s->n_vocab);
     for (uint32_t i = 0; i < s->n_vocab; i++) s->candidates[i] = (Candidate){logits[i], 0, i};
     qsort(s->candidates, s->n_vocab, sizeof *s->candidates, compare_candidates);

@@ -11,7 +11,8 @@
 struct Session {
     const Contract *contract;
     uint32_t context, position;
-    uint32_t *tokens; // [context]: those fed
+    uint32_t *tokens;  // [context]: those fed
+    uint32_t expected; // length that was announced; 0: none
     const char *engine;
     Reference *reference; // one of the two
     Shards shards;
@@ -95,6 +96,7 @@ const uint32_t *session_tokens(const Session *s) {
 }
 
 void session_rewind(Session *s, uint32_t position) {
+    s->expected = 0;
     if (position && position < s->position) position += s->shards.host.faults.keeps_stale_slot;
     if (position < s->position) s->position = position;
     // A bundle's stale slots are hidden by the mask until they are written again.
@@ -243,6 +245,7 @@ static void note_crossing(const Session *s, size_t length, bool is_long, const P
 
 // Makes what is in the caches that of a sequence of `length` tokens.
 static bool settle_factors(Session *s, size_t length, const Progress *progress, Err *err) {
+    length = max_size(length, s->expected);
     if (s->reference) {
         uint32_t n_again = reference_rereads(s->reference, (uint32_t)length);
         if (n_again) note_crossing(s, length, reference_is_long(s->reference, length), progress);
@@ -288,6 +291,11 @@ static bool feed(Session *s, const uint32_t *tokens, size_t n, const LogitsSink 
     memmove(s->tokens + s->position, tokens, n * sizeof *tokens);
     return s->reference ? feed_reference(s, tokens, n, sink, err)
                         : feed_bundle(s, tokens, n, sink, err);
+}
+
+bool session_expect(Session *s, uint32_t length, Err *err) {
+    s->expected = length;
+    return settle_factors(s, s->position, NULL, err);
 }
 
 bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,

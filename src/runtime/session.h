@@ -6,7 +6,7 @@
 // Core ML itself is a third engine, on a Mac only; it is not part of this build yet.
 //
 // One call that feeds tokens is one forward pass over the sequence as it is then. LongRoPE's factor
-// set follows its length (contract/rope_factors.h): where the set changes, on the way up or after a
+// set follows its length (contract/use.h): where the set changes, on the way up or after a
 // rewind, what was fed before is computed again under the new one. Progress has a note of it.
 #ifndef LATHE_RUNTIME_SESSION_H
 #define LATHE_RUNTIME_SESSION_H
@@ -46,6 +46,9 @@ bool session_feed(Session *s, const uint32_t *tokens, size_t n, float *logits,
 typedef void SessionLogits(void *context, size_t i, const float *logits);
 bool session_feed_each(Session *s, const uint32_t *tokens, size_t n, size_t from,
                        SessionLogits *take, void *context, Err *err);
+// A sequence of `length` tokens will be fed by several calls, as one forward pass: its factor set
+// is taken now. Holds until the next rewind.
+bool session_expect(Session *s, uint32_t length, Err *err);
 // Tokens the engine takes at once: feeding in multiples of it costs nothing extra.
 uint32_t session_chunk(const Session *s);
 // Forgets what was fed from `position` on.

@@ -52,7 +52,7 @@ bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *p
     s->shards = calloc(c->n_shards, sizeof *s->shards);
     if (!s->shards) memory_is_out(c->n_shards * sizeof *s->shards);
     bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows,
-                        c->rope_factors, bundle->faults, err);
+                        c->use.rope_factors, bundle->faults, err);
     for (size_t i = 0; ok && i < c->n_shards; i++) {
         const Package *p = &bundle->packages[i];
         Err why = {0};

@@ -140,11 +140,34 @@ static bool encode_stretch(Encoder *e, Str text, Err *err) {
     return true;
 }
 
+// Where control tokens must not begin.
+typedef struct {
+    const size_t *at;
+    size_t count;
+} Guards;
+
+static bool is_guarded(Guards *g, size_t at) {
+    while (g->count && *g->at < at) g->at++, g->count--;
+    return g->count && *g->at == at;
+}
+
+// As special_next(), past control tokens that begin at a guard; a user-defined one counts there.
+static uint32_t next_special(const Tokenizer *t, const SpecialSet *set, Guards *guards, Str text,
+                             size_t *at) {
+    for (;; (*at)++) {
+        uint32_t id = special_next(t, set, text, at);
+        if (id == NO_TOKEN || !is_guarded(guards, *at)) return id;
+        size_t here = *at;
+        id = special_next(t, &t->user_defined, text, &here);
+        if (id != NO_TOKEN && here == *at) return id;
+    }
+}
+
 // `text` is UTF-8.
-static bool encode_valid(Encoder *e, Str text, const SpecialSet *set, Err *err) {
+static bool encode_valid(Encoder *e, Str text, const SpecialSet *set, Guards guards, Err *err) {
     const Tokenizer *t = e->tokenizer;
     for (size_t done = 0, at = 0;; at = done) {
-        uint32_t id = special_next(t, set, text, &at);
+        uint32_t id = next_special(t, set, &guards, text, &at);
         if (!encode_stretch(e, (Str){text.at + done, at - done}, err)) return false;
         if (id == NO_TOKEN) return true;
         token_list_add(e->out, id);
@@ -154,7 +177,8 @@ static bool encode_valid(Encoder *e, Str text, const SpecialSet *set, Err *err) 
     }
 }
 
-bool tokenizer_encode(const Tokenizer *t, Str text, unsigned flags, TokenList *out, Err *err) {
+static bool encode(const Tokenizer *t, Str text, unsigned flags, Guards guards, TokenList *out,
+                   Err *err) {
     if (text.len > TOKENIZER_MAX_TEXT)
         return err_set(err, ERR_FORMAT, "a text of %zu bytes, at most %d can be encoded at once",
                        text.len, TOKENIZER_MAX_TEXT);
@@ -165,12 +189,29 @@ bool tokenizer_encode(const Tokenizer *t, Str text, unsigned flags, TokenList *o
         utf8_repair(text, &repaired);
         text = strbuf_str(&repaired);
     }
+    const SpecialSet *set = flags & TOKENIZER_PARSE_SPECIAL ? &t->special : &t->user_defined;
     if ((flags & TOKENIZER_ADD_BOS) && t->adds_bos) token_list_add(out, t->bos);
-    bool ok = encode_valid(&e, text,
-                           flags & TOKENIZER_PARSE_SPECIAL ? &t->special : &t->user_defined, err);
+    bool ok = encode_valid(&e, text, set, guards, err);
     if (ok && (flags & TOKENIZER_ADD_EOS) && t->adds_eos) token_list_add(out, t->eos);
     if (!ok) out->count = n_before;
     strbuf_free(&repaired);
     encoder_close(&e);
     return ok;
+}
+
+bool tokenizer_encode(const Tokenizer *t, Str text, unsigned flags, TokenList *out, Err *err) {
+    return encode(t, text, flags, (Guards){0}, out, err);
+}
+
+bool tokenizer_encode_guarded(const Tokenizer *t, Str text, unsigned flags, const size_t *guards,
+                              size_t n_guards, TokenList *out, Err *err) {
+    assert(utf8_is_valid(text));
+    return encode(t, text, flags | TOKENIZER_PARSE_SPECIAL, (Guards){guards, n_guards}, out, err);
+}
+
+uint32_t tokenizer_find_control(const Tokenizer *t, Str text, size_t *at) {
+    for (;; (*at)++) {
+        uint32_t id = special_next(t, &t->special, text, at);
+        if (id == NO_TOKEN || tokenizer_is_control(t, id)) return id;
+    }
 }

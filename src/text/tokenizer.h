@@ -102,6 +102,13 @@ enum { TOKENIZER_MAX_TEXT = 1 << 28 }; // bytes that one call encodes at most
 // before.
 bool tokenizer_encode(const Tokenizer *t, Str text, unsigned flags, TokenList *out, Err *err);
 
+// The first control token spelt out in `text` at or after `*at`: moves `*at` there. NO_TOKEN: none.
+uint32_t tokenizer_find_control(const Tokenizer *t, Str text, size_t *at);
+// As tokenizer_encode() with TOKENIZER_PARSE_SPECIAL, but at `guards` (byte offsets in `text`,
+// ascending) no control token begins: there it is plain text. `text` must be UTF-8.
+bool tokenizer_encode_guarded(const Tokenizer *t, Str text, unsigned flags, const size_t *guards,
+                              size_t n_guards, TokenList *out, Err *err);
+
 enum {
     DETOKENIZER_SHOW_CONTROL = 1, // control tokens give their names instead of nothing
     DETOKENIZER_MID_TEXT = 2,     // the text goes on from an earlier one: a leading space is meant

@@ -74,7 +74,11 @@ static void score_place(Walk *w, size_t i) {
 
 static bool walk_chunk(Walk *w, Err *err) {
     const EvalJob *job = w->job;
-    for (size_t m = 0; m < job->n_models; m++) session_rewind(job->models[m], 0);
+    // One forward pass a chunk, as the publisher's code would score it.
+    for (size_t m = 0; m < job->n_models; m++) {
+        session_rewind(job->models[m], 0);
+        if (!session_expect(job->models[m], job->chunk, err)) return false;
+    }
     for (w->at = 0; w->at < job->chunk; w->at += PIECE) {
         size_t n = min_size(PIECE, job->chunk - w->at);
         size_t from = w->first > w->at ? min_size(w->first - w->at, n) : 0;

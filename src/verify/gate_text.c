@@ -189,7 +189,7 @@ static bool same_ids(Proof *p, const Chat *host, const Chat *source, const json_
 }
 
 static bool check_ids(Proof *p, Session *session, const Chat *host, Err *err) {
-    ChatOptions options = {0};
+    ChatOptions options = {.use = &p->use};
     Chat *source = chat_open(session, &p->source, &p->model.contract, &options, err);
     if (!source) return false;
     bool is_same = true, ok = true;
@@ -258,10 +258,10 @@ static bool check_second_turn(Proof *p, const Chat *chat, Session *bundle, float
 
 bool gate_text(Proof *p, Err *err) {
     const Contract *c = &p->bundle.chain.contract;
-    ChatOptions options = {0};
+    ChatOptions options = {.use = &p->use};
     Session *bundle = session_open_bundle(&p->bundle, ARITHMETIC_FP16, p->job->pool, err);
     ReferenceOptions as_used = {.n_positions = p->bundle.chain.context,
-                                .rope_factors = p->bundle.chain.rope_factors};
+                                .rope_factors = p->bundle.chain.use.rope_factors};
     Session *reference =
         bundle ? session_open_reference(&p->model, &as_used, p->job->pool, err) : NULL;
     Chat *chat = reference ? chat_open(bundle, &p->bundle.host, c, &options, err) : NULL;

@@ -200,7 +200,7 @@ bool gate_vote(Proof *p, Err *err) {
     const Contract *c = &p->model.contract;
     VoteTexts texts, long_text;
     Vote vote;
-    if (!vote_texts_open(&texts, p->job->vote_text, &p->source, c, p->arena, err) ||
+    if (!vote_texts_open(&texts, p->job->vote_text, &p->source, c, &p->use, p->arena, err) ||
         !vote_on(p, &texts, false, INFINITY, &vote, err))
         return false;
     if (!p->job->is_vote_long) return true;

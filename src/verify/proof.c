@@ -142,7 +142,7 @@ bool trace_run(Proof *p, Trace *trace, const uint32_t *ids, size_t n, bool packe
         trace->rows[i] = arena_array(p->arena, n * c->contract.d_model, float);
     Tap tap = {c, trace, arena_array(p->arena, c->n_shards + 1, size_t)};
     ReferenceOptions options = {.n_positions = (uint32_t)n,
-                                .rope_factors = c->rope_factors,
+                                .rope_factors = c->use.rope_factors,
                                 .tap = tap_stream,
                                 .tap_context = &tap};
     if (packed) {

@@ -24,6 +24,7 @@ typedef struct {
     Gguf source;
     Model model;
     Tokenizer *tokenizer;
+    Use use;                      // the bundle's own; of a model alone the publisher's
     json_t *gates;                // of the report: name -> list of results
     json_t *sections;             // of the report: what is said besides the gates
     json_t *section_gates;        // section -> the gate that made it

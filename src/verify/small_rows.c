@@ -30,7 +30,7 @@ bool compare_small_rows(Proof *p, Err *err) {
     Shards shards;
     if (!proof_tokens(p, N_SMALL, &ids, &n, err) || !trace_run(p, &trace, ids, n, true, err))
         return false;
-    ReferenceOptions options = {.rope_factors = c->rope_factors,
+    ReferenceOptions options = {.rope_factors = c->use.rope_factors,
                                 .n_positions = N_SMALL,
                                 .weights = packed_weight_row,
                                 .weights_context = packed_weights_open(p, err)};

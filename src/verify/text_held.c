@@ -40,7 +40,7 @@ static void say_pair(Proof *p, const char *scope, const EvalPair *pair, bool has
 bool text_held_check(Proof *p, Session *bundle, Session *source, double *noise, Err *err) {
     const Chain *c = &p->bundle.chain;
     ReferenceOptions options = {
-        .rope_factors = c->rope_factors,
+        .rope_factors = c->use.rope_factors,
         .n_positions = (uint32_t)min_size(CHUNK, c->context),
         .weights = packed_weight_row,
         .weights_context = packed_weights_open(p, err),

@@ -111,7 +111,7 @@ static bool find_turn_end(const Chat *chat, const Tokenizer *t, uint32_t *end, E
 
 // What ends an answer in the conversations that the model was taught must end it here.
 static bool check_turn_end(Proof *p, const Tokenizer *t, Err *err) {
-    ChatOptions options = {0};
+    ChatOptions options = {.use = &p->use};
     Chat *chat = chat_open(NULL, &p->source, &p->model.contract, &options, err);
     uint32_t end;
     bool ok = chat && find_turn_end(chat, t, &end, err);

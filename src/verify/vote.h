@@ -46,6 +46,7 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "contract/mutants.h"
+#include "contract/use.h"
 
 // A text as tokens. Scored tokens are predicted from those before them; the first never is.
 typedef struct {
@@ -62,9 +63,9 @@ typedef struct {
 } VoteTexts;
 
 // vote_text.c: the built-in texts, or `path` cut into pieces, each within the original context.
-// `vocabulary` is the file with tokenizer and template.
+// `vocabulary` is the file with tokenizer and template; `use` says how a chat goes through them.
 bool vote_texts_open(VoteTexts *texts, const char *path, const Gguf *vocabulary, const Contract *c,
-                     Arena *arena, Err *err);
+                     const Use *use, Arena *arena, Err *err);
 // One text that reaches behind the original context, only what lies there scored: those of `texts`
 // that are known (all when none is), one behind the other, again and again. None when the context
 // ends there.

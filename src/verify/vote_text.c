@@ -313,9 +313,9 @@ static bool read_file(Reader *r, const char *path, Err *err) {
 }
 
 bool vote_texts_open(VoteTexts *texts, const char *path, const Gguf *vocabulary, const Contract *c,
-                     Arena *arena, Err *err) {
+                     const Use *use, Arena *arena, Err *err) {
     *texts = (VoteTexts){0};
-    ChatOptions options = {0};
+    ChatOptions options = {.use = use};
     Reader r = {.texts = texts, .contract = c, .arena = arena};
     r.tokenizer = tokenizer_open(vocabulary, err);
     r.chat = r.tokenizer ? chat_open(NULL, vocabulary, c, &options, err) : NULL;

@@ -190,7 +190,7 @@ static void see_place(void *context, TapPlace place, uint32_t layer, const float
 bool watch_reference(Watched *w, Arena *arena, Proof *p, bool packed, size_t i, uint32_t places,
                      const float *rows, size_t n_tokens, Err *err) {
     watched_init(w, arena, p, i, places, n_tokens);
-    ReferenceOptions options = {.rope_factors = p->bundle.chain.rope_factors,
+    ReferenceOptions options = {.rope_factors = p->bundle.chain.use.rope_factors,
                                 .n_positions = (uint32_t)n_tokens,
                                 .tap = see_place,
                                 .tap_context = w};

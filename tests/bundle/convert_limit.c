@@ -15,7 +15,8 @@ int main(int argc, char **argv) {
     ConvertJob job = {
         .model_path = argv[1],
         .out_path = argv[2],
-        .options = {.context = 256, .prefill_rows = 64, .target = &target},
+        .chosen = {[USE_context] = "256"},
+        .options = {.prefill_rows = 64, .target = &target},
         .tool_version = "test",
     };
     Arena arena = {0};

@@ -45,10 +45,8 @@ static void make_sealed(Sealed *s) {
     ConvertJob job = {
         .model_path = LATHE_MODELS "/hello-phi3-q8_0.gguf",
         .out_path = s->dir,
-        .options = {.context = 128,
-                    .prefill_rows = 64,
-                    .target = target_named("macos27"),
-                    .layers_per_shard = 2},
+        .chosen = {[USE_context] = "128"},
+        .options = {.prefill_rows = 64, .target = target_named("macos27"), .layers_per_shard = 2},
         .replaces = true,
         .tool_version = "lathe test",
     };

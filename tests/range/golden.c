@@ -105,8 +105,10 @@ int main(int argc, char **argv) {
     while (t.n_ids < MAX_IDS && scanf("%u", &ids[t.n_ids]) == 1) t.n_ids++;
     for (size_t i = 0; i <= c->n_shards; i++)
         t.rows[i] = arena_array(&arena, t.n_ids * m.contract.d_model, float);
-    ReferenceOptions options = {
-        .n_positions = c->context, .rope_factors = c->rope_factors, .tap = tap, .tap_context = &t};
+    ReferenceOptions options = {.n_positions = c->context,
+                                .rope_factors = c->use.rope_factors,
+                                .tap = tap,
+                                .tap_context = &t};
     Reference *r = reference_open(&m, &m.contract, &options, pool, &err);
     bool ok = r && reference_feed(r, ids, t.n_ids, NULL, false, &err);
     for (size_t i = 0; ok && i < c->n_shards; i++)

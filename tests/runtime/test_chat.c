@@ -14,6 +14,8 @@
 
 #define MODEL LATHE_MODELS "/hello-phi3-q8_0.gguf"
 
+static const Use greedy = {.top_p = 1, .repeat_penalty = 1};
+
 typedef struct {
     Arena arena;
     Gguf g;
@@ -27,7 +29,7 @@ typedef struct {
 static void open_talk(Talk *t, uint32_t context, uint32_t max_tokens) {
     Err err = {0};
     *t = (Talk){0};
-    ChatOptions options = {.sampler = {.top_p = 1, .repeat_penalty = 1}, .max_tokens = max_tokens};
+    ChatOptions options = {.use = &greedy, .max_tokens = max_tokens};
     if (!gguf_open(&t->g, &t->arena, MODEL, &err) ||
         !model_read(&t->model, &t->g, &t->arena, &err) ||
         !(t->session = session_open_reference(
@@ -110,7 +112,7 @@ static void test_the_same_answer_with_and_without_the_cache(void **state) {
     size_t n_prompt = stats.n_prompt;
     // Another conversation over the same session finds what the first one left.
     Err err = {0};
-    ChatOptions options = {.sampler = {.top_p = 1, .repeat_penalty = 1}};
+    ChatOptions options = {.use = &greedy};
     chat_close(t.chat);
     t.chat = chat_open(t.session, &t.g, &t.model.contract, &options, &err);
     if (!t.chat) fail_msg("%s", err.text);

@@ -80,10 +80,8 @@ static void open_bundle(Crossing *c) {
     ConvertJob job = {
         .model_path = MODEL,
         .out_path = arena_printf(&c->arena, "%s/test_crossing.lathe", tmp ? tmp : ".").at,
-        .options = {.context = CONTEXT,
-                    .prefill_rows = 64,
-                    .target = target_named("macos27"),
-                    .weights = WEIGHTS_F16},
+        .chosen = {[USE_context] = "256"},
+        .options = {.prefill_rows = 64, .target = target_named("macos27"), .weights = WEIGHTS_F16},
         .replaces = true,
         .tool_version = "lathe test",
     };

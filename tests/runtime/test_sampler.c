@@ -40,12 +40,13 @@ static void model_shares(const SamplerOptions *o, const float *logits, double *s
         shares[i] = 0;
     }
     int n = o->top_k && o->top_k < VOCAB ? (int)o->top_k : VOCAB;
-    for (int r = 0; r < n; r++) total += weights[r] = exp((double)logits[order[r]]);
+    for (int r = 0; r < n; r++)
+        total += weights[r] = exp((double)logits[order[r]] / (double)o->temperature);
     for (int r = 0; r < n; r++) {
         bool is_kept = r == 0 || ((before / total < (double)o->top_p || o->top_p >= 1) &&
                                   weights[r] / weights[0] >= (double)o->min_p);
         before += weights[r];
-        if (is_kept) kept += shares[order[r]] = pow(weights[r], 1 / (double)o->temperature);
+        if (is_kept) kept += shares[order[r]] = weights[r];
     }
     for (int i = 0; i < VOCAB; i++) shares[i] /= kept;
 }
@@ -140,25 +141,23 @@ static void test_without_temperature_the_largest_and_the_first_of_equals(void **
     sampler_close(s);
 }
 
-// Recent tokens' logits shrink towards "unlikely" whatever their sign, each once, and tokens before
-// the window are forgotten.
+// Logits of tokens that were seen shrink towards "unlikely" whatever their sign, each once and
+// however long ago, as the publisher's code has it.
 static void test_repeat_penalty(void **state) {
     (void)state;
     SamplerOptions o = all_open;
     o.temperature = 0;
     o.repeat_penalty = 2;
-    uint32_t recent[SAMPLER_REPEAT_WINDOW + 2];
-    for (size_t i = 0; i < COUNT_OF(recent); i++) recent[i] = i % 2 ? 3 : 8;
-    recent[0] = 1; // two too old
-    recent[1] = 2;
-    recent[2] = 6; // the oldest that counts
+    uint32_t seen[200];
+    for (size_t i = 0; i < COUNT_OF(seen); i++) seen[i] = i % 2 ? 3 : 8;
+    seen[0] = 6;
     Sampler *s = sampler_open(&o, VOCAB, NULL);
     float logits[VOCAB], before[VOCAB];
     for (int i = 0; i < VOCAB; i++) before[i] = logits[i] = i % 3 ? 1 + (float)i : -1 - (float)i;
-    sampler_next(s, logits, recent, COUNT_OF(recent));
+    sampler_next(s, logits, seen, COUNT_OF(seen));
     for (int i = 0; i < VOCAB; i++) {
-        bool is_recent = i == 3 || i == 8 || i == 6;
-        float wanted = !is_recent ? before[i] : before[i] > 0 ? before[i] / 2 : before[i] * 2;
+        bool is_seen = i == 3 || i == 8 || i == 6;
+        float wanted = !is_seen ? before[i] : before[i] > 0 ? before[i] / 2 : before[i] * 2;
         assert_true(logits[i] == wanted);
     }
     sampler_close(s);

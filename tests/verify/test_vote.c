@@ -38,10 +38,12 @@ static int close_hello(void **state) {
     return 0;
 }
 
+static const Use as_published = {.repeat_penalty = 1};
+
 static VoteTexts built_in(Hello *hello, const Contract *c) {
     VoteTexts texts;
     Err err = {0};
-    assert_true(vote_texts_open(&texts, NULL, &hello->g, c, &hello->arena, &err));
+    assert_true(vote_texts_open(&texts, NULL, &hello->g, c, &as_published, &hello->arena, &err));
     return texts;
 }
 
