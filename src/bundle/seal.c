@@ -16,7 +16,7 @@ static bool chain_sha256(Sha256 *digest, const char *dir, Err *err) {
     return ok;
 }
 
-bool seal_write(const char *dir, const Chain *chain, const json_t *results,
+bool seal_write(const char *dir, const Chain *chain, const json_t *results, const json_t *unproved,
                 const char *tool_version, Err *err) {
     Sha256 digest;
     if (!chain_sha256(&digest, dir, err)) return false;
@@ -24,11 +24,12 @@ bool seal_write(const char *dir, const Chain *chain, const json_t *results,
     for (int i = 0; i < GATE_COUNT; i++)
         json_object_set_new(schemas, gates[i].name, json_integer(gates[i].schema));
     // Nothing is measured on a device yet; what will be counts for that chip and build alone.
-    json_t *seal = json_pack("{s:i, s:s, s:s, s:s%, s:s%, s:n, s:o, s:O}", "schema", SEAL_SCHEMA,
-                             "tool", tool_version, "chain_sha256", digest.hex, "contract_sha256",
-                             chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
-                             chain->source_sha256.at, chain->source_sha256.len, "device",
-                             "gate_schemas", schemas, "gates", results);
+    json_t *seal =
+        json_pack("{s:i, s:s, s:s, s:s%, s:s%, s:n, s:o, s:O, s:O}", "schema", SEAL_SCHEMA, "tool",
+                  tool_version, "chain_sha256", digest.hex, "contract_sha256",
+                  chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
+                  chain->source_sha256.at, chain->source_sha256.len, "device", "gate_schemas",
+                  schemas, "gates", results, "unproved", unproved);
     if (!seal) memory_is_out(0);
     json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
     Arena scratch = {0};
@@ -37,6 +38,8 @@ bool seal_write(const char *dir, const Chain *chain, const json_t *results,
     json_decref(seal);
     return ok;
 }
+
+enum { SEAL_MAX_UNPROVED = 1000 };
 
 static bool refuse(Err *err, const char *dir, const char *why) {
     return err_set(err, ERR_GATE, "%s %s; prove it: lathe verify %s", dir, why, dir);
@@ -54,6 +57,8 @@ static bool check_seal(const char *dir, json_t *seal, Arena *scratch, Err *err) 
     Str stated = need_str(&n, seal, "chain_sha256"), own = need_str(&n, seal, "sha256");
     const json_t *results = need_object(&n, seal, "gates");
     const json_t *schemas = need_object(&n, seal, "gate_schemas");
+    size_t n_unproved;
+    need_array(&n, seal, "unproved", SEAL_MAX_UNPROVED, &n_unproved);
     if (n.failed) return refuse_broken(err, dir, &why);
     if (schema != SEAL_SCHEMA)
         return refuse(err, dir, "was sealed by a lathe whose gates have changed since");
@@ -90,9 +95,21 @@ static bool check_text(const char *dir, const char *path, const json_t *seal, Er
     return same || refuse(err, dir, "has a seal that was edited");
 }
 
+// "A; B; and 3 more": a line that a person reads before each conversation.
+static void print_unproved(const json_t *list, StrBuf *out) {
+    enum { MOST = 2 };
+    const json_t *item;
+    size_t i, n = json_array_size(list);
+    json_array_foreach(list, i, item) {
+        const char *text = json_string_value(json_object_get(item, "text"));
+        if (i < MOST && text) strbuf_printf(out, i ? "; %s" : "%s", text);
+    }
+    if (n > MOST) strbuf_printf(out, "; and %zu more", n - MOST);
+}
+
 // In this order nothing is parsed before its digest is known: chain.json by the seal, the rest by
 // chain.json.
-bool seal_check(const char *dir, const Progress *progress, Err *err) {
+bool seal_check(const char *dir, StrBuf *unproved, const Progress *progress, Err *err) {
     Arena scratch = {0};
     Chain chain;
     const char *path = path_join(&scratch, dir, "seal.json");
@@ -105,6 +122,7 @@ bool seal_check(const char *dir, const Progress *progress, Err *err) {
     ok = seal && check_seal(dir, seal, &scratch, err) && check_text(dir, path, seal, err) &&
          chain_read(&chain, &scratch, dir, err) &&
          bundle_check_files(dir, &chain, false, progress, err);
+    if (ok && unproved) print_unproved(json_object_get(seal, "unproved"), unproved);
     json_decref(seal);
     arena_free(&scratch);
     return ok;

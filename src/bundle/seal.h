@@ -14,15 +14,17 @@
 #include "bundle/chain.h"
 
 // Of the file itself; each gate has a number of its own (gates.def).
-enum { SEAL_SCHEMA = 3 };
+enum { SEAL_SCHEMA = 4 };
 
 // Seals the bundle in `dir`, whose chain.json `chain` was read from, with `results`, an object of
-// gate name to its figures (all passed).
-bool seal_write(const char *dir, const Chain *chain, const json_t *results,
+// gate name to its figures (none failed), and `unproved`, [{gate, text}]: what the gates could not
+// tell.
+bool seal_write(const char *dir, const Chain *chain, const json_t *results, const json_t *unproved,
                 const char *tool_version, Err *err);
 
 // Whether `dir` may be used: sealed by gates of this schema, over exactly these bytes. Reads every
-// file once (XXH3-128). Failures are ERR_GATE and name the mending command.
-bool seal_check(const char *dir, const Progress *progress, Err *err);
+// file once (XXH3-128). Failures are ERR_GATE and name the mending command. `unproved` (may be
+// NULL) gets what the gates could not tell, as one line; it is left alone when there is nothing.
+bool seal_check(const char *dir, StrBuf *unproved, const Progress *progress, Err *err);
 
 #endif

@@ -114,6 +114,8 @@ static bool open_talk(Talk *t, const Arguments *a, Err *err) {
     if (t->chat) chat_set_system(t->chat, a->system);
     t->load_seconds = now_seconds() - start;
     meter_rest(&t->meter);
+    if (t->chat && !a->is_quiet && t->opened.except.len)
+        fprintf(stderr, "[proved, except: %s]\n", t->opened.except.at);
     return t->chat != NULL;
 }
 

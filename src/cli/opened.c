@@ -8,7 +8,7 @@
 #include "verify/verify.h"
 
 static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
-    if (seal_check(options->path, progress, &o->unproved)) return true;
+    if (seal_check(options->path, &o->except, progress, &o->unproved)) return true;
     if (options->is_unsealed) return true;
     *err = o->unproved;
     return false;
@@ -127,5 +127,6 @@ void opened_close(Opened *o) {
     if (o->has_bundle) bundle_close(&o->bundle);
     gguf_close(&o->source);
     pool_close(o->pool);
+    strbuf_free(&o->except);
     arena_free(&o->arena);
 }

@@ -30,6 +30,7 @@ typedef struct {
     const Contract *contract; // of the file that is run
     const Gguf *vocabulary;   // the file with tokenizer and template
     Use use;                  // of the bundle or the file, and what the options chose
+    StrBuf except;            // what the gates could not tell of a sealed bundle, as one line
     Err unproved;             // why the bundle does not count as proved; kind ERR_NONE when it does
 } Opened;
 

@@ -19,23 +19,28 @@
 typedef struct {
     Meter meter;
     bool has_colour;
-    bool has_head; // of the matrix, printed
-    json_t *lines; // where lines go instead, for --json; NULL: to stdout
+    bool has_head;     // of the matrix, printed
+    json_t *lines;     // where lines go instead, for --json; NULL: to stdout
+    size_t n_unproved; // lines so far
 } Screen;
 
 static void print_line(void *context, const char *gate, const char *scope, const char *figures,
-                       bool has_passed) {
+                       ProofVerdict verdict) {
+    static const char *const colours[PROOF_VERDICT_COUNT] = {
+        [PROOF_PASSED] = "\x1b[32m", [PROOF_FAILED] = "\x1b[31m", [PROOF_UNPROVED] = "\x1b[33m"};
     Screen *s = context;
+    s->n_unproved += verdict == PROOF_UNPROVED;
     if (s->lines) {
-        json_array_append_new(s->lines, json_pack("{s:s, s:s, s:b, s:o}", "gate", gate, "scope",
-                                                  scope, "passed", (int)has_passed, "text",
-                                                  json_of_str(str_of(figures))));
+        json_array_append_new(
+            s->lines, json_pack("{s:s, s:s, s:b, s:s, s:o}", "gate", gate, "scope", scope, "passed",
+                                (int)(verdict != PROOF_FAILED), "verdict",
+                                proof_verdict_name(verdict), "text", json_of_str(str_of(figures))));
         return;
     }
     meter_clear(&s->meter);
-    const char *on = !s->has_colour ? "" : has_passed ? "\x1b[32m" : "\x1b[31m";
-    printf("%-13s %-22s %s  %s%s%s\n", gate, scope, figures, on, has_passed ? "ok" : "FAILED",
-           s->has_colour ? "\x1b[0m" : "");
+    const char *on = s->has_colour ? colours[verdict] : NULL;
+    printf("%-13s %-22s %s  %s%s%s\n", gate, scope, figures, on ? on : "",
+           proof_verdict_word(verdict), on ? "\x1b[0m" : "");
     fflush(stdout);
 }
 
@@ -242,12 +247,16 @@ static bool is_sealed(const char *bundle) {
     return there;
 }
 
-static void print_end(const Arguments *a, bool is_model) {
-    printf(is_model             ? "%s: the gates for a model alone passed; a bundle has more\n"
-           : !a->job.gates      ? "%s: all gates passed, sealed\n"
-           : is_sealed(a->name) ? "%s: the gates asked for passed; it is sealed\n"
-                                : "%s: the gates asked for passed; a seal takes all of them\n",
+static void print_end(const Arguments *a, const Screen *screen, bool is_model) {
+    printf(is_model             ? "%s: the gates for a model alone passed; a bundle has more"
+           : !a->job.gates      ? "%s: all gates passed, sealed"
+           : is_sealed(a->name) ? "%s: the gates asked for passed; it is sealed"
+                                : "%s: the gates asked for passed; a seal takes all of them",
            a->name);
+    if (screen->n_unproved)
+        printf("; %zu %s unproved (above)", screen->n_unproved,
+               screen->n_unproved == 1 ? "thing" : "things");
+    printf("\n");
     fflush(stdout);
 }
 
@@ -268,7 +277,7 @@ static bool run(Arguments *a, Screen *screen, Err *err) {
         ok = print_json(screen, is_model ? NULL : a->name, !is_model && is_sealed(a->name),
                         has_passed, err) &&
              ok;
-    if (ok && !a->mutants && !a->as_json) print_end(a, is_model);
+    if (ok && !a->mutants && !a->as_json) print_end(a, screen, is_model);
     if (ok || err->kind == ERR_GATE) meter_finish(&screen->meter, "verified");
     return ok;
 }

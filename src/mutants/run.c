@@ -167,9 +167,9 @@ typedef struct {
 } Verdict;
 
 static void hear(void *context, const char *gate, const char *scope, const char *figures,
-                 bool has_passed) {
+                 ProofVerdict verdict) {
     Verdict *v = context;
-    if (has_passed) return;
+    if (verdict != PROOF_FAILED) return;
     for (size_t i = 0; i < N_JUDGES; i++)
         if (strcmp(mutants_gate(i), gate) == 0) v->cells[i] = CELL_FAILED;
     if (!v->has_failed) snprintf(v->killer, sizeof v->killer, "%s %s: %s", gate, scope, figures);
@@ -201,7 +201,7 @@ static bool judge(const Run *run, const char *bundle, const HostFaults *faults, 
     strbuf_free(&list);
     if (has_run) return true;
     if (why.kind != ERR_FORMAT) return err_set(err, why.kind, "%s", why.text);
-    hear(v, gates[GATE_structure].name, "-", why.text, false);
+    hear(v, gates[GATE_structure].name, "-", why.text, PROOF_FAILED);
     return true;
 }
 

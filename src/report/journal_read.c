@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/size.h"
+#include "bundle/verdict.h"
 #include "report/journal.h"
 
 static const struct {
@@ -67,8 +68,12 @@ static bool read_figure(JournalFigure *f, Arena *arena, Str line) {
     if (!next_cell(&rest, arena, &f->gate) || !next_cell(&rest, arena, &f->scope) ||
         !next_cell(&rest, arena, &verdict) || !next_cell(&rest, arena, &f->text))
         return false;
-    f->has_passed = str_is(verdict, "ok");
-    return f->has_passed || str_is(verdict, "FAILED"); // heads and rules of a table are neither
+    for (int v = 0; v < PROOF_VERDICT_COUNT; v++)
+        if (str_is(verdict, proof_verdict_word((ProofVerdict)v))) {
+            f->has_passed = v != PROOF_FAILED;
+            return true;
+        }
+    return false; // heads and rules of a table
 }
 
 static bool is_row(Str line) {

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/size.h"
 #include "bundle/gates.h"
+#include "bundle/verdict.h"
 #include "report/html.h"
 #include "report/journal.h"
 #include "report/page.h"
@@ -71,7 +72,7 @@ static void add_rows(StrBuf *out, const json_t *results) {
         json_array_foreach(json_object_get(results, gates[i].name), k, result) {
             strbuf_printf(out, "\n| %s | ", gates[i].name);
             add_cell(out, member_text(result, "scope"));
-            strbuf_printf(out, " | %s | ", member_is_yes(result, "passed") ? "ok" : "FAILED");
+            strbuf_printf(out, " | %s | ", proof_verdict_word(proof_verdict_of(result)));
             add_cell(out, member_text(result, "text"));
             strbuf_add(out, STR(" |"));
         }

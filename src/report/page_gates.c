@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "bundle/gates.h"
+#include "bundle/verdict.h"
 #include "report/html.h"
 #include "report/page.h"
 
@@ -25,7 +26,15 @@ static void write_some(StrBuf *out, const json_t *list, bool passed) {
     json_array_foreach(list, i, result) {
         if (member_is_yes(result, "passed") != passed) continue;
         strbuf_add(out, STR("<tr>"));
-        html_cell(out, passed ? "ok" : "no", passed ? "✓" : "✗");
+        ProofVerdict verdict = proof_verdict_of(result);
+        html_cell(out,
+                  !passed                   ? "no"
+                  : verdict == PROOF_PASSED ? "ok"
+                                            : "maybe",
+                  !passed                     ? "✗"
+                  : verdict == PROOF_UNPROVED ? "unproved"
+                  : verdict == PROOF_NOTE     ? "–"
+                                              : "✓");
         html_cell(out, "", member_text(result, "scope"));
         html_cell(out, "long", member_text(result, "text"));
         strbuf_add(out, STR("</tr>"));

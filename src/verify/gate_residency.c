@@ -210,8 +210,7 @@ bool gate_residency(Proof *p, Err *err) {
         say_estimate(p, i, &placement);
         json_array_append_new(shards, shard_json(p, i, &placement, rules));
     }
-    proof_result(p, "residency", true, NULL, "measured",
-                 "nothing: no device has planned or run these packages");
+    proof_note(p, "residency", "measured", "nothing: no device has planned or run these packages");
     json_t *section = json_pack("{s:s, s:n, s:o, s:o}", "target", target->name, "measured",
                                 "shards", shards, "rules", rules);
     if (!section) memory_is_out(0);

@@ -229,7 +229,9 @@ static bool check_second_turn(Proof *p, const Chat *chat, Session *bundle, float
     while (same < first.count && same < both.count && first.at[same] == both.at[same]) same++;
     size_t rest = both.count - same, taken_back = min_size(TAKEN_BACK, both.count);
     if (ok && (rest == 0 || both.count + TAKEN_BACK > session_context(bundle))) {
-        proof_result(p, "text", true, NULL, "second turn", "no room for two turns");
+        proof_unproved(p, "text",
+                       "a second turn: its %zu ids and an answer do not fit into a context of %u",
+                       both.count, session_context(bundle));
     } else if (ok) {
         session_rewind(bundle, 0);
         ok = session_feed(bundle, both.at, same, NULL, NULL, err) &&

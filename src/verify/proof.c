@@ -10,25 +10,59 @@
 #include "base/size.h"
 #include "mil/ports.h"
 
-void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
-                  const char *fmt, ...) {
+static void record_line(Proof *p, const char *gate, ProofVerdict verdict, json_t *figures,
+                        const char *scope, const char *fmt, va_list args) {
     char text[1024];
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
     str_tame(text, 0);
-    if (!has_passed) p->has_failed = p->gate_failed = true;
+    bool has_failed = verdict == PROOF_FAILED;
+    if (has_failed) p->has_failed = p->gate_failed = true;
     json_t *results = json_object_get(p->gates, gate);
     if (!results) {
         results = json_array();
         json_object_set_new(p->gates, gate, results);
     }
-    json_array_append_new(results,
-                          json_pack("{s:o, s:b, s:o, s:o}", "scope", json_of_str(str_of(scope)),
-                                    "passed", (int)has_passed, "text", json_of_str(str_of(text)),
-                                    "figures", figures ? figures : json_object()));
-    if (p->job->line) p->job->line(p->job->line_context, gate, scope, text, has_passed);
+    json_array_append_new(results, json_pack("{s:o, s:b, s:s, s:o, s:o}", "scope",
+                                             json_of_str(str_of(scope)), "passed", (int)!has_failed,
+                                             "verdict", proof_verdict_name(verdict), "text",
+                                             json_of_str(str_of(text)), "figures",
+                                             figures ? figures : json_object()));
+    if (p->job->line) p->job->line(p->job->line_context, gate, scope, text, verdict);
+}
+
+void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
+                  const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    record_line(p, gate, has_passed ? PROOF_PASSED : PROOF_FAILED, figures, scope, fmt, args);
+    va_end(args);
+}
+
+void proof_unproved(Proof *p, const char *gate, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    record_line(p, gate, PROOF_UNPROVED, NULL, "-", fmt, args);
+    va_end(args);
+}
+
+void proof_note(Proof *p, const char *gate, const char *scope, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    record_line(p, gate, PROOF_NOTE, NULL, scope, fmt, args);
+    va_end(args);
+}
+
+json_t *proof_list_unproved(const json_t *results) {
+    json_t *list = json_array();
+    const json_t *result;
+    size_t k;
+    for (int i = 0; i < GATE_COUNT; i++)
+        json_array_foreach(json_object_get(results, gates[i].name), k, result) {
+            if (proof_verdict_of(result) == PROOF_UNPROVED)
+                json_array_append_new(list, json_pack("{s:s, s:O}", "gate", gates[i].name, "text",
+                                                      json_object_get(result, "text")));
+        }
+    return list;
 }
 
 void proof_section(Proof *p, const char *name, json_t *value) {

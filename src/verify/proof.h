@@ -39,6 +39,17 @@ typedef struct {
 // is the line's text.
 void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+// Says and records that nothing here could prove `fmt`, a claim in words ("rope_dim: the weights
+// fit another reading as well"). It fails nothing; the report, the seal and chat's first line
+// repeat it.
+void proof_unproved(Proof *p, const char *gate, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+// Says and records a remark: nothing was compared, so that no verdict belongs to it.
+void proof_note(Proof *p, const char *gate, const char *scope, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+// What proof_unproved() recorded in `results` (gates by name): [{gate, text}], by gate; a new
+// reference.
+json_t *proof_list_unproved(const json_t *results);
 // Puts `value` (taken over) beside the gates in verify/report.json, for the page that shows it
 // (report/): plots, tables and maps that are too much for a gate's figures. Of a gate, a section is
 // its own: what two gates wrote would be half lost when a run that resumes keeps one of them.

@@ -97,7 +97,7 @@ static bool has_passed(const json_t *results) {
     const json_t *result;
     if (json_array_size(results) == 0) return false;
     json_array_foreach(results, i, result) {
-        if (!json_is_true(json_object_get(result, "passed"))) return false;
+        if (proof_verdict_of(result) == PROOF_FAILED) return false;
     }
     return true;
 }
@@ -125,7 +125,8 @@ bool resume_keep(const Resume *r, Proof *p, GateId id) {
     json_array_foreach(results, i, result) {
         Str text = arena_printf(p->arena, "%s (kept)", text_of(result, "text"));
         if (p->job->line)
-            p->job->line(p->job->line_context, name, text_of(result, "scope"), text.at, true);
+            p->job->line(p->job->line_context, name, text_of(result, "scope"), text.at,
+                         proof_verdict_of(result));
     }
     return true;
 }

@@ -107,10 +107,11 @@ static bool write_report(Proof *p, const Resume *resume, bool is_sealed, Err *er
     const Chain *c = &p->bundle.chain;
     const char *dir = path_join(p->arena, p->bundle.dir, "verify");
     json_t *report =
-        json_pack("{s:s, s:s%, s:s%, s:b, s:O, s:O, s:O}", "tool", p->job->tool_version,
+        json_pack("{s:s, s:s%, s:s%, s:b, s:O, s:o, s:O, s:O}", "tool", p->job->tool_version,
                   "contract_sha256", c->contract_digest.at, c->contract_digest.len, "source_sha256",
                   c->source_sha256.at, c->source_sha256.len, "passed", !p->has_failed, "gates",
-                  p->gates, "inputs", resume->inputs, "section_gates", p->section_gates);
+                  p->gates, "unproved", proof_list_unproved(p->gates), "inputs", resume->inputs,
+                  "section_gates", p->section_gates);
     if (!report) memory_is_out(0);
     p->running = NULL;
     proof_facts(p, is_sealed);
@@ -140,14 +141,18 @@ static bool judge(Proof *p, const Resume *resume, Err *err) {
     const VerifyJob *job = p->job;
     bool is_complete = asks_all(job->gates);
     Err broken = {0};
-    bool keeps_seal = !is_complete && seal_check(p->bundle.dir, job->progress, &broken);
+    bool keeps_seal = !is_complete && seal_check(p->bundle.dir, NULL, job->progress, &broken);
     if ((!keeps_seal && !unseal(p, err)) || !run_gates(p, resume, err)) return false;
     if (p->has_failed && keeps_seal && !unseal(p, err)) return false;
     if (!write_report(p, resume, !p->has_failed && (is_complete || keeps_seal), err)) return false;
     if (p->has_failed)
         return err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", p->bundle.dir);
-    return !is_complete ||
-           seal_write(p->bundle.dir, &p->bundle.chain, p->gates, job->tool_version, err);
+    if (!is_complete) return true;
+    json_t *unproved = proof_list_unproved(p->gates);
+    bool ok =
+        seal_write(p->bundle.dir, &p->bundle.chain, p->gates, unproved, job->tool_version, err);
+    json_decref(unproved);
+    return ok;
 }
 
 bool verify_bundle(const VerifyJob *job, Err *err) {

@@ -8,11 +8,12 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "bundle/bundle.h"
+#include "bundle/verdict.h"
 #include "contract/stated.h"
 
 // One line: "layer golden  layers 00..03  cos=0.999958 rmse=0.0047 max_abs=0.027  ok".
 typedef void VerifyLine(void *context, const char *gate, const char *scope, const char *figures,
-                        bool has_passed);
+                        ProofVerdict verdict);
 
 // A remark that is no result.
 typedef void VerifyNote(void *context, const char *text);

@@ -54,7 +54,12 @@ static void make_sealed(Sealed *s) {
     json_t *results = json_object();
     for (int i = 0; i < GATE_COUNT; i++)
         json_object_set_new(results, gates[i].name, json_pack("[{s:f}]", "cos", 0.99999712345));
-    if (!seal_write(s->dir, &chain, results, "lathe test", &err)) fail_msg("%s", err.text);
+    json_t *unproved =
+        json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "gate", "vote", "text", "rope_dim",
+                  "gate", "vote", "text", "eps", "gate", "text", "text", "turn");
+    if (!seal_write(s->dir, &chain, results, unproved, "lathe test", &err))
+        fail_msg("%s", err.text);
+    json_decref(unproved);
     json_decref(results);
     add_file(s, "seal.json");
     add_file(s, "chain.json");
@@ -66,7 +71,7 @@ static void make_sealed(Sealed *s) {
 
 static bool is_good(const Sealed *s) {
     Err err = {0};
-    bool ok = seal_check(s->dir, NULL, &err);
+    bool ok = seal_check(s->dir, NULL, NULL, &err);
     if (!ok) { // every refusal is one of a gate, and says what to do
         assert_int_equal(err.kind, ERR_GATE);
         assert_true(strstr(err.text, "lathe verify") ||
@@ -85,6 +90,18 @@ static void flip(const char *path, size_t at, int mask) {
     fseek(file, (long)at, SEEK_SET);
     fputc(byte ^ mask, file);
     fclose(file);
+}
+
+static void test_what_is_unproved_is_told(void **state) {
+    (void)state;
+    Sealed s;
+    Err err = {0};
+    StrBuf unproved = {0};
+    make_sealed(&s);
+    assert_true(seal_check(s.dir, &unproved, NULL, &err));
+    assert_string_equal(unproved.at, "rope_dim; eps; and 1 more");
+    strbuf_free(&unproved);
+    arena_free(&s.arena);
 }
 
 static void test_any_altered_byte_is_refused(void **state) {
@@ -112,6 +129,7 @@ static void test_any_altered_byte_is_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_any_altered_byte_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_unproved_is_told),
+                                       cmocka_unit_test(test_any_altered_byte_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

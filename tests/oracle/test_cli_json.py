@@ -42,7 +42,9 @@ def test_verify_of_a_good_bundle(hello_sealed, tmp_path):
     run = done(*args, "--json")
     said = read(run)
     assert said["passed"] is True and said["sealed"] is True and (bundle.path / "seal.json").exists()
-    assert [f"{line['gate']:13} {line['scope']:22} {line['text']}  ok" for line in said["lines"]] == plain[:-1]
+    words = {"passed": "ok", "note": "note"}
+    assert [f"{line['gate']:13} {line['scope']:22} {line['text']}  {words[line['verdict']]}" for line in said["lines"]] == \
+        plain[:-1]
     assert said["report"] == json.loads((bundle.path / "verify/report.json").read_text())
     assert re.fullmatch(r"verified in .*\n", run.stderr)
 

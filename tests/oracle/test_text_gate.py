@@ -142,3 +142,20 @@ def test_what_is_not_finite_fails(bad):
     bad.redigest()
     run = lathe("verify", bad.path, "--model", HELLO, "--gates", "text")
     assert run.returncode == 1 and "FAILED" in run.stdout
+
+
+def test_what_a_gate_cannot_tell_is_sealed_as_unproved_and_chat_repeats_it(tmp_path):
+    """In a context this short no second turn fits: nothing shows that one works."""
+    bundle = tmp_path / "m.lathe"
+    done("convert", HELLO, "-o", bundle, "--context", "40", "--functions", "decode")
+    run = done("verify", bundle, "--model", HELLO)
+    line = re.search(r"^text +- +(a second turn: .* context of 40)  unproved$", run.stdout, re.M)
+    assert line and run.stdout.endswith("all gates passed, sealed; 1 thing unproved (above)\n"), run.stdout
+    told = [{"gate": "text", "text": line[1]}]
+    for name in ("seal.json", "verify/report.json"):
+        assert json.loads((bundle / name).read_text())["unproved"] == told
+    chat = done("chat", bundle, "-p", "hello", "--max-tokens", "1")
+    assert f"[proved, except: {line[1]}]\n" in chat.stderr
+    # What a run keeps, it keeps as it was.
+    again = done("verify", bundle, "--model", HELLO, "--resume")
+    assert f"{line[1]} (kept)  unproved\n" in again.stdout and "1 thing unproved" in again.stdout
