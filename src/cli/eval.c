@@ -18,7 +18,7 @@ typedef struct {
     OpenOptions open;
     const char *text;
     uint32_t chunk;
-    bool is_json;
+    bool is_json, parses_control;
 } Arguments;
 
 // What is evaluated, and its source or nothing.
@@ -42,6 +42,9 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         {"--engine", OPTION_TEXT, &a->open.engine, "NAME", OPEN_ENGINES},
         {"--arithmetic", OPTION_TEXT, &a->open.arithmetic, "NAME",
          "of a bundle on the cpu: fp16 (default), fp32, or ane"},
+        {"--special", OPTION_FLAG, &a->parses_control, NULL,
+         "control tokens spelt out in the text are tokens (default: text, as llama.cpp's "
+         "perplexity)"},
         {"--json", OPTION_FLAG, &a->is_json, NULL, "one JSON object instead of lines"},
         {"--unsealed", OPTION_FLAG, &a->open.is_unsealed, NULL,
          "use a bundle that is not proved, and say so"},
@@ -177,6 +180,7 @@ bool command_eval(int argc, char **argv, Err *err) {
         .n_models = w.source.session ? 2 : 1,
         .tokenizer = w.tokenizer,
         .text = {w.text.len ? (const char *)w.text.at : "", w.text.len},
+        .parses_control = a.parses_control,
         .chunk = a.chunk,
         .progress = &w.progress,
     };

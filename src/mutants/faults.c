@@ -23,12 +23,15 @@ static const Fault faults[] = {
     {.name = #name_, .doc = doc_, .kind = FAULT_BYTES, .bytes = edit_##name_},
 #define HOST(name_, doc_, ...)                                                                     \
     {.name = #name_, .doc = doc_, .kind = FAULT_HOST, .host = {__VA_ARGS__}},
+#define HOST_FAR(name_, doc_, ...)                                                                 \
+    {.name = #name_, .doc = doc_, .kind = FAULT_HOST, .is_far = true, .host = {__VA_ARGS__}},
 #define KEYS(name_, doc_) {.name = #name_, .doc = doc_, .kind = FAULT_KEYS, .keys = edit_##name_},
 #include "mutants/faults.def"
 #undef GRAPH
 #undef ROWS
 #undef BYTES
 #undef HOST
+#undef HOST_FAR
 #undef KEYS
 };
 
@@ -48,12 +51,22 @@ const char *fault_idle_reason(const Fault *fault, const Contract *c, uint32_t co
     const HostFaults *h = &fault->host;
     // Angles that are all off by as much turn queries and keys alike.
     bool is_of_chunks = h->rope_shift_decode || h->rope_shift_prefill || h->rope_shift_later ||
-                        h->counts_padding || h->reads_last_row;
+                        h->counts_padding || h->counts_later_padding || h->reads_last_row;
+    bool is_of_window = h->ignores_window || h->window_shift;
+    bool is_of_factors =
+        h->takes_other_factors || h->factors_by_context || h->crossing_shift || h->keeps_cache;
+    if (is_of_window && (c->attn_window == 0 || c->attn_window + 1 >= context))
+        return "no window lies within the context";
+    if (is_of_factors && !h->takes_other_factors && c->original_context + 1 >= context)
+        return "the context ends before the long factors apply";
+    if (h->rounds_position && context <= 2049) return "fp16 has every position of the context";
+    if (h->rope_shift_far && context <= FAULT_FAR) return "the context ends before it";
+    if (h->hides_from && context <= h->hides_from + 1) return "the context ends before it";
     if (h->scales_cos_only && c->attn_factor == 1) return "the attention factor is 1";
-    if (h->takes_other_factors && c->rope_scaling != ROPE_SCALING_LONGROPE)
+    if (is_of_factors && c->rope_scaling != ROPE_SCALING_LONGROPE)
         return "the model has one set of factors";
     if (is_of_chunks && !prefill_rows) return "the bundle has no prefill";
-    if (h->rope_shift_later && context < 2 * (uint64_t)prefill_rows)
+    if ((h->rope_shift_later || h->counts_later_padding) && context < 2 * (uint64_t)prefill_rows)
         return "a second chunk does not fit in the context";
     if (regroups_heads(fault) && (c->n_kv_heads == 1 || c->n_kv_heads == c->n_heads))
         return "query heads can be shared out in one way only";

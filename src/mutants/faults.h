@@ -34,6 +34,7 @@ typedef struct {
     BytesEdit *bytes;
     KeysEdit *keys;
     HostFaults host;
+    bool is_far; // shows in a long context only
 } Fault;
 
 const Fault *fault_at(size_t i); // NULL past the last
@@ -52,12 +53,14 @@ bool graph_edit(CompiledShard *shard, const Fault *fault, const Contract *c, boo
 #define ROWS(name, doc)  ShardEdit edit_##name;
 #define BYTES(name, doc) BytesEdit edit_##name;
 #define HOST(...)
+#define HOST_FAR(...)
 #define KEYS(name, doc) KeysEdit edit_##name;
 #include "mutants/faults.def"
 #undef GRAPH
 #undef ROWS
 #undef BYTES
 #undef HOST
+#undef HOST_FAR
 #undef KEYS
 
 #endif

@@ -19,9 +19,10 @@ static const GateId judges[] = {GATE_contract,  GATE_structure, GATE_graph, GATE
                                 GATE_positions, GATE_head,      GATE_text};
 enum { N_JUDGES = COUNT_OF(judges), TEXT = N_JUDGES - 1 };
 
-// Positions of a mutant's bundle: a few chunks, and for what shows behind the original context some
-// behind it.
-enum { SHORT_CONTEXT = 256, LONG_ROWS = 64 };
+// Positions of a mutant's bundle: a few chunks; for what shows beyond the original context some
+// beyond it; for what shows far on, beyond that, the window and the whole numbers of fp16.
+enum { SHORT_CONTEXT = 256, LONG_ROWS = 64, FAR_CONTEXT = 2048 + LONG_ROWS };
+typedef enum { CONTEXT_SHORT, CONTEXT_LONG, CONTEXT_FAR, CONTEXT_COUNT } ContextKind;
 
 const char *mutants_gate(size_t i) {
     return i < N_JUDGES ? gates[judges[i]].name : NULL;
@@ -44,8 +45,8 @@ typedef struct {
     Model model;
     const char *dir; // where mutants live and die
     json_t *rows, *left_out;
-    bool is_judged[2]; // the true conversion: at the short context, at the long one
-    Chain truth[2];
+    bool is_judged[CONTEXT_COUNT]; // the true conversion at each context
+    Chain truth[CONTEXT_COUNT];
 } Run;
 
 // What the hands of one conversion share.
@@ -107,11 +108,23 @@ static ConvertFault hands_of(Hands *h) {
 
 // ---- converting
 
-static uint32_t context_of(const Run *run, const Mutant *m) {
+static ContextKind context_kind(const Mutant *m) {
+    if (m->fault && m->fault->is_far) return CONTEXT_FAR;
+    return m->misreading && m->misreading->sight == SEEN_LONG ? CONTEXT_LONG : CONTEXT_SHORT;
+}
+
+static uint32_t context_of(const Run *run, ContextKind kind) {
     const Contract *c = &run->model.contract;
-    if (m && m->misreading && m->misreading->sight == SEEN_LONG)
-        return (uint32_t)min_size(c->context, (size_t)c->original_context + LONG_ROWS);
-    return (uint32_t)min_size(min_size(run->chain.context, SHORT_CONTEXT), c->original_context);
+    size_t beyond = (size_t)c->original_context + LONG_ROWS;
+    size_t window = c->attn_window ? (size_t)c->attn_window + LONG_ROWS : 0;
+    switch (kind) {
+    case CONTEXT_LONG: return (uint32_t)min_size(c->context, beyond);
+    case CONTEXT_FAR:
+        beyond = c->original_context < c->context ? beyond : 0;
+        return (uint32_t)min_size(c->context, max_size(max_size(beyond, window), FAR_CONTEXT));
+    default:
+        return (uint32_t)min_size(min_size(run->chain.context, SHORT_CONTEXT), c->original_context);
+    }
 }
 
 // The bundle's own use, at another context.
@@ -241,13 +254,13 @@ static void record(Run *run, const Mutant *m, const Verdict *v) {
 }
 
 // The true conversion at this context, judged once.
-static bool judge_truth(Run *run, bool is_long, uint32_t context, Err *err) {
-    if (run->is_judged[is_long]) return true;
+static bool judge_truth(Run *run, ContextKind kind, uint32_t context, Err *err) {
+    if (run->is_judged[kind]) return true;
     const char *out = path_join(run->arena, run->dir, "true.lathe");
     Verdict v;
-    if (!convert(run, out, context, NULL, &run->truth[is_long], run->arena, err)) return false;
+    if (!convert(run, out, context, NULL, &run->truth[kind], run->arena, err)) return false;
     if (!judge_all(run, out, NULL, &v, err)) return false;
-    run->is_judged[is_long] = true;
+    run->is_judged[kind] = true;
     if (!v.has_failed) return true;
     return err_set(err, ERR_GATE,
                    "the true conversion at a context of %u does not pass (%s): mutants would show "
@@ -256,9 +269,9 @@ static bool judge_truth(Run *run, bool is_long, uint32_t context, Err *err) {
 }
 
 static bool run_converted(Run *run, const Mutant *m, Hands *hands, Arena *scratch, Err *err) {
-    uint32_t context = context_of(run, m);
-    bool is_long = context > run->model.contract.original_context;
-    if (!judge_truth(run, is_long, context, err)) return false;
+    ContextKind kind = context_kind(m);
+    uint32_t context = context_of(run, kind);
+    if (!judge_truth(run, kind, context, err)) return false;
     const char *out = path_join(scratch, run->dir, "mutant.lathe");
     ConvertFault fault = hands_of(hands);
     Chain chain;
@@ -274,7 +287,7 @@ static bool run_converted(Run *run, const Mutant *m, Hands *hands, Arena *scratc
     }
     HostFaults faults = m->fault ? m->fault->host : (HostFaults){0};
     if (m->misreading) faults.contract = &hands->reading.model.contract;
-    if (m->fault && m->fault->kind != FAULT_HOST && is_same(&chain, &run->truth[is_long]))
+    if (m->fault && m->fault->kind != FAULT_HOST && is_same(&chain, &run->truth[kind]))
         return err_set(err, ERR_GATE, "%s changed nothing: its row is wrong", m->name);
     Verdict v;
     if (!judge_all(run, out, &faults, &v, err)) return err_prefix(err, "%s", m->name);
@@ -292,10 +305,10 @@ static bool run_mutant(Run *run, const Mutant *m, Err *err) {
         else if (hands.reading.tiles_kv_heads)
             why = "not a matter of the contract: see kv_heads_tiled_in_graph";
         else if (m->misreading->sight == SEEN_LONG &&
-                 context_of(run, m) <= run->model.contract.original_context)
+                 context_of(run, CONTEXT_LONG) <= run->model.contract.original_context)
             why = "nothing lies behind the original context";
     } else {
-        uint32_t context = context_of(run, m);
+        uint32_t context = context_of(run, context_kind(m));
         why = fault_idle_reason(m->fault, &run->model.contract, context,
                                 (uint32_t)min_size(run->chain.prefill_rows, context));
     }

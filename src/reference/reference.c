@@ -470,6 +470,20 @@ void reference_rewind(Reference *r, uint32_t position) {
         if (position < r->layer_position[i]) r->layer_position[i] = position;
 }
 
+void reference_repeat(Reference *r, uint32_t n_fed, uint32_t until) {
+    const Contract *c = &r->contract;
+    size_t k = (size_t)c->n_kv_heads * c->head_dim, v = (size_t)c->n_kv_heads * c->head_dim_v;
+    for (uint32_t layer = 0; layer < c->n_layers; layer++) {
+        for (uint32_t at = n_fed; at < until; at++) {
+            memcpy(key_at(r, layer, at), key_at(r, layer, at - n_fed), k * sizeof(float));
+            memcpy(value_at(r, layer, at), value_at(r, layer, at - n_fed), v * sizeof(float));
+        }
+        r->layer_position[layer] = until;
+    }
+    for (uint32_t at = n_fed; at < until; at++) r->tokens[at] = r->tokens[at - n_fed];
+    r->position = until;
+}
+
 static size_t longest_row(const Model *m) {
     size_t longest =
         max_size(m->weights.embedding.tensor->dims[0], m->weights.head.tensor->dims[0]);

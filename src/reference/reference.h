@@ -103,6 +103,9 @@ bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *row
 // Final norm and head over one row [d_model].
 void reference_head(Reference *r, const float *row, float *logits);
 
+// Fills positions [n_fed, until) of the caches with copies of [0, n_fed), again and again, and goes
+// on at `until`: a long context for the price of a short one, for proofs.
+void reference_repeat(Reference *r, uint32_t n_fed, uint32_t until);
 void reference_rewind(Reference *r, uint32_t position); // forget what was fed from `position` on
 void reference_close(Reference *r);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/size.h"
 #include "mil/ports.h"
 #include "quant/quant.h"
@@ -56,14 +57,16 @@ void host_take_factors(Host *h, bool is_long) {
     h->is_long = is_long;
 }
 
-static int rope_shift(const HostFaults *f, uint32_t position, uint32_t n_rows) {
-    if (n_rows == 1) return f->rope_shift_decode;
-    return f->rope_shift_prefill + (position ? f->rope_shift_later : 0);
+static double turned_position(const HostFaults *f, uint32_t position, uint32_t t, uint32_t n_rows) {
+    double at = (double)position + t;
+    if (f->rounds_position) at = (double)round_to_half((float)at);
+    if (position + t >= FAULT_FAR) at += f->rope_shift_far;
+    if (n_rows == 1) return at + f->rope_shift_decode;
+    return at + f->rope_shift_prefill + (position ? f->rope_shift_later : 0);
 }
 
 static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t position,
                       uint32_t n_rows) {
-    double first = (double)position + rope_shift(&h->faults, position, n_rows);
     double gain = (double)h->contract->attn_factor;
     double sine_gain = h->faults.scales_cos_only ? 1 : gain;
     const double *turns = h->turns[h->is_long != h->faults.takes_other_factors];
@@ -74,7 +77,7 @@ static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t posi
     }
     for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < n_rows; t++) {
-            double angle = turns[pair] * (first + t);
+            double angle = turns[pair] * turned_position(&h->faults, position, t, n_rows);
             cosines[(size_t)pair * n_rows + t] = (float)(cos(angle) * gain);
             sines[(size_t)pair * n_rows + t] = (float)(sin(angle) * sine_gain);
         }
@@ -84,14 +87,16 @@ static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t posi
 
 // Row t stands at position + t and sees slots up to itself, within the model's window.
 static void fill_mask(const Host *h, float *mask, uint32_t position, uint32_t n_rows) {
-    uint32_t window = h->contract->attn_window;
+    uint32_t window = h->contract->attn_window, hidden = h->faults.hides_from;
+    if (window) window = h->faults.ignores_window ? 0 : window + (uint32_t)h->faults.window_shift;
     float off = h->faults.mask_off != 0 ? h->faults.mask_off : MASK_OFF;
     for (uint32_t t = 0; t < n_rows; t++, mask += h->state_rows) {
         uint32_t self = position + t, from = window && self + 1 > window ? self + 1 - window : 0;
         int64_t last = (int64_t)self + h->faults.sees_shift;
         from += h->faults.n_missed;
         for (uint32_t s = 0; s < h->state_rows; s++)
-            mask[s] = s >= from && (int64_t)s <= last ? 0.0f : off;
+            mask[s] = s >= from && (int64_t)s <= last && (!hidden || s < hidden || s == self) ? 0.0f
+                                                                                              : off;
     }
 }
 

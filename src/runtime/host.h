@@ -15,21 +15,29 @@ typedef struct HostFaults {
     int rope_shift_decode;    // added to the positions of rotary tables: of single rows,
     int rope_shift_prefill;   // of chunks,
     int rope_shift_later;     // of chunks behind the first
+    int rope_shift_far;       // of rows at FAULT_FAR and after
+    bool rounds_position;     // to fp16, before angles are taken
+    uint32_t hides_from;      // rows do not see slots from here on but their own; 0: none
+    bool ignores_window;      // every earlier slot is seen
+    int window_shift;         // the window is so many slots longer
     int sees_shift;           // rows see so many slots more at the new end (negative: fewer)
     uint32_t n_missed;        // and so many fewer at the old one
     float mask_off;           // in place of MASK_OFF
     int slot_shift;           // rows are written so many slots on, where there is room
     uint32_t token_shift;     // embedding rows of tokens so many further on
     bool swaps_cos_sin;
-    bool scales_cos_only;     // sin goes without the attention factor
-    bool takes_other_factors; // LongRoPE's long ones for short ones, or the reverse
-    bool factors_by_context;  // the set that the configured context asks for, at every length
-    int crossing_shift;       // added to the length from which the long factors apply
-    bool keeps_cache;         // the set changes, and nothing is computed again
-    bool keeps_stale_slot;    // a rewind stops one slot short
-    bool counts_padding;      // a padded chunk moves the position by all of its rows
-    bool reads_last_row;      // logits of a padded chunk are taken from its last row
+    bool scales_cos_only;      // sin goes without the attention factor
+    bool takes_other_factors;  // LongRoPE's long ones for short ones, or the reverse
+    bool factors_by_context;   // the set that the configured context asks for, at every length
+    int crossing_shift;        // added to the length from which the long factors apply
+    bool keeps_cache;          // the set changes, and nothing is computed again
+    bool keeps_stale_slot;     // a rewind stops one slot short
+    bool counts_later_padding; // the same at positions after the first chunk only
+    bool counts_padding;       // a padded chunk moves the position by all of its rows
+    bool reads_last_row;       // logits of a padded chunk are taken from its last row
 } HostFaults;
+
+enum { FAULT_FAR = 256 };
 
 typedef struct {
     const Contract *contract;

@@ -226,7 +226,7 @@ static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const Logi
             return false;
         at += count;
         s->position += (uint32_t)count;
-        if (faults->counts_padding)
+        if (faults->counts_padding || (faults->counts_later_padding && s->position > count))
             s->position = (uint32_t)min_size(s->position + (rows - count), s->context);
         progress_report(sink->progress, "prefill", at, n);
     }

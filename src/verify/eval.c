@@ -149,9 +149,11 @@ static bool check_chunk(const EvalJob *job, Err *err) {
 bool eval_text(Eval *e, const EvalJob *job, Err *err) {
     *e = (Eval){0};
     TokenList ids = {0};
-    unsigned flags = TOKENIZER_PARSE_SPECIAL | TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
-    bool ok =
-        check_chunk(job, err) && tokenizer_encode(job->tokenizer, job->text, flags, &ids, err);
+    unsigned flags = TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
+    if (job->parses_control) flags |= TOKENIZER_PARSE_SPECIAL;
+    bool ok = check_chunk(job, err);
+    for (size_t i = 0; job->ids && i < job->n_ids; i++) token_list_add(&ids, job->ids[i]);
+    if (ok && !job->ids) ok = tokenizer_encode(job->tokenizer, job->text, flags, &ids, err);
     e->n_tokens = ids.count;
     if (ok) e->n_chunks = ids.count / job->chunk;
     if (job->most_chunks) e->n_chunks = min_size(e->n_chunks, job->most_chunks);

@@ -17,9 +17,14 @@ typedef struct {
     Session *models[EVAL_MAX_MODELS]; // they share a vocabulary; left with a chunk in their caches
     size_t n_models;
     const Tokenizer *tokenizer;
-    Str text;           // encoded as llama.cpp does: special tokens parsed, bos and eos by policy
-    uint32_t chunk;     // tokens of one: at least 4, and every model must hold them
-    size_t most_chunks; // 0: all that the text fills
+    // The text, encoded as llama.cpp's perplexity does: bos and eos by policy, control tokens that
+    // it spells out are text (common_tokenize with parse_special false) unless asked for.
+    Str text;
+    bool parses_control;
+    const uint32_t *ids; // in place of a text, [n_ids]; NULL: the text counts
+    size_t n_ids;
+    uint32_t chunk;           // tokens of one: at least 4, and every model must hold them
+    size_t most_chunks;       // 0: all that the text fills
     const Progress *progress; // may be NULL
 } EvalJob;
 

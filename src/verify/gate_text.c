@@ -13,6 +13,7 @@
 #include "runtime/chat.h"
 #include "verify/proof.h"
 #include "verify/text_held.h"
+#include "verify/text_paths.h"
 
 // Differences of logits are near normal; a margin is the difference of two of them.
 #define NOISE_FACTOR 6.0
@@ -210,54 +211,6 @@ static bool check_ids(Proof *p, Session *session, const Chat *host, Err *err) {
     return ok;
 }
 
-// ---- turns
-
-// A conversation's second turn, over a state that holds the first one and nothing else, and over
-// one that holds, behind the first turn, an answer that was taken back. What lies behind the
-// position is masked, and its shares are zero exactly: the logits are the same to the bit.
-static bool check_second_turn(Proof *p, const Chat *chat, Session *bundle, float *found,
-                              float *wanted, Err *err) {
-    enum { TAKEN_BACK = 8 };
-    json_t *turns = question(prompts[0]);
-    TokenList first = {0}, both = {0};
-    bool ok = chat_encode(chat, turns, &first, err);
-    json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "assistant", "content", "No."));
-    json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "user", "content", prompts[1]));
-    ok = ok && chat_encode(chat, turns, &both, err);
-    json_decref(turns);
-    size_t same = 0, n_vocab = p->bundle.chain.contract.n_vocab;
-    while (same < first.count && same < both.count && first.at[same] == both.at[same]) same++;
-    size_t rest = both.count - same, taken_back = min_size(TAKEN_BACK, both.count);
-    if (ok && (rest == 0 || both.count + TAKEN_BACK > session_context(bundle))) {
-        proof_unproved(p, "text",
-                       "a second turn: its %zu ids and an answer do not fit into a context of %u",
-                       both.count, session_context(bundle));
-    } else if (ok) {
-        session_rewind(bundle, 0);
-        ok = session_feed(bundle, both.at, same, NULL, NULL, err) &&
-             session_feed(bundle, both.at + same, rest, wanted, NULL, err);
-        session_rewind(bundle, 0);
-        ok = ok && session_feed(bundle, both.at, same, NULL, NULL, err) &&
-             session_feed(bundle, both.at, taken_back, NULL, NULL, err);
-        session_rewind(bundle, (uint32_t)same);
-        ok = ok && session_feed(bundle, both.at + same, rest, found, NULL, err);
-        Metrics m = {0};
-        metrics_add(&m, found, wanted, n_vocab);
-        const char *says = m.has_bad        ? "%zu ids over a used state: logits are NOT FINITE"
-                           : m.max_abs == 0 ? "%zu ids over a used state give the logits of a "
-                                              "fresh one"
-                                            : "%zu ids over a used state: logits differ by %.3g";
-        if (ok)
-            proof_result(
-                p, "text", m.max_abs == 0 && !m.has_bad,
-                json_pack("{s:o}", "max_abs", m.has_bad ? json_null() : json_of_real(m.max_abs)),
-                "second turn", says, rest, m.max_abs);
-    }
-    token_list_free(&first);
-    token_list_free(&both);
-    return ok;
-}
-
 bool gate_text(Proof *p, Err *err) {
     const Contract *c = &p->bundle.chain.contract;
     ChatOptions options = {.use = &p->use};
@@ -279,9 +232,8 @@ bool gate_text(Proof *p, Err *err) {
         if (ok) report(p, &w, prompts[i]);
         strbuf_free(&w.example);
     }
-    ok = ok && (!has_room || check_second_turn(p, chat, bundle, found, wanted, err));
     chat_close(chat);
     session_close(reference);
     session_close(bundle);
-    return ok;
+    return ok && (!has_room || check_text_paths(p, err));
 }
