@@ -34,6 +34,18 @@ static F32List inverse(F32List list, Arena *arena) {
     return (F32List){items, list.count};
 }
 
+static F32List scaled(F32List list, float by, Arena *arena) {
+    float *items = arena_array(arena, list.count, float);
+    for (size_t i = 0; i < list.count; i++) items[i] = by * list.at[i];
+    return (F32List){items, list.count};
+}
+
+static F32List reversed(F32List list, Arena *arena) {
+    float *items = arena_array(arena, list.count, float);
+    for (size_t i = 0; i < list.count; i++) items[i] = list.at[list.count - 1 - i];
+    return (F32List){items, list.count};
+}
+
 static void set_rope_dim(Contract *m, uint32_t rope_dim, Arena *arena) {
     F32List *lists[] = {&m->rope_factors_short, &m->rope_factors_long, &m->rope_freq_factors};
     m->rope_dim = rope_dim;

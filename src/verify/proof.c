@@ -38,6 +38,14 @@ void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, 
     va_end(args);
 }
 
+void proof_verdict(Proof *p, const char *gate, ProofVerdict verdict, json_t *figures,
+                   const char *scope, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    record_line(p, gate, verdict, figures, scope, fmt, args);
+    va_end(args);
+}
+
 void proof_unproved(Proof *p, const char *gate, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
@@ -58,9 +66,13 @@ json_t *proof_list_unproved(const json_t *results) {
     size_t k;
     for (int i = 0; i < GATE_COUNT; i++)
         json_array_foreach(json_object_get(results, gates[i].name), k, result) {
-            if (proof_verdict_of(result) == PROOF_UNPROVED)
-                json_array_append_new(list, json_pack("{s:s, s:O}", "gate", gates[i].name, "text",
-                                                      json_object_get(result, "text")));
+            if (proof_verdict_of(result) != PROOF_UNPROVED) continue;
+            const char *scope = json_string_value(json_object_get(result, "scope"));
+            const char *text = json_string_value(json_object_get(result, "text"));
+            bool has_scope = scope && strcmp(scope, "-") != 0;
+            json_array_append_new(list, json_pack("{s:s, s:s+++}", "gate", gates[i].name, "text",
+                                                  has_scope ? scope : "", has_scope ? ": " : "",
+                                                  text ? text : "", ""));
         }
     return list;
 }
@@ -69,6 +81,12 @@ void proof_section(Proof *p, const char *name, json_t *value) {
     assert(value);
     json_object_set_new(p->sections, name, value);
     if (p->running) json_object_set_new(p->section_gates, name, json_string(p->running));
+}
+
+double proof_n_weights(const Proof *p) {
+    double n = 0;
+    for (size_t i = 0; i < p->source.n_tensors; i++) n += (double)p->source.tensors[i].n_weights;
+    return n;
 }
 
 Sha256 proof_source_sha256(Proof *p) {

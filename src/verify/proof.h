@@ -39,6 +39,9 @@ typedef struct {
 // is the line's text.
 void proof_result(Proof *p, const char *gate, bool has_passed, json_t *figures, const char *scope,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+// The same under any verdict.
+void proof_verdict(Proof *p, const char *gate, ProofVerdict verdict, json_t *figures,
+                   const char *scope, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 // Says and records that nothing here could prove `fmt`, a claim in words ("rope_dim: the weights
 // fit another reading as well"). It fails nothing; the report, the seal and chat's first line
 // repeat it.
@@ -54,6 +57,8 @@ json_t *proof_list_unproved(const json_t *results);
 // (report/): plots, tables and maps that are too much for a gate's figures. Of a gate, a section is
 // its own: what two gates wrote would be half lost when a run that resumes keeps one of them.
 void proof_section(Proof *p, const char *name, json_t *value);
+// Weights of the source, all tensors together: what a token costs the reference.
+double proof_n_weights(const Proof *p);
 // Digest of the source file that is there; read once.
 Sha256 proof_source_sha256(Proof *p);
 // The common case: the least cosine of all rows together, and of any one row.

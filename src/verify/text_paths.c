@@ -284,12 +284,6 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
     return ok;
 }
 
-static double n_weights(const Gguf *g) {
-    double n = 0;
-    for (size_t i = 0; i < g->n_tensors; i++) n += (double)g->tensors[i].n_weights;
-    return n;
-}
-
 static bool check_crossing(Proof *p, Err *err) {
     const Contract *c = &p->model.contract;
     enum { BEYOND = 96 };
@@ -298,7 +292,7 @@ static bool check_crossing(Proof *p, Err *err) {
                    c->original_context + BEYOND <= p->bundle.chain.context;
     if (!crosses) return true;
     double tokens = 3.0 * c->original_context; // short, long, and short again
-    if (tokens * n_weights(&p->source) > MOST_CROSSING_WORK && !p->job->is_vote_long) {
+    if (tokens * proof_n_weights(p) > MOST_CROSSING_WORK && !p->job->is_vote_long) {
         proof_unproved(p, "text",
                        "a conversation across position %u, where other rotary factors apply: it "
                        "takes a reference over %u tokens several times; --vote-long does it",

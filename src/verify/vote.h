@@ -28,7 +28,7 @@
 //            "worse" needs four standard errors, "not told apart" is the rest.
 //   Order    Texts are read one after the other. A reading is not read further when it is worse by
 //            six standard errors, or within them of no difference at all (0.01); one that seems
-//            better, but not surely, reads some more texts that are there for such doubts.
+//            better or worse, but not surely, reads some more texts that are there for such doubts.
 //
 // What it cannot see: a misreading that these tokens do not react to. An ordinary model hardly
 // minds a missing attention factor (hello-natural: 0.005 nats), an eps that is small either way, or
@@ -55,6 +55,7 @@ typedef struct {
     bool *is_scored;
     size_t n, n_scored;
     bool is_for_doubts; // read only by a reading that seems to fit better; these come last
+    bool is_for_use;    // read only by readings of the use
 } VoteText;
 
 typedef struct {
@@ -66,9 +67,10 @@ typedef struct {
 // `vocabulary` is the file with tokenizer and template; `use` says how a chat goes through them.
 bool vote_texts_open(VoteTexts *texts, const char *path, const Gguf *vocabulary, const Contract *c,
                      const Use *use, Arena *arena, Err *err);
-// One text that reaches behind the original context, only what lies there scored: those of `texts`
-// that are known (all when none is), one behind the other, again and again. None when the context
-// ends there.
+// Two texts of those of `texts` that are known (all when none is), one after the other, again and
+// again: one that reaches beyond the original context, only what lies there scored, and one around
+// it, scored on either side, for readings that cross it elsewhere. None when the context ends
+// there.
 void vote_texts_lengthen(VoteTexts *out, const VoteTexts *texts, const bool *is_known,
                          const Contract *c, Arena *arena);
 
@@ -80,7 +82,7 @@ typedef enum {
 } VoteVerdict;
 
 typedef struct {
-    const ContractMutant *mutant;
+    const char *name, *of, *doc; // the reading; the field or the choice of use that it changes
     VoteVerdict verdict;
     double delta, error; // nats a token, this reading minus the stated one; standard error
     double nats;         // a token, under this reading, over the tokens that counted
@@ -101,10 +103,21 @@ enum { VOTE_LEAST_TOKENS = 64 };
 #define VOTE_ERRORS 4.0
 #define VOTE_KNOWN  0.5 // of a blind guess's nats
 
-// Scores `texts` under `model` as stated and under each of its misreadings, of those that `is_long`
-// texts show or of those that others do. None is better that has more than `most_nats` a token.
-// Everything is in the arena.
-bool vote_run(Vote *vote, const VoteTexts *texts, bool is_long, double most_nats,
-              const Model *model, Pool *pool, const Progress *progress, Arena *arena, Err *err);
+// What is asked, and of whom.
+typedef struct {
+    const Model *model;
+    const Use *use;
+    const VoteTexts *texts;
+    bool is_long;         // those readings that only long texts show, or those that others do
+    bool asks_everything; // of long texts: all readings, even when the stated one knows no text
+    double most_nats;     // no reading is better that has more a token
+    Pool *pool;
+    const Progress *progress; // may be NULL
+} VoteJob;
+
+// Scores the texts under the model as stated and used, and under each of its misreadings and other
+// uses. What a session computes is what is scored: a token after n others under the factor set that
+// the use gives a sequence of n. Everything is in the arena.
+bool vote_run(Vote *vote, const VoteJob *job, Arena *arena, Err *err);
 
 #endif

@@ -18,6 +18,7 @@ enum {
     // Read behind the original context. With the 64 positions that tests give it there, the end of
     // what the smallest model at hand was taught.
     LONG_TOKENS = 192,
+    AROUND_TOKENS = 64, // on either side of it
 };
 
 // A plain text, or questions and answers in turn; the last answer ends it.
@@ -325,21 +326,34 @@ bool vote_texts_open(VoteTexts *texts, const char *path, const Gguf *vocabulary,
     return ok;
 }
 
-void vote_texts_lengthen(VoteTexts *out, const VoteTexts *texts, const bool *is_known,
-                         const Contract *c, Arena *arena) {
-    *out = (VoteTexts){.at = arena_new(arena, VoteText)};
-    if (c->context <= c->original_context) return;
-    size_t n = min_size(c->context, (size_t)c->original_context + LONG_TOKENS), at = 0;
+// `n` tokens of the known texts; what is scored of them lies at `first` and after.
+static void add_long_text(VoteTexts *out, const char *kind, const VoteTexts *texts,
+                          const bool *is_known, size_t n, size_t first, Arena *arena) {
     uint32_t *ids = arena_array(arena, n, uint32_t);
     bool *scored = arena_array(arena, n, bool), knows_some = false;
+    size_t at = 0;
     for (size_t i = 0; i < texts->count; i++) knows_some = knows_some || is_known[i];
     for (size_t i = 0; at < n; i = (i + 1) % texts->count) {
         const VoteText *t = &texts->at[i];
         if (knows_some && !is_known[i]) continue;
         for (size_t k = 0; k < t->n && at < n; k++, at++) {
             ids[at] = t->ids[k];
-            scored[at] = t->is_scored[k] && at >= c->original_context;
+            scored[at] = t->is_scored[k] && at >= first;
         }
     }
-    add_text(out, "behind the original context", ids, n, scored, arena);
+    add_text(out, kind, ids, n, scored, arena);
+}
+
+void vote_texts_lengthen(VoteTexts *out, const VoteTexts *texts, const bool *is_known,
+                         const Contract *c, Arena *arena) {
+    *out = (VoteTexts){.at = arena_array(arena, 2, VoteText)};
+    size_t original = c->original_context;
+    if (c->context <= original) return;
+    // A token after `original` others is still predicted by a sequence of that length.
+    add_long_text(out, "beyond the original context", texts, is_known,
+                  min_size(c->context, original + LONG_TOKENS), original + 1, arena);
+    add_long_text(out, "around the original context", texts, is_known,
+                  min_size(c->context, original + AROUND_TOKENS),
+                  original > AROUND_TOKENS ? original - AROUND_TOKENS : 1, arena);
+    out->at[1].is_for_use = true;
 }

@@ -110,7 +110,7 @@ static void test_texts_are_cut_at_the_original_context(void **state) {
     for (size_t i = 0; i < texts.count; i++) assert_true(texts.at[i].n <= 40);
 }
 
-static void test_a_long_text_scores_what_lies_behind(void **state) {
+static void test_long_texts_score_what_lies_beyond(void **state) {
     Hello *hello = *state;
     Contract c = hello->model.contract;
     c.original_context = 40;
@@ -118,18 +118,20 @@ static void test_a_long_text_scores_what_lies_behind(void **state) {
     bool *is_known = arena_array(&hello->arena, texts.count, bool);
     is_known[0] = true;
     vote_texts_lengthen(&out, &texts, is_known, &c, &hello->arena);
-    assert_int_equal(out.count, 1);
+    assert_int_equal(out.count, 2);
     const VoteText *t = &out.at[0];
     assert_int_equal(t->n, 40 + 192);
     assert_true(t->n_scored > 50);
     for (size_t i = 0; i < t->n; i++) {
         assert_int_equal(t->ids[i], texts.at[0].ids[i % texts.at[0].n]);
-        if (i < 40) assert_false(t->is_scored[i]);
+        // 40 tokens before it are still a sequence within the original context.
+        if (i <= 40) assert_false(t->is_scored[i]);
     }
+    assert_true(out.at[1].is_for_use && out.at[1].n == 40 + 64 && out.at[1].n_scored > 30);
     c.context = 100; // ends before 192 more
     vote_texts_lengthen(&out, &texts, is_known, &c, &hello->arena);
     assert_int_equal(out.at[0].n, 100);
-    c.context = 40; // nothing behind
+    c.context = 40; // nothing beyond
     vote_texts_lengthen(&out, &texts, is_known, &c, &hello->arena);
     assert_int_equal(out.count, 0);
 }
@@ -140,7 +142,7 @@ int main(void) {
         cmocka_unit_test(test_plain_text_is_scored_but_for_its_first_token),
         cmocka_unit_test(test_lists_for_doubts_are_repeated_and_reversed),
         cmocka_unit_test(test_texts_are_cut_at_the_original_context),
-        cmocka_unit_test(test_a_long_text_scores_what_lies_behind),
+        cmocka_unit_test(test_long_texts_score_what_lies_beyond),
     };
     return cmocka_run_group_tests(tests, open_hello, close_hello);
 }
