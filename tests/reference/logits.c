@@ -3,6 +3,10 @@
 //
 //     reference_logits MODEL.gguf POSITIONS all < ids > raw float32
 //     reference_logits MODEL.gguf POSITIONS greedy N < ids > ids
+//     reference_logits MODEL.gguf POSITIONS chunks 10,290,@200,100 < ids > raw float32
+//
+// `chunks` feeds the ids in pieces of these lengths and gives the logits [n_vocab] of each piece's
+// last one. `@N` goes back to position N, from where the ids are fed again.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +27,33 @@ static int fail(const Err *err) {
     return 1;
 }
 
+// Feeds by the steps of `chunks`, as above.
+static bool feed_chunks(Reference *r, const uint32_t *ids, size_t n, const char *chunks,
+                        float *logits, uint32_t n_vocab, Err *err) {
+    size_t at = 0;
+    for (const char *step = chunks; *step;) {
+        bool goes_back = *step == '@';
+        char *end;
+        size_t count = strtoul(step + goes_back, &end, 10);
+        bool is_step = end > step + goes_back && (*end == ',' || !*end);
+        if (!is_step || (goes_back ? count > at : !count || count > n - at))
+            return err_set(err, ERR_USAGE,
+                           "step '%s' at position %zu of %zu ids: expected a "
+                           "count of ids that are left, or @ and a position that was fed",
+                           step, at, n);
+        if (goes_back) {
+            reference_rewind(r, (uint32_t)count);
+            at = count;
+        } else {
+            if (!reference_feed(r, ids + at, count, logits, false, err)) return false;
+            fwrite(logits, sizeof *logits, n_vocab, stdout);
+            at += count;
+        }
+        step = *end ? end + 1 : end;
+    }
+    return true;
+}
+
 int main(int argc, char **argv) {
     Err err = {0};
     Arena arena = {0};
@@ -38,10 +69,16 @@ int main(int argc, char **argv) {
     uint32_t *ids = arena_array(&arena, MAX_IDS, uint32_t), n_vocab = m.contract.n_vocab;
     size_t n = 0;
     while (n < MAX_IDS && scanf("%u", &ids[n]) == 1) n++;
-    bool is_greedy = strcmp(argv[3], "greedy") == 0;
-    float *logits = calloc((is_greedy ? 1 : n) * (size_t)n_vocab, sizeof *logits);
-    if (!logits || !reference_feed(r, ids, n, logits, !is_greedy, &err)) return fail(&err);
-    if (is_greedy) {
+    bool is_greedy = strcmp(argv[3], "greedy") == 0, is_chunks = strcmp(argv[3], "chunks") == 0;
+    size_t n_rows = is_greedy || is_chunks ? 1 : n;
+    float *logits = calloc(n_rows * (size_t)n_vocab, sizeof *logits);
+    if (!logits) return fail(&err);
+    if (is_chunks) {
+        if (!feed_chunks(r, ids, n, argc > 4 ? argv[4] : "", logits, n_vocab, &err))
+            return fail(&err);
+    } else if (!reference_feed(r, ids, n, logits, !is_greedy, &err)) {
+        return fail(&err);
+    } else if (is_greedy) {
         for (int i = argc > 4 ? atoi(argv[4]) : 0; i > 0; i--) {
             uint32_t id = largest(logits, n_vocab);
             printf("%u\n", id);
