@@ -131,6 +131,27 @@ def chats_fixture():
     write("hello-answers", {"chats": chats, "files": files})
 
 
+def turns_fixture():
+    """The chats of several turns as a user would have them, each answer the model's own."""
+    encoding = hello_encoding(MODELS / "hello-phi3-f16.gguf")
+    template = publisher.GgufFile(MODELS / "hello-phi3-f16.gguf").keys["tokenizer.chat_template"]
+    stop, files = CONFIG["eos_token_id"], {}
+    for name in ("hello-phi3-f16.gguf", "hello-phi3-q8_0.gguf"):
+        model, chats = model_of(MODELS / name), {}
+        for chat in CHATS:
+            said, answers, least = [m for m in chat["messages"] if m["role"] == "system"], [], []
+            for question in (m for m in chat["messages"] if m["role"] == "user"):
+                said = [*said, question]
+                text = transformers_render(template, {"messages": said, "add_generation_prompt": True})
+                ids, rows = publisher.generate(model, encoding.encode(text, allowed_special="all"), 200, stop)
+                least.append(round(float(numpy.diff(numpy.sort(rows)[:, -2:])[:, 0].min()), 4))
+                answers.append(encoding.decode([i for i in ids if i != stop]))
+                said = [*said, {"role": "assistant", "content": answers[-1]}]
+            chats[chat["name"]] = {"answers": answers, "least_margin": least}
+        files[name] = made_with(MODELS / name) | {"chats": chats}
+    write("hello-turns", {"files": files})
+
+
 def write(name, value):
     FIXTURES.mkdir(exist_ok=True)
     # A member a line, so that a change can be read.
@@ -142,3 +163,4 @@ if __name__ == "__main__":
     for name, (path, lengths) in MODELS_OF_FIXTURES.items():
         logits_fixture(name, path, smollm2_period() if name.startswith("smollm2") else hello_period(), lengths)
     chats_fixture()
+    turns_fixture()

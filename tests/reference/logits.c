@@ -5,6 +5,9 @@
 //     reference_logits MODEL.gguf POSITIONS greedy N < ids > ids
 //     reference_logits MODEL.gguf POSITIONS chunks 10,290,@200,100 < ids > raw float32
 //
+// POSITIONS is how many to hold; with ":long" behind it LongRoPE's long factors apply at every
+// length, as llama.cpp has it for a context beyond the original one.
+//
 // `chunks` feeds the ids in pieces of these lengths and gives the logits [n_vocab] of each piece's
 // last one. `@N` goes back to position N, from where the ids are fed again.
 #include <stdio.h>
@@ -62,7 +65,9 @@ int main(int argc, char **argv) {
     if (argc < 4 || !gguf_open(&g, &arena, argv[1], &err) || !model_read(&m, &g, &arena, &err))
         return fail(&err);
     Pool *pool = pool_open(0, &err);
-    ReferenceOptions options = {.n_positions = (uint32_t)strtoul(argv[2], NULL, 10)};
+    char *end;
+    ReferenceOptions options = {.n_positions = (uint32_t)strtoul(argv[2], &end, 10)};
+    if (strcmp(end, ":long") == 0) options.rope_factors = ROPE_FACTORS_LONG;
     Reference *r = pool ? reference_open(&m, &m.contract, &options, pool, &err) : NULL;
     if (!r) return fail(&err);
 

@@ -3,6 +3,10 @@
 A port of Phi-4-mini passed every local check and talked nonsense: converter, runtime and reference had all read one
 number wrong and agreed with each other. Here the number stands wrongly in the file, so that contract, compiler, host and
 reference all read it so. What is typed and what comes back is kept in story.txt in the build folder.
+
+The third chapter is lathe's own: the contract was right and was used wrongly. Converter, host and reference took the long
+rotary factors from the first token because the configured context lay beyond the original one, llama.cpp asked for the same
+context agreed, and every gate passed.
 """
 
 import pathlib
@@ -123,3 +127,52 @@ def test_the_old_bundle_is_refused(story, field):
     assert any(line.startswith("contract ") and "not the bundle's" in line for line in failed(run))
     chat = story.run("chat", f"{field}.lathe", "-p", ASK_ERLANG)
     assert chat.returncode == 1 and "lathe verify" in chat.stderr
+
+
+# ---- the third chapter: a right contract, used wrongly
+
+ANSWERS = {
+    "write hello world in Erlang": ERLANG,
+    "Count from 7 to 19": "7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19",
+}
+
+
+def test_used_as_no_publisher_would(story):
+    story.tell("chapter 3: nothing is misread, but the long factors are taken from the first token, since the context (4096)")
+    story.tell("lies beyond the original one (1024). The option makes the use that was once the default")
+    made = story.run("convert", "right.gguf", "-o", "long.lathe", "--rope-factors", "long")
+    assert made.returncode == 0 and "not as published: rope_factors long (the publisher's: auto)" in made.stdout
+
+    # Gates that compare the bundle with a reference used likewise see nothing, as then.
+    local = story.run("verify", "long.lathe", "--gates", "structure,graph,layer-golden,positions,head")
+    assert local.returncode == 0 and not failed(local)
+    wrong = 0
+    for question, right in ANSWERS.items():
+        chat = story.run("chat", "long.lathe", "--unsealed", "--quiet", "-p", question)
+        assert "not as published" in chat.stderr
+        wrong += chat.stdout.strip() != right.strip()
+    assert wrong, "the fault must show, or this chapter proves nothing"
+
+    # The weights know how they were used.
+    vote = story.run("verify", "long.lathe", "--gates", "vote")
+    line = next(line for line in vote.stdout.splitlines() if line.startswith("vote          rope_factors "))
+    assert "factors_by_running_length fits better" in line and line.endswith("unproved")
+
+
+def test_used_as_the_publisher_does(story):
+    story.tell("all defaults: the short factors up to the original context, the long ones beyond it, everything read again there")
+    assert story.run("convert", "right.gguf", "-o", "used.lathe").returncode == 0
+    run = story.run("verify", "used.lathe")
+    assert run.returncode == 0 and not failed(run)
+    assert any(line.startswith("text          crossing ") and line.endswith("ok") for line in run.stdout.splitlines())
+    for question, right in ANSWERS.items():
+        for asked in ("used.lathe", "right.gguf"):
+            chat = story.run("chat", asked, "--quiet", "-p", question)
+            assert chat.returncode == 0 and chat.stdout.strip() == right.strip()
+
+
+def test_hosts_that_use_it_wrongly_are_noticed(story):
+    story.tell("a host that goes by the configured context, crosses elsewhere, or keeps the cache at the crossing")
+    run = story.run("verify", "used.lathe", "--gates", "positions,text", "--mutants",
+                    "factors_by_configured_context,crossing_early,crossing_late,no_recompute_at_crossing")  # fmt: skip
+    assert run.returncode == 0 and "4 mutants, 4 killed, 0 survived" in run.stdout
