@@ -68,8 +68,12 @@ uint32_t tokenizer_find(const Tokenizer *t, Str text);
 // pre-tokenizer cut them, so no token of the vocabulary crosses a cut: text gives each of them.
 // Under another one, tokens that it cuts can never be given.
 typedef struct {
-    size_t n_tokens; // normal tokens of two bytes or more that are valid UTF-8
-    size_t n_given;  // of these, given by their own text
+    size_t n_tokens;    // normal tokens of two bytes or more that are valid UTF-8
+    size_t n_given;     // of these, given by their own text
+    uint32_t unreached; // one that is not; NO_TOKEN when all are
+    // A merge that leads to a token that no text may give (control or unused): it was a normal one
+    // when the merges were learnt. NO_TOKEN when there is none.
+    uint32_t retyped;
     // Another pre-tokenizer with which text gives clearly more: its names, with a space between,
     // how many, and a token that it gives and the stated one does not. NULL when there is none.
     const char *better;
@@ -79,6 +83,20 @@ typedef struct {
 
 // Of a BPE vocabulary. Others have no pre-tokenizer: all is zero then.
 bool tokenizer_survey(const Tokenizer *t, PreSurvey *survey, Err *err);
+
+// The vocabulary against its scores. SentencePiece numbers its tokens in the order in which it
+// learnt them and scores them by it, so scores fall from token to token and joining by them leads
+// to every token.
+typedef struct {
+    size_t n_tokens;    // tokens of two characters or more that text should give
+    size_t n_given;     // of these, given by their own text
+    uint32_t unreached; // one that is not; NO_TOKEN when all are
+    size_t n_rises;     // of these, scored above the one before
+    size_t n_distinct;  // different scores
+} ScoreSurvey;
+
+// Of a SentencePiece vocabulary. Others are not joined by scores: all is zero then.
+void tokenizer_survey_scores(const Tokenizer *t, ScoreSurvey *survey);
 
 // A growing list; zeroed is empty, token_list_free() leaves it empty.
 typedef struct {

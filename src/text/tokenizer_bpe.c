@@ -93,6 +93,7 @@ bool bpe_read_merges(Tokenizer *t, const Gguf *g, Err *err) {
     MergeTable *m = &t->merges;
     Merge *rows = arena_array(&t->arena, key->n_items, Merge);
     m->rows = rows;
+    m->n_rows = key->n_items;
     for (m->n_slots = 16; m->n_slots < 2 * key->n_items;) m->n_slots *= 2;
     m->slots = arena_array(&t->arena, m->n_slots, uint32_t);
     memset(m->slots, 0xFF, m->n_slots * sizeof *m->slots); // NO_TOKEN

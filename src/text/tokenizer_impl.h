@@ -48,6 +48,7 @@ typedef struct {
 
 typedef struct {
     const Merge *rows;
+    size_t n_rows;
     uint32_t *slots; // row numbers by hash of (left, right), or NO_TOKEN
     size_t n_slots;
 } MergeTable;

@@ -66,13 +66,23 @@ static void report_agreement(Proof *p, const Agreement *a, const char *scope, St
                  a->n_contradict, hint);
 }
 
-static bool compare_second(Proof *p, Err *err) {
+// The publisher's files give the very template of the GGUF.
+static bool has_same_template(const Agreement *a) {
+    for (size_t i = 0; i < a->n_rows; i++)
+        if (strcmp(a->rows[i].what, field_name(FIELD_template_digest)) == 0 &&
+            a->rows[i].theirs.len)
+            return a->rows[i].verdict == VERDICT_AGREE;
+    return false;
+}
+
+static bool compare_second(Proof *p, TemplateWaivers *waivers, Err *err) {
     Evidence e;
     uint32_t context = p->has_bundle ? p->bundle.chain.context : 0;
     if (!evidence_gather(&e, &p->job->second, &p->model, &p->source, context, p->arena, err))
         return false;
     json_t *section = json_object();
     if (e.has_files) {
+        waivers->is_published = has_same_template(&e.files);
         report_agreement(p, &e.files, "publisher", STR("files given"), "");
         json_object_set_new(section, "files given", agreement_to_json(&e.files));
     }
@@ -90,7 +100,8 @@ static bool compare_second(Proof *p, Err *err) {
 }
 
 bool gate_contract(Proof *p, Err *err) {
-    if (!compare_second(p, err) || !check_vocabulary(p, err)) return false;
+    TemplateWaivers waivers = {0};
+    if (!compare_second(p, &waivers, err) || !check_vocabulary(p, &waivers, err)) return false;
     if (!p->has_bundle) {
         report_model(p);
         return true;

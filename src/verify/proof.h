@@ -14,6 +14,7 @@
 #include "runtime/shards.h"
 #include "text/tokenizer.h"
 #include "verify/metrics.h"
+#include "verify/template_check.h"
 #include "verify/verify.h"
 
 typedef struct {
@@ -117,8 +118,11 @@ typedef struct {
 } WeightFault;
 // weight_form.c: every weight of the packages against the source's; a result of gate layer golden.
 bool compare_weights(Proof *p, WeightFault *worst, Err *err);
-// vocabulary.c: the source's vocabulary against its keys; results of gate contract.
-bool check_vocabulary(Proof *p, Err *err);
+// vocabulary.c: the source's vocabulary and chat template against what such a thing must be;
+// results of gate contract.
+bool check_vocabulary(Proof *p, const TemplateWaivers *waivers, Err *err);
+// vocabulary_reach.c: its tokens against merges, scores and pre-tokenizer; likewise.
+bool check_token_reach(Proof *p, const Tokenizer *t, Err *err);
 // small_rows.c: shards in fp32 on rows as small as the root of eps; a result of gate graph.
 bool compare_small_rows(Proof *p, Err *err);
 

@@ -1,37 +1,20 @@
-// vocabulary.c — the vocabulary against the keys that say how to read it; results of gate contract.
+// vocabulary.c — the vocabulary and the chat template against what such things must be; results of
+// gate contract.
 //
-// Every part of lathe reads text by these keys, so ids would agree everywhere and be wrong
-// everywhere. What objects is the vocabulary itself.
+// Every part of lathe reads text by the same keys, so ids would agree everywhere and be wrong
+// everywhere. What objects is the vocabulary itself: its own tokens (vocabulary_reach.c), its marks
+// of structure, and what a template does with texts (template_check.h).
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
 #include "base/json.h"
+#include "base/size.h"
 #include "runtime/chat.h"
 #include "verify/proof.h"
 
 static const char *quoted(Proof *p, Str text) {
     return arena_cstr(p->arena, json_quoted(p->arena, text));
-}
-
-static bool check_pre(Proof *p, const Tokenizer *t, Err *err) {
-    PreSurvey s;
-    if (!tokenizer_survey(t, &s, err)) return false;
-    if (s.n_tokens == 0) return true;
-    Str stated = p->model.contract.pre_tokenizer;
-    json_t *figures =
-        json_pack("{s:I, s:I}", "tokens", (json_int_t)s.n_tokens, "given", (json_int_t)s.n_given);
-    if (!s.better) {
-        proof_result(p, "contract", true, figures, "pre_tokenizer",
-                     "with '%.*s' text gives %zu of the vocabulary's %zu tokens", STR_ARG(stated),
-                     s.n_given, s.n_tokens);
-        return true;
-    }
-    proof_result(
-        p, "contract", false, figures, "pre_tokenizer",
-        "with '%.*s' text gives %zu of the vocabulary's %zu tokens, with '%.*s', for one, %zu, so "
-        "tokenizer.ggml.pre is suspect: token %u %s is cut",
-        STR_ARG(stated), s.n_given, s.n_tokens, (int)strcspn(s.better, " "), s.better, s.n_better,
-        s.lost, quoted(p, tokenizer_piece(t, s.lost)));
-    return true;
 }
 
 static bool is_cut_out(const Tokenizer *t, uint32_t id) {
@@ -133,14 +116,64 @@ static bool check_turn_end(Proof *p, const Tokenizer *t, Err *err) {
     return true;
 }
 
-bool check_vocabulary(Proof *p, Err *err) {
+// ---- the template
+
+static bool holds_chat_word(const Gguf *g, const char *name) {
+    static const char *const words[] = {"instruct", "chat"};
+    const GgufKey *key = gguf_find_key(g, str_of(name));
+    Str text;
+    if (!key || key->type != GGUF_STRING || !gguf_str(key, 0, &text)) return false;
+    for (; text.len; text.at++, text.len--)
+        for (size_t i = 0; i < COUNT_OF(words); i++)
+            if (strncasecmp(text.at, words[i], strlen(words[i])) == 0 &&
+                text.len >= strlen(words[i]))
+                return true;
+    return false;
+}
+
+static void describe_template(Proof *p, const Tokenizer *t, TemplateSubject *s) {
+    const GgufKey *chat = gguf_find_key(&p->source, STR("tokenizer.chat_template"));
+    uint32_t bos = tokenizer_bos(t), eos = tokenizer_eos(t);
+    *s = (TemplateSubject){.bos = bos == NO_TOKEN ? STR("") : tokenizer_piece(t, bos),
+                           .eos = eos == NO_TOKEN ? STR("") : tokenizer_piece(t, eos),
+                           .adds_bos = tokenizer_adds_bos(t)};
+    if (chat) gguf_str(chat, 0, &s->source);
+    s->is_named_chat = holds_chat_word(&p->source, "general.name") ||
+                       holds_chat_word(&p->source, "general.basename") ||
+                       holds_chat_word(&p->source, "general.finetune");
+    Str *marks = arena_array(p->arena, tokenizer_count(t), Str);
+    for (uint32_t id = 0; id < tokenizer_count(t); id++)
+        if (is_cut_out(t, id)) marks[s->n_marks++] = tokenizer_piece(t, id);
+    s->marks = marks;
+}
+
+// One line a finding. `is_sound` receives whether all passed.
+static bool report_template(Proof *p, const Tokenizer *t, const TemplateWaivers *waivers,
+                            bool *is_sound, Err *err) {
+    TemplateSubject subject;
+    TemplateFindings findings;
+    describe_template(p, t, &subject);
+    if (!check_template(&subject, waivers, (int64_t)time(NULL), &findings, p->arena, err))
+        return false;
+    *is_sound = true;
+    for (size_t i = 0; i < findings.count; i++) {
+        const TemplateFinding *f = &findings.at[i];
+        proof_result(p, "contract", f->has_passed, NULL, f->scope, "%.*s", STR_ARG(f->text));
+        *is_sound = *is_sound && f->has_passed;
+    }
+    return true;
+}
+
+bool check_vocabulary(Proof *p, const TemplateWaivers *waivers, Err *err) {
     Tokenizer *t = tokenizer_open(&p->source, err);
     const GgufKey *chat = gguf_find_key(&p->source, STR("tokenizer.chat_template"));
     Str text;
-    bool ok = t && check_pre(p, t, err);
+    bool is_sound = false, ok = t && check_token_reach(p, t, err);
     if (ok) check_bos(p, t);
+    ok = ok && report_template(p, t, waivers, &is_sound, err);
     if (ok && chat && gguf_str(chat, 0, &text))
-        ok = check_types(p, t, arena_cstr(p->arena, text), err) && check_turn_end(p, t, err);
+        ok = check_types(p, t, arena_cstr(p->arena, text), err) &&
+             (!is_sound || check_turn_end(p, t, err));
     tokenizer_close(t);
     return ok;
 }
