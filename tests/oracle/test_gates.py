@@ -55,7 +55,7 @@ def test_a_run_that_breaks_off_leaves_no_page_that_says_proved(tmp_path):
     page.parent.mkdir()
     page.write_text("proved, once")
     run = lathe("verify", tmp_path / "m.lathe")
-    assert run.returncode == 3 and "gate 'contract' could not run" in run.stderr and not page.exists()
+    assert run.returncode == 3 and "gate 'vote' could not run" in run.stderr and not page.exists()
 
 
 def test_a_seal_over_other_bytes_does_not_stay(bundle):
