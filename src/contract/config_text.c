@@ -149,11 +149,40 @@ static void take_template(ConfigReader *r) {
         config_fail(r, "key 'chat_template': expected a text, or a list with one named default");
 }
 
+// Checked against transformers 5.24: tokenization_llama.py, and _get_prepend_scheme in
+// tokenization_utils_base.py. Where neither key is there, versions differ, and nothing is stated.
+static void config_spaces(ConfigReader *r, Contract *c) {
+    bool adds = true, is_legacy = false;
+    bool says_adds = config_bool(r, r->left, "add_prefix_space", &adds);
+    bool says_legacy = config_bool(r, r->left, "legacy", &is_legacy);
+    const GgufKey *model = gguf_find_key(r->g, STR("tokenizer.ggml.model"));
+    Str kind = {0};
+    if (model) gguf_str(model, 0, &kind);
+    bool is_spm = str_is(kind, "llama");
+    if (says_adds && !adds)
+        c->space_prefix = SPACE_PREFIX_NONE;
+    else if (is_spm && says_legacy)
+        c->space_prefix = is_legacy ? SPACE_PREFIX_EACH : SPACE_PREFIX_FIRST;
+    else if (says_adds)
+        c->space_prefix = is_spm ? SPACE_PREFIX_EACH : SPACE_PREFIX_FIRST;
+    else
+        return;
+    config_from(r, FIELD_space_prefix, "%s%s%s",
+                !says_adds ? ""
+                : adds     ? "add_prefix_space true"
+                           : "add_prefix_space false",
+                says_adds && says_legacy ? ", " : "",
+                !says_legacy ? ""
+                : is_legacy  ? "legacy true"
+                             : "legacy false");
+}
+
 void config_tokenizer(ConfigReader *r, Contract *c) {
     if (config_bool(r, r->left, "add_bos_token", &c->adds_bos))
         config_from(r, FIELD_adds_bos, "add_bos_token %s", c->adds_bos ? "true" : "false");
     if (config_bool(r, r->left, "add_eos_token", &c->adds_eos))
         config_from(r, FIELD_adds_eos, "add_eos_token %s", c->adds_eos ? "true" : "false");
+    config_spaces(r, c);
     Str quoted;
     uint32_t id;
     if (take_token(r, "bos_token", &id, &quoted)) {

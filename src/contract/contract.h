@@ -33,6 +33,7 @@ typedef enum {
     ROPE_SCALING_LONGROPE
 } RopeScaling;
 typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH } Activation;
+typedef enum { SPACE_PREFIX_NONE, SPACE_PREFIX_FIRST, SPACE_PREFIX_EACH } SpacePrefix;
 
 #define NO_TOKEN UINT32_MAX
 

@@ -20,6 +20,7 @@ typedef enum {
     KIND_RopeStyle,
     KIND_RopeScaling,
     KIND_Activation,
+    KIND_SpacePrefix,
     KIND_COUNT,
 } Kind;
 
@@ -36,6 +37,9 @@ static const EnumNames enums[KIND_COUNT] = {
                            [ROPE_SCALING_LLAMA3] = "llama3",
                            [ROPE_SCALING_YARN] = "yarn",
                            [ROPE_SCALING_LONGROPE] = "longrope"}},
+    [KIND_SpacePrefix] = {{[SPACE_PREFIX_NONE] = "none",
+                           [SPACE_PREFIX_FIRST] = "first",
+                           [SPACE_PREFIX_EACH] = "each"}},
     [KIND_Activation] = {{[ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_tanh"}},
 };
 

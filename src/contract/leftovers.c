@@ -20,8 +20,6 @@ static const HarmlessRow harmless_keys[] = {
     {"tokenizer.ggml.cls_token_id", "no prompt of a decoder uses it"},
     {"tokenizer.ggml.seperator_token_id", "no prompt of a decoder uses it"},
     {"tokenizer.ggml.mask_token_id", "no prompt of a decoder uses it"},
-    {"tokenizer.ggml.add_space_prefix", "read by the tokenizer"},
-    {"tokenizer.ggml.remove_extra_whitespaces", "read by the tokenizer"},
     {"tokenizer.ggml.add_sep_token", "no prompt of a decoder uses it"},
     {"tokenizer.ggml.token_type_count", "no decoder has token types"},
     {"tokenizer.ggml.added_tokens", "a second copy of what token_type says"},

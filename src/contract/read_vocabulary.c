@@ -214,6 +214,23 @@ static void read_stops(ContractReader *r, Contract *c) {
         "end a turn by name");
 }
 
+// What SentencePiece does with spaces. llama.cpp (llama-vocab.cpp) puts a space before each stretch
+// of text between marks, as transformers does with `legacy: true`; GGUF has no key for `legacy:
+// false`, which puts one before the first stretch alone. With byte-level BPE neither key acts
+// there.
+static void read_spaces(ContractReader *r, Contract *c, bool is_bpe) {
+    bool has_prefix = read_policy(r, FIELD_space_prefix, "tokenizer.ggml.add_space_prefix", !is_bpe,
+                                  is_bpe ? "byte-level BPE puts none" : "as llama.cpp");
+    bool joins = read_policy(r, FIELD_joins_spaces, "tokenizer.ggml.remove_extra_whitespaces",
+                             false, "spaces stay as they are");
+    c->space_prefix = has_prefix && !is_bpe ? SPACE_PREFIX_EACH : SPACE_PREFIX_NONE;
+    c->joins_spaces = joins && !is_bpe;
+    if (is_bpe && has_prefix)
+        reader_derived(r, FIELD_space_prefix, "byte-level BPE puts none, whatever the key says");
+    if (is_bpe && joins)
+        reader_derived(r, FIELD_joins_spaces, "byte-level BPE joins none, whatever the key says");
+}
+
 void read_vocabulary(ContractReader *r) {
     Contract *c = &r->model->contract;
     c->tokenizer = need_text(r, FIELD_tokenizer, "tokenizer.ggml.model");
@@ -248,6 +265,7 @@ void read_vocabulary(ContractReader *r) {
     if (c->adds_bos && c->bos_id == NO_TOKEN)
         reader_fail(r, "texts begin with a token that the file does not name: no "
                        "tokenizer.ggml.bos_token_id");
+    read_spaces(r, c, is_bpe);
     read_stops(r, c);
 
     const GgufKey *chat = reader_key(r, "tokenizer.chat_template");

@@ -147,7 +147,8 @@ static json_t *changed(const char *field, const json_t *value) {
     } enums[] = {{"architecture", "llama"},
                  {"rope_style", "interleaved"},
                  {"rope_scaling", "none"},
-                 {"activation", "gelu_tanh"}};
+                 {"activation", "gelu_tanh"},
+                 {"space_prefix", "first"}};
     for (size_t i = 0; i < COUNT_OF(enums); i++)
         if (strcmp(field, enums[i].field) == 0) return json_string(enums[i].other);
     if (json_is_integer(value)) return json_integer(json_integer_value(value) + 1);

@@ -77,6 +77,8 @@ def test_values_are_the_files(name):
         value, stored = told["contract"][field], fields[source["from"]].contents()
         if field == "template_digest":
             assert value == hashlib.sha256(stored.encode()).hexdigest()
+        elif field == "space_prefix":
+            assert value == ("each" if stored else "none")
         elif field != "vocab_digest":
             assert value == (pytest.approx(stored, rel=1e-7) if isinstance(stored, float) else stored)
     seen |= {"tokenizer.ggml.token_type", "tokenizer.ggml.merges", "tokenizer.ggml.eos_token_id"}  # of digest and stop ids

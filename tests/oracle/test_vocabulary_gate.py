@@ -360,3 +360,34 @@ def test_bytes_typed_normal_are_refused(spm_model, tmp_path):
     types = [NORMAL if t == BYTE else t for t in spm_vocabulary()[1]]
     check_refused(edit(spm_model, tmp_path / "altered.gguf", {"tokenizer.ggml.token_type": types,
                                                               "tokenizer.ggml.unknown_token_id": 0}), "<0x00>")  # fmt: skip
+
+
+# ---- what a vocabulary does with spaces, beside the publisher's file
+
+SPACES = [  # the GGUF's key, the publisher's, whether they agree
+    (None, {"legacy": True}, True),
+    (None, {"legacy": False}, False),
+    (None, {"legacy": True, "add_prefix_space": None}, True),
+    (None, {"add_prefix_space": True}, True),
+    (None, {"add_prefix_space": False}, False),
+    (None, {"legacy": False, "add_prefix_space": False}, False),
+    (False, {"add_prefix_space": False}, True),
+    (False, {"legacy": False, "add_prefix_space": False}, True),
+    (False, {"legacy": True}, False),
+    (True, {"legacy": False, "add_prefix_space": True}, False),
+]
+
+
+@pytest.mark.parametrize("key, config, agrees", SPACES)
+def test_space_prefix_of_the_publisher(key, config, agrees, spm_model, tmp_path):
+    model = spm_model if key is None else edit(spm_model, tmp_path / "m.gguf", {"tokenizer.ggml.add_space_prefix": key})
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    code, failed = judged(model, "--tokenizer-config", tmp_path / "tokenizer_config.json")
+    assert code == (0 if agrees else 1) and ("space_prefix" in failed) != agrees, failed
+
+
+@pytest.mark.parametrize("adds, code", [(False, 0), (True, 1)])
+def test_space_prefix_of_byte_level_bpe(adds, code, tmp_path):
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"add_prefix_space": adds, "legacy": False}))
+    found, failed = judged(HELLO, "--tokenizer-config", tmp_path / "tokenizer_config.json")
+    assert found == code and ("space_prefix" in failed) == adds, failed

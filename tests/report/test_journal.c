@@ -21,7 +21,7 @@ typedef struct {
 
 static const char report[] =
     "{\"tool\": \"lathe 0.1.0\", \"passed\": true, \"source_sha256\": \"78d3aea0c5b833f2\", "
-    "\"contract_sha256\": \"17e86d35410e48ff\", \"bundle\": {\"name\": \"b.lathe\", \"source\": "
+    "\"contract_sha256\": \"8b93045226820707\", \"bundle\": {\"name\": \"b.lathe\", \"source\": "
     "{\"name\": \"m.gguf\", \"bytes\": 2048}, \"options\": {\"weights\": \"int8\", \"kv\": "
     "\"slice\", \"context\": 4096, \"target\": \"macos27\"}, \"packages\": [{\"bytes\": 1024}, "
     "{\"bytes\": 512}]}, \"run\": {\"started\": \"2026-11-25 05:24:31 UTC\", \"machine\": "
@@ -88,7 +88,7 @@ static void test_an_entry_reads_back(void **state) {
     assert_str(
         e->fields[JOURNAL_setup],
         "lathe 0.1.0 on Linux, 2 threads. m.gguf (2.0 KiB, sha256 78d3aea0c5b8), contract "
-        "17e86d35410e; int8 weights, states by slice, context 4096, for macos27; 2 packages, "
+        "8b9304522682; int8 weights, states by slice, context 4096, for macos27; 2 packages, "
         "1.5 KiB. Gates asked for: all.");
     assert_str(e->fields[JOURNAL_result], "2 of 2 checks passed in 5.2 s, peak memory 1.0 MiB.");
     assert_str(e->fields[JOURNAL_lesson], "two lines ## no heading");
