@@ -57,7 +57,8 @@ size_t engine_workspace_bytes(const Engine *e);
 bool engine_run(Engine *e, EngineState *state, Err *err);
 void engine_close(Engine *e);
 
-// Called after each op of a run with its outputs: op-by-op comparison (verify/).
+// Called after each op of a run with its outputs: op-by-op comparison (verify/). What it writes
+// into the numbers of `output` is what later ops read.
 typedef void EngineTap(void *context, const MilOp *op, const EngineTensor *output);
 void engine_set_tap(Engine *e, EngineTap *tap, void *context);
 // Whether the op is a conv, linear or matmul: one whose results are sums of products.

@@ -390,6 +390,12 @@ void reference_head(Reference *r, const float *row, float *logits) {
     head(r, row, 1, logits);
 }
 
+void reference_head_rows(Reference *r, const float *rows, size_t n, float *logits) {
+    const Contract *c = &r->contract;
+    for (size_t at = 0; at < n; at += MAX_BATCH)
+        head(r, rows + at * c->d_model, min_size(MAX_BATCH, n - at), logits + at * c->n_vocab);
+}
+
 // Runs `n` tokens, already checked, through all layers under the factors that are set.
 static bool feed_tokens(Reference *r, const uint32_t *tokens, size_t n, float *logits,
                         bool all_logits, const Progress *progress, Err *err) {

@@ -100,8 +100,10 @@ uint32_t reference_rereads(const Reference *r, size_t length);
 // caches were filled under.
 bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
                           Err *err);
-// Final norm and head over one row [d_model].
+// Final norm and head over one row [d_model], or over rows [n, d_model] to logits [n, n_vocab]:
+// each row of weights is then read once for a batch of them.
 void reference_head(Reference *r, const float *row, float *logits);
+void reference_head_rows(Reference *r, const float *rows, size_t n, float *logits);
 
 // Fills positions [n_fed, until) of the caches with copies of [0, n_fed), again and again, and goes
 // on at `until`: a long context for the price of a short one, for proofs.

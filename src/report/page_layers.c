@@ -27,7 +27,7 @@ static bool read_range(const char *scope, double *first, double *end) {
     }
     *first = a;
     *end = (double)b + 1;
-    return b >= a && scope[n] == 0; // "layer 00, small rows" is another thing
+    return b >= a && scope[n] == 0; // "layer 00, and more" is another thing
 }
 
 static double bound_of(const Source *source, const char *bound) {

@@ -123,8 +123,11 @@ bool compare_weights(Proof *p, WeightFault *worst, Err *err);
 bool check_vocabulary(Proof *p, const TemplateWaivers *waivers, Err *err);
 // vocabulary_reach.c: its tokens against merges, scores and pre-tokenizer; likewise.
 bool check_token_reach(Proof *p, const Tokenizer *t, Err *err);
-// small_rows.c: shards in fp32 on rows as small as the root of eps; a result of gate graph.
-bool compare_small_rows(Proof *p, Err *err);
+// gate_graph_eps.c: every norm in fp32 on rows as small as the root of eps; a result of gate graph.
+bool check_norm_eps(Proof *p, Err *err);
+// gate_graph_head.c: every slice of the head in fp32, on rows that leave the last layer and on rows
+// as small as the root of eps; a result of gate graph.
+bool check_head_graph(Proof *p, const Trace *trace, Err *err);
 
 // Runs shard `i` over the rows that enter it, [n_tokens, d_model], in chunks of prefill while they
 // are full and single steps for the rest, and gives what leaves it.

@@ -213,7 +213,7 @@ static void test_only_ranges_of_layers_are_plotted(void **state) {
     static const struct {
         const char *scope;
         bool is_plotted;
-    } cases[] = {{"layer 3", true},       {"layers 00..03", true}, {"layer 00, small rows", false},
+    } cases[] = {{"layer 3", true},       {"layers 00..03", true}, {"layer 00, and more", false},
                  {"layers 0..1x", false}, {"layers 2..1", false},  {"layer", false},
                  {"text", false}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
