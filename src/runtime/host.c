@@ -67,7 +67,7 @@ static double turned_position(const HostFaults *f, uint32_t position, uint32_t t
 
 static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t position,
                       uint32_t n_rows) {
-    double gain = (double)h->contract->attn_factor;
+    double gain = (double)h->contract->attn_factor * (1 + h->faults.rope_gain_off);
     double sine_gain = h->faults.scales_cos_only ? 1 : gain;
     const double *turns = h->turns[h->is_long != h->faults.takes_other_factors];
     if (h->faults.swaps_cos_sin) {
@@ -77,7 +77,8 @@ static void fill_rope(const Host *h, float *cosines, float *sines, uint32_t posi
     }
     for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < n_rows; t++) {
-            double angle = turns[pair] * turned_position(&h->faults, position, t, n_rows);
+            double angle = turns[pair] * (1 + h->faults.rope_speed_off) *
+                           turned_position(&h->faults, position, t, n_rows);
             cosines[(size_t)pair * n_rows + t] = (float)(cos(angle) * gain);
             sines[(size_t)pair * n_rows + t] = (float)(sin(angle) * sine_gain);
         }
@@ -155,13 +156,19 @@ bool host_fits(const Host *h, Engine *e, uint32_t n_rows, Err *err) {
 
 // ---- embedding
 
+uint32_t host_fault_token(const Contract *c) {
+    return c->n_vocab / 3 * 2;
+}
+
 void host_embed(const Host *h, const uint32_t *tokens, size_t n, float *x, size_t n_rows) {
     const Contract *c = h->contract;
+    float scale = c->embedding_scale * (1 + h->faults.embedding_off);
     for (size_t t = 0; t < n_rows; t++) {
         if (t < n)
             decode_row(h->embedding, (tokens[t] + h->faults.token_shift) % c->n_vocab, h->row);
-        for (uint32_t i = 0; i < c->d_model; i++)
-            x[(size_t)i * n_rows + t] = h->row[i] * c->embedding_scale;
+        if (t < n && h->faults.zeroes_one_embedding && tokens[t] == host_fault_token(c))
+            memset(h->row, 0, c->d_model * sizeof *h->row);
+        for (uint32_t i = 0; i < c->d_model; i++) x[(size_t)i * n_rows + t] = h->row[i] * scale;
     }
 }
 

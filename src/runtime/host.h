@@ -11,20 +11,25 @@
 // Deliberate faults of a host, so that `verify --mutants` can see whether a gate notices them. All
 // zero in use.
 typedef struct HostFaults {
-    const Contract *contract; // read in place of the bundle's
-    int rope_shift_decode;    // added to the positions of rotary tables: of single rows,
-    int rope_shift_prefill;   // of chunks,
-    int rope_shift_later;     // of chunks behind the first
-    int rope_shift_far;       // of rows at FAULT_FAR and after
-    bool rounds_position;     // to fp16, before angles are taken
-    uint32_t hides_from;      // rows do not see slots from here on but their own; 0: none
-    bool ignores_window;      // every earlier slot is seen
-    int window_shift;         // the window is so many slots longer
-    int sees_shift;           // rows see so many slots more at the new end (negative: fewer)
-    uint32_t n_missed;        // and so many fewer at the old one
-    float mask_off;           // in place of MASK_OFF
-    int slot_shift;           // rows are written so many slots on, where there is room
-    uint32_t token_shift;     // embedding rows of tokens so many further on
+    const Contract *contract;  // read in place of the bundle's
+    int rope_shift_decode;     // added to the positions of rotary tables: of single rows,
+    int rope_shift_prefill;    // of chunks,
+    int rope_shift_later;      // of chunks behind the first
+    int rope_shift_far;        // of rows at FAULT_FAR and after
+    bool rounds_position;      // to fp16, before angles are taken
+    uint32_t hides_from;       // rows do not see slots from here on but their own; 0: none
+    bool ignores_window;       // every earlier slot is seen
+    int window_shift;          // the window is so many slots longer
+    int sees_shift;            // rows see so many slots more at the new end (negative: fewer)
+    uint32_t n_missed;         // and so many fewer at the old one
+    float mask_off;            // in place of MASK_OFF
+    int slot_shift;            // rows are written so many slots on, where there is room
+    uint32_t token_shift;      // embedding rows of tokens so many further on
+    double rope_speed_off;     // share by which pairs turn too fast,
+    double rope_gain_off;      // and by which cos and sin are too large
+    float embedding_off;       // share by which embedding rows are too large
+    bool zeroes_one_embedding; // of token host_fault_token()
+    bool lowers_one_logit;     // of the same token, by 1
     bool swaps_cos_sin;
     bool scales_cos_only;      // sin goes without the attention factor
     bool takes_other_factors;  // LongRoPE's long ones for short ones, or the reverse
@@ -37,7 +42,11 @@ typedef struct HostFaults {
     bool reads_last_row;       // logits of a padded chunk are taken from its last row
 } HostFaults;
 
-enum { FAULT_FAR = 256 };
+enum { FAULT_FAR = 256 }; // the position from which rope_shift_far shows
+
+// The token that faults of one token are about: far from where a vocabulary keeps its marks and its
+// most frequent pieces.
+uint32_t host_fault_token(const Contract *c);
 
 typedef struct {
     const Contract *contract;

@@ -144,5 +144,6 @@ bool shards_run_head(Shards *s, const float *row, float *logits, Err *err) {
             at += slice->count;
         }
     }
+    if (s->host.faults.lowers_one_logit) logits[host_fault_token(s->host.contract)] -= 1;
     return true;
 }

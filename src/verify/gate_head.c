@@ -7,7 +7,8 @@
 #include "base/json.h"
 #include "quant/quant.h"
 #include "runtime/sampler.h"
-#include "verify/proof.h"
+#include "verify/graph_bounds.h"
+#include "verify/head_checks.h"
 
 enum { N_TOKENS = 64, N_SPREAD = 32 };
 
@@ -17,9 +18,17 @@ enum { N_TOKENS = 64, N_SPREAD = 32 };
 // Share of text rows whose most likely token agrees; near ties may flip.
 #define LEAST_TOP1 0.9
 
+// One output of a head function: logits [first, end) of the vocabulary, over all rows of the text.
+typedef struct {
+    size_t first, end;
+    double dot, squares, off; // Σ found · expected, Σ expected², Σ (found - expected)²
+} HeadSlice;
+
 typedef struct {
     Reference *reference;
     Shards *shards;
+    HeadSlice *slices;
+    size_t n_slices;
     float *found, *wanted; // [n_vocab]
     double noise;          // rms difference of the two, once check_text() has run
 } Heads;
@@ -27,6 +36,57 @@ typedef struct {
 static bool run_heads(Heads *h, const float *row, Err *err) {
     reference_head(h->reference, row, h->wanted);
     return shards_run_head(h->shards, row, h->found, err);
+}
+
+static void find_slices(Proof *p, Heads *h) {
+    const Chain *c = &p->bundle.chain;
+    h->slices = arena_array(p->arena, c->contract.n_vocab, HeadSlice);
+    for (size_t i = 0; i < c->n_shards; i++) {
+        const Shard *s = &h->shards->shards[i];
+        size_t at = c->shards[i].first_logit;
+        const EngineTensor *out;
+        for (uint32_t k = 0; s->head && (out = engine_output_at(s->head, k)); k++) {
+            h->slices[h->n_slices++] = (HeadSlice){.first = at, .end = at + out->count};
+            at += out->count;
+        }
+    }
+}
+
+static void add_to_slices(Heads *h) {
+    for (size_t k = 0; k < h->n_slices; k++) {
+        HeadSlice *s = &h->slices[k];
+        for (size_t i = s->first; i < s->end; i++) {
+            double found = (double)h->found[i], expected = (double)h->wanted[i];
+            s->dot += found * expected;
+            s->squares += expected * expected;
+            s->off += (found - expected) * (found - expected);
+        }
+    }
+}
+
+// The scale of each slice: the least-squares factor between its logits and the source's. Each
+// vocabulary row is rounded on its own, so what the weights' form does to a sum over n rows
+// averages out as 1 / sqrt(n); the final norm and logit_scale each hold a constant of binary16.
+static void report_scales(Proof *p, const Heads *h) {
+    size_t worst = 0;
+    double share = -1, scale = 1;
+    for (size_t k = 0; k < h->n_slices; k++) {
+        const HeadSlice *s = &h->slices[k];
+        double gain = s->squares > 0 ? s->dot / s->squares : 1, before = share;
+        double noise = s->squares > 0 ? sqrt(s->off / s->squares) : 0;
+        double allowed = 2 * HALF_UNIT + SURE * noise / sqrt((double)(s->end - s->first));
+        take_worse(&share, fabs(gain - 1) / allowed);
+        if (share == before || isnan(before)) continue;
+        worst = k;
+        scale = gain;
+    }
+    const HeadSlice *s = &h->slices[worst];
+    proof_result(p, "head", share <= 1,
+                 json_pack("{s:I, s:o, s:o, s:[I,I]}", "slices", (json_int_t)h->n_slices, "scale",
+                           json_of_real(scale), "share_of_bound", json_of_real(share), "slice",
+                           (json_int_t)s->first, (json_int_t)s->end),
+                 "scale", "%zu slices; worst logits %zu..%zu, %+.2g: %.2g of what is allowed",
+                 h->n_slices, s->first, s->end - 1, scale - 1, share);
 }
 
 static bool check_text(Proof *p, Heads *h, Err *err) {
@@ -41,6 +101,7 @@ static bool check_text(Proof *p, Heads *h, Err *err) {
     for (size_t t = 0; t < n; t++) {
         if (!run_heads(h, rows + t * p->bundle.chain.contract.d_model, err)) return false;
         metrics_add(&m, h->found, h->wanted, n_vocab);
+        add_to_slices(h);
         double here = logits_kl(h->found, h->wanted, n_vocab);
         if (!(here <= kl) && !isnan(kl)) kl = here; // a NaN is worse than any number, and stays
         n_equal += logits_argmax(h->found, n_vocab) == logits_argmax(h->wanted, n_vocab);
@@ -54,6 +115,7 @@ static bool check_text(Proof *p, Heads *h, Err *err) {
                            json_of_real(metrics_rmse(&m))),
                  "text", "top-1 %zu/%zu kl_max=%.3g rmse=%.3g max_abs=%.3g%s", n_equal, n, kl,
                  metrics_rmse(&m), m.max_abs, m.has_bad ? " NOT FINITE" : "");
+    report_scales(p, h);
     return true;
 }
 
@@ -108,7 +170,9 @@ bool gate_head(Proof *p, Err *err) {
         .found = arena_array(p->arena, n_vocab, float),
         .wanted = arena_array(p->arena, n_vocab, float),
     };
-    bool ok = h.reference && check_text(p, &h, err) && check_reach(p, &h, err);
+    find_slices(p, &h);
+    bool ok = h.reference && check_embedding(p, &shards.host, err) &&
+              check_tokens(p, &shards, err) && check_text(p, &h, err) && check_reach(p, &h, err);
     reference_close(h.reference);
     shards_close(&shards);
     return ok;

@@ -22,7 +22,7 @@
 #include "engine/ane.h"
 #include "mil/ports.h"
 #include "range/calibration.h"
-#include "verify/proof.h"
+#include "verify/head_checks.h"
 #include "verify/range_watch.h"
 
 enum { N_STEPS = 8, MOST_GREW = 6, MOST_LINES = 8, MOST_TIGHT = 8 };
@@ -49,6 +49,7 @@ typedef struct {
     float **entering; // [n_shards + 1][d_model, prefill_rows]
     float *row, *out, *logits;
     size_t n_rows, n_rows_ane, n_grew; // that ran; runs repeated because something grew
+    LoudToken loud[N_LOUD];
 } RangeRun;
 
 static void watch(ShardWatch *w, Engine *e, const Package *package, const ChainShard *chain,
@@ -209,12 +210,21 @@ static bool run_short(RangeRun *r, const CalibrationPiece *piece, Err *err) {
     return true;
 }
 
+// The loudest rows of the embedding table, which no text may hold.
+static bool run_loud(RangeRun *r, Err *err) {
+    uint32_t *ids = arena_array(r->p->arena, N_LOUD, uint32_t);
+    size_t n = find_loud_tokens(r->p, &r->shards[IN_FP32].host, r->loud);
+    for (size_t i = 0; i < n; i++) ids[i] = r->loud[i].id;
+    CalibrationPiece piece = {ids, min_size(n, r->p->bundle.chain.context)};
+    return run_short(r, &piece, err);
+}
+
 static bool run_text(RangeRun *r, Err *err) {
     const Chain *c = &r->p->bundle.chain;
     size_t longest = 0;
     for (size_t i = 0; i < r->text.n_pieces; i++)
         if (r->text.pieces[i].count > r->text.pieces[longest].count) longest = i;
-    if (!run_long(r, &r->text.pieces[longest], err)) return false;
+    if (!run_long(r, &r->text.pieces[longest], err) || !run_loud(r, err)) return false;
     // As many short ones as some seconds allow, one at least.
     double work = work_per_token(&c->contract) * (double)max_size(SHORT_TOKENS, c->prefill_rows);
     double left = 6e10;
@@ -472,10 +482,27 @@ static void say_shard(Proof *p, size_t i, const Judgements *all, Section *sectio
     say_named(p, scope, all, section->named);
 }
 
+// The loudest embedding row as it enters the first package: a number of fp16, and of that package's
+// power of two.
+static void report_embedding(Proof *p, const RangeRun *r) {
+    const Chain *c = &p->bundle.chain;
+    const LoudToken *loudest = &r->loud[0];
+    float peak = loudest->peak / c->shards[0].residual_factor, limit = range_limit(RANGE_OTHER);
+    bool has_passed = peak <= limit;
+    proof_result(p, "range", has_passed,
+                 json_pack("{s:I, s:o, s:o, s:f}", "token", (json_int_t)loudest->id, "peak",
+                           number(loudest->peak), "entering", number(peak), "limit", (double)limit),
+                 "embedding",
+                 "largest number %.4g, of token %u; %.4g where it enters, limit %.0f%s",
+                 (double)loudest->peak, loudest->id, (double)peak, (double)limit,
+                 has_passed ? "" : ": infinite in fp16, and so is what it is made of");
+}
+
 bool gate_range(Proof *p, Err *err) {
     RangeRun r;
     bool ok = open_run(&r, p, err) && run_text(&r, err);
     Section s = {json_array(), json_array(), json_array()};
+    if (ok) report_embedding(p, &r);
     for (size_t i = 0; ok && i < p->bundle.chain.n_shards; i++) {
         Judgements all = judge_shard(&r.watches[IN_FP32][i], &r.watches[IN_ANE][i], p->arena);
         say_shard(p, i, &all, &s);
