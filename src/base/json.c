@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/map.h"
 
 static const json_t *need(JsonNeed *n, const json_t *object, const char *key, json_type type,
                           const char *what) {
@@ -110,8 +111,18 @@ json_t *json_of_real(double x) {
 }
 
 json_t *json_read_file(const char *path, Err *err) {
+    Sha256 digest;
+    return json_read_digest(path, &digest, err);
+}
+
+json_t *json_read_digest(const char *path, Sha256 *digest, Err *err) {
+    FileMap map;
     json_error_t why;
-    json_t *value = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (!map_file(&map, path, err)) return NULL;
+    *digest = sha256_bytes(map.at, map.len);
+    json_t *value =
+        json_loadb(map.len ? (const char *)map.at : "", map.len, JSON_REJECT_DUPLICATES, &why);
+    unmap_file(&map);
     if (value && json_is_object(value)) return value;
     if (!value)
         err_set(err, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);

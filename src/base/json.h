@@ -37,6 +37,8 @@ json_t *json_of_real(double x);
 
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
 json_t *json_read_file(const char *path, Err *err);
+// The same, with the SHA-256 of the very bytes that were parsed.
+json_t *json_read_digest(const char *path, Sha256 *digest, Err *err);
 // The text that json_write_file() writes. free() it.
 char *json_text(const json_t *value);
 // What an object's member "sha256" is to be, where it has one over itself: SHA-256 over all other

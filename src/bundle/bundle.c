@@ -195,3 +195,79 @@ bool bundle_check_files(const char *dir, const Chain *chain, bool is_thorough,
     arena_free(&scratch);
     return ok;
 }
+
+// ---- what was mapped
+
+static const FileMap *host_map(const Bundle *b) {
+    return &b->host.parts[0].map;
+}
+
+// Visits every file that `b` maps; false when `visit` says so.
+typedef bool VisitMapped(const Bundle *b, const FileMap *map, const char *path, void *context,
+                         Err *err);
+
+static bool visit_mapped(const Bundle *b, VisitMapped *visit, void *context, Err *err) {
+    static const char *const names[] = {"Data/com.apple.CoreML/model.mlmodel",
+                                        "Data/com.apple.CoreML/weights/weight.bin"};
+    Arena scratch = {0};
+    bool ok = visit(b, host_map(b), path_join(&scratch, b->dir, "host.gguf"), context, err);
+    for (size_t i = 0; ok && i < b->chain.n_shards; i++) {
+        const Package *p = &b->packages[i];
+        const FileMap *maps[COUNT_OF(names)] = {&p->model, &p->weights};
+        for (size_t m = 0; ok && m < COUNT_OF(names); m++)
+            ok = !maps[m]->at ||
+                 visit(b, maps[m], path_join(&scratch, p->path, names[m]), context, err);
+    }
+    arena_free(&scratch);
+    return ok;
+}
+
+static bool visit_stamp(const Bundle *b, const FileMap *map, const char *path, void *context,
+                        Err *err) {
+    (void)b, (void)context;
+    return stamp_holds(&map->stamp, path, err);
+}
+
+static const ChainFile *find_listed(const Bundle *b, const char *path) {
+    Str within = str_of(path + strlen(b->dir) + 1);
+    const Chain *c = &b->chain;
+    if (str_eq(c->host.path, within)) return &c->host;
+    for (size_t s = 0; s < c->n_shards; s++)
+        for (size_t f = 0; f < c->shards[s].n_files; f++)
+            if (str_eq(c->shards[s].files[f].path, within)) return &c->shards[s].files[f];
+    return NULL;
+}
+
+typedef struct {
+    const Progress *progress;
+    uint64_t done, total;
+} Hashing;
+
+static bool visit_bytes(const Bundle *b, const FileMap *map, const char *path, void *context,
+                        Err *err) {
+    Hashing *h = context;
+    const ChainFile *stated = find_listed(b, path);
+    Sha256 found = sha256_bytes(map->at, map->len);
+    h->done += map->len;
+    progress_report(h->progress, "digests", h->done, h->total);
+    if (stated && str_is(stated->sha256, found.hex)) return true;
+    return err_set(err, ERR_GATE, "%s: what was read is not the file chain.json describes", path);
+}
+
+bool bundle_holds(const Bundle *b, Err *err) {
+    Arena scratch = {0};
+    Sha256 now;
+    const char *path = path_join(&scratch, b->dir, "chain.json");
+    bool ok = sha256_file(&now, path, err) &&
+              (strcmp(now.hex, b->chain.sha256.hex) == 0 ||
+               err_set(err, ERR_GATE, "%s: it was changed", path)) &&
+              visit_mapped(b, visit_stamp, NULL, err);
+    arena_free(&scratch);
+    return ok;
+}
+
+bool bundle_check_mapped(const Bundle *b, const Progress *progress, Err *err) {
+    Hashing hashing = {.progress = progress, .total = b->chain.host.n_bytes};
+    for (size_t s = 0; s < b->chain.n_shards; s++) hashing.total += b->chain.shards[s].n_bytes;
+    return visit_mapped(b, visit_bytes, &hashing, err) && bundle_holds(b, err);
+}

@@ -34,4 +34,10 @@ void bundle_close(Bundle *b); // safe on a zeroed or half-opened Bundle
 bool bundle_check_files(const char *dir, const Chain *chain, bool is_thorough,
                         const Progress *progress, Err *err);
 
+// Whether what `b` maps are the bytes that its chain states (SHA-256), and the files at their paths
+// are still those that were mapped, unchanged since: whatever was read through `b` until now was
+// what a digest of chain.json names. bundle_holds() looks at the second alone, which reads nothing.
+bool bundle_check_mapped(const Bundle *b, const Progress *progress, Err *err);
+bool bundle_holds(const Bundle *b, Err *err);
+
 #endif

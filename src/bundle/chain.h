@@ -83,6 +83,7 @@ typedef struct {
 } ChainShard;
 
 typedef struct {
+    Sha256 sha256; // of the bytes of chain.json that this was read from; empty until then
     Str tool_version;
     Contract contract;
     Str contract_digest;

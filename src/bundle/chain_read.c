@@ -283,7 +283,7 @@ bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err) {
     if (!path_exists(path))
         return err_set(err, ERR_FORMAT, "%s: no chain.json in it: not a lathe bundle", dir);
     Err why = {0};
-    json_t *json = json_read_file(path, &why);
+    json_t *json = json_read_digest(path, &chain->sha256, &why);
     bool ok = json && (read_chain(chain, arena, json, &why) || err_prefix(&why, "%s", path));
     json_decref(json);
     return ok || chain_refuse(chain, dir, &why, err);

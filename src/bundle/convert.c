@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/lock.h"
 #include "base/size.h"
 #include "compile/compile.h"
 #include "contract/evidence.h"
@@ -317,6 +318,17 @@ static bool check_place(Conversion *c, Err *err) {
     return true;
 }
 
+// Nobody reads the older bundle gate by gate while it is taken away, and two conversions do not
+// write one name.
+static bool lock_dir(DirLock *lock, const char *path, Err *err) {
+    Err why = {0};
+    if (!path_is_dir(path) || dir_lock(lock, path, &why)) return true;
+    return err_set(err, why.kind,
+                   "%s (lathe verify or convert); nothing was converted: wait for it or stop it, "
+                   "then convert again",
+                   why.text);
+}
+
 // What was learned about the older bundle is kept: its journal goes on in the new one.
 static bool keep_journal(Conversion *c, Err *err) {
     const char *from = path_join(c->arena, path_join(c->arena, c->out, "verify"), "journal.md");
@@ -401,11 +413,13 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
     c.out = without_slash(arena, job->out_path);
     c.dir = arena_printf(arena, "%s.partial", c.out).at;
     if (!check_names(&c, err) || !check_place(&c, err)) return false;
-    if (!gguf_open(&c.gguf, arena, job->model_path, err)) return false;
+    DirLock older = {0}, fresh = {0};
+    bool ok = lock_dir(&older, c.out, err) && lock_dir(&fresh, c.dir, err) &&
+              gguf_open(&c.gguf, arena, job->model_path, err);
 
     CompileOptions options = job->options;
     // Planned once before it is measured: what cannot be converted is refused at once.
-    bool ok = read_model(&c, err) || err_prefix(err, "%s", job->model_path);
+    ok = ok && (read_model(&c, err) || err_prefix(err, "%s", job->model_path));
     options.context = c.use.context;
     ok = ok && plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
          plan_shards(&c.plan, &c.model, &options, arena, err);
@@ -413,15 +427,18 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
     ok = ok && plan_keeps_eps(&c.plan, &c.read.contract, err);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.
-        ok = dir_remove_tree(c.dir, err) && dir_make(c.dir, err) &&
+        dir_unlock(&fresh);
+        ok = dir_remove_tree(c.dir, err) && dir_make(c.dir, err) && lock_dir(&fresh, c.dir, err) &&
              dir_make(path_join(arena, c.dir, "shards"), err) && write_all(&c, err) &&
              dir_sync(path_join(arena, c.dir, "shards"), err) && dir_sync(c.dir, err) &&
              // What was written is what is handed out: the caller's chain must not look into the
              // source's mapping.
              chain_read(chain, arena, c.dir, err) && keep_journal(&c, err) &&
              dir_replace(c.dir, c.out, err) && sync_parent(&c, err);
-        if (!ok) dir_remove_tree(c.dir, NULL);
+        if (!ok && fresh.is_held) dir_remove_tree(c.dir, NULL);
     }
     gguf_close(&c.gguf);
+    dir_unlock(&fresh);
+    dir_unlock(&older);
     return ok;
 }

@@ -1,10 +1,15 @@
-// seal.h — the proof a bundle carries: which gates it passed, with which figures, over which bytes.
+// seal.h — the proof a bundle carries: which gates it passed, with which figures, over which bytes,
+// in which program.
 //
 // seal.json holds the digest of chain.json, which holds the digest of every other file, and a
 // digest of what it says itself. It stands beside chain.json rather than in it, so that sealing
 // does not change what is sealed. A bundle without a seal, with one over other bytes, with an
-// edited one, or from gates that have been tightened since, is not used. This is integrity, no
+// edited one, from gates that have been tightened since or from another build of lathe is not used:
+// what chat runs is the program as much as the bundle, and gates judged both. This is integrity, no
 // signature: it finds what was altered by accident or went stale, not who sealed it.
+//
+// Kernels (kernels/kernels.h) are named and not compared: bounds of the gates hold for every set,
+// so a bundle that was proved with one may be run with another.
 #ifndef LATHE_BUNDLE_SEAL_H
 #define LATHE_BUNDLE_SEAL_H
 
@@ -16,15 +21,20 @@
 // Of the file itself; each gate has a number of its own (gates.def).
 enum { SEAL_SCHEMA = 4 };
 
-// Seals the bundle in `dir`, whose chain.json `chain` was read from, with `results`, an object of
-// gate name to its figures (none failed), and `unproved`, [{gate, text}]: what the gates could not
-// tell.
-bool seal_write(const char *dir, const Chain *chain, const json_t *results, const json_t *unproved,
-                const char *tool_version, Err *err);
+typedef struct {
+    const json_t *results;  // name of a gate -> its results, none failed
+    const json_t *unproved; // [{gate, text}]: what the gates could not tell
+    const char *tool_version, *kernels;
+} SealWords;
 
-// Whether `dir` may be used: sealed by gates of this schema, over exactly these bytes. Reads every
-// file once (XXH3-128). Failures are ERR_GATE and name the mending command. `unproved` (may be
-// NULL) gets what the gates could not tell, as one line; it is left alone when there is nothing.
+// Seals the bundle in `dir`, of which `chain` was read when it was opened: the seal is over the
+// bytes that were read then (chain->sha256), whatever lies at the path now.
+bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err *err);
+
+// Whether `dir` may be used: sealed by gates of this schema and by this build, over exactly these
+// bytes. Reads every file once (XXH3-128). Failures are ERR_GATE, say how far a proof has come, and
+// name the mending command. `unproved` (may be NULL) gets what the gates could not tell, as one
+// line; it is left alone when there is nothing.
 bool seal_check(const char *dir, StrBuf *unproved, const Progress *progress, Err *err);
 
 #endif

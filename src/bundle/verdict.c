@@ -21,7 +21,8 @@ const char *proof_verdict_name(ProofVerdict verdict) {
 
 ProofVerdict proof_verdict_of(const json_t *result) {
     const char *name = json_string_value(json_object_get(result, "verdict"));
+    if (!json_is_true(json_object_get(result, "passed"))) return PROOF_FAILED;
     for (int v = 0; name && v < PROOF_VERDICT_COUNT; v++)
         if (strcmp(name, verdicts[v].name) == 0) return (ProofVerdict)v;
-    return !name && json_is_true(json_object_get(result, "passed")) ? PROOF_PASSED : PROOF_FAILED;
+    return name ? PROOF_FAILED : PROOF_PASSED;
 }

@@ -16,9 +16,12 @@ typedef enum {
     PROOF_VERDICT_COUNT,
 } ProofVerdict;
 
-const char *proof_verdict_word(ProofVerdict verdict); // ends a line: "ok", "FAILED", "unproved", "note"
-const char *proof_verdict_name(ProofVerdict verdict); // in JSON: "passed", "failed", "unproved", "note"
-// Of a result in JSON; one without a name goes by `passed`, an unknown name counts as failed.
+const char *proof_verdict_word(
+    ProofVerdict verdict); // ends a line: "ok", "FAILED", "unproved", "note"
+const char *proof_verdict_name(
+    ProofVerdict verdict); // in JSON: "passed", "failed", "unproved", "note"
+// Of a result in JSON; one without a name goes by `passed`. What contradicts itself or has a name
+// that this program does not know counts as failed.
 ProofVerdict proof_verdict_of(const json_t *result);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "bundle/seal.h"
-#include "verify/verify.h"
+#include "bundle/source.h"
 
 static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
     if (seal_check(options->path, &o->except, progress, &o->unproved)) return true;
@@ -14,27 +14,44 @@ static bool check_seal(Opened *o, const OpenOptions *options, const Progress *pr
     return false;
 }
 
-// The source, where it can be found, must still mean what the bundle was made for: it may have been
-// replaced, and this lathe may read it otherwise than the one that converted it.
-static bool check_source(Opened *o, const OpenOptions *options, Err *err) {
+// What a replaced source leaves to do: it is converted, or it is not this bundle's.
+static bool refuse_source(const OpenOptions *options, const char *path, const char *why,
+                          Arena *scratch, Err *err) {
+    const char *bundle = shell_word(scratch, options->path), *word = shell_word(scratch, path);
+    return err_set(err, ERR_GATE,
+                   "%s; convert again: lathe convert %s -o %s --force, then: lathe verify %s "
+                   "--model %s; or move that file away, or name the bundle's own source with "
+                   "--model",
+                   why, word, bundle, bundle, word);
+}
+
+// The source, where it can be found, must still be the file that the bundle was made of, and mean
+// the same: it may have been replaced, and this lathe may read it otherwise than the one that
+// converted it.
+static bool check_source(Opened *o, const OpenOptions *options, const Progress *progress,
+                         Err *err) {
     Arena scratch = {0};
     Gguf source = {0};
     Model model;
     Err why = {0};
     const Chain *chain = &o->bundle.chain;
-    const char *path = verify_find_source(options->path, chain, options->model, &scratch, NULL);
+    const char *path = source_find(options->path, chain, options->model, &scratch);
     bool ok = true;
     if (path &&
         (!gguf_open(&source, &scratch, path, &why) || !model_read(&model, &source, &scratch, &why)))
         ok = err_set(err, ERR_GATE,
                      "%s cannot be checked against its source (%s: %s); name the source with "
                      "--model, or convert again: lathe convert MODEL.gguf -o %s --force",
-                     options->path, path, why.text, options->path);
+                     options->path, path, why.text, shell_word(&scratch, options->path));
     else if (path && !str_is(chain->contract_digest, contract_digest(&model.contract).hex))
-        ok = err_set(err, ERR_GATE,
-                     "%s was made for another contract than %s has now; convert again: lathe "
-                     "convert %s -o %s --force, then: lathe verify %s",
-                     options->path, path, path, options->path, options->path);
+        ok =
+            refuse_source(options, path,
+                          arena_printf(&scratch, "%s was made for another contract than %s has now",
+                                       options->path, path)
+                              .at,
+                          &scratch, err);
+    else if (path && !source_check(options->path, chain, &source, progress, &why))
+        ok = refuse_source(options, path, why.text, &scratch, err);
     gguf_close(&source);
     arena_free(&scratch);
     return ok;
@@ -81,7 +98,7 @@ static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_refere
     if (!check_seal(o, options, progress, err) ||
         !bundle_open(&o->bundle, &o->arena, options->path, err))
         return false;
-    if (!options->is_unsealed && !check_source(o, options, err)) return false;
+    if (!options->is_unsealed && !check_source(o, options, progress, err)) return false;
     if (wants_reference && !options->model)
         return err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
     if (wants_reference) return open_reference(o, options, options->model, err);

@@ -240,18 +240,31 @@ static bool check_arguments(const Arguments *a, Err *err) {
     return true;
 }
 
-static bool is_sealed(const char *bundle) {
+// Looked at before gates run for an hour.
+static bool check_page(const char *page, Err *err) {
+    if (!page) return true;
     Arena arena = {0};
-    bool there = path_exists(path_join(&arena, bundle, "seal.json"));
+    const char *slash = strrchr(page, '/');
+    const char *folder = !slash ? "."
+                         : slash == page
+                             ? "/"
+                             : arena_printf(&arena, "%.*s", (int)(slash - page), page).at;
+    bool ok = true;
+    if (!path_is_dir(folder))
+        ok = err_set(err, ERR_SYSTEM, "--report %s: there is no folder %s", page, folder);
+    else if (path_is_dir(page))
+        ok = err_set(err, ERR_SYSTEM, "--report %s: it is a folder, expected a file's name", page);
+    else if (access(path_exists(page) ? page : folder, W_OK) != 0)
+        ok = err_errno(err, "--report %s", page);
     arena_free(&arena);
-    return there;
+    return ok;
 }
 
-static void print_end(const Arguments *a, const Screen *screen, bool is_model) {
-    printf(is_model             ? "%s: the gates for a model alone passed; a bundle has more"
-           : !a->job.gates      ? "%s: all gates passed, sealed"
-           : is_sealed(a->name) ? "%s: the gates asked for passed; it is sealed"
-                                : "%s: the gates asked for passed; a seal takes all of them",
+static void print_end(const Arguments *a, const Screen *screen, bool is_model, bool is_sealed) {
+    printf(is_model        ? "%s: the gates for a model alone passed; a bundle has more"
+           : !a->job.gates ? "%s: all gates passed, sealed"
+           : is_sealed     ? "%s: the gates asked for passed; it is sealed"
+                           : "%s: the gates asked for passed; a seal takes all of them",
            a->name);
     if (screen->n_unproved)
         printf("; %zu %s unproved (above)", screen->n_unproved,
@@ -261,11 +274,12 @@ static void print_end(const Arguments *a, const Screen *screen, bool is_model) {
 }
 
 static bool run(Arguments *a, Screen *screen, Err *err) {
-    bool is_model = !path_is_dir(a->name), has_report = false;
+    bool is_model = !path_is_dir(a->name), has_report = false, is_sealed = false;
     VerifyJob *job = &a->job;
     job->bundle_dir = a->name;
     if (is_model) job->model_path = a->name;
     job->has_report = &has_report;
+    job->is_sealed = &is_sealed;
     bool ok = a->mutants ? run_mutants(job, a->mutants, screen, err)
               : is_model ? verify_model(job, err)
                          : verify_bundle(job, err);
@@ -274,11 +288,10 @@ static bool run(Arguments *a, Screen *screen, Err *err) {
     meter_stop(&screen->meter);
     bool has_passed = ok;
     if (a->as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))
-        ok = print_json(screen, is_model ? NULL : a->name, !is_model && is_sealed(a->name),
-                        has_passed, err) &&
-             ok;
-    if (ok && !a->mutants && !a->as_json) print_end(a, screen, is_model);
-    if (ok || err->kind == ERR_GATE) meter_finish(&screen->meter, "verified");
+        ok = print_json(screen, is_model ? NULL : a->name, is_sealed, has_passed, err) && ok;
+    if (ok && !a->mutants && !a->as_json) print_end(a, screen, is_model, is_sealed);
+    bool has_run = has_report || is_model || a->mutants;
+    if (ok || (has_run && err->kind == ERR_GATE)) meter_finish(&screen->meter, "verified");
     return ok;
 }
 
@@ -287,7 +300,8 @@ bool command_verify(int argc, char **argv, Err *err) {
     bool is_done;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
     for (size_t n = strlen(a.name); n > 1 && a.name[n - 1] == '/'; n--) a.name[n - 1] = 0;
-    Pool *pool = check_arguments(&a, err) ? pool_open(a.threads, err) : NULL;
+    bool is_fit = check_arguments(&a, err) && check_page(a.page, err);
+    Pool *pool = is_fit ? pool_open(a.threads, err) : NULL;
     bool ok = pool != NULL;
     if (ok) {
         Screen screen = {.has_colour = isatty(STDOUT_FILENO),

@@ -46,7 +46,12 @@ static void add_setup(StrBuf *out, const json_t *report) {
     add_line(out, member_text(report, "tool"));
     strbuf_add(out, STR(" on "));
     add_line(out, member_text(run, "machine"));
-    strbuf_printf(out, ", %.0f threads. ", member_number(run, "threads"));
+    strbuf_printf(out, ", %.0f threads", member_number(run, "threads"));
+    if (*member_text(run, "kernels")) {
+        strbuf_add(out, STR(", kernels "));
+        add_line(out, member_text(run, "kernels"));
+    }
+    strbuf_add(out, STR(". "));
     add_line(out, member_text(source, "name"));
     strbuf_add(out, STR(" ("));
     html_bytes(out, member_number(source, "bytes"));

@@ -147,10 +147,11 @@ static json_t *run_json(const Proof *p, bool is_sealed) {
     time_t now = time(NULL) - (time_t)(now_seconds() - p->started);
     struct tm utc;
     if (gmtime_r(&now, &utc)) strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &utc);
-    return json_pack("{s:s, s:s, s:i, s:s, s:b, s:f, s:f, s:O}", "started", when, "machine",
-                     machine, "threads", (int)pool_threads(p->job->pool), "asked",
-                     p->job->gates ? p->job->gates : "all", "sealed", (int)is_sealed, "seconds",
-                     now_seconds() - p->started, "peak_bytes", peak_bytes(), "gates", p->seconds);
+    return json_pack("{s:s, s:s, s:s, s:i, s:s, s:b, s:f, s:f, s:O}", "started", when, "machine",
+                     machine, "kernels", p->kernels, "threads", (int)pool_threads(p->job->pool),
+                     "asked", p->job->gates ? p->job->gates : "all", "sealed", (int)is_sealed,
+                     "seconds", now_seconds() - p->started, "peak_bytes", peak_bytes(), "gates",
+                     p->seconds);
 }
 
 void proof_facts(Proof *p, bool is_sealed) {

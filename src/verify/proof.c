@@ -89,6 +89,27 @@ double proof_n_weights(const Proof *p) {
     return n;
 }
 
+void proof_forget(Proof *p, const char *gate) {
+    const char *section;
+    json_t *owner;
+    void *next;
+    json_object_del(p->gates, gate);
+    json_object_foreach_safe(p->section_gates, next, section, owner) {
+        if (strcmp(json_string_value(owner), gate) != 0) continue;
+        json_object_del(p->sections, section);
+        json_object_del(p->section_gates, section);
+    }
+}
+
+bool proof_any_failed(const json_t *results) {
+    size_t i;
+    const json_t *result;
+    json_array_foreach(results, i, result) {
+        if (proof_verdict_of(result) == PROOF_FAILED) return true;
+    }
+    return false;
+}
+
 Sha256 proof_source_sha256(Proof *p) {
     if (!p->source_sha256.hex[0]) p->source_sha256 = gguf_digest(&p->source, p->job->progress);
     return p->source_sha256;

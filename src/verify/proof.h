@@ -30,6 +30,7 @@ typedef struct {
     json_t *sections;             // of the report: what is said besides the gates
     json_t *section_gates;        // section -> the gate that made it
     const char *running;          // the gate, NULL between gates
+    const char *kernels;          // name of the set that computes
     Sha256 source_sha256;         // empty until proof_source_sha256() is asked
     json_t *seconds;              // name of a gate -> how long it took
     double started;               // now_seconds()
@@ -60,6 +61,10 @@ json_t *proof_list_unproved(const json_t *results);
 void proof_section(Proof *p, const char *name, json_t *value);
 // Weights of the source, all tensors together: what a token costs the reference.
 double proof_n_weights(const Proof *p);
+// Drops what is recorded of `gate`, results and sections: it runs again.
+void proof_forget(Proof *p, const char *gate);
+// Whether one of a gate's results failed.
+bool proof_any_failed(const json_t *results);
 // Digest of the source file that is there; read once.
 Sha256 proof_source_sha256(Proof *p);
 // The common case: the least cosine of all rows together, and of any one row.

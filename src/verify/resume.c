@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/build.h"
 #include "base/file.h"
 #include "base/json.h"
 
@@ -30,7 +32,8 @@ static void add_packages(Hasher *h, const Chain *c) {
 static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, Str chain) {
     const GateInfo *gate = &gates[id];
     Hasher *h = hasher_new();
-    add_text(h, str_of(p->job->tool_version));
+    add_text(h, str_of(build_id));
+    add_text(h, str_of(p->kernels));
     add_text(h, str_of(gate->name));
     add_number(h, gate->schema);
     add_text(h, str_of(contract_digest(&p->model.contract).hex));
@@ -52,74 +55,100 @@ static const char *text_of(const json_t *object, const char *key) {
     return text ? text : "";
 }
 
-// The earlier report, when it is as it was written and speaks of the files that are here.
-static json_t *read_report(Proof *p, Err *err) {
-    const char *path = path_join(p->arena, p->bundle.dir, "verify/report.json");
+// What an earlier run wrote into `name`, when it is as it was written.
+static json_t *read_record(Proof *p, const char *name, Err *err) {
+    const char *path = path_join(p->arena, path_join(p->arena, p->bundle.dir, "verify"), name);
     if (!path_exists(path)) {
         err_set(err, ERR_FORMAT, "%s is not there; a run writes it", path);
         return NULL;
     }
-    json_t *report = json_read_file(path, err);
-    if (!report) return NULL;
-    const char *stated = text_of(report, "sha256");
-    bool is_whole = strcmp(stated, json_own_sha256(report).hex) == 0 ||
-                    err_set(err, ERR_FORMAT, "%s %s", path,
-                            *stated ? "was edited since it was written (its sha256 is another)"
-                                    : "has no sha256: an older lathe wrote it");
-    if (is_whole &&
-        bundle_check_files(p->bundle.dir, &p->bundle.chain, false, p->job->progress, err))
-        return report;
-    json_decref(report);
+    json_t *record = json_read_file(path, err);
+    if (!record) return NULL;
+    const char *stated = text_of(record, "sha256");
+    if (strcmp(stated, json_own_sha256(record).hex) == 0) return record;
+    err_set(err, ERR_FORMAT, "%s %s", path,
+            *stated ? "was edited since it was written (its sha256 is another)"
+                    : "has no sha256: an older lathe wrote it");
+    json_decref(record);
     return NULL;
 }
 
-bool resume_open(Resume *r, Proof *p, Err *err) {
-    *r = (Resume){.inputs = json_object()};
-    Sha256 source = proof_source_sha256(p), text = {{0}}, chain;
-    if (p->job->vote_text && !sha256_file(&text, p->job->vote_text, err)) return false;
-    if (!sha256_file(&chain, path_join(p->arena, p->bundle.dir, "chain.json"), err)) return false;
-    for (int i = 0; i < GATE_COUNT; i++) {
-        Sha256 digest =
-            gate_inputs(p, (GateId)i, str_of(source.hex), str_of(text.hex), str_of(chain.hex));
-        json_object_set_new(r->inputs, gates[i].name, json_string(digest.hex));
+static void read_records(Resume *r, Proof *p, Err *why) {
+    static const char *const names[MAX_RECORDS] = {"progress.json", "report.json"};
+    for (size_t i = 0; i < MAX_RECORDS; i++) {
+        json_t *record = read_record(p, names[i], why);
+        if (record) r->records[r->n_records++] = record;
     }
-    if (!p->job->resumes) return true;
+}
+
+// Whether what `record` says is of this bundle and this program, under whatever options.
+static bool is_of_bundle(const Proof *p, const json_t *record) {
+    return strcmp(text_of(record, "chain_sha256"), p->bundle.chain.sha256.hex) == 0 &&
+           strcmp(text_of(record, "build"), build_id) == 0;
+}
+
+static void take_from(Resume *r, Proof *p, const char *name, const json_t *record) {
+    p->running = name;
+    json_object_set(p->gates, name, json_object_get(json_object_get(record, "gates"), name));
+    json_object_set(r->stated, name, json_object_get(json_object_get(record, "inputs"), name));
+    const char *section;
+    json_t *owner;
+    json_object_foreach(json_object_get(record, "section_gates"), section, owner) {
+        json_t *value = json_object_get(record, section);
+        if (value && json_is_string(owner) && strcmp(json_string_value(owner), name) == 0)
+            proof_section(p, section, json_incref(value));
+    }
+    p->running = NULL;
+}
+
+// The newest results of gate `name` over this run's inputs; else those over others, such as another
+// text for the vote or other kernels, with these inputs: for the report, no run keeps them.
+static void take_over(Resume *r, Proof *p, const char *name) {
+    for (int is_strict = 1; is_strict >= 0; is_strict--)
+        for (size_t i = 0; i < r->n_records; i++) {
+            const json_t *record = r->records[i];
+            const json_t *results = json_object_get(json_object_get(record, "gates"), name);
+            const json_t *then = json_object_get(json_object_get(record, "inputs"), name);
+            bool is_same = json_equal(then, json_object_get(r->inputs, name));
+            if (json_array_size(results) == 0 || !json_is_string(then) ||
+                (is_strict ? !is_same : !is_of_bundle(p, record)))
+                continue;
+            take_from(r, p, name, record);
+            return;
+        }
+}
+
+bool resume_open(Resume *r, Proof *p, Err *err) {
+    *r = (Resume){.inputs = json_object(), .stated = json_object()};
+    Sha256 source = proof_source_sha256(p), text = {{0}};
+    if (p->job->vote_text && !sha256_file(&text, p->job->vote_text, err)) return false;
     Err why = {0};
-    r->report = read_report(p, &why);
-    if (!r->report && p->job->note)
+    // Inputs name files by the digests that chain.json states. Where the files are others, results
+    // have no name: none is taken over, and none of this run will be.
+    if (bundle_check_files(p->bundle.dir, &p->bundle.chain, false, p->job->progress, &why)) {
+        for (int i = 0; i < GATE_COUNT; i++) {
+            Sha256 digest = gate_inputs(p, (GateId)i, str_of(source.hex), str_of(text.hex),
+                                        str_of(p->bundle.chain.sha256.hex));
+            json_object_set_new(r->inputs, gates[i].name, json_string(digest.hex));
+        }
+        read_records(r, p, &why);
+    }
+    for (int i = 0; i < GATE_COUNT; i++) take_over(r, p, gates[i].name);
+    if (p->job->resumes && !r->n_records && p->job->note)
         p->job->note(p->job->line_context,
                      arena_printf(p->arena, "nothing is kept, all gates run: %s", why.text).at);
     return true;
 }
 
-static bool has_passed(const json_t *results) {
-    size_t i;
-    const json_t *result;
-    if (json_array_size(results) == 0) return false;
-    json_array_foreach(results, i, result) {
-        if (proof_verdict_of(result) == PROOF_FAILED) return false;
-    }
-    return true;
-}
-
 bool resume_keep(const Resume *r, Proof *p, GateId id) {
     const char *name = gates[id].name;
+    const json_t *results = json_object_get(p->gates, name);
     // Cheap, and the sources it is given may be others.
-    if (!r->report || id == GATE_contract) return false;
-    json_t *results = json_object_get(json_object_get(r->report, "gates"), name);
-    const json_t *then = json_object_get(json_object_get(r->report, "inputs"), name);
-    if (!has_passed(results) || !json_equal(then, json_object_get(r->inputs, name))) return false;
-
-    p->running = name;
-    json_object_set(p->gates, name, results);
+    if (!r || !p->job->resumes || id == GATE_contract) return false;
+    if (!results || proof_any_failed(results) ||
+        !json_equal(json_object_get(r->stated, name), json_object_get(r->inputs, name)))
+        return false;
     json_object_set_new(p->seconds, name, json_real(0));
-    const char *section;
-    json_t *owner;
-    json_object_foreach(json_object_get(r->report, "section_gates"), section, owner) {
-        json_t *value = json_object_get(r->report, section);
-        if (value && json_is_string(owner) && strcmp(json_string_value(owner), name) == 0)
-            proof_section(p, section, json_incref(value));
-    }
     size_t i;
     json_t *result;
     json_array_foreach(results, i, result) {
@@ -131,8 +160,41 @@ bool resume_keep(const Resume *r, Proof *p, GateId id) {
     return true;
 }
 
+void resume_forget(Resume *r, Proof *p, GateId id) {
+    const char *name = gates[id].name;
+    json_t *inputs = json_object_get(r->inputs, name);
+    proof_forget(p, name);
+    json_object_del(r->stated, name);
+    if (inputs) json_object_set(r->stated, name, inputs);
+}
+
 void resume_close(Resume *r) {
     json_decref(r->inputs);
-    json_decref(r->report);
+    json_decref(r->stated);
+    for (size_t i = 0; i < r->n_records; i++) json_decref(r->records[i]);
     *r = (Resume){0};
+}
+
+// ---- of this run
+
+static const char *progress_path(const Proof *p) {
+    return path_join(p->arena, p->bundle.dir, "verify/progress.json");
+}
+
+bool progress_write(const Resume *r, const Proof *p, Err *err) {
+    json_t *progress =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "tool", p->job->tool_version, "build",
+                  build_id, "kernels", p->kernels, "chain_sha256", p->bundle.chain.sha256.hex,
+                  "running", p->running ? p->running : "", "gates", p->gates, "inputs", r->stated,
+                  "section_gates", p->section_gates);
+    if (!progress) memory_is_out(0);
+    json_object_update(progress, p->sections);
+    json_object_set_new(progress, "sha256", json_string(json_own_sha256(progress).hex));
+    bool ok = json_write_file(progress, progress_path(p), err);
+    json_decref(progress);
+    return ok;
+}
+
+void progress_remove(const Proof *p) {
+    unlink(progress_path(p));
 }

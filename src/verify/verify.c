@@ -1,14 +1,19 @@
 #include "verify/verify.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/build.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/lock.h"
 #include "base/size.h"
 #include "base/usage.h"
 #include "bundle/seal.h"
+#include "bundle/source.h"
+#include "kernels/kernels.h"
 #include "verify/proof.h"
 #include "verify/resume.h"
 
@@ -23,22 +28,18 @@ static const bool needs_no_bundle[GATE_COUNT] = {[GATE_contract] = true, [GATE_v
 
 const char *verify_find_source(const char *dir, const Chain *chain, const char *given, Arena *arena,
                                Err *err) {
-    if (given) return given;
-    const char *name = arena_cstr(arena, chain->source_name);
-    size_t end = strlen(dir);
-    while (end > 1 && dir[end - 1] == '/') end--; // "OUT.lathe/", as shells complete it
-    while (end > 0 && dir[end - 1] != '/') end--;
-    const char *parent = end ? arena_printf(arena, "%.*s", (int)end - 1, dir).at : ".";
-    const char *beside = path_join(arena, parent, name);
-    if (path_exists(beside)) return beside;
-    if (path_exists(name)) return name;
-    err_set(err, ERR_USAGE,
-            "the source model %s is neither beside the bundle nor here; name it with --model",
-            name);
-    return NULL;
+    const char *path = source_find(dir, chain, given, arena);
+    if (!path)
+        err_set(err, ERR_USAGE,
+                "the source model %.*s is neither beside the bundle nor here; name it with --model",
+                STR_ARG(chain->source_name));
+    return path;
 }
 
 static bool open_all(Proof *p, Err *err) {
+    const Kernels *kernels = kernels_choose(err);
+    if (!kernels) return false;
+    p->kernels = kernels->name;
     if (!bundle_open(&p->bundle, p->arena, p->job->bundle_dir, err)) return false;
     p->bundle.faults = p->job->faults;
     const char *model =
@@ -80,19 +81,32 @@ static bool asks_all(const char *list) {
     return true;
 }
 
-// `resume` NULL: every gate runs.
-static bool run_gates(Proof *p, const Resume *resume, Err *err) {
+// What gates said counts as long as they read what is there.
+static bool check_holds(const Proof *p, Err *err) {
+    Err why = {0};
+    if (bundle_holds(&p->bundle, &why) && source_holds(&p->source, &why)) return true;
+    return err_set(err, ERR_GATE,
+                   "%s while %s was being verified: nothing of this run counts, and nothing is "
+                   "sealed; verify again",
+                   why.text, p->bundle.dir);
+}
+
+// `resume` NULL: every gate runs, and nothing is written.
+static bool run_gates(Proof *p, Resume *resume, Err *err) {
     for (int i = 0; i < GATE_COUNT; i++) {
         if (!p->has_bundle && !needs_no_bundle[i]) continue;
         if (!gate_is_listed(p->job->gates, gates[i].name)) continue;
         p->gate_failed = false;
-        if (resume && resume_keep(resume, p, (GateId)i)) continue;
+        if (resume_keep(resume, p, (GateId)i)) continue;
         p->running = gates[i].name;
+        if (resume && !progress_write(resume, p, err)) return false;
+        if (resume) resume_forget(resume, p, (GateId)i);
         progress_report(p->job->progress, gates[i].name, 0, 0);
         Err why = {0};
         double started = now_seconds();
         bool has_run = runs[i](p, &why);
         json_object_set_new(p->seconds, gates[i].name, json_real(now_seconds() - started));
+        if (resume && !check_holds(p, err)) return false;
         if (has_run) continue;
         if (why.kind != ERR_GATE) {
             if (err) *err = why;
@@ -103,22 +117,30 @@ static bool run_gates(Proof *p, const Resume *resume, Err *err) {
     return true;
 }
 
+static bool any_gate_failed(const Proof *p) {
+    const char *name;
+    json_t *results;
+    json_object_foreach(p->gates, name, results) {
+        if (proof_any_failed(results)) return true;
+    }
+    return false;
+}
+
 static bool write_report(Proof *p, const Resume *resume, bool is_sealed, Err *err) {
     const Chain *c = &p->bundle.chain;
     const char *dir = path_join(p->arena, p->bundle.dir, "verify");
-    json_t *report =
-        json_pack("{s:s, s:s%, s:s%, s:b, s:O, s:o, s:O, s:O}", "tool", p->job->tool_version,
-                  "contract_sha256", c->contract_digest.at, c->contract_digest.len, "source_sha256",
-                  c->source_sha256.at, c->source_sha256.len, "passed", !p->has_failed, "gates",
-                  p->gates, "unproved", proof_list_unproved(p->gates), "inputs", resume->inputs,
-                  "section_gates", p->section_gates);
+    json_t *report = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s%, s:s%, s:b, s:O, s:o, s:O, s:O}", "tool", p->job->tool_version,
+        "build", build_id, "kernels", p->kernels, "chain_sha256", c->sha256.hex, "contract_sha256",
+        c->contract_digest.at, c->contract_digest.len, "source_sha256", c->source_sha256.at,
+        c->source_sha256.len, "passed", (int)!any_gate_failed(p), "gates", p->gates, "unproved",
+        proof_list_unproved(p->gates), "inputs", resume->stated, "section_gates", p->section_gates);
     if (!report) memory_is_out(0);
     p->running = NULL;
     proof_facts(p, is_sealed);
     json_object_update(report, p->sections);
     json_object_set_new(report, "sha256", json_string(json_own_sha256(report).hex));
-    bool ok =
-        dir_make(dir, err) && json_write_file(report, path_join(p->arena, dir, "report.json"), err);
+    bool ok = json_write_file(report, path_join(p->arena, dir, "report.json"), err);
     json_decref(report);
     if (ok && p->job->has_report) *p->job->has_report = true;
     return ok;
@@ -135,24 +157,91 @@ static bool unseal(const Proof *p, Err *err) {
            remove_file(path_join(p->arena, dir, "verify/report.html"), err);
 }
 
-// A run of all gates begins without a seal and ends with one. A run of some leaves a seal that
-// holds alone, unless one of them fails.
-static bool judge(Proof *p, const Resume *resume, Err *err) {
-    const VerifyJob *job = p->job;
-    bool is_complete = asks_all(job->gates);
-    Err broken = {0};
-    bool keeps_seal = !is_complete && seal_check(p->bundle.dir, NULL, job->progress, &broken);
-    if ((!keeps_seal && !unseal(p, err)) || !run_gates(p, resume, err)) return false;
-    if (p->has_failed && keeps_seal && !unseal(p, err)) return false;
-    if (!write_report(p, resume, !p->has_failed && (is_complete || keeps_seal), err)) return false;
-    if (p->has_failed)
-        return err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", p->bundle.dir);
-    if (!is_complete) return true;
+// Before gates run for an hour: whether what they find can be written.
+static bool check_room(const Proof *p, const Resume *resume, Err *err) {
+    enum { ROOM = 1 << 20 }; // a report of a model of 60 layers takes half of it
+    Err why = {0};
+    const char *trial = path_join(p->arena, p->bundle.dir, "seal.json.new");
+    void *room = big_alloc(ROOM, "a trial file", err);
+    if (!room) return false;
+    memset(room, ' ', ROOM);
+    bool ok = file_write(trial, room, ROOM, &why);
+    free(room);
+    unlink(trial);
+    ok = ok && dir_make(path_join(p->arena, p->bundle.dir, "verify"), &why) &&
+         progress_write(resume, p, &why);
+    return ok || err_set(err, why.kind,
+                         "%s; verify keeps seal and report in the bundle: it must be writable, "
+                         "with room for some MiB (no gate has run, the bundle is as it was)",
+                         why.text);
+}
+
+// Another model would be compared gate by gate, and nothing would be learned of this bundle.
+static bool check_source(Proof *p, Err *err) {
+    const Chain *c = &p->bundle.chain;
+    Sha256 found = proof_source_sha256(p);
+    if (str_is(c->source_sha256, found.hex)) return true;
+    const char *path = p->source.parts[0].path;
+    return err_set(err, ERR_GATE,
+                   "%s is another file than %s was converted from: sha256=%.16s…, expected "
+                   "%.16s…; name the right one with --model, or convert this one: lathe convert %s "
+                   "-o %s --force (no gate has run, the bundle is as it was)",
+                   path, p->bundle.dir, found.hex, c->source_sha256.at, shell_word(p->arena, path),
+                   shell_word(p->arena, p->bundle.dir));
+}
+
+// Where one gate of several failed, what the others said of the same bytes is no proof any more.
+static bool refuse(Proof *p, const Resume *resume, Err *err) {
+    if (!unseal(p, err) || !write_report(p, resume, false, err)) return false;
+    progress_remove(p);
+    return err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", p->bundle.dir);
+}
+
+static bool seal(Proof *p, Err *err) {
     json_t *unproved = proof_list_unproved(p->gates);
-    bool ok =
-        seal_write(p->bundle.dir, &p->bundle.chain, p->gates, unproved, job->tool_version, err);
+    SealWords words = {p->gates, unproved, p->job->tool_version, p->kernels};
+    bool ok = seal_write(p->bundle.dir, &p->bundle.chain, &words, err);
     json_decref(unproved);
     return ok;
+}
+
+// A run of all gates ends with a new seal. A run of some leaves one that holds, unless one of them
+// fails.
+static bool judge(Proof *p, Resume *resume, Err *err) {
+    bool is_complete = asks_all(p->job->gates);
+    // A page that says proved stands beside a seal that holds, or not at all.
+    if (!seal_check(p->bundle.dir, NULL, p->job->progress, NULL) &&
+        !remove_file(path_join(p->arena, p->bundle.dir, "verify/report.html"), err))
+        return false;
+    if (!run_gates(p, resume, err)) return false;
+    if (p->has_failed) return refuse(p, resume, err);
+    Err why = {0};
+    if (is_complete && !bundle_check_mapped(&p->bundle, p->job->progress, &why)) {
+        progress_remove(p); // its results may be of other bytes than it says
+        return err_set(err, ERR_GATE, "%s; nothing is sealed; verify again", why.text);
+    }
+    bool is_sealed = is_complete || seal_check(p->bundle.dir, NULL, p->job->progress, NULL);
+    if (!check_holds(p, err) || (is_complete && !seal(p, err)) ||
+        !write_report(p, resume, is_sealed, err))
+        return false;
+    if (p->job->is_sealed) *p->job->is_sealed = is_sealed;
+    progress_remove(p);
+    source_remember(p->bundle.dir, &p->bundle.chain, &p->source);
+    return true;
+}
+
+static bool lock_bundle(DirLock *lock, const VerifyJob *job, Err *err) {
+    Err why = {0};
+    if (!path_is_dir(job->bundle_dir))
+        return err_set(err, ERR_SYSTEM, "%s: No such directory", job->bundle_dir);
+    if (!dir_lock(lock, job->bundle_dir, &why))
+        return err_set(err, why.kind,
+                       "%s (lathe verify or convert); wait for it or stop it, then verify again",
+                       why.text);
+    if (lock->is_weak && job->note)
+        job->note(job->line_context, "this file system has no locks: let nothing else write to the "
+                                     "bundle until verify has ended");
+    return true;
 }
 
 bool verify_bundle(const VerifyJob *job, Err *err) {
@@ -166,10 +255,14 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
                .seconds = json_object(),
                .started = now_seconds()};
     Resume resume = {0};
-    bool ok = gate_check_list(job->gates, err) && open_all(&p, err) && same_shapes(&p, err) &&
-              resume_open(&resume, &p, err) && judge(&p, &resume, err);
+    DirLock lock = {0};
+    bool ok = gate_check_list(job->gates, err) && lock_bundle(&lock, job, err) &&
+              open_all(&p, err) && same_shapes(&p, err) && check_source(&p, err) &&
+              resume_open(&resume, &p, err) && check_room(&p, &resume, err) &&
+              judge(&p, &resume, err);
     resume_close(&resume);
     close_all(&p);
+    dir_unlock(&lock);
     arena_free(&arena);
     return ok;
 }

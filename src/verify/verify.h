@@ -35,12 +35,19 @@ typedef struct {
     VerifyLine *line;         // may be NULL
     VerifyNote *note;         // may be NULL
     void *line_context;       // of both
+    bool *is_sealed;          // set when the run ends with a seal that holds; may be NULL
     bool *has_report;         // set once verify/report.json is written; may be NULL
 } VerifyJob;
 
-// Runs the gates and writes verify/report.json; with all gates run and passed, seals the bundle.
-// Returns false with ERR_GATE when one failed, or another kind when one could not run. An older
-// seal is removed before the first gate.
+// Runs the gates and writes verify/report.json; with all gates run and none failed, seals the
+// bundle over what was read when it was opened. Returns false with ERR_GATE when one failed, or
+// another kind when one could not run. Before the first gate it looks whether this is the file the
+// bundle was made of, whether nobody else works on the bundle and whether results can be written.
+//
+// No proof is taken away without a new verdict: a seal stands until all gates have passed, which
+// replaces it, or a gate failed, which removes it at the end. A run that breaks off leaves the seal
+// and verify/progress.json, which job->resumes goes on from. Where files were changed while gates
+// ran, nothing is recorded.
 bool verify_bundle(const VerifyJob *job, Err *err);
 
 // Where the source of the bundle `dir` lies: `given`, or the file of its name beside the bundle or

@@ -53,12 +53,13 @@ static void make_sealed(Sealed *s) {
     if (!bundle_convert(&chain, &s->arena, &job, &err)) fail_msg("%s", err.text);
     json_t *results = json_object();
     for (int i = 0; i < GATE_COUNT; i++)
-        json_object_set_new(results, gates[i].name, json_pack("[{s:f}]", "cos", 0.99999712345));
+        json_object_set_new(results, gates[i].name,
+                            json_pack("[{s:b, s:f}]", "passed", 1, "cos", 0.99999712345));
     json_t *unproved =
         json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "gate", "vote", "text", "rope_dim",
                   "gate", "vote", "text", "eps", "gate", "text", "text", "turn");
-    if (!seal_write(s->dir, &chain, results, unproved, "lathe test", &err))
-        fail_msg("%s", err.text);
+    SealWords words = {results, unproved, "lathe test", "scalar"};
+    if (!seal_write(s->dir, &chain, &words, &err)) fail_msg("%s", err.text);
     json_decref(unproved);
     json_decref(results);
     add_file(s, "seal.json");

@@ -1,5 +1,6 @@
 """`lathe` as a user meets it: one call, its output as text, and the bundles that several tests share."""
 
+import os
 import re
 import subprocess
 
@@ -21,9 +22,10 @@ start() ->
 ASK_ERLANG = "Show me hello world in Erlang."
 
 
-def lathe(*args, given="", cwd=None, timeout=300):
+def lathe(*args, given="", cwd=None, timeout=300, env=None):
+    """`env` is added to the environment."""
     return subprocess.run([LATHE, *map(str, args)], input=given, capture_output=True, text=True, cwd=cwd,
-                          timeout=timeout)
+                          timeout=timeout, env={**os.environ, **(env or {})})
 
 
 def done(*args, **how):

@@ -3,14 +3,18 @@ missing, foreign or over other bytes."""
 
 import copy
 import json
+import os
+import pathlib
 import re
 import shutil
+import signal
 import subprocess
+import sys
 
 import jsonschema
 import pytest
-from bundle_edit import BundleEdit, own_sha256, rewrite_gguf
-from command import HELLO, ROOT, done, lathe
+from bundle_edit import BundleEdit, compact, own_sha256, rewrite_gguf
+from command import HELLO, LATHE, ROOT, done, lathe
 from random_models import RandomModel
 from tokenizer_oracle import BUILD
 
@@ -283,7 +287,8 @@ def test_a_foreign_seal(sealed, tmp_path):
     assert_refused(sealed.path, "a seal over another chain.json", "lathe verify")
 
 
-@pytest.mark.parametrize("member", ["schema", "chain_sha256", "gates", "gate_schemas", "sha256"])
+@pytest.mark.parametrize("member", ["schema", "chain_sha256", "gates", "gate_schemas", "sha256", "build", "kernels",
+                                    "contract_sha256", "source_sha256", "unproved"])
 def test_a_seal_that_lacks_a_member(sealed, member):
     seal = json.loads((sealed.path / "seal.json").read_text())
     del seal[member]
@@ -306,6 +311,85 @@ def test_a_seal_with_better_figures(sealed):
         change(seal)
         (sealed.path / "seal.json").write_text(json.dumps(seal))
         assert_refused(sealed.path, "a seal that was edited", "lathe verify")
+
+
+def spelled(value, indent=0):
+    """JSON as lathe writes it to files."""
+    if not isinstance(value, (dict, list)) or not value:
+        return compact(value)
+    inner = "\n" + " " * (indent + 1)
+    if isinstance(value, dict):
+        items = (f"{compact(k)}: {spelled(v, indent + 1)}" for k, v in value.items())
+    else:
+        items = (spelled(v, indent + 1) for v in value)
+    ends = "{}" if isinstance(value, dict) else "[]"
+    return ends[0] + inner + ("," + inner).join(items) + "\n" + " " * indent + ends[1]
+
+
+def write_seal(bundle, seal):
+    """As a lathe would that says this: to the byte in its spelling, with the true digest over itself."""
+    seal["sha256"] = own_sha256(seal)
+    (bundle / "seal.json").write_text(spelled(seal) + "\n")
+
+
+def test_a_seal_is_of_this_build_contract_and_source(sealed):
+    """The digest that it has over itself is true each time: what it says is what is wrong."""
+    good = json.loads((sealed.path / "seal.json").read_text())
+    write_seal(sealed.path, copy.deepcopy(good))
+    assert chat(sealed.path).returncode == 0
+
+    def fail_a_gate(seal):
+        seal["gates"]["graph"][0].update(passed=False, verdict="failed")
+
+    for change, words in ((lambda s: s.update(build="0" * 64), "proved by another build of lathe"),
+                          (lambda s: s.update(contract_sha256="0" * 64), "over another contract"),
+                          (lambda s: s.update(source_sha256="0" * 64), "over another source"),
+                          (lambda s: s["gates"].update(graph=[]), "before gate 'graph' became"), (fail_a_gate, "a gate that failed")):
+        seal = copy.deepcopy(good)
+        change(seal)
+        write_seal(sealed.path, seal)
+        assert_refused(sealed.path, words, f"prove it: lathe verify {sealed.path}\n")
+
+
+def test_another_build_is_proved_anew(sealed):
+    """Neither the seal nor kept results of a program whose code was another count."""
+    for name in ("seal.json", "verify/report.json"):
+        said = json.loads((sealed.path / name).read_text())
+        said["build"] = "0" * 64
+        if "inputs" in said:
+            said["inputs"] = dict.fromkeys(said["inputs"], "0" * 64)
+            said["sha256"] = own_sha256(said)
+            (sealed.path / name).write_text(json.dumps(said))
+        else:
+            write_seal(sealed.path, said)
+    run = lathe("verify", sealed.path, "--gates", "structure,residency", "--resume")
+    assert run.returncode == 0 and "(kept)" not in run.stdout
+    assert set(json.loads((sealed.path / "verify/report.json").read_text())["gates"]) == {"structure", "residency"}
+    assert_refused(sealed.path, "another build")
+
+
+def test_a_build_is_its_sources(tmp_path):
+    """Any change of code, of a table or of the compiler is another build; the place and the time are not."""
+    program = ROOT / "scripts/build_id.py"
+
+    def identity(root, *words):
+        subprocess.run([sys.executable, program, tmp_path / "out.c", root, *words], check=True)
+        return (tmp_path / "out.c").read_text()
+
+    for name in ("src", "scripts", "contracts"):
+        shutil.copytree(ROOT / name, tmp_path / "copy" / name)
+    shutil.copy(ROOT / "meson.build", tmp_path / "copy")
+    here = identity(ROOT, "gcc", "12")
+    assert here == identity(tmp_path / "copy", "gcc", "12") != identity(ROOT, "gcc", "13") != identity(ROOT, "gcc1", "3")
+    for name in ("src/runtime/host.c", "src/bundle/gates.def", "src/kernels/sums.inc", "src/cli/chat.c", "src/verify/meson.build",
+                 "scripts/embed.py", "meson.build", "contracts/phi-4-mini.json", "src/base/half.h"):
+        path = tmp_path / "copy" / name
+        text = path.read_bytes()
+        path.write_bytes(text + b"\n")
+        assert identity(tmp_path / "copy", "gcc", "12") != here, name
+        path.write_bytes(text)
+    (tmp_path / "copy/src/runtime/more.h").write_text("")
+    assert identity(tmp_path / "copy", "gcc", "12") != here
 
 
 def test_a_seal_names_what_it_saw(sealed):
@@ -417,15 +501,144 @@ def test_a_source_that_means_something_else_now(sealed, tmp_path):
     assert chat(sealed.path).returncode == 0
 
 
+def test_a_source_with_other_weights(sealed, tmp_path):
+    """The contract is the same, and so are name, length and time; the bundle is not of this file any more."""
+    beside = sealed.path.parent / HELLO.name
+    shutil.copy(HELLO, beside)
+    assert chat(sealed.path).returncode == 0
+    when = beside.stat()
+
+    def replace(data, is_in_place):
+        fresh = beside if is_in_place else tmp_path / "fresh.gguf"
+        fresh.write_bytes(data)
+        os.replace(fresh, beside)
+        os.utime(beside, ns=(when.st_atime_ns, when.st_mtime_ns))
+
+    good = bytearray(HELLO.read_bytes())
+    for at in (-100, len(good) // 2 + 12345):
+        for is_in_place in (False, True):
+            bad = good.copy()
+            bad[at] ^= 1
+            replace(bad, is_in_place)
+            for command in (("chat", "-p", "hello", "--max-tokens", "1"), ("eval", "--text", __file__)):
+                run = lathe(command[0], sealed.path, *command[1:])
+                assert run.returncode == 1 and run.stdout == "" and "is not the file" in run.stderr, run.stderr
+                again = f"lathe convert {beside} -o {sealed.path} --force, then: lathe verify {sealed.path} --model {beside}"
+                assert again in run.stderr, run.stderr
+            assert chat(sealed.path, "--unsealed").returncode == 0
+            assert chat(sealed.path, "--model", HELLO).returncode == 0
+            replace(good, is_in_place)
+            assert chat(sealed.path).returncode == 0
+    beside.unlink()
+    assert chat(sealed.path).returncode == 0
+
+
+def test_a_source_is_read_whole_once(sealed):
+    """What was looked at is remembered until anything about the file changes; an edited memory is none."""
+    beside, memory = sealed.path.parent / HELLO.name, sealed.path / "verify/source.json"
+    shutil.copy(HELLO, beside)
+    assert chat(sealed.path).returncode == 0
+    said = json.loads(memory.read_text())
+    assert said["path"] == str(beside) and said["parts"][0]["bytes"] == HELLO.stat().st_size
+    before = memory.stat().st_mtime_ns
+    assert chat(sealed.path).returncode == 0 and memory.stat().st_mtime_ns == before
+    # Nothing that the memory alone says is believed of another file.
+    data = bytearray(HELLO.read_bytes())
+    data[-100] ^= 1
+    beside.write_bytes(data)
+    stat = beside.stat()
+    said["parts"][0].update(inode=stat.st_ino, modified_ns=stat.st_mtime_ns, changed_ns=stat.st_ctime_ns)
+    memory.write_text(json.dumps(said))
+    assert_refused(sealed.path, "is not the file")
+
+
 def test_a_source_that_lathe_no_longer_reads(sealed):
     rewrite_gguf(HELLO, sealed.path.parent / HELLO.name, keys={"phi3.new_maths": 2.0})
     assert_refused(sealed.path, "phi3.new_maths", "lathe convert")
 
 
-def test_verify_takes_the_seal_off_first(sealed):
+def test_a_gate_that_fails_takes_the_seal_off(sealed):
     path = sealed.package(0) / "Data/com.apple.CoreML/weights/weight.bin"
     data = bytearray(path.read_bytes())
     data[200] ^= 1
     path.write_bytes(data)
     run = lathe("verify", sealed.path, "--model", HELLO, "--gates", "structure")
     assert run.returncode == 1 and not (sealed.path / "seal.json").exists()
+    assert_refused(sealed.path, "it failed gate 'structure' (files: ", f"{sealed.path}/verify/report.html")
+
+
+# ---- no proof is taken away
+
+def started(bundle, *args):
+    return subprocess.Popen([LATHE, "verify", str(bundle), "--model", str(HELLO), *args], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def read_until(process, gate):
+    for line in process.stdout:
+        if line.startswith(gate):
+            return
+
+
+def stop(process, number):
+    process.send_signal(number)
+    process.communicate()
+
+
+def test_an_interrupted_run_leaves_the_seal(sealed):
+    seal = (sealed.path / "seal.json").read_bytes()
+    process = started(sealed.path)
+    read_until(process, "structure")
+    assert chat(sealed.path).returncode == 0
+    stop(process, signal.SIGINT)
+    assert (sealed.path / "seal.json").read_bytes() == seal and chat(sealed.path).returncode == 0
+
+
+def test_an_interrupted_first_run_goes_on(sealed):
+    (sealed.path / "seal.json").unlink()
+    shutil.rmtree(sealed.path / "verify")
+    assert_refused(sealed.path, "is not sealed: it was never verified", f"lathe verify {sealed.path} --model {HELLO.name}\n")
+    process = started(sealed.path)
+    read_until(process, "graph")
+    process.send_signal(signal.SIGSTOP)
+    assert_refused_while(sealed.path, f"it is being verified by process {process.pid}, now at gate graph; wait")
+    for args in (("verify", sealed.path, "--model", HELLO), ("convert", HELLO, "-o", sealed.path, "--force")):
+        run = lathe(*args)
+        assert run.returncode == 4 and f"in use by process {process.pid}" in run.stderr and "wait for it or stop it" in run.stderr
+    stop(process, signal.SIGKILL)
+    assert_refused(sealed.path, "was interrupted at gate 'graph'", "--resume\n")
+    run = done("verify", sealed.path, "--model", HELLO, "--resume")
+    kept = {line[:13].strip() for line in run.stdout.splitlines() if "(kept)" in line}
+    assert kept == {"vote", "structure", "residency"} and run.stdout.endswith("all gates passed, sealed\n")
+    assert chat(sealed.path).returncode == 0 and not (sealed.path / "verify/progress.json").exists()
+
+
+def assert_refused_while(bundle, words):
+    run = chat(bundle)
+    assert run.returncode == 1 and run.stdout == "" and words in run.stderr, run.stderr
+
+
+def test_what_cannot_be_written_is_found_before_gates_run(sealed, tmp_path):
+    for args, words in ((("--report", tmp_path / "no/x.html"), f"there is no folder {tmp_path}/no"),
+                        (("--report", tmp_path), "it is a folder")):
+        run = lathe("verify", sealed.path, "--model", HELLO, *args)
+        assert run.returncode == 4 and run.stdout == "" and words in run.stderr, run.stderr
+    # A folder in the way of what verify writes first, since root may write everywhere.
+    (sealed.path / "seal.json.new").mkdir()
+    run = lathe("verify", sealed.path, "--model", HELLO)
+    assert run.returncode == 4 and run.stdout == "" and "no gate has run" in run.stderr, run.stderr
+    (sealed.path / "seal.json.new").rmdir()
+    assert chat(sealed.path).returncode == 0
+
+
+def test_a_command_in_a_message_runs_as_printed(hello_sealed, tmp_path):
+    """Quoted for the shell, with the source by the path where it was last."""
+    path = tmp_path / "-it's a \"bundle\"; true.lathe"
+    bundle = BundleEdit.copy(hello_sealed, path)
+    (bundle.path / "seal.json").unlink()
+    run = lathe("chat", f"./{path.name}", "-p", "hello", cwd=tmp_path)
+    command = re.search(r"prove it: (lathe verify .*)\n$", run.stderr)
+    assert command, run.stderr
+    where = {**os.environ, "PATH": f"{pathlib.Path(LATHE).parent}:{os.environ['PATH']}"}
+    run = subprocess.run(command[1] + " --gates structure", shell=True, cwd=tmp_path, env=where, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -224,7 +224,7 @@ def test_contradictions_are_in_sight_on_a_phone(contradicted):
 
 
 def test_a_part_of_the_gates_is_no_proof(sealed, tmp_path):
-    shutil.copytree(sealed, tmp_path / "b.lathe", ignore=shutil.ignore_patterns("mutants.json"))
+    shutil.copytree(sealed, tmp_path / "b.lathe", ignore=shutil.ignore_patterns("verify", "seal.json"))
     done("verify", tmp_path / "b.lathe", "--model", HELLO, "--gates", "structure,residency")
     seen, said = measure(tmp_path / "b.lathe/verify/report.html", 1280)
     assert_well_made(seen, said, 1280)

@@ -59,6 +59,7 @@ static void test_verdict_of_a_result(void **state) {
     } cases[] = {
         {"{\"passed\": true, \"verdict\": \"unproved\"}", PROOF_UNPROVED},
         {"{\"passed\": true, \"verdict\": \"splendid\"}", PROOF_FAILED},
+        {"{\"passed\": false, \"verdict\": \"passed\"}", PROOF_FAILED},
         {"{\"passed\": true}", PROOF_PASSED},
         {"{\"passed\": false}", PROOF_FAILED},
         {"{}", PROOF_FAILED},
