@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/map.h"
 #include "cli/commands.h"
@@ -99,15 +100,15 @@ static bool open_work(Work *w, Arguments *a, Err *err) {
     meter_start(&w->meter);
     w->progress = meter_progress(&w->meter);
     OpenOptions options = a->open;
-    bool is_gguf = str_ends(str_of(options.path), STR(".gguf"));
-    if (is_gguf && options.model)
+    bool is_bundle = path_is_dir(options.path);
+    if (!is_bundle && options.model)
         return err_set(err, ERR_USAGE, "--model names the source of a bundle; %s is none",
                        options.path);
     if (!map_file(&w->text, a->text, err)) return false;
     // A model is opened for a chunk; a bundle's context is its own.
     char chunk[16];
     snprintf(chunk, sizeof chunk, "%u", a->chunk ? a->chunk : DEFAULT_CHUNK);
-    if (is_gguf) options.use[USE_context] = chunk;
+    if (!is_bundle) options.use[USE_context] = chunk;
     if (!opened_open(&w->model, &options, &w->progress, err)) return false;
     uint32_t most = session_context(w->model.session);
     if (!a->chunk) a->chunk = most < DEFAULT_CHUNK ? most : DEFAULT_CHUNK;

@@ -1,5 +1,4 @@
 // template.c — `lathe template MODEL.gguf|FILE.jinja --messages FILE.json`.
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,23 +11,25 @@
 #include "text/template.h"
 #include "text/tokenizer.h"
 
+static bool read_stream(FILE *in, StrBuf *out, Err *err) {
+    char block[1 << 16];
+    size_t n;
+    while ((n = fread(block, 1, sizeof block, in)) > 0) strbuf_add(out, (Str){block, n});
+    return !ferror(in) || err_errno(err, "standard input");
+}
+
 // The list of messages, or the object with `messages` and other variables.
 static json_t *read_variables(const char *path, Err *err) {
-    enum { FLAGS = JSON_ALLOW_NUL | JSON_DECODE_ANY };
-    json_error_t why;
-    json_t *json;
-    if (strcmp(path, "-") == 0) {
-        json = json_loadf(stdin, FLAGS, &why);
-    } else {
-        FileMap map;
-        if (!map_file(&map, path, err)) return NULL;
-        json = json_loadb(map.len ? (const char *)map.at : "", map.len, FLAGS, &why);
-        unmap_file(&map);
-    }
-    if (!json) {
-        err_set(err, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);
-        return NULL;
-    }
+    StrBuf text = {0};
+    FileMap map = {0};
+    bool is_stdin = strcmp(path, "-") == 0;
+    bool ok = is_stdin ? read_stream(stdin, &text, err) : map_file(&map, path, err);
+    Str all = is_stdin ? strbuf_str(&text) : (Str){map.len ? (const char *)map.at : "", map.len};
+    json_t *json = ok ? template_read_json(all, err) : NULL;
+    if (ok && !json) err_prefix(err, "%s", path);
+    unmap_file(&map);
+    strbuf_free(&text);
+    if (!json) return NULL;
     if (json_is_array(json)) return json_pack("{s:o}", "messages", json);
     if (json_is_object(json) && json_is_array(json_object_get(json, "messages"))) return json;
     json_decref(json);
@@ -45,13 +46,11 @@ static void set_token(json_t *variables, const char *name, const Tokenizer *t, u
 
 static bool model_source(const char *path, json_t *variables, Arena *arena, Str *source, Err *err) {
     Gguf g;
+    const json_t *tools = json_object_get(variables, "tools");
     if (!gguf_open(&g, arena, path, err)) return false;
-    const GgufKey *k = gguf_find_key(&g, STR("tokenizer.chat_template"));
-    bool ok =
-        (k && gguf_str(k, 0, source)) ||
-        err_set(err, ERR_FORMAT, "%s: it has no chat template (key tokenizer.chat_template)", path);
+    bool ok = template_find(&g, tools && !json_is_null(tools), source, err);
     Tokenizer *t = ok ? tokenizer_open(&g, err) : NULL;
-    if (ok && !t) err_prefix(err, "%s", path);
+    if (!t) err_prefix(err, "%s", path);
     if (t) {
         *source = arena_str(arena, *source);
         set_token(variables, "bos_token", t, tokenizer_bos(t));
@@ -62,12 +61,14 @@ static bool model_source(const char *path, json_t *variables, Arena *arena, Str 
     return t != NULL;
 }
 
-static bool file_source(const char *path, Arena *arena, Str *source, Err *err) {
+// A GGUF file is known by its first bytes: stores of models name files by a digest.
+static bool read_source(const char *path, json_t *variables, Arena *arena, Str *source, Err *err) {
     FileMap map;
     if (!map_file(&map, path, err)) return false;
-    *source = arena_str(arena, (Str){(const char *)map.at, map.len});
+    bool is_model = gguf_has_magic(map.at, map.len);
+    if (!is_model) *source = arena_str(arena, (Str){(const char *)map.at, map.len});
     unmap_file(&map);
-    return true;
+    return !is_model || model_source(path, variables, arena, source, err);
 }
 
 bool command_template(int argc, char **argv, Err *err) {
@@ -83,7 +84,9 @@ bool command_template(int argc, char **argv, Err *err) {
     CommandLine line = {
         .usage = "lathe template MODEL.gguf|FILE.jinja --messages FILE.json",
         .doc = "Renders a chat template and prints the text alone. A model's own bos_token and "
-               "eos_token are\nset unless the file of messages sets them.",
+               "eos_token are\nset unless the file of messages sets them. With tools, a model's "
+               "template for tools (key\ntokenizer.chat_template.tool_use) is taken where it has "
+               "one.",
         .options = options,
         .n_options = sizeof options / sizeof options[0],
         .positional = {&path},
@@ -98,9 +101,7 @@ bool command_template(int argc, char **argv, Err *err) {
 
     Arena arena = {0};
     Str source;
-    bool ok = str_ends(str_of(path), STR(".gguf"))
-                  ? model_source(path, variables, &arena, &source, err)
-                  : file_source(path, &arena, &source, err);
+    bool ok = read_source(path, variables, &arena, &source, err);
     Template *t = ok ? template_compile(source, err) : NULL;
     StrBuf out = {0};
     if (ok && !t) err_prefix(err, "%s", path);

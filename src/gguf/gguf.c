@@ -1,6 +1,7 @@
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "gguf/parse.h"
@@ -39,6 +40,13 @@ static bool check_version(const Reader *r, unsigned version, Err *err) {
                    "GGUF version %u, expected 2 or 3; a current llama.cpp can convert the model "
                    "again",
                    version);
+}
+
+bool gguf_has_magic(const void *bytes, size_t n) {
+    static const char magic[] = "GGUF";
+    enum { HEAD = 8 };
+    if (n < strlen(magic) || memcmp(bytes, magic, strlen(magic)) != 0) return false;
+    return n < HEAD || memchr((const char *)bytes + strlen(magic), 0, HEAD - strlen(magic));
 }
 
 bool gguf_read_file(GgufFile *file, Arena *arena, const void *bytes, size_t n, Err *err) {

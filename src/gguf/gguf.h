@@ -77,6 +77,10 @@ typedef struct {
     void *index;    // names -> rows, in the arena
 } Gguf;
 
+// Do these bytes, the beginning of a file or all of it, begin a GGUF file of any version? Text that
+// happens to begin with the same four letters does not: a version has a zero byte.
+bool gguf_has_magic(const void *bytes, size_t n);
+
 // Opens `path` (any part of a split model). Arrays go into `arena`, which must outlive `g`. On
 // failure says why in `err`, leaves `g` closed and returns false.
 bool gguf_open(Gguf *g, Arena *arena, const char *path, Err *err);

@@ -13,6 +13,7 @@ typedef enum {
     J_NONE,
     J_BOOL,
     J_INT,
+    J_BIG_INT, // a whole number beyond 64 bits
     J_FLOAT,
     J_STR,
     J_LIST,
@@ -44,7 +45,9 @@ struct JValue {
         bool truth;
         int64_t integer;
         double number;
-        Str text; // also the name of what is undefined, and of a function
+        // Also the name of what is undefined, and of a function; of a J_BIG_INT its digits, after
+        // '-' where it is negative, and a NUL after them.
+        Str text;
         JList *list;
         JDict *dict;
         JLoop *loop;
@@ -56,7 +59,8 @@ struct JValue {
 struct JList {
     JValue *at;
     size_t count, cap;
-    Str spelling; // of a range and a view: "range(0, 4)", "dict_keys"
+    Str spelling;  // of a range and a view: "range(0, 4)", "dict_keys"
+    bool is_group; // of groupby: a pair whose items go by the names `grouper` and `list` as well
 };
 
 typedef struct {
@@ -71,8 +75,11 @@ struct JDict {
 
 // The variable `loop`. `at` moves on with the loop.
 struct JLoop {
+    const struct Stmt *stmt;
+    struct Scope *scope; // where the statement stands
     const JList *items;
     size_t at;
+    size_t depth;    // calls of loop() around this one
     JValue *changed; // what loop.changed() saw last
     size_t n_changed;
 };
@@ -170,12 +177,14 @@ struct Stmt {
     Str text;     // S_TEXT; name of a macro
     Expr *expr;   // what is output, tested, looped over, assigned, called
     Expr *filter; // of a for: its condition; of a set block or filter block: X_FILTER chain
-    Expr *target; // of for and set: a name, namespace.name, or a tuple of these
+    Expr *target; // of for and set: a name, namespace.name, or a tuple of targets
     Stmt *body, *otherwise; // first of each; an if's next branch
-    Str *params;            // of macros and call blocks; names that `with` sets
-    Expr **defaults;        // [n_params], NULL without
+    Str *params;            // of macros and call blocks
+    Expr **targets;         // of with, as `target`
+    Expr **defaults;        // [n_params] of params, NULL without; the values of targets
     size_t n_params;
-    bool takes_rest, takes_named; // a macro that reads `varargs`, `kwargs`
+    bool takes_rest, takes_named, takes_caller; // a macro that reads `varargs`, `kwargs`, `caller`
+    bool is_recursive;                          // a for whose body may call loop()
     Stmt *next;
 };
 
@@ -244,6 +253,9 @@ JValue jinja_list(Render *r);
 JValue jinja_sequence(Render *r, JForm form);
 void jinja_push(Render *r, JList *list, JValue v);
 JValue jinja_pair(Render *r, JValue a, JValue b); // a tuple
+// Items [from, to) of a list as another one, of `form`. They are shared, not copied: no template
+// can change a list, and jinja_push copies before it writes.
+JValue jinja_share(Render *r, JValue list, size_t from, size_t to, JForm form);
 JValue jinja_dict(Render *r);
 // Fails for keys that Python does not hash: lists, dicts.
 bool jinja_need_hashable(Render *r, JValue key);
@@ -255,13 +267,24 @@ bool jinja_equal(Render *r, JValue a, JValue b);
 int jinja_order(Render *r, JValue a, JValue b);
 bool jinja_contains(Render *r, JValue container, JValue v);
 const char *jinja_type_name(JValue v);
-bool jinja_is_number(JValue v);
-double jinja_number(JValue v); // of what is one
 // Items of a list, keys of a dict, characters of a string; empty for undefined. A generator is
 // empty afterwards.
 JValue jinja_items(Render *r, JValue v);
 JValue jinja_undefined(Str name);
 JValue jinja_refuse_undefined(Render *r, JValue v); // fails, naming it
+
+// jinja_number.c
+bool jinja_is_number(JValue v); // booleans are
+bool jinja_is_whole(JValue v);
+bool jinja_is_nan(JValue v);
+double jinja_number(JValue v); // the nearest, of what is a number
+// -1, 0, 1 for two numbers, exactly; anything when one is a NaN.
+int jinja_compare_numbers(JValue a, JValue b);
+JValue jinja_integer(Arena *arena, Str digits);  // decimal, after a sign or none
+JValue jinja_whole_part(Arena *arena, double x); // of a finite number
+__extension__ typedef __int128 JWide;
+bool jinja_wide(JValue whole, JWide *out); // false when 128 bits do not hold it
+JValue jinja_of_wide(Arena *arena, JWide n);
 
 // jinja_print.c. As str(), repr() and json.dumps() print it.
 void jinja_print(JValue v, StrBuf *out);
@@ -334,6 +357,7 @@ JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step); //
 
 // jinja_render.c
 JValue jinja_call_macro(Render *r, const JMacro *m, const JArgs *args, const JValue *caller);
+JValue jinja_call_loop(Render *r, const JLoop *loop, const JArgs *args); // loop(items)
 Scope *jinja_push_scope(Render *r, Scope *parent);
 void jinja_assign(Render *r, Str name, JValue v);
 // template_variables.c

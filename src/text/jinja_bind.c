@@ -64,7 +64,9 @@ bool jinja_need_number(Render *r, JValue v, int64_t *out) {
     if (v.kind == J_INT) *out = v.integer;
     if (v.kind == J_BOOL) *out = v.truth;
     if (v.kind == J_UNDEFINED) jinja_refuse_undefined(r, v);
-    if (v.kind != J_INT && v.kind != J_BOOL)
+    if (v.kind == J_BIG_INT)
+        jinja_fail(r, "%.*s: a number beyond 64 bits", STR_ARG(v.text));
+    else if (v.kind != J_INT && v.kind != J_BOOL)
         jinja_fail(r, "a whole number was expected, not %s", jinja_type_name(v));
     return !r->failed;
 }

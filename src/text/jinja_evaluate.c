@@ -28,8 +28,8 @@ static JValue loop_attribute(const JLoop *loop, Str name) {
     if (str_is(name, "first")) return J_TRUTH(at == 0);
     if (str_is(name, "last")) return J_TRUTH(at + 1 == n);
     if (str_is(name, "length")) return J_NUMBER(n);
-    if (str_is(name, "depth")) return J_NUMBER(1); // of recursive loops only
-    if (str_is(name, "depth0")) return J_NUMBER(0);
+    if (str_is(name, "depth")) return J_NUMBER((int64_t)loop->depth + 1);
+    if (str_is(name, "depth0")) return J_NUMBER((int64_t)loop->depth);
     if (str_is(name, "previtem") && at > 0) return items[at - 1];
     if (str_is(name, "nextitem") && at + 1 < n) return items[at + 1];
     return jinja_undefined(name);
@@ -41,6 +41,10 @@ JValue jinja_attribute(Render *r, JValue v, Str name) {
     if (method && !method->run && !method->run_any) return jinja_undefined(name);
     if (method) return bound_method(r, v, name);
     if (v.kind == J_LOOP) return loop_attribute(v.loop, name);
+    if (v.kind == J_LIST && v.list->is_group) {
+        if (str_is(name, "grouper")) return v.list->at[0];
+        if (str_is(name, "list")) return v.list->at[1];
+    }
     if (v.kind == J_DICT || v.kind == J_NAMESPACE) {
         const JValue *found = jinja_get(r, v.dict, J_TEXT(name));
         if (found) return *found;
@@ -112,6 +116,7 @@ static JValue call_value(Render *r, JValue callee, const JArgs *args, const JVal
     case J_MACRO: return jinja_call_macro(r, callee.macro, args, caller);
     case J_METHOD: return jinja_call_method(r, callee.method->self, callee.method->name, args);
     case J_FUNCTION: return jinja_call_function(r, callee.text, args);
+    case J_LOOP: return jinja_call_loop(r, callee.loop, args);
     case J_UNDEFINED: return jinja_refuse_undefined(r, callee);
     default: return jinja_fail(r, "a %s cannot be called", jinja_type_name(callee));
     }

@@ -142,6 +142,7 @@ static Expr *parse_primary(Parser *p) {
         e->name = t.text;
         if (str_is(t.text, "varargs")) p->saw_rest = true;
         if (str_is(t.text, "kwargs")) p->saw_named = true;
+        if (str_is(t.text, "caller")) p->saw_caller = true;
         return e;
     }
     if (t.kind == T_OP && str_is(t.text, "(")) return parse_parens(p);
@@ -394,28 +395,48 @@ Expr *parse_tuple(Parser *p, bool with_condition) {
     return e;
 }
 
-static Expr *parse_one_target(Parser *p) {
+static Expr *parse_one_target(Parser *p, TargetUse use, bool in_brackets);
+
+// Targets with commas between. In brackets there may be none.
+static Expr *parse_targets(Parser *p, TargetUse use, bool in_brackets) {
+    Expr *tuple = new_expr(p, X_TUPLE);
+    ExprList items = {0};
+    bool is_tuple = in_brackets && parser_peek_op(p, ")");
+    while (!p->failed && !(in_brackets && parser_peek_op(p, ")"))) {
+        add_expr(p, &items, parse_one_target(p, use, in_brackets));
+        if (!parser_take_op(p, ",")) break;
+        is_tuple = true;
+    }
+    if (!is_tuple && !p->failed) return items.at[0];
+    set_items(tuple, &items);
+    return tuple;
+}
+
+static Expr *parse_one_target(Parser *p, TargetUse use, bool in_brackets) {
+    static const char *const constants[] = {"true", "True", "false", "False", "none", "None"};
+    if (parser_take_op(p, "(")) {
+        if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "targets nested too deep");
+        Expr *inner = parse_targets(p, use, true);
+        parser_need_op(p, ")");
+        p->depth--;
+        return inner;
+    }
     Expr *e = new_expr(p, X_NAME);
     e->name = parser_need_name(p);
-    if (!parser_take_op(p, ".")) return e;
+    for (size_t i = 0; i < COUNT_OF(constants); i++)
+        if (str_is(e->name, constants[i])) return parser_fail(p, "'%s' is no name", constants[i]);
+    bool is_attribute = use == TARGET_OF_SET && !in_brackets && parser_take_op(p, ".");
+    if (!is_attribute) {
+        if (str_is(e->name, "loop") && p->n_fors && use != TARGET_OF_WITH)
+            parser_fail(p, "'loop' is the loop's own name and cannot be assigned to");
+        return e;
+    }
     Expr *attr = new_expr(p, X_ATTR);
     attr->a = e;
     attr->name = parser_need_name(p);
     return attr;
 }
 
-Expr *parse_target(Parser *p) {
-    bool has_paren = parser_take_op(p, "(");
-    Expr *first = parse_one_target(p), *tuple = NULL;
-    ExprList items = {0};
-    add_expr(p, &items, first);
-    while (!p->failed && parser_take_op(p, ",") && p->token.kind == T_NAME &&
-           !parser_peek_name(p, "in")) {
-        tuple = new_expr(p, X_TUPLE);
-        add_expr(p, &items, parse_one_target(p));
-    }
-    if (has_paren) parser_need_op(p, ")");
-    if (!tuple) return first;
-    set_items(tuple, &items);
-    return tuple;
+Expr *parse_target(Parser *p, TargetUse use) {
+    return parse_targets(p, use, false);
 }

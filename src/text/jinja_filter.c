@@ -1,4 +1,5 @@
 // jinja_filter.c — finding and applying filters; those of text and numbers.
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,24 +176,32 @@ static bool read_float(Render *r, Str s, double *out) {
 }
 
 static JValue truncated(Render *r, double x, JValue otherwise) {
-    if (isnan(x) || isinf(x)) return otherwise;
-    if (fabs(x) >= 9.2e18) return jinja_fail(r, "a number beyond 64 bits");
-    return J_NUMBER((int64_t)x);
+    return isfinite(x) ? jinja_whole_part(r->arena, x) : otherwise;
+}
+
+static bool is_decimal(Str s) {
+    size_t i = s.len && (*s.at == '-' || *s.at == '+'), first = i;
+    while (i < s.len && s.at[i] >= '0' && s.at[i] <= '9') i++;
+    return i == s.len && i > first;
 }
 
 static JValue filter_int(Render *r, JValue v, const JValue *in) {
     JValue otherwise = jinja_or(in[0], J_NUMBER(0));
     int64_t base;
     if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
-    if (v.kind == J_INT) return v;
+    if (v.kind == J_INT || v.kind == J_BIG_INT) return v;
     if (v.kind == J_BOOL) return J_NUMBER(v.truth);
     if (v.kind == J_FLOAT) return truncated(r, v.number, otherwise);
     if (v.kind != J_STR) return otherwise;
     if (!jinja_need_number(r, jinja_or(in[1], J_NUMBER(10)), &base)) return v;
     if (base < 2 || base > 36) base = 10;
-    char *text = arena_cstr(r->arena, text_strip(v.text, NULL, true, true)), *end;
+    Str digits = text_strip(v.text, NULL, true, true);
+    if (base == 10 && is_decimal(digits)) return jinja_integer(r->arena, digits);
+    char *text = arena_cstr(r->arena, digits), *end;
+    errno = 0;
     long long n = strtoll(text, &end, (int)base);
-    if (*text && !*end) return J_NUMBER(n);
+    if (*text && !*end && base != 10)
+        return errno ? jinja_fail(r, "a number beyond 64 bits") : J_NUMBER(n);
     double x;
     return read_float(r, v.text, &x) ? truncated(r, x, otherwise) : otherwise;
 }
@@ -221,7 +230,7 @@ static JValue filter_round(Render *r, JValue v, const JValue *in) {
     } else if (how.kind != J_STR || !str_is(how.text, "common")) {
         return jinja_fail(r, "round: the method is common, ceil or floor");
     } else if (v.kind != J_FLOAT && digits >= 0) {
-        return J_NUMBER(v.kind == J_INT ? v.integer : v.truth);
+        return v.kind == J_BOOL ? J_NUMBER(v.truth) : v;
     } else if (digits >= 0) {
         char text[700]; // 309 digits before the point, 300 after it
         snprintf(text, sizeof text, "%.*f", (int)digits, x);

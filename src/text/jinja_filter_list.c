@@ -42,6 +42,7 @@ static JValue filter_length(Render *r, JValue v, const JValue *in) {
     if (v.kind == J_STR) return J_NUMBER((int64_t)text_length(v.text));
     if (v.kind == J_LIST && v.form != FORM_GENERATOR) return J_NUMBER((int64_t)v.list->count);
     if (v.kind == J_DICT) return J_NUMBER((int64_t)v.dict->count);
+    if (v.kind == J_LOOP) return J_NUMBER((int64_t)v.loop->items->count);
     if (v.kind == J_UNDEFINED) return J_NUMBER(0);
     return jinja_fail(r, "length of a %s", jinja_type_name(v));
 }
@@ -63,10 +64,8 @@ static JValue filter_last(Render *r, JValue v, const JValue *in) {
 
 static JValue filter_list(Render *r, JValue v, const JValue *in) {
     (void)in;
-    JValue items = jinja_items(r, v), copy = jinja_list(r);
-    for (size_t i = 0; !r->failed && i < items.list->count; i++)
-        jinja_push(r, copy.list, items.list->at[i]);
-    return copy;
+    JValue items = jinja_items(r, v);
+    return r->failed ? items : jinja_share(r, items, 0, items.list->count, FORM_LIST);
 }
 
 static JValue filter_reverse(Render *r, JValue v, const JValue *in) {
@@ -286,7 +285,7 @@ static JValue filter_unique(Render *r, JValue v, const JValue *in) {
 
 // ---- groups
 
-// [(key, [items]), …] in the order of the keys.
+// [(key, [items]), …] in the order of the keys; g.grouper and g.list are the parts of one.
 static JValue filter_groupby(Render *r, JValue v, const JValue *in) {
     JValue otherwise = jinja_or(in[1], J_NOTHING), groups = jinja_list(r), last = {0};
     JValue items = sorted(r, jinja_items(r, v), plain_key, in[0], otherwise, flag(in[2]), false);
@@ -296,7 +295,9 @@ static JValue filter_groupby(Render *r, JValue v, const JValue *in) {
         JValue key = fold(r, raw, flag(in[2]));
         if (i == 0 || !jinja_equal(r, key, last)) {
             group = jinja_list(r);
-            jinja_push(r, groups.list, jinja_pair(r, raw, group));
+            JValue both = jinja_pair(r, raw, group);
+            both.list->is_group = true;
+            jinja_push(r, groups.list, both);
         }
         jinja_push(r, group.list, items.list->at[i]);
         last = key;

@@ -1,6 +1,7 @@
 // jinja_format.c — "{:>8.2f}".format() and "%8.2f" % of Python. One description of a field serves
 // both; what they spell differently is read into it.
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,10 +86,14 @@ static void add_number(Render *r, JValue v, const Field *f, StrBuf *out) {
     bool is_float = v.kind == J_FLOAT || (f->type && strchr("eEfFgG%", f->type));
     double x = jinja_number(v);
     int64_t n = v.kind == J_INT ? v.integer : v.kind == J_BOOL ? v.truth : 0;
-    bool is_negative = is_float ? x < 0 : n < 0;
+    bool is_big = v.kind == J_BIG_INT, is_negative = is_float || is_big ? x < 0 : n < 0;
     Str sign = is_negative ? STR("-") : f->sign ? (Str){&f->sign, 1} : STR("");
     if (!is_float && f->type && !strchr("dxXob", f->type)) {
         jinja_fail(r, "a whole number has no format '%c'", f->type);
+        return;
+    }
+    if (!is_float && is_big && f->type && f->type != 'd') {
+        jinja_fail(r, "a number beyond 64 bits has no format '%c' here", f->type);
         return;
     }
     if (!is_float && f->precision >= 0) {
@@ -105,6 +110,8 @@ static void add_number(Render *r, JValue v, const Field *f, StrBuf *out) {
         spell_float(is_negative ? -x : x, &general, &digits);
     } else if (is_float) {
         spell_float(is_negative ? -x : x, f, &digits);
+    } else if (is_big) {
+        strbuf_add(&digits, (Str){v.text.at + is_negative, v.text.len - is_negative});
     } else {
         spell_integer(is_negative ? 0 - (uint64_t)n : (uint64_t)n, f, &digits);
     }
@@ -295,11 +302,11 @@ static void add_percent(Render *r, JValue v, Field *f, StrBuf *out) {
         return;
     }
     if (f->type == 'd' && v.kind == J_FLOAT) {
-        if (!(v.number > -9.2e18 && v.number < 9.2e18)) {
-            jinja_fail(r, "'%%d': a number beyond 64 bits");
+        if (!isfinite(v.number)) {
+            jinja_fail(r, "'%%d': the number is not finite");
             return;
         }
-        v = J_NUMBER((int64_t)v.number);
+        v = jinja_whole_part(r->arena, v.number);
     }
     if (strchr("doxX", f->type) && f->precision >= 0) {
         jinja_fail(r, "'%%%c': a precision of whole numbers is not supported", f->type);
@@ -337,7 +344,7 @@ JValue jinja_format_percent(Render *r, Str s, JValue given) {
             next++;
         }
     }
-    bool is_mapping = given.kind == J_DICT ||
+    bool is_mapping = given.kind == J_DICT || given.kind == J_UNDEFINED ||
                       (given.kind == J_LIST && given.form <= FORM_RANGE); // these may be left over
     if (!is_named && next < n_given && (is_tuple || !is_mapping))
         jinja_fail(r, "'%%': more values than places");

@@ -33,6 +33,7 @@ static JValue call_dict(Render *r, const JArgs *args) {
     JValue dict = jinja_dict(r);
     size_t n_plain = args->count - args->n_keywords;
     if (n_plain > 1) return jinja_fail(r, "dict and namespace take one dict, and names");
+    if (n_plain && args->at[0].kind == J_UNDEFINED) return jinja_refuse_undefined(r, args->at[0]);
     if (n_plain && args->at[0].kind == J_DICT) {
         const JDict *from = args->at[0].dict;
         for (size_t i = 0; i < from->count; i++)
@@ -70,7 +71,8 @@ static JValue call_raise(Render *r, const JArgs *args) {
     return jinja_fail(r, "the template refuses: %.*s", STR_ARG(why.text));
 }
 
-// Python's format: a naive time has no zone, and microseconds.
+// Python's datetime.now().strftime(format): local time, as TZ or the system has it; a naive time
+// has no zone, and microseconds.
 static JValue call_strftime(Render *r, const JArgs *args) {
     JValue in[1];
     Str format;
@@ -80,7 +82,8 @@ static JValue call_strftime(Render *r, const JArgs *args) {
     if (!jinja_bind(r, STR("strftime_now"), "format", args, in) ||
         !jinja_need_text(r, in[0], &format))
         return J_NOTHING;
-    if (!gmtime_r(&now, &parts)) return jinja_fail(r, "the time cannot be told");
+    tzset(); // localtime_r need not
+    if (!localtime_r(&now, &parts)) return jinja_fail(r, "the time cannot be told");
     StrBuf plain = {0};
     for (size_t i = 0; i < format.len; i++) {
         bool is_mark = format.at[i] == '%' && i + 1 < format.len;

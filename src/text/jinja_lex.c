@@ -84,20 +84,27 @@ static bool is_raw(Str tag) {
     return true;
 }
 
+static const char *skip_spaces(const char *at, const char *end) {
+    while (at < end && is_space(*at)) at++;
+    return at;
+}
+
+// The tag that ends raw text, as Jinja looks for it: by its letters alone, for nothing else in raw
+// text is a tag, a string or a bracket. `left` and `right` are its marks, 0 without.
 static const char *find_endraw(const char *at, const char *end, const char **tag_end, char *left,
                                char *right) {
+    static const char word[] = "endraw";
     for (; at + 1 < end; at++) {
         if (at[0] != '{' || at[1] != '%') continue;
-        const char *in = at + 2, *close = find_close(in, end, '%');
-        if (!close) return NULL;
-        *left = in < close && (*in == '-' || *in == '+') ? *in : 0;
-        *right = close[-1] == '-' || close[-1] == '+' ? close[-1] : 0;
-        in += *left != 0;
-        while (in < close && is_space(*in)) in++;
-        if (close - in >= 6 && memcmp(in, "endraw", 6) == 0) {
-            *tag_end = close + 2;
-            return at;
-        }
+        const char *in = at + 2;
+        *left = in < end && (*in == '-' || *in == '+') ? *in++ : 0;
+        in = skip_spaces(in, end);
+        if ((size_t)(end - in) < strlen(word) || memcmp(in, word, strlen(word)) != 0) continue;
+        in = skip_spaces(in + strlen(word), end);
+        *right = in < end && (*in == '-' || *in == '+') ? *in++ : 0;
+        if (end - in < 2 || in[0] != '%' || in[1] != '}') continue;
+        *tag_end = in + 2;
+        return at;
     }
     return NULL;
 }
@@ -136,7 +143,7 @@ void parser_cut(Parser *p, Str source) {
         add_piece(p, P_TEXT, trimmed, p->line);
         p->line += count_lines(before);
         Str tag = {in + (left != 0), (size_t)(close - in) - (left != 0) - (right != 0)};
-        bool starts_raw = kind == '%' && is_raw(tag);
+        bool starts_raw = kind == '%' && right != '+' && is_raw(tag);
         at = skip_after(close + 2, end, right, kind != '{' && !starts_raw);
         if (starts_raw) {
             const char *after = NULL;
@@ -215,43 +222,63 @@ static bool is_name_char(char c, bool is_first) {
            (!is_first && c >= '0' && c <= '9');
 }
 
-// "12", "1_000", "0x1F", "1.5", "1e-3". A point without a digit after it is no part: "list.0.name".
-static void read_number(Parser *p) {
-    char text[64];
-    size_t n = 0;
-    const char *at = p->cursor;
-    bool is_float = false, has_exponent = false;
-    bool is_hex = p->end - at > 2 && *at == '0' && (at[1] | 32) == 'x';
-    for (; at < p->end && n + 1 < sizeof text; at++) {
-        char c = *at, next = at + 1 < p->end ? at[1] : 0;
-        bool is_digit = (c >= '0' && c <= '9') || (is_hex && (c | 32) >= 'a' && (c | 32) <= 'f');
-        bool is_mark = is_hex && n == 1;
-        if (c == '_') continue;
-        if (!is_hex && c == '.' && !is_float && next >= '0' && next <= '9') {
-            is_float = is_mark = true;
-        } else if (!is_hex && (c | 32) == 'e' && !has_exponent) {
-            char after = (next == '+' || next == '-') && at + 2 < p->end ? at[2] : next;
-            if (after < '0' || after > '9') break;
-            is_float = has_exponent = is_mark = true;
-            if (after != next) {
-                text[n++] = c;
-                c = *++at;
-            }
-        }
-        if (!is_digit && !is_mark) break;
-        text[n++] = c;
+// Past digits of `base`, single underscores between; `at` itself where no digit stands there.
+static const char *skip_digits(const char *at, const char *end, uint32_t base) {
+    uint32_t digit;
+    while (read_hex(at, end, 1, &digit) && digit < base) {
+        at++;
+        if (end - at >= 2 && *at == '_' && read_hex(at + 1, end, 1, &digit) && digit < base) at++;
     }
-    text[n] = 0;
-    if (n > 1 && *text == '0' && !is_hex && !is_float && strspn(text, "0") < n)
-        parser_fail(p, "the number %s begins with 0", text);
-    p->token = (Token){T_NUMBER, {p->cursor, (size_t)(at - p->cursor)}, J_NUMBER(0)};
+    return at;
+}
+
+// Past ".5", "e-3" or ".5e-3"; `at` itself where a number has no such part. Digits after a point
+// are a place, not a fraction: "list.0.5" has two of them.
+static const char *skip_fraction(const char *from, const char *at, const char *end) {
+    if (from[-1] == '.') return at; // a tag's mark stands before it at least
+    const char *past = at;
+    if (at < end && *at == '.' && skip_digits(at + 1, end, 10) > at + 1)
+        past = skip_digits(at + 1, end, 10);
+    if (past < end && (*past | 32) == 'e') {
+        const char *power = past + 1;
+        if (power < end && (*power == '+' || *power == '-')) power++;
+        if (skip_digits(power, end, 10) > power) past = skip_digits(power, end, 10);
+    }
+    return past;
+}
+
+// "12", "1_000", "0x1F", "0o17", "0b101", "1.5", "1e-3".
+static void read_number(Parser *p) {
+    const char *from = p->cursor, *at = skip_digits(from, p->end, 10), *past = at;
+    uint32_t base = 10;
+    if (*from == '0' && p->end - from > 2) {
+        char letter = from[1] | 32;
+        uint32_t other = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
+        const char *digits = from + 2 + (from[2] == '_');
+        if (other != 10 && skip_digits(digits, p->end, other) > digits) {
+            base = other;
+            past = at = skip_digits(digits, p->end, base);
+            from = digits;
+        }
+    }
+    if (base == 10) past = skip_fraction(from, at, p->end);
+    p->token = (Token){T_NUMBER, {p->cursor, (size_t)(past - p->cursor)}, J_NUMBER(0)};
+    StrBuf text = {0};
+    for (const char *c = from; c < past; c++)
+        if (*c != '_') strbuf_add_char(&text, *c);
     errno = 0;
-    if (is_float)
-        p->token.number = (JValue){.kind = J_FLOAT, .number = strtod(text, NULL)};
+    if (past > at)
+        p->token.number = (JValue){.kind = J_FLOAT, .number = strtod(text.at, NULL)};
+    else if (base == 10)
+        p->token.number = jinja_integer(p->arena, strbuf_str(&text));
     else
-        p->token.number = J_NUMBER(strtoll(text, NULL, is_hex ? 16 : 10));
-    if (errno == ERANGE && !is_float) parser_fail(p, "the number %s is beyond 64 bits", text);
-    p->cursor = at;
+        p->token.number = J_NUMBER(strtoll(text.at, NULL, (int)base));
+    if (past == at && errno == ERANGE)
+        parser_fail(p, "the number %.*s is beyond 64 bits", STR_ARG(p->token.text));
+    if (past == at && base == 10 && *text.at == '0' && strspn(text.at, "0") < text.len)
+        parser_fail(p, "the number %s begins with 0", text.at);
+    strbuf_free(&text);
+    p->cursor = past;
 }
 
 void parser_next(Parser *p) {

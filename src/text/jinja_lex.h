@@ -32,10 +32,11 @@ typedef struct {
     const char *cursor, *end;
     Token token;
     int line, depth;
-    bool saw_rest, saw_named; // `varargs`, `kwargs` since the macro began
+    bool saw_rest, saw_named, saw_caller; // `varargs`, `kwargs`, `caller` since the macro began
     // A filter or test that does not exist is a mistake at once, unless it stands in an if, where
     // it is one when it is reached.
     bool is_conditional, is_in_loop;
+    int n_fors;          // for statements around this place: none may assign to `loop`
     const Expr *unknown; // the first that is a mistake at once
 } Parser;
 
@@ -62,7 +63,9 @@ Expr *parse_expr(Parser *p);
 Expr *parse_tuple(Parser *p, bool with_condition);
 // "name(arguments)" after a "|"; `of` is what is filtered, or NULL.
 Expr *parse_filter(Parser *p, Expr *of);
-// What set and for assign to: a name, namespace.name, or several of these.
-Expr *parse_target(Parser *p);
+// What for, set and with assign to: a name or several, in brackets within each other; for `set`
+// also namespace.name. Several may end with a comma in brackets only.
+typedef enum { TARGET_OF_FOR, TARGET_OF_SET, TARGET_OF_WITH } TargetUse;
+Expr *parse_target(Parser *p, TargetUse use);
 
 #endif

@@ -16,9 +16,7 @@ static JValue list_count(Render *r, JValue self, const JValue *in) {
 }
 static JValue list_copy(Render *r, JValue self, const JValue *in) {
     (void)in;
-    JValue copy = jinja_sequence(r, self.form);
-    for (size_t i = 0; i < self.list->count; i++) jinja_push(r, copy.list, self.list->at[i]);
-    return copy;
+    return jinja_share(r, self, 0, self.list->count, self.form);
 }
 
 static JValue view(Render *r, Str spelling) {

@@ -3,27 +3,37 @@
 
 #include "text/jinja.h"
 
-static JValue integer_op(Render *r, JOp op, int64_t a, int64_t b) {
-    int64_t result;
-    bool overflows = false;
+static JValue integer_op(Render *r, JOp op, JValue left, JValue right) {
+    JWide a, b, result = 1;
+    bool overflows = !jinja_wide(left, &a) || !jinja_wide(right, &b);
+    if (overflows) return jinja_fail(r, "a number beyond 128 bits");
     switch (op) {
     case OP_ADD: overflows = __builtin_add_overflow(a, b, &result); break;
     case OP_SUB: overflows = __builtin_sub_overflow(a, b, &result); break;
     case OP_MUL: overflows = __builtin_mul_overflow(a, b, &result); break;
     case OP_POW:
-        result = 1;
-        for (int64_t i = 0; i < b && !overflows; i++) {
+        for (JWide i = 0; i < b && !overflows; i++) {
             overflows = __builtin_mul_overflow(result, a, &result);
-            if (result == 0 || (result == 1 && a == 1)) break;
+            if (a == 0 || a == 1) break;
+            if (a == -1) {
+                result = b % 2 ? -1 : 1;
+                break;
+            }
         }
         break;
     default: // OP_FLOOR_DIV, OP_MOD: round down, as Python does
         if (b == 0) return jinja_fail(r, "a division by zero");
-        if (b == -1) return op == OP_MOD ? J_NUMBER(0) : integer_op(r, OP_SUB, 0, a);
+        if (b == -1) {
+            if (op == OP_MOD)
+                result = 0;
+            else
+                overflows = __builtin_sub_overflow(0, a, &result);
+            break;
+        }
         result = a / b - (a % b != 0 && (a < 0) != (b < 0));
         if (op == OP_MOD) result = a - result * b;
     }
-    return overflows ? jinja_fail(r, "a number beyond 64 bits") : J_NUMBER(result);
+    return overflows ? jinja_fail(r, "a number beyond 128 bits") : jinja_of_wide(r->arena, result);
 }
 
 // As CPython: the remainder, which is exact, first.
@@ -74,12 +84,11 @@ static JValue repeat(Render *r, JValue v, int64_t times) {
     return out;
 }
 
-static bool is_whole(JValue v) {
+// How often a sequence is repeated; false for what is no such number.
+static bool is_count(JValue v, int64_t *n) {
+    if (v.kind == J_INT) *n = v.integer;
+    if (v.kind == J_BOOL) *n = v.truth;
     return v.kind == J_INT || v.kind == J_BOOL;
-}
-
-static int64_t whole(JValue v) {
-    return v.kind == J_INT ? v.integer : v.truth;
 }
 
 static bool is_repeatable(JValue v) {
@@ -105,6 +114,7 @@ JValue jinja_binary(Render *r, JOp op, JValue a, JValue b) {
     if (r->failed) return (JValue){0};
     if (op == OP_CONCAT) return join_texts(r, a, b);
     if (a.kind == J_UNDEFINED) return jinja_refuse_undefined(r, a);
+    if (op == OP_MOD && a.kind == J_STR) return jinja_format_percent(r, a.text, b);
     if (b.kind == J_UNDEFINED) return jinja_refuse_undefined(r, b);
     if (op == OP_ADD && a.kind == J_STR && b.kind == J_STR) {
         bool is_safe = a.is_safe || b.is_safe;
@@ -116,14 +126,15 @@ JValue jinja_binary(Render *r, JOp op, JValue a, JValue b) {
     if (op == OP_ADD && a.kind == J_LIST && b.kind == J_LIST && a.form == b.form &&
         a.form <= FORM_TUPLE)
         return join_lists(r, a, b);
-    if (op == OP_MUL && is_repeatable(a) && is_whole(b)) return repeat(r, a, whole(b));
-    if (op == OP_MUL && is_repeatable(b) && is_whole(a)) return repeat(r, b, whole(a));
-    if (op == OP_MOD && a.kind == J_STR) return jinja_format_percent(r, a.text, b);
+    int64_t n;
+    if (op == OP_MUL && is_repeatable(a) && is_count(b, &n)) return repeat(r, a, n);
+    if (op == OP_MUL && is_repeatable(b) && is_count(a, &n)) return repeat(r, b, n);
     if (!jinja_is_number(a) || !jinja_is_number(b))
         return jinja_fail(r, "this operator does not take %s and %s", jinja_type_name(a),
                           jinja_type_name(b));
-    if (is_whole(a) && is_whole(b) && op != OP_DIV && !(op == OP_POW && whole(b) < 0))
-        return integer_op(r, op, whole(a), whole(b));
+    bool is_whole = jinja_is_whole(a) && jinja_is_whole(b);
+    if (is_whole && op != OP_DIV && !(op == OP_POW && jinja_number(b) < 0))
+        return integer_op(r, op, a, b);
     return float_op(r, op, jinja_number(a), jinja_number(b));
 }
 
@@ -138,7 +149,7 @@ JValue jinja_compare(Render *r, JOp op, JValue a, JValue b) {
     }
     if (a.kind == J_UNDEFINED) return jinja_refuse_undefined(r, a);
     if (b.kind == J_UNDEFINED) return jinja_refuse_undefined(r, b);
-    bool has_nan = (a.kind == J_FLOAT && isnan(a.number)) || (b.kind == J_FLOAT && isnan(b.number));
+    bool has_nan = jinja_is_nan(a) || jinja_is_nan(b);
     int order = jinja_order(r, a, b);
     if (has_nan) return J_TRUTH(false);
     return J_TRUTH(op == OP_LT   ? order < 0
@@ -148,8 +159,7 @@ JValue jinja_compare(Render *r, JOp op, JValue a, JValue b) {
 }
 
 JValue jinja_negate(Render *r, JValue v) {
-    if (v.kind == J_INT || v.kind == J_BOOL)
-        return integer_op(r, OP_SUB, 0, v.kind == J_INT ? v.integer : v.truth);
+    if (jinja_is_whole(v)) return integer_op(r, OP_SUB, J_NUMBER(0), v);
     if (v.kind == J_FLOAT) return (JValue){.kind = J_FLOAT, .number = -v.number};
     if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
     return jinja_fail(r, "minus a %s", jinja_type_name(v));
@@ -157,11 +167,18 @@ JValue jinja_negate(Render *r, JValue v) {
 
 // ---- slices
 
+// Of a number beyond 64 bits its sign is enough: every place lies before it, or after.
+static bool slice_number(Render *r, JValue v, int64_t *out) {
+    if (v.kind != J_BIG_INT) return jinja_need_number(r, v, out);
+    *out = *v.text.at == '-' ? -INT64_MAX : INT64_MAX;
+    return true;
+}
+
 static bool slice_bound(Render *r, JValue v, int64_t otherwise, int64_t n, int64_t least,
                         int64_t *out) {
     *out = otherwise;
     if (v.kind == J_NONE) return true;
-    if (!jinja_need_number(r, v, out)) return false;
+    if (!slice_number(r, v, out)) return false;
     if (*out < 0) *out += n;
     if (*out < least) *out = least;
     if (*out > n) *out = n;
@@ -183,7 +200,7 @@ JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step) {
     if (v.kind != J_STR && (v.kind != J_LIST || v.form > FORM_RANGE))
         return jinja_fail(r, "a slice of a %s", jinja_type_name(v));
     int64_t n = (int64_t)(v.kind == J_LIST ? v.list->count : text_length(v.text)), by = 1, i, end;
-    if (step.kind != J_NONE && !jinja_need_number(r, step, &by)) return step;
+    if (step.kind != J_NONE && !slice_number(r, step, &by)) return step;
     if (by == 0) return jinja_fail(r, "a slice by steps of 0");
     bool is_back = by < 0;
     if (!slice_bound(r, from, is_back ? n - 1 : 0, n, is_back ? -1 : 0, &i) ||
@@ -195,9 +212,13 @@ JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step) {
         v.text = text_slice(v.text, (size_t)i, (size_t)(end > i ? end : i));
         return v;
     }
-    JValue items = jinja_items(r, v), list = jinja_sequence(r, v.kind == J_LIST ? v.form : 0);
+    bool is_shared = v.kind == J_LIST && by == 1;
+    JValue items = jinja_items(r, v);
+    JValue list = is_shared ? jinja_share(r, v, (size_t)i, (size_t)end, v.form)
+                            : jinja_sequence(r, v.kind == J_LIST ? v.form : FORM_LIST);
     if (v.kind == J_LIST && v.form == FORM_RANGE && n)
         list.list->spelling = slice_spelling(r, v.list, i, end, by);
+    if (is_shared) return list;
     for (; !r->failed && (is_back ? i > end : i < end); i += by) {
         jinja_push(r, list.list, items.list->at[i]);
         if (by > n || by < -n) break; // the next index could overflow, and is outside anyway

@@ -94,25 +94,28 @@ static Stmt *parse_for(Parser *p) {
     static const char *const ends[] = {"endfor", "else", NULL}, *const last[] = {"endfor", NULL};
     Stmt *s = new_stmt(p, S_FOR);
     Str end = {"", 0};
-    s->target = parse_target(p);
+    p->n_fors++;
+    s->target = parse_target(p, TARGET_OF_FOR);
     if (!parser_take_name(p, "in")) parser_fail(p, "for without 'in'");
     s->expr = parse_tuple(p, false);
     if (parser_take_name(p, "if")) s->filter = parse_expr(p);
-    if (parser_peek_name(p, "recursive")) parser_fail(p, "recursive loops are not supported");
+    s->is_recursive = parser_take_name(p, "recursive");
     close_tag(p);
     s->body = parse_body(p, ends, &end, true);
     close_tag(p);
     if (str_is(end, "else")) {
-        s->otherwise = parse_body(p, last, &end, p->is_in_loop);
+        // What loop() renders is a text of its own: no jump leads out of it.
+        s->otherwise = parse_body(p, last, &end, p->is_in_loop && !s->is_recursive);
         close_tag(p);
     }
+    p->n_fors--;
     return s;
 }
 
 static Stmt *parse_set(Parser *p) {
     static const char *const ends[] = {"endset", NULL};
     Stmt *s = new_stmt(p, S_SET);
-    s->target = parse_target(p);
+    s->target = parse_target(p, TARGET_OF_SET);
     if (parser_take_op(p, "=")) {
         s->expr = parse_tuple(p, true);
         close_tag(p);
@@ -122,7 +125,7 @@ static Stmt *parse_set(Parser *p) {
     while (parser_take_op(p, "|")) s->filter = parse_filter(p, s->filter);
     close_tag(p);
     Str end;
-    s->body = parse_body(p, ends, &end, false);
+    s->body = parse_body(p, ends, &end, p->is_in_loop);
     close_tag(p);
     return s;
 }
@@ -145,21 +148,29 @@ static void parse_params(Parser *p, Stmt *s) {
     parser_need_op(p, ")");
 }
 
+// The body of a macro or call block, and which of the special names it reads. What a macro within
+// it reads counts for it, too.
+static void read_macro_body(Parser *p, Stmt *s, const char *const *ends) {
+    bool rest = p->saw_rest, named = p->saw_named, caller = p->saw_caller;
+    Str end;
+    p->saw_rest = p->saw_named = p->saw_caller = false;
+    s->body = parse_body(p, ends, &end, false);
+    s->takes_rest = p->saw_rest;
+    s->takes_named = p->saw_named;
+    s->takes_caller = p->saw_caller;
+    p->saw_rest = p->saw_rest || rest;
+    p->saw_named = p->saw_named || named;
+    p->saw_caller = p->saw_caller || caller;
+}
+
 static Stmt *parse_macro(Parser *p) {
     static const char *const ends[] = {"endmacro", NULL};
     Stmt *s = new_stmt(p, S_MACRO);
-    Str end;
     s->text = parser_need_name(p);
     parser_need_op(p, "(");
     parse_params(p, s);
     close_tag(p);
-    bool outer_rest = p->saw_rest, outer_named = p->saw_named;
-    p->saw_rest = p->saw_named = false;
-    s->body = parse_body(p, ends, &end, false);
-    s->takes_rest = p->saw_rest;
-    s->takes_named = p->saw_named;
-    p->saw_rest = outer_rest;
-    p->saw_named = outer_named;
+    read_macro_body(p, s, ends);
     if (p->token.kind == T_NAME) parser_next(p); // "endmacro name"
     close_tag(p);
     return s;
@@ -168,12 +179,11 @@ static Stmt *parse_macro(Parser *p) {
 static Stmt *parse_call_block(Parser *p) {
     static const char *const ends[] = {"endcall", NULL};
     Stmt *s = new_stmt(p, S_CALL);
-    Str end;
     if (parser_take_op(p, "(")) parse_params(p, s);
     s->expr = parse_expr(p);
     if (!p->failed && s->expr->kind != X_CALL) parser_fail(p, "call needs a macro call");
     close_tag(p);
-    s->body = parse_body(p, ends, &end, false);
+    read_macro_body(p, s, ends);
     close_tag(p);
     return s;
 }
@@ -185,7 +195,7 @@ static Stmt *parse_filter_block(Parser *p) {
     s->filter = parse_filter(p, NULL);
     while (parser_take_op(p, "|")) s->filter = parse_filter(p, s->filter);
     close_tag(p);
-    s->body = parse_body(p, ends, &end, false);
+    s->body = parse_body(p, ends, &end, p->is_in_loop);
     close_tag(p);
     return s;
 }
@@ -200,18 +210,18 @@ static Stmt *parse_generation(Parser *p) { // transformers' mark of what the mod
     return s;
 }
 
-// "with a = 1, b = 2": names for its body alone.
+// "with a = 1, (b, c) = d": names for its body alone.
 static Stmt *parse_with(Parser *p) {
     static const char *const ends[] = {"endwith", NULL};
     Stmt *s = new_stmt(p, S_WITH);
     Str end;
-    s->params = arena_array(p->arena, MAX_PARAMS, Str);
+    s->targets = arena_array(p->arena, MAX_PARAMS, Expr *);
     s->defaults = arena_array(p->arena, MAX_PARAMS, Expr *);
     while (!p->failed && p->token.kind != T_END) {
         if (s->n_params == MAX_PARAMS) parser_fail(p, "more than %d names", MAX_PARAMS);
         if (s->n_params && !p->failed) parser_need_op(p, ",");
         if (p->failed) return s;
-        s->params[s->n_params] = parser_need_name(p);
+        s->targets[s->n_params] = parse_target(p, TARGET_OF_WITH);
         parser_need_op(p, "=");
         s->defaults[s->n_params++] = parse_expr(p);
     }

@@ -111,6 +111,7 @@ void jinja_print(JValue v, StrBuf *out) {
     case J_BOOL: strbuf_add(out, str_of(v.truth ? "True" : "False")); break;
     case J_INT: strbuf_printf(out, "%" PRId64, v.integer); break;
     case J_FLOAT: print_float(v.number, out); break;
+    case J_BIG_INT:
     case J_STR: strbuf_add(out, v.text); break;
     case J_LIST:
     case J_DICT: repr(v, 0, out); break;
@@ -125,6 +126,13 @@ void jinja_print(JValue v, StrBuf *out) {
         strbuf_printf(out, "<LoopContext %zu/%zu>", v.loop->at + 1, v.loop->items->count);
         break;
     case J_MACRO:
+        strbuf_add(out, STR("<Macro "));
+        if (v.macro->stmt->text.len)
+            repr_text(v.macro->stmt->text, out);
+        else
+            strbuf_add(out, STR("anonymous"));
+        strbuf_add_char(out, '>');
+        break;
     case J_METHOD:
     case J_FUNCTION: strbuf_printf(out, "<%s>", jinja_type_name(v)); break;
     }
@@ -203,18 +211,30 @@ static void json_key(Render *r, JValue key, const JsonStyle *style, StrBuf *out)
 }
 
 static int compare_entries(const void *a, const void *b) {
-    const JEntry *x = a, *y = b;
-    return x->key.kind == J_STR && y->key.kind == J_STR ? str_compare(x->key.text, y->key.text) : 0;
+    JValue x = ((const JEntry *)a)->key, y = ((const JEntry *)b)->key;
+    return x.kind == J_STR ? str_compare(x.text, y.text) : jinja_compare_numbers(x, y);
+}
+
+// As Python sorts keys: all must be text, or all numbers.
+static JEntry *sorted_entries(Render *r, const JDict *dict) {
+    for (size_t i = 1; i < dict->count; i++) {
+        JValue a = dict->at[i - 1].key, b = dict->at[i].key;
+        bool have_order =
+            jinja_is_number(a) ? jinja_is_number(b) : a.kind == J_STR && b.kind == J_STR;
+        if (!have_order)
+            jinja_fail(r, "tojson: keys that are %s and %s have no order", jinja_type_name(a),
+                       jinja_type_name(b));
+        if (r->failed) return dict->at;
+    }
+    JEntry *entries = arena_array(r->arena, dict->count, JEntry);
+    memcpy(entries, dict->at, dict->count * sizeof *entries);
+    qsort(entries, dict->count, sizeof *entries, compare_entries);
+    return entries;
 }
 
 static void json_dict(Render *r, const JDict *dict, const JsonStyle *style, int level,
                       StrBuf *out) {
-    JEntry *entries = dict->at;
-    if (style->is_sorted && dict->count) {
-        entries = arena_array(r->arena, dict->count, JEntry);
-        memcpy(entries, dict->at, dict->count * sizeof *entries);
-        qsort(entries, dict->count, sizeof *entries, compare_entries);
-    }
+    const JEntry *entries = style->is_sorted && dict->count ? sorted_entries(r, dict) : dict->at;
     strbuf_add_char(out, '{');
     for (size_t i = 0; i < dict->count && !r->failed; i++) {
         if (i) strbuf_add(out, style->item_gap);
@@ -240,7 +260,8 @@ void jinja_to_json(Render *r, JValue v, const JsonStyle *style, int level, StrBu
     switch (v.kind) {
     case J_NONE: strbuf_add(out, STR("null")); break;
     case J_BOOL: strbuf_add(out, str_of(v.truth ? "true" : "false")); break;
-    case J_INT: jinja_print(v, out); break;
+    case J_INT:
+    case J_BIG_INT: jinja_print(v, out); break;
     case J_FLOAT: json_float(v.number, out); break;
     case J_STR: json_text(v.text, style->is_ascii, out); break;
     case J_LIST:

@@ -100,6 +100,7 @@ static bool is_same(JValue a, JValue b) {
     case J_NONE: return true;
     case J_BOOL: return a.truth == b.truth;
     case J_INT: return a.integer == b.integer;
+    case J_BIG_INT:
     case J_STR: return str_eq(a.text, b.text);
     case J_LIST: return a.list == b.list;
     case J_DICT:
@@ -124,14 +125,14 @@ static bool holds(Render *r, JValue v, TestId id, JValue arg) {
         return (v.kind == J_LIST && v.form <= FORM_RANGE) || v.kind == J_DICT || v.kind == J_STR ||
                v.kind == J_UNDEFINED;
     case IS_NUMBER: return jinja_is_number(v);
-    case IS_INTEGER: return v.kind == J_INT;
+    case IS_INTEGER: return v.kind == J_INT || v.kind == J_BIG_INT;
     case IS_FLOAT: return v.kind == J_FLOAT;
     case IS_BOOLEAN: return v.kind == J_BOOL;
     case IS_TRUE: return v.kind == J_BOOL && v.truth;
     case IS_FALSE: return v.kind == J_BOOL && !v.truth;
     case IS_CALLABLE:
         return v.kind == J_MACRO || v.kind == J_METHOD || v.kind == J_FUNCTION ||
-               v.kind == J_UNDEFINED;
+               v.kind == J_LOOP || v.kind == J_UNDEFINED;
     case IS_EQ: return jinja_truth(jinja_compare(r, OP_EQ, v, arg));
     case IS_NE: return jinja_truth(jinja_compare(r, OP_NE, v, arg));
     case IS_LT: return jinja_truth(jinja_compare(r, OP_LT, v, arg));

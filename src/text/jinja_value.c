@@ -23,6 +23,13 @@ void jinja_push(Render *r, JList *list, JValue v) {
     list->at[list->count++] = v;
 }
 
+JValue jinja_share(Render *r, JValue list, size_t from, size_t to, JForm form) {
+    JValue part = jinja_sequence(r, form);
+    size_t n = to > from ? to - from : 0;
+    if (n) *part.list = (JList){.at = list.list->at + from, .count = n, .cap = n};
+    return part;
+}
+
 JValue jinja_pair(Render *r, JValue a, JValue b) {
     JValue both = jinja_sequence(r, FORM_TUPLE);
     jinja_push(r, both.list, a);
@@ -112,23 +119,11 @@ bool jinja_truth(JValue v) {
     }
 }
 
-bool jinja_is_number(JValue v) {
-    return v.kind == J_INT || v.kind == J_FLOAT || v.kind == J_BOOL;
-}
-
-double jinja_number(JValue v) {
-    return v.kind == J_INT ? (double)v.integer : v.kind == J_FLOAT ? v.number : v.truth ? 1 : 0;
-}
-
 static bool equal(Render *r, JValue a, JValue b, int depth) {
     if (depth > TEMPLATE_MAX_DEPTH) jinja_fail(r, "values nested too deep to compare");
     if (!jinja_charge(r, depth > 0)) return false;
-    if (jinja_is_number(a) && jinja_is_number(b)) {
-        if (a.kind != J_FLOAT && b.kind != J_FLOAT)
-            return (a.kind == J_INT ? a.integer : a.truth) ==
-                   (b.kind == J_INT ? b.integer : b.truth);
-        return jinja_number(a) == jinja_number(b);
-    }
+    if (jinja_is_number(a) && jinja_is_number(b))
+        return !jinja_is_nan(a) && !jinja_is_nan(b) && jinja_compare_numbers(a, b) == 0;
     if (a.kind != b.kind) return false;
     switch (a.kind) {
     case J_UNDEFINED:
@@ -160,12 +155,7 @@ bool jinja_equal(Render *r, JValue a, JValue b) {
 }
 
 int jinja_order(Render *r, JValue a, JValue b) {
-    if (jinja_is_number(a) && jinja_is_number(b)) {
-        if (a.kind == J_INT && b.kind == J_INT)
-            return (a.integer > b.integer) - (a.integer < b.integer);
-        double x = jinja_number(a), y = jinja_number(b);
-        return (x > y) - (x < y);
-    }
+    if (jinja_is_number(a) && jinja_is_number(b)) return jinja_compare_numbers(a, b);
     if (a.kind == J_STR && b.kind == J_STR) {
         int order = str_compare(a.text, b.text); // UTF-8 sorts as code points do
         return (order > 0) - (order < 0);
@@ -219,6 +209,7 @@ const char *jinja_type_name(JValue v) {
         [J_NONE] = "None",
         [J_BOOL] = "boolean",
         [J_INT] = "integer",
+        [J_BIG_INT] = "integer",
         [J_FLOAT] = "float",
         [J_STR] = "string",
         [J_LIST] = "list",

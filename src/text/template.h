@@ -11,8 +11,10 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "gguf/gguf.h"
 
 enum {
     TEMPLATE_MAX_DEPTH = 200,        // nested expressions, statements, macro calls
@@ -23,6 +25,17 @@ enum {
 
 typedef struct Template Template;
 
+// The model's template for a conversation, a view into `g`: of those with names, transformers takes
+// `tool_use` where tools are given (has_tools: any list, also an empty one). Errors name the key.
+bool template_find(const Gguf *g, bool has_tools, Str *source, Err *err);
+
+// JSON text as `variables` for template_render, of any kind of value. All numbers keep their worth:
+// a whole number of more digits than 64 bits hold for certain becomes a string that no JSON text
+// spells, TEMPLATE_INTEGER_MARK (no UTF-8) and then the digits. NULL and `err`, with the line, when
+// it is no JSON.
+#define TEMPLATE_INTEGER_MARK '\xff'
+json_t *template_read_json(Str text, Err *err);
+
 // Parses `source` (UTF-8). Errors name the line. The template keeps a copy.
 Template *template_compile(Str source, Err *err);
 void template_close(Template *t); // safe on NULL
@@ -31,8 +44,9 @@ void template_close(Template *t); // safe on NULL
 // tools, documents, bos_token and whatever else the template reads; what transformers passes to
 // every template (no tools, no documents, no generation prompt) is set where it is missing, and a
 // message's reasoning_content, thinking or reasoning goes by each of these names. `now`, seconds
-// since 1970 in UTC, is what strftime_now formats. raise_exception() and all mistakes are
-// ERR_FORMAT with the line. One thread at a time may render from one template.
+// since 1970 in UTC, is what strftime_now formats, as the local time of the environment's TZ.
+// raise_exception() and all mistakes are ERR_FORMAT with the line. One thread at a time may render
+// from one template.
 bool template_render(const Template *t, const json_t *variables, int64_t now, StrBuf *out,
                      Err *err);
 

@@ -12,9 +12,12 @@ static JValue from_json(Render *r, const json_t *json) {
     case JSON_NULL: return J_NOTHING;
     case JSON_INTEGER: return J_NUMBER(json_integer_value(json));
     case JSON_REAL: return (JValue){.kind = J_FLOAT, .number = json_real_value(json)};
-    case JSON_STRING:
-        return J_TEXT(
-            arena_str(r->arena, (Str){json_string_value(json), json_string_length(json)}));
+    case JSON_STRING: {
+        Str text = {json_string_value(json), json_string_length(json)};
+        if (text.len && *text.at == TEMPLATE_INTEGER_MARK)
+            return jinja_integer(r->arena, (Str){text.at + 1, text.len - 1});
+        return J_TEXT(arena_str(r->arena, text));
+    }
     case JSON_ARRAY: {
         JValue list = jinja_list(r);
         for (size_t i = 0; i < json_array_size(json); i++)

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from datetime import datetime, timezone
+from datetime import datetime
 
 import transformers.utils.chat_template_utils as chat_template_utils
 from tokenizer_oracle import BUILD
@@ -13,7 +13,7 @@ NOW = 1_790_000_000  # 2026-09-21 14:13:20 UTC
 class FixedTime(datetime):
     @classmethod
     def now(cls, tz=None):
-        return datetime.fromtimestamp(NOW, timezone.utc).replace(tzinfo=None)
+        return datetime.fromtimestamp(NOW)  # local, as datetime.now() is
 
 
 chat_template_utils.datetime = FixedTime

@@ -8,9 +8,8 @@
 #include <cmocka.h>
 
 bool render(Str source, const char *variables, StrBuf *out, Err *err) {
-    json_error_t why;
-    json_t *json = json_loads(variables, 0, &why);
-    if (!json) fail_msg("variables: %s", why.text);
+    json_t *json = template_read_json(str_of(variables), err);
+    if (!json) fail_msg("variables: %s", err->text);
     Template *t = template_compile(source, err);
     bool ok = t && template_render(t, json, RENDER_NOW, out, err);
     template_close(t);

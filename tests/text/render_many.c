@@ -26,13 +26,17 @@ static json_t *render(const json_t *job) {
 }
 
 int main(void) {
-    json_error_t why;
-    for (json_t *job; (job = json_loadf(stdin, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &why));) {
-        json_t *result = render(job);
+    char *line = NULL;
+    size_t room = 0;
+    for (ssize_t n; (n = getline(&line, &room, stdin)) > 0;) {
+        Err err = {0};
+        json_t *job = template_read_json((Str){line, (size_t)n}, &err);
+        json_t *result = job ? render(job) : json_pack("{s:s}", "error", err.text);
         json_dumpf(result, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(result);
         json_decref(job);
     }
+    free(line);
     return 0;
 }

@@ -33,7 +33,7 @@ static void test_malformed(void **state) {
         {"{{ n is odd is odd }}", 1, "a test of a test"},
         {"{{ {'a' 1} }}", 1, "'1' where ':' was expected"},
         {"{{ f(a=1, 2) }}", 1, "an argument without a name"},
-        {"{{ 99999999999999999999 }}", 1, "beyond 64 bits"},
+        {"{{ 0xffffffffffffffffff }}", 1, "beyond 64 bits"},
         {"{{ 012 }}", 1, "begins with 0"},
         {"{{ n ? 1 : 2 }}", 1, "'?' is too much here"},
         {"{% %}", 1, "is not known"},
@@ -47,7 +47,14 @@ static void test_malformed(void **state) {
         {"{% macro m() %}", 1, "'endmacro' is missing"},
         {"{% set x %}", 1, "'endset' is missing"},
         {"{% for i nums %}{% endfor %}", 1, "for without 'in'"},
-        {"{% for i in nums recursive %}{% endfor %}", 1, "recursive loops are not supported"},
+        {"{% for (a b) in nums %}{% endfor %}", 1, "where ')' was expected"},
+        {"{% for a.b in nums %}{% endfor %}", 1, "for without 'in'"},
+        {"{% set (a, b.c) = nums %}", 1, "where ')' was expected"},
+        {"{% set none = 1 %}", 1, "'none' is no name"},
+        {"{% for i in nums %}{% set loop = 1 %}{% endfor %}", 1, "the loop's own name"},
+        {"{% for i in nums recursive %}{% else %}{% break %}{% endfor %}", 1,
+         "it stands in no loop"},
+        {"{% raw +%}{% endraw %}", 1, "tag 'raw' is not known"},
         {"{% set = 1 %}", 1, "where a name was expected"},
         {"{% macro m(a b) %}{% endmacro %}", 1, "'b' where ')' was expected"},
         {"{% call n %}{% endcall %}", 1, "call needs a macro call"},
@@ -78,7 +85,16 @@ static void test_mistakes_while_rendering(void **state) {
         {"{{ 1 in 'a' }}", 1, "a string contains strings"},
         {"{{ 1 in 2 }}", 1, "a integer contains nothing"},
         {"{{ 1 / 0 }}", 1, "a division by zero"},
-        {"{{ 9223372036854775807 + 1 }}", 1, "beyond 64 bits"},
+        {"{{ 2 ** 127 }}", 1, "beyond 128 bits"},
+        {"{{ nums[0] * 99999999999999999999999999999999999999 * 9 }}", 1, "beyond 128 bits"},
+        {"{{ range(99999999999999999999) }}", 1, "beyond 64 bits"},
+        {"{% for i in nums %}{{ loop([1]) }}{% endfor %}", 1, "without the word 'recursive'"},
+        {"{% for i in nums recursive %}{{ loop([1]) }}{% endfor %}", 1, "nested too deep"},
+        {"{% for (a, (b, c)) in [(1, (2,))] %}{% endfor %}", 1, "1 values for 2 names"},
+        {"{% macro m() %}{% endmacro %}{% call m() %}{% endcall %}", 1,
+         "takes no argument 'caller'"},
+        {"{{ dict(missing) }}", 1, "'missing' is undefined"},
+        {"{{ {1: 2, 'a': 3}|tojson(sort_keys=true) }}", 1, "have no order"},
         {"{{ n[1:] }}", 1, "a slice of a integer"},
         {"{{ nums[::0] }}", 1, "a slice by steps of 0"},
         {"{% for x in n %}{% endfor %}", 1, "a integer cannot be looped over"},
@@ -187,6 +203,25 @@ static void test_long_chains(void **state) {
     strbuf_free(&out);
 }
 
+// A template that looks back at every message: what it slices and lists is shared, not copied.
+static void test_what_is_sliced_is_shared(void **state) {
+    (void)state;
+    StrBuf json = {0}, out = {0};
+    Err err = {0};
+    enum { N_MESSAGES = 5000 }; // copies of each beginning would be 5000^2 / 2 values, 400 MB
+    strbuf_add(&json, STR("{\"messages\": [1"));
+    for (int i = 1; i < N_MESSAGES; i++) strbuf_printf(&json, ", %d", i % 7);
+    strbuf_add(&json, STR("]}"));
+    Str source =
+        STR("{% for m in messages %}{% set b = messages[:loop.index0] %}"
+            "{% set c = (b|list).copy()[0:] %}{% if loop.last %}{{ b|length }} {{ c|length }}"
+            " {{ c[-1] }}{% endif %}{% endfor %}");
+    if (!render(source, json.at, &out, &err)) fail_msg("%s", err.text);
+    assert_string_equal(out.at, "4999 4999 0");
+    strbuf_free(&json);
+    strbuf_free(&out);
+}
+
 static void test_work_is_limited(void **state) {
     (void)state;
     static const char *const sources[] = {
@@ -260,6 +295,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_filter_in_a_branch_not_taken),
         cmocka_unit_test(test_nesting_is_limited),
         cmocka_unit_test(test_long_chains),
+        cmocka_unit_test(test_what_is_sliced_is_shared),
         cmocka_unit_test(test_work_is_limited),
         cmocka_unit_test(test_output_is_limited),
         cmocka_unit_test(test_every_beginning_of_a_template),

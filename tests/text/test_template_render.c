@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -259,7 +260,83 @@ static void test_time_is_the_callers(void **state) {
         {"{{ strftime_now('%Y-%m-%d %H:%M:%S') }}", "2026-09-21 14:13:20"},
         {"{{ strftime_now('%d %b %Y, %A') }}{{ strftime_now('') }}", "21 Sep 2026, Monday"},
     };
+    static const RenderRow east[] = {
+        {"{{ strftime_now('%d %b %Y %H:%M') }}", "22 Sep 2026 04:13"},
+    };
+    setenv("TZ", "UTC0", 1);
     RENDERS(rows);
+    setenv("TZ", "EAST-14", 1); // fourteen hours before UTC, as in Kiribati
+    RENDERS(east);
+    setenv("TZ", "UTC0", 1);
+}
+
+static void test_targets_and_jumps(void **state) {
+    (void)state;
+    static const RenderRow rows[] = {
+        // The else of a loop that no round ended; a jump in it is one of the loop around.
+        {"{% for x in [1, 2] %}{% continue %}{% else %}E{% endfor %}", "E"},
+        {"{% for x in [1] %}{% break %}{% else %}E{% endfor %}", "E"},
+        {"{% for x in [1, 2] %}{% if x == 1 %}{% continue %}{% endif %}{{ x }}{% else %}E"
+         "{% endfor %}",
+         "2"},
+        {"{% for x in [1, 2] %}{{ x }}{% for y in [] %}{% else %}{% break %}{% endfor %}!"
+         "{% endfor %}",
+         "1"},
+        {"{% for x in [1, 2] %}{% set y %}a{% if x == 1 %}{% continue %}{% endif %}b{% endset %}"
+         "{{ y }}{{ x }}{% endfor %}",
+         "ab2"},
+        {"{% for (a, b), c in [((1, 2), 3)] %}{{ a }}{{ b }}{{ c }}{% endfor %}", "123"},
+        {"{% set (a, (b, c)) = [1, [2, 3]] %}{{ a }}{{ b }}{{ c }}", "123"},
+        {"{% with (a, b) = nums[:2], c = 5 %}{{ a }}{{ b }}{{ c }}{% endwith %}{{ a }}", "315"},
+        {"{% for x in [[1, [2]], [3, []]] recursive %}{% if x is number %}{{ x }}@{{ loop.depth }} "
+         "{% else %}({{ loop(x) }}){% endif %}{% endfor %}",
+         "(1@2 (2@3 ))(3@2 ())"},
+        {"{% for g in [{'k': 'b'}, {'k': 'A'}, {'k': 'B'}]|groupby('k') %}{{ g.grouper }}:"
+         "{{ g.list|length }} {{ g == (g[0], g[1]) }};{% endfor %}",
+         "A:1 True;b:2 True;"},
+    };
+    RENDERS(rows);
+}
+
+static void test_raw_text_is_raw(void **state) {
+    (void)state;
+    static const RenderRow rows[] = {
+        {"{% raw %}{% x {% endraw %}", "{% x "},
+        {"{% raw %}{% ' {# {{ ( {%- endraw -%}  z", "{% ' {# {{ (z"},
+        {"{% raw -%}\n a\n  {% endraw %}\nb", "a\nb"},
+        {"{% raw %}{% endraws %}{%+endraw+%}\nb", "{% endraws %}\nb"},
+    };
+    RENDERS(rows);
+}
+
+static void test_numbers_keep_all_their_digits(void **state) {
+    (void)state;
+    static const RenderRow rows[] = {
+        {"{{ a }} {{ a|tojson }} {{ [a, -a]|string }}",
+         "18446744073709551615 18446744073709551615 [18446744073709551615, -18446744073709551615]"},
+        {"{{ b|tojson }} {{ c }} {{ d }}",
+         "-1000000000000000000000000000000000000000000 9223372036854775807 -9223372036854775808"},
+        {"{{ a is number }}{{ a is integer }}{{ a is string }}{{ a is float }}",
+         "TrueTrueFalseFalse"},
+        {"{{ a > c }}{{ b < d }}{{ a == 18446744073709551615 }}{{ c + 1 == 9223372036854775808 }}",
+         "TrueTrueTrueTrue"},
+        {"{{ 9007199254740993 == 9007199254740992.0 }}{{ 9007199254740993 > 9007199254740992.0 }}"
+         "{{ a < 1e30 }}{{ 2 == 2.0 }}{{ 2 < 2.5 }}{{ -3 < -2.5 }}",
+         "FalseTrueTrueTrueTrueTrue"},
+        {"{{ c + 1 }} {{ a // 2 }} {{ a % 10 }} {{ a / 2 }} {{ -d }} {{ a|abs }} {{ d|abs }}",
+         "9223372036854775808 9223372036854775807 5 9.223372036854776e+18 9223372036854775808 "
+         "18446744073709551615 9223372036854775808"},
+        {"{{ '18446744073709551616'|int }} {{ 1e20|int }} {{ '%d' % a }} {{ '{:,}'.format(a) }}",
+         "18446744073709551616 100000000000000000000 18446744073709551615 "
+         "18,446,744,073,709,551,615"},
+        {"{{ [1, 2, 3][:a] }}{{ [1, 2, 3][b:1] }}", "[1, 2, 3][1]"},
+        {"{{ 0b101 }} {{ 0o17 }} {{ 0xF_F }} {{ 1_0.5 }} {{ [[7, 8]].0.1 }}", "5 15 255 10.5 8"},
+        {"{{ e }} {{ f }}", "1 \xEE\x80\x80"},
+    };
+    renders(rows, COUNT_OF(rows),
+            "{\"a\": 18446744073709551615, \"b\": -1000000000000000000000000000000000000000000,"
+            " \"c\": 9223372036854775807, \"d\": -9223372036854775808, \"e\": 1,"
+            " \"f\": \"\\ue000\"}");
 }
 
 static void test_text_goes_behind_what_is_there(void **state) {
@@ -299,6 +376,9 @@ int main(void) {
         cmocka_unit_test(test_what_transformers_passes_is_there),
         cmocka_unit_test(test_reasoning_goes_by_three_names),
         cmocka_unit_test(test_time_is_the_callers),
+        cmocka_unit_test(test_targets_and_jumps),
+        cmocka_unit_test(test_raw_text_is_raw),
+        cmocka_unit_test(test_numbers_keep_all_their_digits),
         cmocka_unit_test(test_text_goes_behind_what_is_there),
         cmocka_unit_test(test_nul_is_a_character),
     };
