@@ -31,6 +31,10 @@ void reader_fail(ContractReader *r, const char *fmt, ...) {
     err_set(r->err, ERR_FORMAT, "%s", text);
 }
 
+void reader_absent(ContractReader *r, const char *suffix, const char *what) {
+    reader_fail(r, "key '%s.%s' is absent: the file does not say %s", r->arch->name, suffix, what);
+}
+
 void reader_source(ContractReader *r, FieldId field, SourceKind kind, Str text) {
     r->model->sources[field] = (Source){kind, text};
 }
@@ -54,17 +58,46 @@ const GgufKey *reader_arch_key(ContractReader *r, const char *suffix) {
     return reader_key(r, arena_printf(r->arena, "%s.%s", r->arch->name, suffix).at);
 }
 
+// Is `k` one number? A list of one a layer is, where all are equal: converters write such lists for
+// every model of a family whose layers may differ, and llama.cpp reads either form.
+static bool is_one_for_all(ContractReader *r, const GgufKey *k) {
+    if (k->type != GGUF_ARRAY) return true;
+    uint32_t n_layers = r->model->contract.n_layers;
+    if (n_layers == 0 || k->n_items != n_layers) {
+        reader_fail(r, "key '%.*s': a list of %zu values, expected one number%s", STR_ARG(k->name),
+                    k->n_items,
+                    n_layers ? arena_printf(r->arena, ", or one for each of %u layers", n_layers).at
+                             : "");
+        return false;
+    }
+    for (size_t i = 0; i < k->n_items; i++) {
+        double first, value;
+        if (!gguf_f64(k, 0, &first) || !gguf_f64(k, i, &value)) {
+            reader_fail(r, "key '%.*s': a list of type %s, expected numbers", STR_ARG(k->name),
+                        gguf_type_name(k->item_type));
+            return false;
+        }
+        if (value == first) continue;
+        reader_fail(
+            r,
+            "key '%.*s': a list of %zu values, one a layer; lathe supports one for all, but "
+            "layer 0 has %g and layer %zu has %g",
+            STR_ARG(k->name), k->n_items, first, i, value);
+        return false;
+    }
+    return true;
+}
+
 bool read_count(ContractReader *r, FieldId field, const char *suffix, uint32_t least, uint32_t most,
                 uint32_t *out) {
     const GgufKey *k = r->failed ? NULL : reader_arch_key(r, suffix);
     if (!k) return false;
     uint64_t value;
-    if (k->type == GGUF_ARRAY) {
-        reader_fail(r, "key '%.*s': a list of %zu values, one a layer; lathe supports one for all",
-                    STR_ARG(k->name), k->n_items);
+    if (!is_one_for_all(r, k)) {
+        return false;
     } else if (!gguf_u64(k, 0, &value)) {
         reader_fail(r, "key '%.*s': type %s, expected a whole number", STR_ARG(k->name),
-                    gguf_type_name(k->type));
+                    gguf_type_name(k->item_type));
     } else if (value < least || value > most) {
         reader_fail(r, "key '%.*s': %" PRIu64 ", expected %u to %u", STR_ARG(k->name), value, least,
                     most);
@@ -81,9 +114,11 @@ bool read_float(ContractReader *r, FieldId field, const char *suffix, float leas
     const GgufKey *k = r->failed ? NULL : reader_arch_key(r, suffix);
     if (!k) return false;
     double value;
-    if (k->type == GGUF_ARRAY || !gguf_f64(k, 0, &value)) {
+    if (!is_one_for_all(r, k)) {
+        return false;
+    } else if (!gguf_f64(k, 0, &value)) {
         reader_fail(r, "key '%.*s': type %s, expected a number", STR_ARG(k->name),
-                    gguf_type_name(k->type));
+                    gguf_type_name(k->item_type));
     } else if (!(value >= (double)least && value <= (double)most)) {
         reader_fail(r, "key '%.*s': %g, expected %g to %g", STR_ARG(k->name), value, (double)least,
                     (double)most);
@@ -98,9 +133,24 @@ bool read_float(ContractReader *r, FieldId field, const char *suffix, float leas
 uint32_t need_count(ContractReader *r, FieldId field, const char *suffix, uint32_t most) {
     uint32_t value = 0;
     if (!read_count(r, field, suffix, 1, most, &value))
-        reader_fail(r, "key '%s.%s' is absent: the file does not say its %s", r->arch->name, suffix,
-                    field_doc(field));
+        reader_absent(r, suffix, arena_printf(r->arena, "its %s", field_doc(field)).at);
     return value;
+}
+
+// A key of other converters that repeats a field under a name of their own. Nothing but the same
+// value can be meant by it.
+static void check_copy(ContractReader *r, const char *suffix, double value, FieldId field) {
+    const GgufKey *k = r->failed ? NULL : reader_arch_key(r, suffix);
+    double stated;
+    if (!k || !is_one_for_all(r, k)) return;
+    if (!gguf_f64(k, 0, &stated))
+        reader_fail(r, "key '%.*s': type %s, expected a number", STR_ARG(k->name),
+                    gguf_type_name(k->item_type));
+    else if ((float)stated != (float)value)
+        reader_fail(r, "key '%.*s': %g, but %s is %g by %.*s", STR_ARG(k->name), stated,
+                    field_name(field), value, STR_ARG(r->model->sources[field].text));
+    else
+        reader_harmless(r, k->name, arena_printf(r->arena, "repeats %s", field_name(field)).at);
 }
 
 static bool find_arch(ContractReader *r) {
@@ -152,6 +202,7 @@ static void read_shape(ContractReader *r, Contract *c) {
         c->head_dim_v = c->head_dim;
         reader_derived(r, FIELD_head_dim_v, "no attention.value_length: as wide as a key head");
     }
+    check_copy(r, "attention.head_dim", c->head_dim, FIELD_head_dim);
     c->context = need_count(r, FIELD_context, "context_length", MAX_CONTEXT);
 }
 
@@ -163,11 +214,9 @@ static void read_norm(ContractReader *r, Contract *c) {
     reader_source(r, FIELD_norm_offset, SOURCE_ARCHITECTURE, arch);
     if (!read_float(r, FIELD_norm_eps, "attention.layer_norm_rms_epsilon", 1e-12f, 1e-2f,
                     &c->norm_eps))
-        reader_fail(
-            r,
-            "key '%s.attention.layer_norm_rms_epsilon' is absent: the file does not say what "
-            "its norms add to the mean square",
-            r->arch->name);
+        reader_absent(r, "attention.layer_norm_rms_epsilon",
+                      "what its norms add to the mean square");
+    check_copy(r, "attention.layer_norm_epsilon", (double)c->norm_eps, FIELD_norm_eps);
 }
 
 static void read_attention(ContractReader *r, Contract *c) {
@@ -179,10 +228,7 @@ static void read_attention(ContractReader *r, Contract *c) {
     if (!read_count(r, FIELD_attn_window, "attention.sliding_window", 0, UINT32_MAX,
                     &c->attn_window)) {
         if (r->arch->has_window_key)
-            reader_fail(r,
-                        "key '%s.attention.sliding_window' is absent: the file does not say how "
-                        "far a query sees (0 for everything)",
-                        r->arch->name);
+            reader_absent(r, "attention.sliding_window", "how far a query sees (0 for everything)");
         c->attn_window = 0;
         reader_derived(r, FIELD_attn_window,
                        "no attention.sliding_window: every earlier position is seen");

@@ -39,6 +39,9 @@ typedef struct {
 
 // Fails with ERR_FORMAT unless something failed before.
 void reader_fail(ContractReader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Fails for an architecture's key that is not in the file: "the file does not say `what`". The one
+// place that says what to do about it.
+void reader_absent(ContractReader *r, const char *suffix, const char *what);
 void reader_source(ContractReader *r, FieldId field, SourceKind kind, Str text);
 // The rule of a derived value.
 void reader_derived(ContractReader *r, FieldId field, const char *fmt, ...)

@@ -45,10 +45,9 @@ static void derive_rope_dim(ContractReader *r, Contract *c) {
         c->rope_dim = 2 * (uint32_t)factors->dims[0];
         reader_source(r, FIELD_rope_dim, SOURCE_SHAPE, factors->name);
     } else {
-        reader_fail(r,
-                    "key '%s.rope.dimension_count' is absent: the file does not say how many of "
-                    "the %u dims of a head rotate",
-                    r->arch->name, c->head_dim);
+        reader_absent(
+            r, "rope.dimension_count",
+            arena_printf(r->arena, "how many of the %u dims of a head rotate", c->head_dim).at);
     }
 }
 
@@ -67,8 +66,7 @@ static void read_rope_dim(ContractReader *r, Contract *c) {
     // Readers take 10000 when it is absent, and converters have left out 500000 and 1000000: the
     // model then reads fluently and means nothing, or fails behind a few thousand tokens.
     if (!read_float(r, FIELD_rope_base, "rope.freq_base", 2.0f, 1e12f, &c->rope_base))
-        reader_fail(r, "key '%s.rope.freq_base' is absent: the file does not say its rotary base",
-                    r->arch->name);
+        reader_absent(r, "rope.freq_base", "its rotary base");
     c->rope_style = r->arch->rope_style;
     reader_source(r, FIELD_rope_style, SOURCE_ARCHITECTURE, str_of(r->arch->rope_reason));
 }
@@ -179,19 +177,43 @@ static void read_original_context(ContractReader *r, Contract *c) {
                    "no rope.scaling.original_context_length: nothing was stretched");
 }
 
+// Keys that llama.cpp's converter can write for every architecture and that its loader reads for
+// neither of ours; Hugging Face's configs have no such numbers for them either. The attention
+// factor of yarn is made of rope.scaling.attn_factor and the stretch (read_attn_factor), whatever
+// they say.
+static void note_ignored(ContractReader *r, const char *suffix) {
+    const GgufKey *k = reader_arch_key(r, suffix);
+    double value;
+    if (!k) return;
+    if (k->type == GGUF_ARRAY || !gguf_f64(k, 0, &value))
+        reader_fail(r, "key '%.*s': type %s, expected a number", STR_ARG(k->name),
+                    gguf_type_name(k->type));
+    else
+        reader_harmless(r, k->name,
+                        arena_printf(r->arena, "%g; no runtime reads it for architecture %s", value,
+                                     r->arch->name)
+                            .at);
+}
+
 // YaRN's parameters; defaults are those of the paper (arXiv 2309.00071, section 3.2) and of
 // llama.cpp (common.h).
 static void read_yarn_value(ContractReader *r, FieldId field, const char *suffix, float most,
                             float paper, float *out) {
     bool is_yarn = r->model->contract.rope_scaling == ROPE_SCALING_YARN;
-    *out = is_yarn ? paper : 0;
-    if (!read_float(r, field, suffix, 0, most, out))
-        reader_derived(r, field,
-                       is_yarn ? "no %s: the paper's value" : "no %s: belongs to yarn scaling",
-                       suffix);
-    else if (!is_yarn)
-        reader_fail(r, "key '%s.%s' belongs to yarn scaling, which the file does not use",
-                    r->arch->name, suffix);
+    enum { UNSET = -1 }; // as llama.cpp spells a number that is to be derived
+    float value = UNSET;
+    bool is_stated = read_float(r, field, suffix, UNSET, most, &value);
+    if (value < 0 && value != UNSET)
+        reader_fail(r, "key '%s.%s': %g, expected 0 to %g", r->arch->name, suffix, (double)value,
+                    (double)most);
+    *out = !is_yarn ? 0 : value >= 0 ? value : paper;
+    if (!is_yarn)
+        reader_derived(r, field, "no %s: belongs to yarn scaling", suffix);
+    else if (value < 0)
+        reader_derived(r, field, "no %s: the paper's value", suffix);
+    if (is_stated && !is_yarn)
+        reader_harmless(r, reader_arch_key(r, suffix)->name,
+                        "belongs to yarn scaling, which the file does not use");
 }
 
 static void read_yarn(ContractReader *r, Contract *c) {
@@ -201,6 +223,8 @@ static void read_yarn(ContractReader *r, Contract *c) {
                     &c->yarn_beta_fast);
     read_yarn_value(r, FIELD_yarn_beta_slow, "rope.scaling.yarn_beta_slow", 1e6f, 1,
                     &c->yarn_beta_slow);
+    note_ignored(r, "rope.scaling.yarn_attn_factor");
+    note_ignored(r, "rope.scaling.yarn_log_multiplier");
 }
 
 static void read_attn_factor(ContractReader *r, Contract *c) {

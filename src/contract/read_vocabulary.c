@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/size.h"
+#include "contract/bos_policy.h"
 #include "contract/read.h"
 
 static Str need_text(ContractReader *r, FieldId field, const char *name) {
@@ -176,22 +177,55 @@ static int compare_ids(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+// A stop token that a key names: taken, unless text is made of it.
+static void add_stop(ContractReader *r, const char *key, uint32_t id, uint32_t *ids, size_t *n) {
+    const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
+    ids[(*n)++] = id;
+    if (is_ordinary(r, id, tokens->strings[id]))
+        reader_fail(r,
+                    "key '%s': token %u %.*s is ordinary text, so answers would end in the middle "
+                    "of a sentence; expected a mark such as <|end|> or </s>",
+                    key, id, STR_ARG(json_quoted(r->arena, tokens->strings[id])));
+}
+
+// Ollama's converter lists every token that ends an answer, the one of eos_token_id among them.
+#define STOP_LIST "tokenizer.ggml.eos_token_ids"
+enum { MOST_LISTED = 64 };
+
+static const GgufKey *find_stop_list(ContractReader *r) {
+    const GgufKey *k = reader_key(r, STOP_LIST);
+    if (!k) return NULL;
+    if (k->type == GGUF_ARRAY && k->n_items <= MOST_LISTED) return k;
+    reader_fail(r, "key '" STOP_LIST "': %zu values of type %s, expected a list of up to %d ids",
+                k->n_items, gguf_type_name(k->type), MOST_LISTED);
+    return NULL;
+}
+
+static void add_stop_list(ContractReader *r, const GgufKey *k, uint32_t *ids, size_t *n) {
+    uint32_t n_vocab = r->model->contract.n_vocab;
+    for (size_t i = 0; i < k->n_items && !r->failed; i++) {
+        uint64_t id;
+        if (!gguf_u64(k, i, &id) || id >= n_vocab)
+            reader_fail(r, "key '" STOP_LIST "': item %zu names no token of a vocabulary of %u", i,
+                        n_vocab);
+        else
+            add_stop(r, STOP_LIST, (uint32_t)id, ids, n);
+    }
+}
+
 static void read_stops(ContractReader *r, Contract *c) {
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    uint32_t *ids = arena_array(r->arena, COUNT_OF(keys) + COUNT_OF(turn_ends), uint32_t);
     const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
-    size_t n = 0;
+    const GgufKey *listed = find_stop_list(r);
+    size_t room = COUNT_OF(keys) + COUNT_OF(turn_ends) + (listed ? listed->n_items : 0), n = 0;
+    uint32_t *ids = arena_array(r->arena, room, uint32_t);
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         uint32_t id = read_id(r, keys[i]);
-        if (id == NO_TOKEN) continue;
-        ids[n++] = id;
-        if (is_ordinary(r, id, tokens->strings[id]))
-            reader_fail(r,
-                        "key '%s': token %u %.*s is ordinary text, so answers would end in the "
-                        "middle of a sentence; expected a mark such as <|end|> or </s>",
-                        keys[i], id, STR_ARG(json_quoted(r->arena, tokens->strings[id])));
+        if (id != NO_TOKEN) add_stop(r, keys[i], id, ids, &n);
     }
+    if (listed) add_stop_list(r, listed, ids, &n);
+    if (r->failed) return;
     if (n == 0) {
         reader_fail(r, "no key 'tokenizer.ggml.eos_token_id': nothing would end an answer");
         return;
@@ -201,17 +235,17 @@ static void read_stops(ContractReader *r, Contract *c) {
             if (str_is(tokens->strings[t], turn_ends[i]) && is_structure(r, t)) {
                 bool is_known = false;
                 for (size_t k = 0; k < n; k++) is_known = is_known || ids[k] == t;
-                if (!is_known && n < COUNT_OF(keys) + COUNT_OF(turn_ends)) ids[n++] = (uint32_t)t;
+                if (!is_known && n < room) ids[n++] = (uint32_t)t;
             }
     qsort(ids, n, sizeof *ids, compare_ids);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || ids[kept - 1] != ids[i]) ids[kept++] = ids[i];
     c->stop_ids = (U32List){ids, kept};
-    reader_derived(
-        r, FIELD_stop_ids,
-        "tokenizer.ggml.eos_token_id, eot_token_id, eom_token_id, and tokens of structure that "
-        "end a turn by name");
+    reader_derived(r, FIELD_stop_ids,
+                   "tokenizer.ggml.eos_token_id, eot_token_id, eom_token_id, %sand tokens of "
+                   "structure that end a turn by name",
+                   listed ? "eos_token_ids, " : "");
 }
 
 // What SentencePiece does with spaces. llama.cpp (llama-vocab.cpp) puts a space before each stretch
@@ -256,10 +290,10 @@ void read_vocabulary(ContractReader *r) {
         reader_derived(r, FIELD_bos_id, "no tokenizer.ggml.bos_token_id");
     else
         reader_source(r, FIELD_bos_id, SOURCE_KEY, STR("tokenizer.ggml.bos_token_id"));
-    bool is_llama_text = !is_bpe || str_is(c->pre_tokenizer, "llama-bpe");
-    c->adds_bos =
-        read_policy(r, FIELD_adds_bos, "tokenizer.ggml.add_bos_token", is_llama_text,
-                    "SentencePiece and Llama 3 vocabularies begin a text with it, others do not");
+    c->adds_bos = read_policy(r, FIELD_adds_bos, "tokenizer.ggml.add_bos_token",
+                              bos_is_added_unless_stated(c->tokenizer, c->pre_tokenizer),
+                              "SentencePiece vocabularies and those cut as Llama 3, tekken or lfm2 "
+                              "begin a text with it, others do not");
     c->adds_eos = read_policy(r, FIELD_adds_eos, "tokenizer.ggml.add_eos_token", false,
                               "a prompt is to be continued");
     if (c->adds_bos && c->bos_id == NO_TOKEN)

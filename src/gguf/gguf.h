@@ -50,7 +50,7 @@ typedef struct {
 
 typedef struct {
     Str name;
-    unsigned n_dims;
+    unsigned n_dims;            // without trailing dims of 1
     size_t dims[GGUF_MAX_DIMS]; // innermost first; those beyond n_dims are 1
     const BlockType *type;
     size_t n_weights; // product of dims

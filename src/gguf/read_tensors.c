@@ -53,6 +53,7 @@ static bool read_tensor(const GgufFile *file, TensorInfo *t, Extent *extent, Rea
                            STR_ARG(t->name), i + 1, t->n_dims, dim);
         t->dims[i] = (size_t)dim;
     }
+    while (t->n_dims > 1 && t->dims[t->n_dims - 1] == 1) t->n_dims--; // as ggml counts them
     uint32_t type_id = read_u32(r);
     extent->offset = read_u64(r);
     if (r->short_read) return true;

@@ -140,8 +140,8 @@ void special_build(SpecialSet *set, Tokenizer *t, unsigned types);
 uint32_t special_next(const Tokenizer *t, const SpecialSet *set, Str text, size_t *at);
 
 // tokenizer_pre.c
-// `adds_bos` receives the policy of files that state none. On failure pre_close() what is there.
-bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err);
+// On failure pre_close() what is there.
+bool pre_open(PreTokenizer *pre, Str name, Err *err);
 bool pre_open_row(PreTokenizer *pre, size_t row, Err *err);
 const char *pre_names(size_t row); // of a row of the table, with spaces between; NULL past the last
 void pre_close(PreTokenizer *pre);

@@ -58,19 +58,18 @@ typedef struct {
     const char *names; // with a space between; all stand for the same patterns
     const char *patterns[PRE_MAX_PATTERNS];
     bool ignores_merges;
-    bool adds_bos; // when the file has no `tokenizer.ggml.add_bos_token`; from llama.cpp's llama-vocab.cpp
 } PreRow;
 
 static const PreRow rows[] = {
     {"gpt-4o llama4 kanana2 minimax-m2", {O200K}},
-    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2", {CL100K("\\p{N}{1,3}")}, true, true},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2", {CL100K("\\p{N}{1,3}")}, true},
     {"dbrx smaug-bpe chatglm-bpe glm4", {CL100K("\\p{N}{1,3}")}},
     {"qwen2 deepseek-r1-qwen stablelm2 hunyuan megrez kormo grok-2 solar-open", {CL100K("\\p{N}")}},
     {"qwen35", {ENDINGS "|" NO_WORD "[\\p{L}\\p{M}]+|\\p{N}| ?[^" SPACE "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" LINES REST}},
     {"seed-coder", {ENDINGS "|" NO_WORD "\\p{L}+|\\p{N}| ?[^" SPACE "\\p{L}\\p{N}\\r\\n]+|" LINES REST}},
     {"bailingmoe bailingmoe2 llada-moe",
      {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^" SPACE "\\p{L}\\p{N}]++[\\r\\n]*|" S "*[\\r\\n]|" REST}},
-    {"tekken", {TEKKEN}, true, true},
+    {"tekken", {TEKKEN}, true},
     {"kimi-k2", {KIMI}},
     {"gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0 mellum", {GPT2}},
     {"smollm starcoder refact command-r codeshell exaone minerva-7b", {"\\p{N}", GPT2}},
@@ -109,12 +108,9 @@ const char *pre_names(size_t row) {
     return row < COUNT_OF(rows) ? rows[row].names : NULL;
 }
 
-bool pre_open(PreTokenizer *pre, Str name, bool *adds_bos, Err *err) {
+bool pre_open(PreTokenizer *pre, Str name, Err *err) {
     for (size_t i = 0; i < COUNT_OF(rows) && name.len; i++)
-        if (names_hold(rows[i].names, name)) {
-            *adds_bos = rows[i].adds_bos;
-            return pre_open_row(pre, i, err);
-        }
+        if (names_hold(rows[i].names, name)) return pre_open_row(pre, i, err);
     return unknown_pre(name, err);
 }
 

@@ -14,6 +14,7 @@
 #include <xxhash.h>
 
 #include "base/size.h"
+#include "contract/bos_policy.h"
 #include "text/tokenizer_impl.h"
 #include "text/tokenizer_utf8.h"
 
@@ -91,6 +92,15 @@ static bool byte_token_value(Str text, uint8_t *value) {
     if (!high || !low || !*high || !*low) return false;
     *value = (uint8_t)((high - digits) << 4 | (low - digits));
     return true;
+}
+
+// Some published SentencePiece files type their byte tokens as ordinary text. Their texts name them
+// all the same: llama.cpp finds them so to encode, and Hugging Face's ByteFallback to decode. Where
+// the two part, here does as Hugging Face: what is encoded must come back.
+static TokenType actual_type(const Tokenizer *t, Str text, TokenType stated) {
+    uint8_t value;
+    bool is_text = stated == TOKEN_NORMAL || stated == TOKEN_UNUSED;
+    return t->kind == VOCAB_SPM && is_text && byte_token_value(text, &value) ? TOKEN_BYTE : stated;
 }
 
 // What a token stands for, written to `bytes` (at least text.len of them).
@@ -175,7 +185,7 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
         if (!gguf_i64(types, id, &type) || type < TOKEN_NORMAL || type > TOKEN_BYTE)
             return err_set(err, ERR_FORMAT, "token %zu '%.*s': type %lld, expected %d to %d", id,
                            STR_ARG(text), (long long)type, TOKEN_NORMAL, TOKEN_BYTE);
-        token->type = (TokenType)type;
+        token->type = actual_type(t, text, (TokenType)type);
         if (scores && !gguf_f64(scores, id, &score))
             return err_set(err, ERR_FORMAT, "key 'tokenizer.ggml.scores': %s, expected numbers",
                            gguf_type_name(scores->item_type));
@@ -224,8 +234,12 @@ static bool index_matched(Tokenizer *t, Err *err) {
     }
     // BPE vocabularies that were trained without an alphabet lack the bytes they never saw
     // (SmolLM2: 21 of them); such bytes give no token, as in HF tokenizers and llama.cpp.
-    // SentencePiece has all byte tokens or none.
+    // SentencePiece has all byte tokens or none; where one of ASCII is missing, the character
+    // itself may stand for it, as in llama.cpp.
     if (is_bpe) return true;
+    for (unsigned b = 0; b < 128 && n_byte_tokens; b++)
+        if (t->byte_ids[b] == NO_TOKEN)
+            t->byte_ids[b] = index_find(t, &t->by_text, (Str){(const char[]){(char)b}, 1});
     for (unsigned b = 0; b < 256; b++)
         if (n_byte_tokens && t->byte_ids[b] == NO_TOKEN)
             return err_set(err, ERR_FORMAT, "byte token <0x%02X> is missing; %zu others are there",
@@ -289,7 +303,7 @@ static void mark_strips(Tokenizer *t) {
 }
 
 bool vocab_read(Tokenizer *t, const Gguf *g, Err *err) {
-    bool adds_bos = true; // SentencePiece; BPE has it in the row of the pre-tokenizer
+    Str name = {"", 0};
     if (!read_kind(t, g, err) || !read_tokens(t, g, err)) return false;
     if (!read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err) ||
         !read_id(t, g, "tokenizer.ggml.eos_token_id", &t->eos, err) ||
@@ -298,14 +312,14 @@ bool vocab_read(Tokenizer *t, const Gguf *g, Err *err) {
         return false;
     if (t->kind == VOCAB_BPE) {
         const GgufKey *pre = gguf_find_key(g, STR("tokenizer.ggml.pre"));
-        Str name;
         if (!pre || pre->type != GGUF_STRING || !gguf_str(pre, 0, &name))
             return err_set(err, ERR_FORMAT,
                            "key 'tokenizer.ggml.pre': absent or no string: a %s vocabulary needs "
                            "it, guessing it would give wrong ids",
                            kind_name(t->kind));
-        if (!pre_open(&t->pre, name, &adds_bos, err) || !bpe_read_merges(t, g, err)) return false;
+        if (!pre_open(&t->pre, name, err) || !bpe_read_merges(t, g, err)) return false;
     }
+    bool adds_bos = bos_is_added_unless_stated(str_of(kind_name(t->kind)), name);
     if (!read_flag(g, "tokenizer.ggml.add_bos_token", adds_bos, &t->adds_bos, err) ||
         !read_flag(g, "tokenizer.ggml.add_eos_token", false, &t->adds_eos, err) ||
         !read_flag(g, "tokenizer.ggml.add_space_prefix", true, &t->adds_space_prefix, err) ||

@@ -123,13 +123,41 @@ static void float_of_string(FileSpec *s) {
     model_put_string(s, "llama.rope.freq_base", "10000");
 }
 static void kv_heads_one_a_layer(FileSpec *s) {
-    put_list(s, "llama.attention.head_count_kv", (const int32_t[]){2, 2}, 2);
+    put_list(s, "llama.attention.head_count_kv", (const int32_t[]){2, 4}, 2);
 }
 static void ff_one_a_layer(FileSpec *s) {
-    put_list(s, "llama.feed_forward_length", (const int32_t[]){48, 48}, 2);
+    put_list(s, "llama.feed_forward_length", (const int32_t[]){48, 48, 48}, 3);
 }
 static void eps_a_list(FileSpec *s) {
-    put_list(s, "llama.attention.layer_norm_rms_epsilon", (const int32_t[]){1, 1}, 2);
+    put_list(s, "llama.attention.layer_norm_rms_epsilon", (const int32_t[]){1, 2}, 2);
+}
+static void layers_a_list(FileSpec *s) {
+    put_list(s, "llama.block_count", (const int32_t[]){2, 2}, 2);
+}
+static void heads_a_list_of_strings(FileSpec *s) {
+    drop_key(s, "llama.attention.head_count");
+    spec_add_strings(s, "llama.attention.head_count", (const char *const[]){"4", "4"}, 2);
+}
+static void copy_of_head_dim(FileSpec *s) {
+    spec_add_u32(s, "llama.attention.head_dim", 16);
+}
+static void copy_of_eps(FileSpec *s) {
+    spec_add_f32(s, "llama.attention.layer_norm_epsilon", 1e-3f);
+}
+static void stop_list_of_one(FileSpec *s) {
+    spec_add_u32(s, "tokenizer.ggml.eos_token_ids", 1);
+}
+static void stop_list_beyond(FileSpec *s) {
+    spec_add_i32s(s, "tokenizer.ggml.eos_token_ids", (const int32_t[]){7, 10}, 2);
+}
+static void hadamard(FileSpec *s) { // weights were turned: they mean something else
+    spec_add_string(s, "prism.hadamard.kind", "block");
+}
+static void original_shape(FileSpec *s) {
+    spec_add_i32s(s, "comfy.gguf.orig_shape.token_embd.weight", (const int32_t[]){10, 32}, 2);
+}
+static void unknown_of_a_known_publisher(FileSpec *s) {
+    spec_add_string(s, "mradermacher.weights", "rotated");
 }
 static void no_layers(FileSpec *s) {
     model_put_u32(s, "llama.block_count", 0);
@@ -329,8 +357,13 @@ static void ext_factor_is_factor(FileSpec *s) { // seen in the wild: the stretch
     spec_add_u32(s, "llama.rope.scaling.original_context_length", 16);
     spec_add_f32(s, "llama.rope.scaling.yarn_ext_factor", 64);
 }
-static void beta_without_yarn(FileSpec *s) {
-    spec_add_f32(s, "llama.rope.scaling.yarn_beta_fast", 32);
+static void beta_negative(FileSpec *s) {
+    ext_factor_is_factor(s);
+    model_put_f32(s, "llama.rope.scaling.yarn_ext_factor", 1);
+    spec_add_f32(s, "llama.rope.scaling.yarn_beta_fast", -0.5f);
+}
+static void yarn_factor_of_string(FileSpec *s) {
+    spec_add_string(s, "llama.rope.scaling.yarn_attn_factor", "1");
 }
 static void factor_with_longrope(FileSpec *s) {
     spec_add_f32(s, "phi3.rope.scaling.factor", 4);
@@ -438,9 +471,24 @@ static const struct {
     {"llama", count_negative, "key 'llama.block_count': type i32, expected a whole number"},
     {"llama", float_of_string, "key 'llama.rope.freq_base': type string, expected a number"},
     {"llama", kv_heads_one_a_layer,
-     "key 'llama.attention.head_count_kv': a list of 2 values, one a layer; lathe supports one"},
-    {"llama", ff_one_a_layer, "key 'llama.feed_forward_length': a list of 2 values"},
-    {"llama", eps_a_list, "key 'llama.attention.layer_norm_rms_epsilon': type array, expected a"},
+     "key 'llama.attention.head_count_kv': a list of 2 values, one a layer; lathe supports one for "
+     "all, but layer 0 has 2 and layer 1 has 4"},
+    {"llama", ff_one_a_layer,
+     "key 'llama.feed_forward_length': a list of 3 values, expected one number, or one for each of "
+     "2 layers"},
+    {"llama", eps_a_list,
+     "key 'llama.attention.layer_norm_rms_epsilon': a list of 2 values, one a"},
+    {"llama", layers_a_list, "key 'llama.block_count': a list of 2 values, expected one number"},
+    {"llama", heads_a_list_of_strings,
+     "key 'llama.attention.head_count': a list of type string, expected numbers"},
+    {"llama", copy_of_head_dim, "key 'llama.attention.head_dim': 16, but head_dim is 8 by"},
+    {"llama", copy_of_eps,
+     "key 'llama.attention.layer_norm_epsilon': 0.001, but norm_eps is 1e-05"},
+    {"llama", stop_list_of_one, "'tokenizer.ggml.eos_token_ids': 1 values of type u32, expected a"},
+    {"llama", stop_list_beyond, "item 1 names no token of a vocabulary of 10"},
+    {"llama", hadamard, "key 'prism.hadamard.kind': not known to lathe"},
+    {"llama", original_shape, "key 'comfy.gguf.orig_shape.token_embd.weight': not known to lathe"},
+    {"llama", unknown_of_a_known_publisher, "key 'mradermacher.weights': not known to lathe"},
     {"llama", no_layers, "key 'llama.block_count': 0, expected 1 to 4096"},
     {"llama", too_many_layers, "key 'llama.block_count': 5000, expected 1 to 4096"},
     {"llama", no_heads, "key 'llama.attention.head_count': 0, expected 1 to"},
@@ -528,8 +576,10 @@ static const struct {
     {"llama", yarn_without_original_context,
      "key 'llama.rope.scaling.original_context_length' is absent, but the scaling depends on it"},
     {"llama", ext_factor_is_factor,
-     "key 'llama.rope.scaling.yarn_ext_factor': 64, expected 0 to 1"},
-    {"llama", beta_without_yarn, "'llama.rope.scaling.yarn_beta_fast' belongs to yarn scaling"},
+     "key 'llama.rope.scaling.yarn_ext_factor': 64, expected -1 to 1"},
+    {"llama", beta_negative, "'llama.rope.scaling.yarn_beta_fast': -0.5, expected 0 to"},
+    {"llama", yarn_factor_of_string,
+     "'llama.rope.scaling.yarn_attn_factor': type string, expected"},
     {"phi3", factor_with_longrope,
      "key 'rope.scaling.factor': 4 belongs to linear or yarn scaling"},
     {"llama", two_factors, "key 'llama.rope.scale_linear': not known to lathe"},

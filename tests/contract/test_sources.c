@@ -199,6 +199,41 @@ static void yarn_not_mixed(FileSpec *s) {
     yarn(s);
     spec_add_f32(s, "llama.rope.scaling.yarn_ext_factor", 0);
 }
+static void yarn_unset(FileSpec *s) {
+    yarn(s);
+    spec_add_f32(s, "llama.rope.scaling.yarn_ext_factor", -1);
+    spec_add_f32(s, "llama.rope.scaling.yarn_attn_factor", 1.5f);
+}
+static void yarn_keys_without_yarn(FileSpec *s) {
+    spec_add_f32(s, "llama.rope.scaling.yarn_ext_factor", -1);
+    spec_add_f32(s, "llama.rope.scaling.yarn_attn_factor", 1);
+    spec_add_f32(s, "llama.rope.scaling.yarn_beta_fast", 32);
+    spec_add_f32(s, "llama.rope.scaling.yarn_beta_slow", 1);
+    spec_add_f32(s, "llama.rope.scaling.yarn_log_multiplier", 0.1f);
+}
+static void kv_heads_a_list(FileSpec *s) {
+    spec_drop_key(s, "llama.attention.head_count_kv");
+    spec_add_i32s(s, "llama.attention.head_count_kv", (const int32_t[]){2, 2}, 2);
+}
+static void copies(FileSpec *s) {
+    spec_add_u32(s, "llama.attention.head_dim", 8);
+    spec_add_f32(s, "llama.attention.layer_norm_epsilon", 1e-5f);
+}
+static void stop_list(FileSpec *s) {
+    spec_add_i32s(s, "tokenizer.ggml.eos_token_ids", (const int32_t[]){8, 7}, 2);
+}
+static void stop_list_alone(FileSpec *s) {
+    spec_drop_key(s, "tokenizer.ggml.eos_token_id");
+    stop_list(s);
+}
+static void tekken_text(FileSpec *s) {
+    spec_drop_key(s, "tokenizer.ggml.add_bos_token");
+    model_put_string(s, "tokenizer.ggml.pre", "tekken");
+}
+static void norm_with_dims_of_1(FileSpec *s) {
+    spec_drop_tensor(s, "output_norm.weight");
+    spec_add_tensor(s, "output_norm.weight", "F32", 3, (uint64_t[]){32, 1, 1});
+}
 static void old_linear(FileSpec *s) {
     spec_add_f32(s, "llama.rope.scale_linear", 2);
 }
@@ -256,14 +291,30 @@ static const Derivation derivations[] = {
     {"llama", yarn_not_mixed, FIELD_attn_factor, SOURCE_DERIVED, "1",
      "1 * 1, without stretch or mix"},
     {"llama", drop_add_bos, FIELD_adds_bos, SOURCE_DERIVED, "false",
-     "no tokenizer.ggml.add_bos_token: SentencePiece and Llama 3 vocabularies begin a text with "
-     "it, others do not"},
+     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
+     "tekken or lfm2 begin a text with it, others do not"},
     {"llama", llama3_text, FIELD_adds_bos, SOURCE_DERIVED, "true",
-     "no tokenizer.ggml.add_bos_token: SentencePiece and Llama 3 vocabularies begin a text with "
-     "it, others do not"},
+     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
+     "tekken or lfm2 begin a text with it, others do not"},
     {"llama", sentencepiece, FIELD_adds_bos, SOURCE_DERIVED, "true",
-     "no tokenizer.ggml.add_bos_token: SentencePiece and Llama 3 vocabularies begin a text with "
-     "it, others do not"},
+     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
+     "tekken or lfm2 begin a text with it, others do not"},
+    {"llama", tekken_text, FIELD_adds_bos, SOURCE_DERIVED, "true",
+     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
+     "tekken or lfm2 begin a text with it, others do not"},
+    {"llama", yarn_unset, FIELD_yarn_ext_factor, SOURCE_DERIVED, "1",
+     "no rope.scaling.yarn_ext_factor: the paper's value"},
+    {"llama", yarn_unset, FIELD_attn_factor, SOURCE_DERIVED, "1.1386294", "1 * (1 + 0.1 ln 4)"},
+    {"llama", yarn_keys_without_yarn, FIELD_yarn_beta_fast, SOURCE_DERIVED, "0",
+     "no rope.scaling.yarn_beta_fast: belongs to yarn scaling"},
+    {"llama", kv_heads_a_list, FIELD_n_kv_heads, SOURCE_KEY, "2", "llama.attention.head_count_kv"},
+    {"llama", stop_list, FIELD_stop_ids, SOURCE_DERIVED, "6 7 8",
+     "tokenizer.ggml.eos_token_id, eot_token_id, eom_token_id, eos_token_ids, and tokens of "
+     "structure that end a turn by name"},
+    {"llama", stop_list_alone, FIELD_stop_ids, SOURCE_DERIVED, "6 7 8",
+     "tokenizer.ggml.eos_token_id, eot_token_id, eom_token_id, eos_token_ids, and tokens of "
+     "structure that end a turn by name"},
+    {"llama", norm_with_dims_of_1, FIELD_d_model, SOURCE_KEY, "32", "llama.embedding_length"},
     {"llama", sentencepiece, FIELD_pre_tokenizer, SOURCE_DERIVED, "",
      "only byte-level BPE cuts text before it merges"},
     {"llama", no_bos, FIELD_bos_id, SOURCE_DERIVED, "none", "no tokenizer.ggml.bos_token_id"},
@@ -305,9 +356,22 @@ static void test_harmless_keys_are_listed(void **state) {
     spec_add_u32(&s, "llama.expert_count", 0);
     spec_add_u32(&s, "tokenizer.ggml.padding_token_id", 3);
     spec_add_tensor(&s, "blk.0.attn_rot_embd", "F32", 1, (uint64_t[]){4});
+    spec_add_string(&s, "mradermacher.quantized_by", "x");
+    copies(&s);
+    yarn_keys_without_yarn(&s);
     read_or_fail(&s, &m);
-    static const char *const names[] = {"general.name", "llama.expert_count",
-                                        "tokenizer.ggml.padding_token_id", "blk.0.attn_rot_embd"};
+    static const char *const names[] = {"llama.attention.head_dim",
+                                        "llama.attention.layer_norm_epsilon",
+                                        "llama.rope.scaling.yarn_ext_factor",
+                                        "llama.rope.scaling.yarn_beta_fast",
+                                        "llama.rope.scaling.yarn_beta_slow",
+                                        "llama.rope.scaling.yarn_attn_factor",
+                                        "llama.rope.scaling.yarn_log_multiplier",
+                                        "general.name",
+                                        "llama.expert_count",
+                                        "tokenizer.ggml.padding_token_id",
+                                        "mradermacher.quantized_by",
+                                        "blk.0.attn_rot_embd"};
     assert_int_equal(m.n_harmless, COUNT_OF(names));
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         assert_true(str_is(m.harmless[i].name, names[i]));

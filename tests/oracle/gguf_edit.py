@@ -15,7 +15,7 @@ def kind_of(value):
 def edit(source, target, keys=None, tensors=None):
     """Copies `source` to `target`.
 
-    `keys`: name -> new value (of the type the key has; a new key's follows from the value), None drops it.
+    `keys`: name -> new value (of the type the key has, or a list of such; a new key's follows from the value), None drops it.
     `tensors`: name -> new array (F32), None drops it.
     """
     keys, tensors = dict(keys or {}), dict(tensors or {})
@@ -27,6 +27,8 @@ def edit(source, target, keys=None, tensors=None):
         kind = field.types[0]
         item = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
         value = keys.pop(field.name) if field.name in keys else field.contents()
+        if isinstance(value, list) and item is None:
+            kind, item = gguf.GGUFValueType.ARRAY, kind
         if value is not None:
             writer.add_key_value(field.name, value, kind, sub_type=item)
     for name, value in keys.items():

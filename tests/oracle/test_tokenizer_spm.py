@@ -117,6 +117,10 @@ def vocab():
     return Vocab()
 
 
+# llama.cpp keeps it, beyond any one vocabulary.
+QUIET = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
+
+
 def llama_cpp(path):
     """encode(text, add_special, parse_special) by llama.cpp, from the wheel xllamacpp."""
 
@@ -130,8 +134,7 @@ def llama_cpp(path):
         str(pathlib.Path(importlib.util.find_spec("xllamacpp").origin).parent / "xllamacpp.abi3.so")
     )
     L.llama_log_set.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    quiet = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
-    L.llama_log_set(quiet, None)
+    L.llama_log_set(QUIET, None)
     L.llama_model_default_params.restype = Params
     L.llama_model_load_from_file.restype = L.llama_model_get_vocab.restype = ctypes.c_void_p
     L.llama_model_load_from_file.argtypes = [ctypes.c_char_p, Params]
@@ -152,7 +155,7 @@ def llama_cpp(path):
     assert model, f"llama.cpp does not load {path}: has llama_model_params changed?"
     v = L.llama_model_get_vocab(model)
 
-    def encode(text, add_special=False, parse_special=False, keep=quiet):
+    def encode(text, add_special=False, parse_special=False):
         raw = text.encode()
         out = (ctypes.c_int32 * (4 * len(raw) + 16))()
         n = L.llama_tokenize(v, raw, len(raw), out, len(out), add_special, parse_special)

@@ -133,12 +133,16 @@ static void score_not_a_number(Vocabulary *v) {
 }
 static void byte_token_missing(Vocabulary *v) {
     v->tokens[BYTE_0 + 0x41].type = TOKEN_NORMAL;
+    v->tokens[BYTE_0 + 0x41].text = STR("<0x41");
 }
 static void byte_token_lower_case(Vocabulary *v) {
     v->tokens[BYTE_0 + 0xAB].text = STR("<0xab>");
 }
 static void no_bytes_and_no_unknown(Vocabulary *v) {
-    for (size_t b = 0; b < 256; b++) v->tokens[BYTE_0 + b].type = TOKEN_NORMAL;
+    for (size_t b = 0; b < 256; b++) {
+        v->tokens[BYTE_0 + b].type = TOKEN_NORMAL;
+        v->texts[b][1] = '1'; // <1xNN>
+    }
     v->unknown = KEY_ABSENT;
 }
 
