@@ -90,6 +90,24 @@ static Stmt *parse_body(Parser *p, const char *const *ends, Str *end, bool is_in
     return body;
 }
 
+// What Jinja compiles as a part of a body (a loop's condition, a block's filters, defaults): there
+// a filter that does not exist is a mistake at once, also within an if.
+static Expr *parse_inner(Parser *p) {
+    bool was_conditional = p->is_conditional;
+    p->is_conditional = false;
+    Expr *e = parse_expr(p);
+    p->is_conditional = was_conditional;
+    return e;
+}
+
+static Expr *parse_block_filter(Parser *p, Expr *of) {
+    bool was_conditional = p->is_conditional;
+    p->is_conditional = false;
+    Expr *e = parse_filter(p, of);
+    p->is_conditional = was_conditional;
+    return e;
+}
+
 static Stmt *parse_for(Parser *p) {
     static const char *const ends[] = {"endfor", "else", NULL}, *const last[] = {"endfor", NULL};
     Stmt *s = new_stmt(p, S_FOR);
@@ -98,7 +116,7 @@ static Stmt *parse_for(Parser *p) {
     s->target = parse_target(p, TARGET_OF_FOR);
     if (!parser_take_name(p, "in")) parser_fail(p, "for without 'in'");
     s->expr = parse_tuple(p, false);
-    if (parser_take_name(p, "if")) s->filter = parse_expr(p);
+    if (parser_take_name(p, "if")) s->filter = parse_inner(p);
     s->is_recursive = parser_take_name(p, "recursive");
     close_tag(p);
     s->body = parse_body(p, ends, &end, true);
@@ -122,7 +140,7 @@ static Stmt *parse_set(Parser *p) {
         return s;
     }
     s->kind = S_SET_BLOCK;
-    while (parser_take_op(p, "|")) s->filter = parse_filter(p, s->filter);
+    while (parser_take_op(p, "|")) s->filter = parse_block_filter(p, s->filter);
     close_tag(p);
     Str end;
     s->body = parse_body(p, ends, &end, p->is_in_loop);
@@ -141,7 +159,7 @@ static void parse_params(Parser *p, Stmt *s) {
             parser_fail(p, "a macro of more than %d parameters", MAX_PARAMS);
         if (p->failed) return;
         s->params[s->n_params] = parser_need_name(p);
-        if (parser_take_op(p, "=")) s->defaults[s->n_params] = parse_expr(p);
+        if (parser_take_op(p, "=")) s->defaults[s->n_params] = parse_inner(p);
         s->n_params++;
         if (!parser_take_op(p, ",")) break;
     }
@@ -192,8 +210,8 @@ static Stmt *parse_filter_block(Parser *p) {
     static const char *const ends[] = {"endfilter", NULL};
     Stmt *s = new_stmt(p, S_FILTER);
     Str end;
-    s->filter = parse_filter(p, NULL);
-    while (parser_take_op(p, "|")) s->filter = parse_filter(p, s->filter);
+    s->filter = parse_block_filter(p, NULL);
+    while (parser_take_op(p, "|")) s->filter = parse_block_filter(p, s->filter);
     close_tag(p);
     s->body = parse_body(p, ends, &end, p->is_in_loop);
     close_tag(p);

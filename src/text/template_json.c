@@ -33,7 +33,7 @@ static bool take(JsonReader *r, char c) {
 
 static Str scalar_at(JsonReader *r) {
     const char *at = r->at;
-    if (*at == '"') {
+    if (at < r->end && *at == '"') {
         for (at++; at < r->end && *at != '"';) at += *at == '\\' ? 2 : 1;
         at = at < r->end ? at + 1 : r->end;
     } else {
@@ -55,7 +55,8 @@ static json_t *read_scalar(JsonReader *r) {
     json_t *value;
     if (text.len == 0)
         return fail(r, r->at < r->end ? "a value was expected" : "the text ends too soon");
-    if (text.len > 18 && is_integer(text)) { // a shorter one fits
+    enum { DIGITS_THAT_FIT = 18 };
+    if (text.len > DIGITS_THAT_FIT + (*text.at == '-') && is_integer(text)) {
         char *kept = malloc(text.len + 1);
         if (!kept) memory_is_out(text.len + 1);
         kept[0] = TEMPLATE_INTEGER_MARK;

@@ -119,7 +119,7 @@ CASES = {
     "no down projection": (lambda f: f.drop_tensor(DOWN), f"tensor '{DOWN}' is missing"),
     # of the wrong kind, out of range
     "layers as a string": (put("phi3.block_count", STRING, "4"), "key 'phi3.block_count': type string, expected a whole number"),
-    "kv heads one a layer": (put(HEADS_KV, ARRAY, array(U32, [2, 2, 2, 2])), f"key '{HEADS_KV}': a list of 4 values"),
+    "kv heads one a layer": (put(HEADS_KV, ARRAY, array(U32, [2, 2, 1, 2])), f"key '{HEADS_KV}': a list of 4 values"),
     "eps 0": (put("phi3.attention.layer_norm_rms_epsilon", F32, 0.0), "layer_norm_rms_epsilon': 0, expected"),
     "rope base NaN": (put("phi3.rope.freq_base", F32, float("nan")), "key 'phi3.rope.freq_base': nan, expected"),
     "rope dims odd": (put("phi3.rope.dimension_count", U32, 23), "key 'phi3.rope.dimension_count': 23, expected an even"),

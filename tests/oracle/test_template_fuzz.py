@@ -387,14 +387,15 @@ def templates(count, seed):
 
 
 def is_known(job, wanted, found):
-    """Python prints some values with an address. Jinja folds constants before it renders: a slice of the literal none, which
-    fails while rendering, is then undefined; and the constant -1 in -1 ** f() becomes Python's -(1 ** f()). lathe reckons in
-    128 bits."""
+    """Python prints some values with an address. Jinja folds constants before it renders, by other rules than it renders by: a
+    slice of a literal that fails is undefined, and -1 ** f() becomes Python's -(1 ** f()). lathe reckons in 128 bits."""
+    refusal = found["error"] if isinstance(found, dict) else ""
+    has_literal_slice = re.search(r"(none|[\])}'\"])\)*\[[^\]]*:", job[0])
     return (
         " at 0x" in str(wanted).lower()
+        or "beyond 128 bits" in refusal
+        or (has_literal_slice and re.search("a slice of a |a whole number was expected", refusal))
         or re.search(r"-\d\)* \*\*", job[0])
-        or re.search(r"none\)*\[[^\]]*:", job[0])
-        or (isinstance(found, dict) and "beyond 128 bits" in found["error"])
     )
 
 

@@ -248,6 +248,13 @@ b
 {% if no %}{% for i in [] %}{{ 'x'|nosuch }}{% endfor %}{% endif %}
 {% macro m() %}{{ 'x' is nosuch }}{% endmacro %}
 {% if yes %}{{ 'x' is nosuch }}{% endif %}
+{% if no %}{% for i in [1] if i|nosuch %}{% endfor %}{% endif %}
+{% if no %}{% for i in [1]|nosuch %}{% endfor %}{% endif %}
+{% if no %}{% set x | nosuch %}{% endset %}{% endif %}
+{% if no %}{% filter nosuch %}{% endfilter %}{% endif %}
+{% if no %}{% macro m(a=1|nosuch) %}{% endmacro %}{% endif %}
+{% if no %}{% with a = 1|nosuch %}{% endwith %}{% endif %}
+{{ 'x'|string.count('a') }}
 {{ 'a' is string and 5 is number and none is none and missing is undefined }}
 {{ 'a' is in ['a'] }}{{ 4 is divisibleby 2 }}{{ 4 is divisibleby(3) }}{{ 5 is odd }}{{ 5 is not even }}{{ 1 is sameas 1 }}
 {{ 'a' is eq 'a' }}{{ 5 is gt 3 }}{{ [1] is sequence }}{{ {} is mapping }}
