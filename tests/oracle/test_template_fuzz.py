@@ -388,12 +388,14 @@ def templates(count, seed):
 
 def is_known(job, wanted, found):
     """Python prints some values with an address. Jinja folds constants before it renders, by other rules than it renders by: a
-    slice of a literal that fails is undefined, and -1 ** f() becomes Python's -(1 ** f()). lathe reckons in 128 bits."""
+    slice of a literal that fails is undefined, and -1 ** f() becomes Python's -(1 ** f()). lathe reckons in 128 bits, refuses what
+    |items does not take at once (Jinja's generator fails when something is taken from it, perhaps never), and does not loop over
+    `loop`."""
     refusal = found["error"] if isinstance(found, dict) else ""
     has_literal_slice = re.search(r"(none|[\])}'\"])\)*\[[^\]]*:", job[0])
     return (
         " at 0x" in str(wanted).lower()
-        or "beyond 128 bits" in refusal
+        or re.search("beyond 128 bits|: items of a |a loop cannot be looped over", refusal)
         or (has_literal_slice and re.search("a slice of a |a whole number was expected", refusal))
         or re.search(r"-\d\)* \*\*", job[0])
     )
