@@ -21,11 +21,12 @@ bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err
         json_object_set_new(schemas, gates[i].name, json_integer(gates[i].schema));
     // Nothing is measured on a device yet; what will be counts for that chip and OS build alone.
     json_t *seal = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s%, s:s%, s:n, s:o, s:O, s:O}", "schema", SEAL_SCHEMA, "tool",
-        words->tool_version, "build", build_id, "kernels", words->kernels, "chain_sha256",
+        "{s:i, s:s, s:s, s:s, s:s, s:s%, s:s%, s:n, s:o, s:o, s:O, s:O}", "schema", SEAL_SCHEMA,
+        "tool", words->tool_version, "build", build_id, "kernels", words->kernels, "chain_sha256",
         chain->sha256.hex, "contract_sha256", chain->contract_digest.at, chain->contract_digest.len,
-        "source_sha256", chain->source_sha256.at, chain->source_sha256.len, "device",
-        "gate_schemas", schemas, "gates", words->results, "unproved", words->unproved);
+        "source_sha256", chain->source_sha256.at, chain->source_sha256.len, "device", "use",
+        use_to_json(&chain->use), "gate_schemas", schemas, "gates", words->results, "unproved",
+        words->unproved);
     if (!seal) memory_is_out(0);
     json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
     Arena scratch = {0};
@@ -209,13 +210,16 @@ static bool check_chain_there(const char *dir, Arena *scratch, Err *err) {
 
 // "A; B; and 3 more": a line that a person reads before each conversation.
 static void print_unproved(const json_t *list, StrBuf *out) {
-    enum { MOST = 2 };
+    enum { MOST = 3 };
     const json_t *item;
     size_t i, n = json_array_size(list);
     json_array_foreach(list, i, item) {
-        if (i < MOST) strbuf_printf(out, i ? "; %s" : "%s", text_of(item, "text"));
+        const char *scope = text_of(item, "scope");
+        bool has_scope = *scope && strcmp(scope, "-") != 0;
+        if (i < MOST)
+            strbuf_printf(out, i ? "; %s" : "%s", has_scope ? scope : text_of(item, "text"));
     }
-    if (n > MOST) strbuf_printf(out, "; and %zu more", n - MOST);
+    if (n > MOST) strbuf_printf(out, "; and %zu more, which lathe verify names", n - MOST);
 }
 
 // In this order nothing is used before its digest is known: chain.json by the seal, the rest by

@@ -177,6 +177,12 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
          "likewise, tokenizer_config.json"},
         {"--chat-template", OPTION_TEXT, &job->second.chat_template, "FILE.jinja",
          "likewise, chat_template.jinja"},
+        {"--accept-template", OPTION_FLAG, &job->accepts_template, NULL,
+         "take a chat template that looks mangled as it is; the seal says so"},
+#define USE(name, type, option, argument, doc)                                                     \
+    {option, OPTION_TEXT, &job->chosen[USE_##name], argument, "of a model file: " doc},
+#include "contract/use.def"
+#undef USE
         {"--gates", OPTION_TEXT, &job->gates, "LIST",
          "only these, separated by commas; does not seal, and leaves a seal that holds"},
         {"--resume", OPTION_FLAG, &job->resumes, NULL,
@@ -223,6 +229,12 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
 static bool check_arguments(const Arguments *a, Err *err) {
     if (a->as_json && a->mutants)
         return err_set(err, ERR_USAGE, "--json: the matrix of --mutants is in verify/mutants.json");
+    bool is_bundle = path_is_dir(a->name);
+    for (int i = 0; is_bundle && i < USE_COUNT; i++)
+        if (a->job.chosen[i])
+            return err_set(err, ERR_USAGE,
+                           "%s: how a bundle is used was fixed by convert; convert again with it",
+                           use_rows[i].option);
     const struct {
         const char *option;
         bool is_given;

@@ -10,7 +10,14 @@
 #include "base/json.h"
 #include "base/size.h"
 
-typedef enum { KIND_U32, KIND_F32, KIND_RopeFactors, KIND_ChatTemplate, KIND_ControlTokens } Kind;
+typedef enum {
+    KIND_U32,
+    KIND_F32,
+    KIND_RopeFactors,
+    KIND_ChatTemplate,
+    KIND_BosUse,
+    KIND_ControlTokens
+} Kind;
 
 const UseInfo use_rows[USE_COUNT] = {
 #define USE(name, type, option, argument, doc) [USE_##name] = {#name, option, argument, doc},
@@ -39,6 +46,7 @@ static const char *const names[][4] = {
                           [ROPE_FACTORS_SHORT] = "short",
                           [ROPE_FACTORS_LONG] = "long"},
     [KIND_ChatTemplate] = {[CHAT_TEMPLATE_MODEL] = "model", [CHAT_TEMPLATE_NONE] = "none"},
+    [KIND_BosUse] = {[BOS_TEMPLATE] = "template", [BOS_ALWAYS] = "always"},
     [KIND_ControlTokens] = {[CONTROL_TOKENS_PARSED] = "tokens", [CONTROL_TOKENS_TEXT] = "text"},
 };
 
@@ -98,7 +106,8 @@ static bool set_number(Use *use, UseId id, double x, Err *err) {
     double least = bounds[id].least, most = bounds[id].most;
     bool is_whole = places[id].kind == KIND_U32;
     if (!(x >= least && x <= most) || (is_whole && x != floor(x)))
-        return err_set(err, ERR_USAGE, "expected %s from %g to %g", is_whole ? "a whole number" : "a number", least, most);
+        return err_set(err, ERR_USAGE, "expected %s from %g to %g",
+                       is_whole ? "a whole number" : "a number", least, most);
     if (is_whole)
         *(uint32_t *)value_at(use, id) = (uint32_t)x;
     else
@@ -149,6 +158,8 @@ static void read_text_use(Use *use, const Contract *c) {
     use->chat_template = has_template ? CHAT_TEMPLATE_MODEL : CHAT_TEMPLATE_NONE;
     set_source(use, USE_chat_template,
                has_template ? STR("tokenizer.chat_template") : STR("the file has no template"));
+    use->bos = BOS_TEMPLATE;
+    set_source(use, USE_bos, STR("transformers, apply_chat_template: add_special_tokens is false"));
     use->control_tokens = CONTROL_TOKENS_PARSED;
     set_source(use, USE_control_tokens,
                STR("transformers, apply_chat_template: the rendered text is tokenized whole"));
@@ -235,7 +246,8 @@ bool use_of_model(Use *use, const Model *model, const Gguf *g, const char *gener
 bool use_choose(Use *use, UseId id, const char *value, const Contract *c, Arena *arena, Err *err) {
     const char *option = use_rows[id].option;
     Str before = printed(use, id, arena), stated = use->from[id].publisher;
-    if (!set_text(use, id, str_of(value), arena, err)) return err_prefix(err, "%s %s", option, value);
+    if (!set_text(use, id, str_of(value), arena, err))
+        return err_prefix(err, "%s %s", option, value);
     if (id == USE_context && use->context > c->context)
         return err_set(err, ERR_USAGE, "%s %s: the model was made for %u positions", option, value,
                        c->context);

@@ -19,6 +19,8 @@
 // the code that made it.
 typedef enum { ROPE_FACTORS_AUTO, ROPE_FACTORS_SHORT, ROPE_FACTORS_LONG } RopeFactors;
 typedef enum { CHAT_TEMPLATE_MODEL, CHAT_TEMPLATE_NONE } ChatTemplate;
+// How a chat that goes through a template begins. Plain text follows the file's add_bos_token.
+typedef enum { BOS_TEMPLATE, BOS_ALWAYS } BosUse;
 typedef enum { CONTROL_TOKENS_PARSED, CONTROL_TOKENS_TEXT } ControlTokens;
 
 typedef enum {

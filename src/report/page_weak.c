@@ -176,6 +176,34 @@ static void weak_texts(Page *p) {
     }
 }
 
+// What gates could not tell, and which share of it all they asked.
+static void weak_proof(Page *p) {
+    const json_t *list, *result;
+    size_t k, n = 0;
+    for (int i = 0; i < GATE_COUNT; i++) {
+        list = json_object_get(json_object_get(p->report, "gates"), gates[i].name);
+        json_array_foreach(list, k, result) {
+            if (!member_is(result, "verdict", "unproved")) continue;
+            strbuf_add(p->out, n++ ? STR("; ") : STR("<li><b class=\"maybe\">Unproved</b>: "));
+            if (!member_is(result, "scope", "-")) {
+                html_words(p->out, member_text(result, "scope"));
+                strbuf_add(p->out, STR(" – "));
+            }
+            html_words(p->out, member_text(result, "text"));
+        }
+    }
+    if (n) strbuf_add(p->out, STR(".</li>"));
+    for (int i = 0; i < GATE_COUNT; i++) {
+        list = json_object_get(json_object_get(p->report, "gates"), gates[i].name);
+        json_array_foreach(list, k, result) {
+            if (!json_object_get(json_object_get(result, "figures"), "coverage")) continue;
+            strbuf_printf(p->out, "<li>Gate %s asked ", gates[i].name);
+            html_words(p->out, member_text(result, "text"));
+            strbuf_add(p->out, STR(".</li>"));
+        }
+    }
+}
+
 static void weak_mutants(Page *p) {
     size_t n, n_survived;
     page_count_mutants(p->report, &n, &n_survived);
@@ -214,6 +242,7 @@ static void weak_placement(Page *p) {
 void page_weak(Page *p) {
     strbuf_add(p->out, STR("<h2>Where it is weak</h2><ul class=\"plain\">"));
     weak_gates(p);
+    weak_proof(p);
     weak_mutants(p);
     weak_fields(p);
     weak_bound(p);

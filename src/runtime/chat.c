@@ -190,7 +190,9 @@ bool chat_encode(const Chat *c, const json_t *messages, TokenList *ids, Err *err
     bool ok = render(c, said ? said : messages, &text, err);
     if (ok) {
         size_t n_guards, *guards = take_guards(&text, &n_guards);
-        unsigned flags = starts_with_bos(c, strbuf_str(&text)) ? 0 : TOKENIZER_ADD_BOS;
+        bool is_added = !c->template || (c->options.use->bos == BOS_ALWAYS &&
+                                         !starts_with_bos(c, strbuf_str(&text)));
+        unsigned flags = is_added ? TOKENIZER_ADD_BOS : 0;
         ok = tokenizer_encode_guarded(c->tokenizer, strbuf_str(&text), flags, guards,
                                       is_guarded ? n_guards : 0, ids, err);
         free(guards);

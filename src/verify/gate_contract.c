@@ -99,8 +99,31 @@ static bool compare_second(Proof *p, TemplateWaivers *waivers, Err *err) {
     return true;
 }
 
+// Which choices stand between a user's words and the logits, and which of them no publisher made.
+static void report_use(Proof *p) {
+    StrBuf text = {0};
+    use_print_deviations(&p->use, &text);
+    proof_section(p, "use", use_to_json(&p->use));
+    if (text.len)
+        proof_verdict(p, "contract", PROOF_UNPROVED, NULL, "use", "not as published: %s", text.at);
+    else
+        proof_result(p, "contract", true, NULL, "use",
+                     "context %u; every choice is the publisher's", p->use.context);
+    strbuf_free(&text);
+}
+
 bool gate_contract(Proof *p, Err *err) {
-    TemplateWaivers waivers = {0};
+    TemplateWaivers waivers = {
+        .accepts_template = p->job->accepts_template,
+        // A file without one is used so anyhow; only a choice says that it is meant.
+        .goes_without_template = p->use.chat_template == CHAT_TEMPLATE_NONE &&
+                                 str_starts(p->use.from[USE_chat_template].source, STR("option")),
+    };
+    report_use(p);
+    if (p->job->accepts_template)
+        proof_unproved(p, "contract",
+                       "the chat template: what looks mangled in it was accepted "
+                       "(--accept-template)");
     if (!compare_second(p, &waivers, err) || !check_vocabulary(p, &waivers, err)) return false;
     if (!p->has_bundle) {
         report_model(p);

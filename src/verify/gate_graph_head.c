@@ -132,8 +132,9 @@ static void make_rows(float *rows, const Trace *trace, size_t n_shards, const Co
 static bool run_heads(Proof *p, Shards *shards, const float *rows, float *found, float *expected,
                       Err *err) {
     const Contract *c = &p->model.contract;
-    ReferenceOptions options = {
-        .n_positions = 1, .weights = packed_weight_row, .weights_context = packed_weights_open(p, err)};
+    ReferenceOptions options = {.n_positions = 1,
+                                .weights = packed_weight_row,
+                                .weights_context = packed_weights_open(p, err)};
     if (!options.weights_context) return false;
     Reference *r = reference_open(&p->model, c, &options, p->job->pool, err);
     if (!r) return false;

@@ -157,6 +157,8 @@ static void judge_tokens(Proof *p, const uint32_t *ids, size_t n, const float *f
         "%zu of %u tokens run, the loudest among them; worst %u, off by %.2g: %.2g of what "
         "rounding may do",
         n_distinct, p->model.contract.n_vocab, ids[worst], share_off, share);
+    proof_coverage(p, "head", n_distinct, p->model.contract.n_vocab,
+                   "tokens run through the packages");
 }
 
 bool check_tokens(Proof *p, Shards *shards, Err *err) {

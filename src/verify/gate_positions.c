@@ -86,8 +86,12 @@ bool gate_positions(Proof *p, Err *err) {
     }
     PositionList edges;
     position_edges(&edges, &p->model.contract, c->context);
-    ok =
-        ok && check_far_rows(p, &shards, &edges, err) && check_host_tables(p, &shards, &edges, err);
+    size_t n_compared = n;
+    ok = ok && check_far_rows(p, &shards, &edges, &n_compared, err) &&
+         check_host_tables(p, &shards, &edges, err);
+    if (ok)
+        proof_coverage(p, "positions", n_compared, c->context,
+                       "positions compared with the reference in the packages");
     shards_close(&shards);
     return ok;
 }

@@ -114,9 +114,9 @@ static void report_even(const Result *r, const char *of, const VoteRow *row, jso
                         const size_t *counts) {
     bool is_known = is_settled(r->evidence, of);
     proof_verdict(r->p, "vote", is_known ? PROOF_PASSED : PROOF_UNPROVED, figures, of,
-                  "%zu readings worse, %zu not told apart%s (%s %+.3f ± %.3f%s): %s",
-                  counts[VOTE_WORSE], counts[VOTE_EVEN], r->where, row->name, row->delta,
-                  row->error, leans(row) ? ", towards it" : "",
+                  "%zu of %zu other readings not told apart%s (%s %+.3f ± %.3f%s): %s",
+                  counts[VOTE_EVEN], counts[VOTE_EVEN] + counts[VOTE_WORSE], r->where, row->name,
+                  row->delta, row->error, leans(row) ? ", towards it" : "",
                   is_known ? "the publisher's files say what it is"
                            : "the weights cannot tell, the publisher's files can (--config)");
 }
@@ -164,9 +164,8 @@ static void report_subject(const Result *r, const char *of, const VoteRow *best)
         break;
     case VOTE_EVEN: report_even(r, of, row, figures, counts); break;
     case VOTE_WORSE:
-        proof_result(r->p, "vote", true, figures, of,
-                     "%zu readings worse%s, nearest %s %+.3f ± %.3f", counts[VOTE_WORSE], r->where,
-                     row->name, row->delta, row->error);
+        proof_result(r->p, "vote", true, figures, of, "%zu worse%s, nearest %s %+.3f ± %.3f",
+                     counts[VOTE_WORSE], r->where, row->name, row->delta, row->error);
         break;
     case VOTE_UNKNOWN: json_decref(figures); break; // the text's line has said so
     }

@@ -23,6 +23,8 @@ void position_edges(PositionList *out, const Contract *c, uint32_t context);
 // positions_host.c: rotary tables, masks and places at every position, without a model.
 bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err *err);
 // positions_far.c: rows at the edges, over a context that is full, against the reference.
-bool check_far_rows(Proof *p, Shards *shards, const PositionList *edges, Err *err);
+// `n_compared` grows by the positions that were.
+bool check_far_rows(Proof *p, Shards *shards, const PositionList *edges, size_t *n_compared,
+                    Err *err);
 
 #endif

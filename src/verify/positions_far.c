@@ -49,6 +49,7 @@ typedef struct {
     float *rows;       // [prefill_rows, d_model]
     Metrics m;
     size_t n_places;
+    bool *is_compared; // [context]
 } FarRows;
 
 // `n` tokens at `position` and after, which one call of a package takes; into f->x as the packages
@@ -88,6 +89,7 @@ static bool compare_rows(FarRows *f, uint32_t position, uint32_t n, Err *err) {
         metrics_add(&f->m, column, f->rows + (size_t)t * width, width);
     }
     f->n_places += n;
+    memset(f->is_compared + position, true, n * sizeof *f->is_compared);
     return true;
 }
 
@@ -120,7 +122,8 @@ static bool compare_all(FarRows *f, const PositionList *edges, Err *err) {
     return true;
 }
 
-bool check_far_rows(Proof *p, Shards *shards, const PositionList *edges, Err *err) {
+bool check_far_rows(Proof *p, Shards *shards, const PositionList *edges, size_t *n_compared,
+                    Err *err) {
     const Chain *c = &p->bundle.chain;
     uint32_t chunk = c->prefill_rows ? c->prefill_rows : 1, width = c->contract.d_model;
     FarRows f = {
@@ -129,6 +132,7 @@ bool check_far_rows(Proof *p, Shards *shards, const PositionList *edges, Err *er
         .n_filled = c->prefill_rows ? 2 * chunk : 64,
         .x = arena_array(p->arena, (size_t)width * chunk, float),
         .rows = arena_array(p->arena, (size_t)width * chunk, float),
+        .is_compared = arena_array(p->arena, c->context, bool),
     };
     ReferenceOptions options = {.n_positions = c->context,
                                 .rope_factors = p->use.rope_factors,
@@ -145,5 +149,6 @@ bool check_far_rows(Proof *p, Shards *shards, const PositionList *edges, Err *er
         snprintf(scope, sizeof scope, "%zu rows up to %u", f.n_places, edges->at[0]);
         proof_compare(p, "positions", scope, &f.m, positions_bound);
     }
+    for (uint32_t i = 0; f.is_compared && i < c->context; i++) *n_compared += f.is_compared[i];
     return ok;
 }

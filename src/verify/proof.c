@@ -60,6 +60,13 @@ void proof_note(Proof *p, const char *gate, const char *scope, const char *fmt, 
     va_end(args);
 }
 
+void proof_coverage(Proof *p, const char *gate, size_t n, size_t of, const char *what) {
+    json_t *figures = json_pack("{s:{s:I, s:I, s:s}}", "coverage", "n", (json_int_t)n, "of",
+                                (json_int_t)of, "what", what);
+    proof_verdict(p, gate, PROOF_NOTE, figures, "coverage", "%zu of %zu %s (%.3g %%)", n, of, what,
+                  100.0 * (double)n / (double)max_size(of, 1));
+}
+
 json_t *proof_list_unproved(const json_t *results) {
     json_t *list = json_array();
     const json_t *result;
@@ -67,12 +74,9 @@ json_t *proof_list_unproved(const json_t *results) {
     for (int i = 0; i < GATE_COUNT; i++)
         json_array_foreach(json_object_get(results, gates[i].name), k, result) {
             if (proof_verdict_of(result) != PROOF_UNPROVED) continue;
-            const char *scope = json_string_value(json_object_get(result, "scope"));
-            const char *text = json_string_value(json_object_get(result, "text"));
-            bool has_scope = scope && strcmp(scope, "-") != 0;
-            json_array_append_new(list, json_pack("{s:s, s:s+++}", "gate", gates[i].name, "text",
-                                                  has_scope ? scope : "", has_scope ? ": " : "",
-                                                  text ? text : "", ""));
+            json_array_append_new(list, json_pack("{s:s, s:O, s:O}", "gate", gates[i].name, "scope",
+                                                  json_object_get(result, "scope"), "text",
+                                                  json_object_get(result, "text")));
         }
     return list;
 }

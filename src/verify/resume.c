@@ -28,6 +28,15 @@ static void add_packages(Hasher *h, const Chain *c) {
         }
 }
 
+static void add_use(Hasher *h, const Use *use) {
+    for (int i = 0; i < USE_COUNT; i++) {
+        StrBuf value = {0};
+        use_print(use, (UseId)i, &value);
+        add_text(h, strbuf_str(&value));
+        strbuf_free(&value);
+    }
+}
+
 // Everything chain.json says belongs to how packages are read, so its digest stands for it.
 static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, Str chain) {
     const GateInfo *gate = &gates[id];
@@ -43,10 +52,11 @@ static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, 
         add_packages(h, &p->bundle.chain);
         add_text(h, chain);
     }
-    if (id == GATE_vote) {
-        add_text(h, vote_text);
-        add_number(h, p->job->is_vote_long);
-    }
+    // How the bundle is used is part of what these gates judge.
+    if (id == GATE_contract || id == GATE_vote) add_use(h, &p->use);
+    if (id == GATE_contract) add_number(h, p->job->accepts_template);
+    if (id == GATE_vote) add_text(h, vote_text);
+    if (id == GATE_vote || id == GATE_text) add_number(h, p->job->is_vote_long);
     return hasher_end(h);
 }
 

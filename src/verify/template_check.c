@@ -50,7 +50,7 @@ static void check_absent(TemplateCheck *c) {
         template_finding(
             c, false, "template",
             "no tokenizer.chat_template, but %s: the model was trained on chats written with "
-            "marks; expected a template, or --no-template for plain text",
+            "marks; expected a template, or --template none for plain text",
             n ? arena_printf(c->arena, "the vocabulary has %zu marks of a chat such as %s", n,
                              template_quoted(c, first))
                     .at

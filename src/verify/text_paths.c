@@ -15,6 +15,7 @@
 #include "base/size.h"
 
 enum {
+    N_WAYS = 7,
     ANSWER = 6,      // tokens of an answer: what a turn leaves, not what it says, is asked for
     SMALL_END = 160, // context of the session whose end is reached
     ROOMY = 512,     // contexts that hold all of it
@@ -284,12 +285,13 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
     return ok;
 }
 
-static bool check_crossing(Proof *p, Err *err) {
+static bool check_crossing(Proof *p, size_t *n_ways, Err *err) {
     const Contract *c = &p->model.contract;
     enum { BEYOND = 96 };
     bool crosses = c->rope_scaling == ROPE_SCALING_LONGROPE &&
                    p->use.rope_factors == ROPE_FACTORS_AUTO &&
                    c->original_context + BEYOND <= p->bundle.chain.context;
+    *n_ways = N_WAYS;
     if (!crosses) return true;
     double tokens = 3.0 * c->original_context; // short, long, and short again
     if (tokens * proof_n_weights(p) > MOST_CROSSING_WORK && !p->job->is_vote_long) {
@@ -297,6 +299,7 @@ static bool check_crossing(Proof *p, Err *err) {
                        "a conversation across position %u, where other rotary factors apply: it "
                        "takes a reference over %u tokens several times; --vote-long does it",
                        c->original_context, c->original_context);
+        --*n_ways;
         return true;
     }
     return run_way(p, &p->bundle, c->original_context + BEYOND, walk_crossing, "crossing",
@@ -305,12 +308,18 @@ static bool check_crossing(Proof *p, Err *err) {
 
 bool check_text_paths(Proof *p, Err *err) {
     uint32_t context = p->bundle.chain.context;
+    size_t n_ways = 0;
     Bundle small = p->bundle;
     small.chain.context = (uint32_t)min_size(context, SMALL_END);
     uint32_t turns = (uint32_t)min_size(context, 1024);
-    return run_way(p, &p->bundle, turns, walk_turns, "turns",
-                   "first, second and third turn, shortened, reset, system text", err) &&
-           run_way(p, &small, small.chain.context, walk_to_the_end, "end of context",
-                   "to the last position", err) &&
-           check_crossing(p, err);
+    bool ok = run_way(p, &p->bundle, turns, walk_turns, "turns",
+                      "first, second and third turn, shortened, reset, system text", err) &&
+              run_way(p, &small, small.chain.context, walk_to_the_end, "end of context",
+                      "to the last position", err) &&
+              check_crossing(p, &n_ways, err);
+    // A conversation that grows, is shortened, reset, has a system text, ends, and crosses.
+    if (ok)
+        proof_coverage(p, "text", n_ways, N_WAYS,
+                       "ways of a conversation through a session walked");
+    return ok;
 }

@@ -291,6 +291,7 @@ bool verify_model(const VerifyJob *job, Err *err) {
         check_model_list(job->gates, err) && gguf_open(&p.source, &arena, job->model_path, err) &&
         (model_read(&p.model, &p.source, &arena, err) || err_prefix(err, "%s", job->model_path)) &&
         use_of_model(&p.use, &p.model, &p.source, job->second.generation, &arena, err) &&
+        use_choose_all(&p.use, job->chosen, &p.model.contract, &arena, err) &&
         run_gates(&p, NULL, err);
     if (ok && p.has_failed) ok = err_set(err, ERR_GATE, "%s: a gate failed", job->model_path);
     close_all(&p);

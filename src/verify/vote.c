@@ -286,12 +286,13 @@ static bool run_uses(Ballot *b, Arena *arena, Err *err) {
     // A short text shows which set is taken there, and no more.
     bool is_long = b->stated.crossing.threshold == 0;
     if (!b->job->is_long)
-        return is_long ? run_use(b, "factors_by_running_length", "as the publisher's code has it",
-                                 (Crossing){original, false}, arena, err)
-                       : run_use(b, "factors_by_configured_context",
-                                 "the long factors at every length, since the context is beyond the "
-                                 "original one",
-                                 (Crossing){0, false}, arena, err);
+        return is_long
+                   ? run_use(b, "factors_by_running_length", "as the publisher's code has it",
+                             (Crossing){original, false}, arena, err)
+                   : run_use(b, "factors_by_configured_context",
+                             "the long factors at every length, since the context is beyond the "
+                             "original one",
+                             (Crossing){0, false}, arena, err);
     const struct {
         const char *name, *doc;
         Crossing crossing;

@@ -56,8 +56,9 @@ static void make_sealed(Sealed *s) {
         json_object_set_new(results, gates[i].name,
                             json_pack("[{s:b, s:f}]", "passed", 1, "cos", 0.99999712345));
     json_t *unproved =
-        json_pack("[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "gate", "vote", "text", "rope_dim",
-                  "gate", "vote", "text", "eps", "gate", "text", "text", "turn");
+        json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}, {s:s, s:s}, {s:s, s:s}]", "gate", "vote",
+                  "scope", "rope_dim", "text", "not told apart", "gate", "vote", "scope", "-",
+                  "text", "eps", "gate", "text", "text", "turn", "gate", "text", "text", "end");
     SealWords words = {results, unproved, "lathe test", "scalar"};
     if (!seal_write(s->dir, &chain, &words, &err)) fail_msg("%s", err.text);
     json_decref(unproved);
@@ -100,7 +101,7 @@ static void test_what_is_unproved_is_told(void **state) {
     StrBuf unproved = {0};
     make_sealed(&s);
     assert_true(seal_check(s.dir, &unproved, NULL, &err));
-    assert_string_equal(unproved.at, "rope_dim; eps; and 1 more");
+    assert_string_equal(unproved.at, "rope_dim; eps; turn; and 1 more, which lathe verify names");
     strbuf_free(&unproved);
     arena_free(&s.arena);
 }

@@ -45,7 +45,7 @@ def vocabulary_of(path):
 CONTENT = "message['content']"
 # What each alteration of hello's template says, and what the gate must say of it.
 ALTERED = {
-    "removed": (None, ("no tokenizer.chat_template", "4 marks of a chat", "--no-template")),
+    "removed": (None, ("no tokenizer.chat_template", "4 marks of a chat", "--template none")),
     "empty": ("", ("dropped or altered",)),
     "texts alone": ("{% for m in messages %}{{ m.content }}{% endfor %}", ("<|user|>", "token")),
     "system dropped": (HELLO_TEMPLATE.replace("{% for message in messages %}",

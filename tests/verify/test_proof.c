@@ -39,8 +39,9 @@ static void test_unproved_is_listed_and_fails_nothing(void **state) {
 
     // In the order of the gates, whatever ran first.
     json_t *listed = proof_list_unproved(p.gates);
-    json_t *expected = json_pack("[{s:s, s:s}, {s:s, s:s}]", "gate", "vote", "text", "rope_dim",
-                                 "gate", "text", "text", "a turn of 7 ids");
+    json_t *expected =
+        json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}]", "gate", "vote", "scope", "-", "text",
+                  "rope_dim", "gate", "text", "scope", "-", "text", "a turn of 7 ids");
     assert_true(json_equal(listed, expected));
     json_decref(listed);
     json_decref(expected);
