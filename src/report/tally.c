@@ -10,6 +10,7 @@ double page_use(const json_t *result) {
         (1 - member_number(f, "cos")) / (1 - member_number(f, "least_cos")),
         (1 - member_number(f, "worst_cos")) / (1 - member_number(f, "least_worst")),
         member_number(f, "group_off") / member_number(f, "most_off"),
+        member_number(f, "share_of_bound"),
     };
     double most = NAN;
     for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)

@@ -66,8 +66,9 @@ def test_each_kind_is_noticed_where_it_shows(hello):
     assert killers(rows["embedding_of_the_next_token"]) == {"positions", "head"}
     # Too little to change an answer, and seen all the same: by the layer's own figures, or by the token's.
     small = {name for name in rows if name.endswith("_off") and rows[name]["kind"] in ("graph", "host")}
-    assert len(small) == 12
-    assert all(killers(rows[name]) == {"graph"} for name in small - {"embedding_scale_off"})
+    assert len(small) == 11
+    assert all(killers(rows[name]) == {"graph"} for name in small - {"embedding_scale_off", "logit_scale_off"})
+    assert killers(rows["logit_scale_off"]) == {"graph", "head"}
     assert killers(rows["logit_of_one_token_lowered"]) == {"graph"}
     assert killers(rows["embedding_of_one_token_zeroed"]) == killers(rows["embedding_scale_off"]) == {"head"}
 
@@ -120,13 +121,13 @@ def test_what_changes_nothing_in_a_model_does_not_survive_in_it(case, tmp_path):
 
 
 def test_a_survivor_fails_the_run(tmp_path):
-    """The head sees nothing of rotary embedding, so with it as the only judge such a mutant lives."""
+    """Metadata say nothing of what a program computes, so with their gate as the only judge such a mutant lives."""
     bundle = convert(tmp_path / "hello.lathe")
-    run = lathe("verify", bundle, "--model", HELLO, "--mutants", "rope_base_times_10,head_rows_shifted", "--gates", "head")
+    run = lathe("verify", bundle, "--model", HELLO, "--mutants", "score_scale_off,template_changed", "--gates", "contract")
     assert run.returncode == 1
     assert "1 of 2 mutants survived" in run.stderr and run.stdout.count("SURVIVED") == 1
     rows, _ = matrix(bundle)
-    assert not rows["rope_base_times_10"]["killed"] and rows["head_rows_shifted"]["killed"]
+    assert not rows["score_scale_off"]["killed"] and rows["template_changed"]["killed"]
 
 
 def test_names_are_checked(tmp_path):

@@ -58,7 +58,7 @@ def judged(models, tmp_path_factory):
 @pytest.mark.parametrize("options", [[], ["--weights", "fp16"], ["--kv", "overwrite"], ["--range", "off"]], ids=str)
 def test_bundled_models_have_room(model, options, tmp_path):
     code, lines, section = gate(convert(model, tmp_path / "b.lathe", *options), model)
-    assert code == 0 and [scope for scope, _, _ in lines] == ["shard 00", "shard 01"]
+    assert code == 0 and [scope for scope, _, _ in lines] == ["embedding", "shard 00", "shard 01"]
     assert section["named"] == []
     assert all(op["room_bits"] > 3 and op["ane_not_finite"] == 0 and op["lost_share"] < 0.002 for op in section["ops"])
 
@@ -122,7 +122,7 @@ def test_products_that_are_lost_are_named_and_pass(judged):
 @pytest.mark.parametrize("name", ["loud", "branches", "quiet", "sums"])
 def test_conditioning_leaves_nothing_to_name(name, judged):
     code, lines, section = judged[name, "auto"]
-    assert code == 0 and section["named"] == [] and len(lines) == 2
+    assert code == 0 and section["named"] == [] and len(lines) == 3
     assert all(op["room_bits"] > 3 for op in section["ops"])
 
 
