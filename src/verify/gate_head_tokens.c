@@ -19,10 +19,10 @@ enum { CHUNK = 64, N_TOKENS = 4 * CHUNK };
 // fp16 rounds some forty results of a layer and seven matrices of weights, each by HALF_UNIT at
 // most, which is twice SHAKE. Roundings are independent, so their effects add up as squares; one
 // late in the model is carried less far than one of the embedding rows, which the bound makes no
-// use of. A single row may be twice as sensitive as the shaken run and the other rows show.
-enum { ROUNDINGS_PER_LAYER = 47, MOST_SENSITIVE = 2 };
+// use of.
+enum { ROUNDINGS_PER_LAYER = 47 };
 static double rounding_share(uint32_t n_layers) {
-    return MOST_SENSITIVE * HALF_UNIT / SHAKE * sqrt((double)ROUNDINGS_PER_LAYER * n_layers);
+    return HALF_UNIT / SHAKE * sqrt((double)ROUNDINGS_PER_LAYER * n_layers);
 }
 
 typedef struct {
