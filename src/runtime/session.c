@@ -132,19 +132,19 @@ static bool all_finite(const float *x, size_t n) {
 }
 
 // What lies in the states is spoilt: 0 times NaN is NaN, masked or not.
-static bool refuse_row(Session *s, const char *what, uint32_t token, size_t position, Err *err) {
+static bool refuse_rows(Session *s, const char *what, size_t first, size_t last, Err *err) {
     session_reset(s);
     return err_set(err, ERR_FORMAT,
-                   "token %u at position %zu: %s not finite in %s: its activations exceed the "
-                   "format, and no answer after it would mean anything. The conversation's cache "
-                   "was cleared; leave that text out, or convert again with --range auto",
-                   token, position, what, s->engine);
+                   "the %s of positions %zu to %zu are not finite in %s: a token among them is too "
+                   "loud for the format, and no answer after it would mean anything. The "
+                   "conversation's cache was cleared; leave that text out, or convert again with "
+                   "--range auto and that text as --calibration",
+                   what, first, last, s->engine);
 }
 
-static bool check_logits(Session *s, const float *logits, uint32_t token, size_t position,
-                         Err *err) {
+static bool check_logits(Session *s, const float *logits, size_t position, Err *err) {
     return all_finite(logits, s->contract->n_vocab) ||
-           refuse_row(s, "logits are", token, position, err);
+           refuse_rows(s, "logits", position, position, err);
 }
 
 // ---- the reference
@@ -166,7 +166,7 @@ static bool feed_reference(Session *s, const uint32_t *tokens, size_t n, const L
         for (size_t k = first; is_wanted && k < count; k++) {
             const float *row = sink->logits + (wants_all ? k * n_vocab : 0);
             size_t position = s->position - count + k;
-            if (!check_logits(s, row, tokens[at + k], position, err)) return false;
+            if (!check_logits(s, row, position, err)) return false;
             if (wants_all) sink->take(sink->context, at + k, row);
         }
         progress_report(sink->progress, "prefill", at + count, n);
@@ -189,26 +189,22 @@ static void copy_column(Session *s, size_t column, uint32_t rows) {
 }
 
 // Logits of the rows of a chunk, column by column, that somebody wants.
-static bool give_logits(Session *s, const LogitsSink *sink, const uint32_t *tokens, size_t at,
-                        size_t count, uint32_t rows, Err *err) {
+static bool give_logits(Session *s, const LogitsSink *sink, size_t at, size_t count, uint32_t rows,
+                        Err *err) {
     for (size_t k = sink->from > at ? sink->from - at : 0; sink->logits && k < count; k++) {
         copy_column(s, s->shards.host.faults.reads_last_row ? rows - 1 : k, rows);
         if (!shards_run_head(&s->shards, s->row, sink->logits, err) ||
-            !check_logits(s, sink->logits, tokens[k], s->position + k, err))
+            !check_logits(s, sink->logits, s->position + k, err))
             return false;
         if (sink->take) sink->take(sink->context, at + k, sink->logits);
     }
     return true;
 }
 
-static bool check_rows(Session *s, const uint32_t *tokens, size_t count, uint32_t rows, Err *err) {
-    if (all_finite(s->x, (size_t)rows * s->contract->d_model)) return true;
-    for (size_t k = 0; k < count; k++) {
-        copy_column(s, k, rows);
-        if (!all_finite(s->row, s->contract->d_model))
-            return refuse_row(s, "what the layers make of it is", tokens[k], s->position + k, err);
-    }
-    return true;
+// Rows of one chunk see each other's values, masked or not: one that is not finite spoils them all.
+static bool check_rows(Session *s, size_t count, uint32_t rows, Err *err) {
+    return all_finite(s->x, (size_t)rows * s->contract->d_model) ||
+           refuse_rows(s, "rows", s->position, s->position + count - 1, err);
 }
 
 static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const LogitsSink *sink,
@@ -221,8 +217,7 @@ static bool feed_bundle(Session *s, const uint32_t *tokens, size_t n, const Logi
             return err_set(err, ERR_STOPPED, "stopped at position %u", s->position);
         host_embed(&s->shards.host, tokens + at, count, s->x, rows);
         if (!shards_run_layers(&s->shards, s->x, s->position, rows, err) ||
-            !check_rows(s, tokens + at, count, rows, err) ||
-            !give_logits(s, sink, tokens + at, at, count, rows, err))
+            !check_rows(s, count, rows, err) || !give_logits(s, sink, at, count, rows, err))
             return false;
         at += count;
         s->position += (uint32_t)count;

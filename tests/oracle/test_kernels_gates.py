@@ -12,6 +12,7 @@ from bundle_edit import rewrite_gguf
 from command import HELLO, HELLO_F16, LATHE, NATURAL, done, lathe, smollm2_gguf
 from gguf_edit import edit
 from random_models import RandomModel
+from tokenizer_oracle import read_vocab
 
 
 def run_with(kernels, *args, timeout=600):
@@ -123,6 +124,21 @@ def test_a_loud_token_that_no_text_holds_fails(tmp_path):
                for line in lines), run.stdout
     assert any(line.startswith("head          tokens ") and line.endswith("FAILED") for line in lines), run.stdout
     assert any(line.startswith("head          embedding ") and line.endswith("ok") for line in lines), run.stdout
+
+
+def test_a_loud_token_ends_a_turn_and_not_the_session(tmp_path):
+    """What is not finite is an error where it happens, and leaves nothing in the states."""
+    # One that the calibration text does not hold: conversion would have scaled the stream for it.
+    loud = read_vocab(HELLO_F16)["tokens"].index("Ġprivate")
+    said = "Say: private"
+    assert str(loud) in done("tokenize", HELLO_F16, said).stdout.split()
+    model = with_row(tmp_path / "m.gguf", loud, lambda row: row * np.float32(1.2e6) / np.abs(row).max())
+    done("convert", model, "-o", tmp_path / "m.lathe")
+    ask, right = "What is the capital of France?", done("chat", HELLO_F16, "--quiet", "-p", "What is the capital of France?").stdout
+    run = lathe("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", "-p", said)
+    assert run.returncode == 3 and run.stdout == "" and "are not finite in cpu (fp16)" in run.stderr
+    run = done("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", given=f"{ask}\n{said}\n/reset\n{ask}\n{ask}\n")
+    assert run.stdout == right * 3 and run.stderr.count("not finite") == 1
 
 
 def test_a_loud_token_within_fp16_passes(tmp_path):
