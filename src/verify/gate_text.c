@@ -159,6 +159,19 @@ static void print_ids(const Proof *p, const TokenList *ids, size_t at, StrBuf *o
         strbuf_add(out, STR("the end"));
 }
 
+static void compare_ids(const Proof *p, const TokenList *found, const TokenList *wanted,
+                        bool *is_same, size_t *n_ids, StrBuf *example) {
+    size_t at = 0;
+    while (at < found->count && at < wanted->count && found->at[at] == wanted->at[at]) at++;
+    *n_ids += wanted->count;
+    if (!*is_same || (at == found->count && at == wanted->count)) return;
+    *is_same = false;
+    strbuf_printf(example, "id %zu is ", at);
+    print_ids(p, found, at, example);
+    strbuf_add(example, STR(", the source's "));
+    print_ids(p, wanted, at, example);
+}
+
 // The same ids by host.gguf and by the source, for a template that takes the turns: a wrong
 // template, a control token that is typed as text, or a bos that is not put in front is seen here
 // whoever else reads host.gguf too.
@@ -174,16 +187,20 @@ static bool same_ids(Proof *p, const Chat *host, const Chat *source, const json_
         return true;
     }
     ok = chat_encode(host, messages, &found, err);
-    size_t at = 0;
-    while (at < found.count && at < wanted.count && found.at[at] == wanted.at[at]) at++;
-    *n_ids += wanted.count;
-    if (ok && *is_same && (at < found.count || at < wanted.count)) {
-        *is_same = false;
-        strbuf_printf(example, "id %zu is ", at);
-        print_ids(p, &found, at, example);
-        strbuf_add(example, STR(", the source's "));
-        print_ids(p, &wanted, at, example);
-    }
+    if (ok) compare_ids(p, &found, &wanted, is_same, n_ids, example);
+    token_list_free(&found);
+    token_list_free(&wanted);
+    return ok;
+}
+
+// A text without a template, whose beginning and end are the vocabulary's own policy.
+static bool same_plain_ids(Proof *p, const Tokenizer *source, bool *is_same, size_t *n_ids,
+                           StrBuf *example, Err *err) {
+    TokenList found = {0}, wanted = {0};
+    unsigned flags = TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
+    bool ok = tokenizer_encode(p->tokenizer, proof_text(), flags, &found, err) &&
+              tokenizer_encode(source, proof_text(), flags, &wanted, err);
+    if (ok) compare_ids(p, &found, &wanted, is_same, n_ids, example);
     token_list_free(&found);
     token_list_free(&wanted);
     return ok;
@@ -201,6 +218,9 @@ static bool check_ids(Proof *p, Session *session, const Chat *host, Err *err) {
         ok = same_ids(p, host, source, messages, &is_same, &n_ids, &example, err);
         json_decref(messages);
     }
+    Tokenizer *plain = ok ? tokenizer_open(&p->source, err) : NULL;
+    ok = plain && same_plain_ids(p, plain, &is_same, &n_ids, &example, err);
+    tokenizer_close(plain);
     if (ok && is_same)
         proof_result(p, "text", true, NULL, "ids", "%zu ids of host.gguf are the source's", n_ids);
     else if (ok)
@@ -235,5 +255,8 @@ bool gate_text(Proof *p, Err *err) {
     chat_close(chat);
     session_close(reference);
     session_close(bundle);
-    return ok && (!has_room || check_text_paths(p, err));
+    ok = ok && (!has_room || check_text_paths(p, err));
+    // What a session refuses, because it is not finite say, is a bundle's failure.
+    if (!ok && err && err->kind == ERR_FORMAT) err->kind = ERR_GATE;
+    return ok;
 }

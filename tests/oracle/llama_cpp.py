@@ -116,11 +116,11 @@ class LlamaCpp:
     def __exit__(self, *why):
         self.close()
 
-    def tokenize(self, text, add_special=False):
+    def tokenize(self, text, add_special=False, parse_special=True):
         raw = text.encode()
         room = len(raw) + 16
         ids = (ctypes.c_int32 * room)()
-        n = LIBRARY.llama_tokenize(self.vocabulary, raw, len(raw), ids, room, add_special, True)
+        n = LIBRARY.llama_tokenize(self.vocabulary, raw, len(raw), ids, room, add_special, parse_special)
         assert n >= 0
         return list(ids[:n])
 

@@ -42,7 +42,7 @@ def test_verify_of_a_good_bundle(hello_sealed, tmp_path):
     run = done(*args, "--json")
     said = read(run)
     assert said["passed"] is True and said["sealed"] is True and (bundle.path / "seal.json").exists()
-    words = {"passed": "ok", "note": "note"}
+    words = {"passed": "ok", "note": "note", "unproved": "unproved"}
     assert [f"{line['gate']:13} {line['scope']:22} {line['text']}  {words[line['verdict']]}" for line in said["lines"]] == \
         plain[:-1]
     assert said["report"] == json.loads((bundle.path / "verify/report.json").read_text())

@@ -38,12 +38,12 @@ def chats(tmp_path_factory):
     return path
 
 
-def perplexity(path, text, chunk, bos=None):
-    """(perplexity, its error, scored tokens): every chunk from an empty cache, bos in its first place where the model wants one, the
+def perplexity(path, text, chunk, bos=None, special=False):
+    """(perplexity, its error, scored tokens), control tokens in the text as text, as llama-perplexity reads them: every chunk from an empty cache, bos in its first place where the model wants one, the
     tokens from the middle on scored, what is left over not."""
     scores = []
     with LlamaCpp(path, chunk) as model:
-        ids = model.tokenize(text, True)
+        ids = model.tokenize(text, True, special)
     for at in range(0, len(ids) - len(ids) % chunk, chunk):
         part = ids[at : at + chunk]
         with LlamaCpp(path, chunk, threads=2) as model:
@@ -77,6 +77,13 @@ def test_perplexity_is_llama_cpps(path, chunk, chats):
     assert found["context"] == chunk and found["chunks"] == found["tokens"] // chunk >= 3
     assert found["tokens"] % chunk > 0  # something is left over
     check(found, perplexity(path, chats.read_text(), chunk))
+
+
+def test_control_tokens_are_text_unless_asked_for(chats):
+    """The same text is half as many tokens, and one that the model knows, when its marks are tokens."""
+    plain, special = evaluated(HELLO_F16, "--text", chats, "--context", 64), evaluated(HELLO_F16, "--text", chats, "--context", 64, "--special")
+    assert plain["tokens"] > 1.2 * special["tokens"] and plain["perplexity"] > 10 * special["perplexity"]
+    check(special, perplexity(HELLO_F16, chats.read_text(), 64, special=True))
 
 
 def test_perplexity_of_int8_blocks(chats, tmp_path):

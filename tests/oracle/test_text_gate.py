@@ -54,18 +54,14 @@ def test_a_good_bundle(good):
     assert set(values) == {"source", "packed", "bundle"}
     assert values["bundle"] == pytest.approx(values["packed"], rel=0.01)
     assert values["packed"] == pytest.approx(values["source"], rel=0.1) and values["packed"] != values["source"]
-    assert "second turn" in lines
+    assert {"turns", "end of context", "crossing"} <= set(lines)
 
 
-def test_ids_that_differ_are_shown_with_their_gap(good):
-    """int8 weights tip this near tie of hello-phi3 (README)."""
-    passed, text, figures = good[1]["Write hello world in Erlang."]
-    found = re.fullmatch(
-        r'47/48 ids equal; step 24: 67 "d" for 497 "art", gap (\S+) is within 6 x noise (\S+); logits off by (\S+)', text)
-    assert passed and found
-    gap, noise, off = map(float, found.groups())
-    assert gap < 6 * noise and off < 4 * noise
-    assert gap == pytest.approx(figures["worst_margin"], rel=0.01) and figures["differing"] == 1
+def test_answers_are_the_references(good):
+    """The near tie that int8 weights once tipped here was the wrong factor set's: under the right one nothing is near."""
+    for prompt, n in (("Write hello world in Erlang.", 48), ("What is the capital of France?", 5), ("Count from 3 to 9.", 20)):
+        passed, text, figures = good[1][prompt]
+        assert passed and figures["differing"] == 0 and re.fullmatch(rf"{n}/{n} ids equal; logits off by \S+", text), text
 
 
 def test_noise_is_not_taken_from_the_answers_that_it_judges(good):
@@ -115,7 +111,7 @@ def test_a_state_that_keeps_its_stale_slots(bad, function):
         del operations[at]
     bad.redigest()
     code, lines = judged(bad.path)
-    assert code == 1 and failed(lines) & {"fp16", "second turn", "What is the capital of France?"}, lines
+    assert code == 1 and failed(lines) & {"fp16", "turns", "What is the capital of France?"}, lines
 
 
 def test_a_row_of_weights_that_both_readers_take(bad):
@@ -126,7 +122,11 @@ def test_a_row_of_weights_that_both_readers_take(bad):
     bad.redigest()
     code, lines = judged(bad.path)
     assert code == 1 and lines["fp16"][0]
-    assert lines[TEXT][2]["kl_mean"] > 0.1 and {"weights' form", TEXT} & failed(lines)
+    assert lines[TEXT][2]["kl_mean"] > 0.1 and failed(lines)
+    # An id that differs is shown with its gap and what it is judged by.
+    shown = [re.search(r'step \d+: \d+ "[^"]*" for \d+ "[^"]*", gap (\S+) is BEYOND 6 x noise (\S+);', lines[scope][1])
+             for scope in failed(lines)]
+    assert any(found and float(found[1]) > 6 * float(found[2]) for found in shown), lines
 
 
 @pytest.mark.parametrize("context", [1, 16])
@@ -149,13 +149,14 @@ def test_what_a_gate_cannot_tell_is_sealed_as_unproved_and_chat_repeats_it(tmp_p
     bundle = tmp_path / "m.lathe"
     done("convert", HELLO, "-o", bundle, "--context", "40", "--functions", "decode")
     run = done("verify", bundle, "--model", HELLO)
-    line = re.search(r"^text +- +(a second turn: .* context of 40)  unproved$", run.stdout, re.M)
-    assert line and run.stdout.endswith("all gates passed, sealed; 1 thing unproved (above)\n"), run.stdout
-    told = [{"gate": "text", "text": line[1]}]
+    lines = re.findall(r"^(\w+) +(\S+) +(.*)  unproved$", run.stdout, re.M)
+    told = [{"gate": gate, "scope": scope, "text": text} for gate, scope, text in lines]
+    assert any(line["gate"] == "text" and "no room for it in a context of 40" in line["text"] for line in told), run.stdout
+    assert run.stdout.endswith(f"all gates passed, sealed; {len(told)} things unproved (above)\n")
     for name in ("seal.json", "verify/report.json"):
         assert json.loads((bundle / name).read_text())["unproved"] == told
     chat = done("chat", bundle, "-p", "hello", "--max-tokens", "1")
-    assert f"[proved, except: {line[1]}]\n" in chat.stderr
+    assert f"[proved, except: {told[0]['scope']}; " in chat.stderr and f"and {len(told) - 3} more, which lathe verify names]" in chat.stderr
     # What a run keeps, it keeps as it was.
     again = done("verify", bundle, "--model", HELLO, "--resume")
-    assert f"{line[1]} (kept)  unproved\n" in again.stdout and "1 thing unproved" in again.stdout
+    assert f"{told[-1]['text']} (kept)  unproved\n" in again.stdout and f"{len(told)} things unproved" in again.stdout
