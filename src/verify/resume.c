@@ -8,6 +8,7 @@
 #include "base/build.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/size.h"
 
 static void add_text(Hasher *h, Str text) {
     hasher_add(h, text.at, text.len);
@@ -37,6 +38,15 @@ static void add_use(Hasher *h, const Use *use) {
     }
 }
 
+static void add_config(Hasher *h, const ConfigFiles *files) {
+    const char *const paths[] = {files->config, files->generation, files->tokenizer,
+                                 files->chat_template};
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        Sha256 digest;
+        if (paths[i] && sha256_file(&digest, paths[i], NULL)) add_text(h, str_of(digest.hex));
+    }
+}
+
 // Everything chain.json says belongs to how packages are read, so its digest stands for it.
 static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, Str chain) {
     const GateInfo *gate = &gates[id];
@@ -52,10 +62,12 @@ static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, 
         add_packages(h, &p->bundle.chain);
         add_text(h, chain);
     }
-    // How the bundle is used is part of what these gates judge.
-    if (id == GATE_contract || id == GATE_vote) add_use(h, &p->use);
-    if (id == GATE_contract) add_number(h, p->job->accepts_template);
-    if (id == GATE_vote) add_text(h, vote_text);
+    if (id ==
+        GATE_vote) { // it judges the use, too, and the publisher's files settle what it cannot
+        add_use(h, &p->use);
+        add_config(h, &p->job->second);
+        add_text(h, vote_text);
+    }
     if (id == GATE_vote || id == GATE_text) add_number(h, p->job->is_vote_long);
     return hasher_end(h);
 }

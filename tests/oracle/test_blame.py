@@ -200,14 +200,14 @@ def test_a_row_that_moves_no_layer_is_named(hello_sealed, tmp_path):
     """One row of 384 negated, in a group whose other rows are right: only the line about single weights fails."""
     bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
     weight = bundle.weight("layer_03_gate_up")
-    row = 384 + 7
+    row = 384 + 9
     weight.codes[row] = -weight.codes[row]
     weight.codes.flush()
     figures, text = blame(bundle)
     report = json.loads((bundle.path / "verify/report.json").read_text())
     assert [r["scope"] for r in report["gates"]["layer golden"] if not r["passed"]] == ["weights", "blame weights"], text
     found = {k: figures[k] for k in ("cause", "tensor", "role", "layer", "row", "bad_rows", "source", "source_row")}
-    assert found == {"cause": "weight", "tensor": "layer_03_gate_up", "role": "up", "layer": 3, "row": 7, "bad_rows": 1,
+    assert found == {"cause": "weight", "tensor": "layer_03_gate_up", "role": "up", "layer": 3, "row": 9, "bad_rows": 1,
                      "source": "blk.3.ffn_up.weight", "source_row": row}, text
     assert figures["times"] == pytest.approx(-1, abs=0.02) and figures["cos"] < -0.999, text
     assert "'layer_03_gate_up' in shards/" in text and "row 7 of its up (row 391 of 'blk.3.ffn_up.weight')" in text

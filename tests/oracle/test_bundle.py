@@ -149,6 +149,8 @@ def test_no_member_may_be_of_another_type(chain):
         for other in other_types(value):
             if path[-1] in ("layer", "ranges") and other is None or (value is None and other == 7):
                 continue  # a number or an object, or null
+            if path[-1] == "publisher" and isinstance(other, str | None):
+                continue  # a text or null
             bad = changed(chain, path, lambda parent, key: parent.__setitem__(key, other))
             assert not VALIDATOR.is_valid(bad), (path, other)
 

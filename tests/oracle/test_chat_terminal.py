@@ -38,7 +38,7 @@ def n_question(line):
 
 def test_a_conversation_and_quit(hello_sealed):
     with chat(hello_sealed) as t:
-        t.expect(r"context 4096\. /quit ends, Ctrl-C stops an answer\.\r\n")
+        t.expect(r"context 4096, greedy decoding \(no file states one[^)]*\)\. /quit ends, Ctrl-C stops an answer\.\r\n")
         answer, position = say(t, ASK_ERLANG)
         assert ERLANG in answer
         answer, later = say(t, "Count from 3 to 9.")

@@ -10,7 +10,8 @@ GATES = ["contract", "structure", "graph", "layer golden", "positions", "head", 
 # What hello-phi3 gives no second reading of, by the fields that it does not use or states in its only form.
 NOT_HELLO = {
     "activation_silu", "attn_factor_derived", "attn_factor_yarn", "attn_scale_d_model", "attn_scale_head_dim",
-    "attn_softcap_0", "attn_window_4096", "attn_window_off", "embedding_scale_1", "final_softcap_0", "head_tied", "heads_doubled_alone",
+    "attn_softcap_0", "attn_window_4096", "attn_window_doubled", "attn_window_off", "window_ignored", "window_one_longer",
+    "window_one_shorter", "embedding_scale_1", "final_softcap_0", "head_tied", "heads_doubled_alone",
     "kv_heads_tiled", "logit_scale_1", "logit_scale_inverse", "norm_offset_0", "original_context_full",
     "residual_scale_1", "residual_scale_inverse", "rope_base_10000", "rope_dim_three_quarters", "rope_factor_doubled",
     "rope_factor_halved", "rope_linear_2", "rope_linear_4", "rope_linear_8", "rope_llama3", "rope_scaling_none",
@@ -61,7 +62,8 @@ def test_each_kind_is_noticed_where_it_shows(hello):
             assert killers(row) & {"layer golden", "head"}, name
         assert row["gates"]["text"] in ("failed", "not run"), name
     assert {name for name, row in rows.items() if killers(row) == {"text"}} == {
-        "stale_slot_across_turns", "padding_counted", "last_row_of_a_padded_chunk"}  # fmt: skip
+        "stale_slot_across_turns", "padding_counted", "last_row_of_a_padded_chunk", "later_padding_counted",
+        "no_recompute_at_crossing"}  # fmt: skip
     assert killers(rows["scale_of_one_channel"]) == killers(rows["one_weight_negated"]) == {"layer golden"}
     assert killers(rows["embedding_of_the_next_token"]) == {"positions", "head"}
     # Too little to change an answer, and seen all the same: by the layer's own figures, or by the token's.

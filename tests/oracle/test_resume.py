@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from bundle_edit import BundleEdit, own_sha256, sha256
-from command import HELLO, ROOT, lathe
+from command import HELLO, MODELS, ROOT, lathe
 
 GATES = re.findall(r'^GATE\(\w+, (\d+), ([\w| ]+), "([^"]+)"', (ROOT / "src/bundle/gates.def").read_text(), re.M)
 NAMES = [name for _, _, name in GATES]
@@ -46,8 +46,14 @@ def without_times(report):
     return {k: v for k, v in report.items() if k not in ("run", "sha256")}
 
 
-def inputs_of(bundle, build=None, kernels=None, schemas=None, vote=("", "0")):
-    """The digests of docs/chain-schema.md. `vote`: digest of a text that was given, and whether it read on."""
+def use_of(chain):
+    rows = re.findall(r"^USE\((\w+),", (ROOT / "src/contract/use.def").read_text(), re.M)
+    return [chain["use"][row] for row in rows]
+
+
+def inputs_of(bundle, build=None, kernels=None, schemas=None, vote=("", "0"), text="0", configs=()):
+    """The digests of docs/chain-schema.md. `vote`: digest of a text that was given, and whether it read on; `configs`: of the
+    publisher's files; `text`: whether that gate read on."""
     report = results(bundle)
     chain_text = (bundle / "chain.json").read_bytes()
     chain = json.loads(chain_text)
@@ -63,7 +69,9 @@ def inputs_of(bundle, build=None, kernels=None, schemas=None, vote=("", "0")):
                 lines += [file["path"], file["sha256"]]
             lines.append(sha256(chain_text))
         if name == "vote":
-            lines += vote
+            lines += [choice["value"] for choice in use_of(chain)] + [*configs, vote[0]]
+        if name in ("vote", "text"):
+            lines.append(vote[1] if name == "vote" else text)
         inputs[name] = sha256("".join(line + "\n" for line in lines).encode())
     return inputs
 
@@ -234,7 +242,15 @@ def test_a_longer_vote(sealed):
     resume(sealed.path, "--gates", "structure")
     assert "vote_long" in results(sealed.path) and results(sealed.path)["inputs"] == report["inputs"]
     _, ran, _ = resume(sealed.path, "--gates", "vote")
-    assert ran == {"vote"} and "vote_long" not in results(sealed.path)
+    assert ran == {"vote"} and results(sealed.path)["inputs"] == inputs_of(sealed.path)
+
+
+def test_the_publishers_files_settle_what_the_vote_could_not(sealed):
+    config = MODELS / "hello-config.json"
+    _, ran, run = resume(sealed.path, "--config", config)
+    assert ran == {"contract", "vote"}, run.stdout
+    assert results(sealed.path)["inputs"] == inputs_of(sealed.path, configs=[sha256(config.read_bytes())])
+    assert "norm_eps" not in [line["scope"] for line in results(sealed.path)["unproved"]]
 
 
 def test_inputs_are_those_documented(sealed):
@@ -258,11 +274,12 @@ def test_a_report_of_another_lathe(sealed):
 
 
 def test_another_word_of_the_publisher(sealed, tmp_path):
-    """It is for gate contract alone, which always runs: what the others found stands, and the bundle is not sealed."""
+    """It is for gate contract, which always runs, and for the vote, which says what it settles: what the others found stands, and
+    the bundle is not sealed."""
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"model_type": "phi3", "num_hidden_layers": 5}))
     kept, ran, run = resume(sealed.path, "--config", config)
-    assert run.returncode == 1 and ran == {"contract"} and kept == set(NAMES) - {"contract"}, run.stdout + run.stderr
+    assert run.returncode == 1 and ran == {"contract", "vote"} and kept == set(NAMES) - ran, run.stdout + run.stderr
     assert "num_hidden_layers" in run.stdout and not (sealed.path / "seal.json").exists()
 
 

@@ -356,12 +356,6 @@ def test_altered_scores_are_refused(case, spm_model, tmp_path):
     check_refused(edit(spm_model, tmp_path / "altered.gguf", {"tokenizer.ggml.scores": scores}), "tokenizer.ggml.scores is suspect")
 
 
-def test_bytes_typed_normal_are_refused(spm_model, tmp_path):
-    types = [NORMAL if t == BYTE else t for t in spm_vocabulary()[1]]
-    check_refused(edit(spm_model, tmp_path / "altered.gguf", {"tokenizer.ggml.token_type": types,
-                                                              "tokenizer.ggml.unknown_token_id": 0}), "<0x00>")  # fmt: skip
-
-
 # ---- what a vocabulary does with spaces, beside the publisher's file
 
 SPACES = [  # the GGUF's key, the publisher's, whether they agree

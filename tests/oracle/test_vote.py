@@ -25,11 +25,11 @@ def rope_dim(n):
 
 
 def vote(path, *options):
-    """Exit code; field -> (line, has passed)."""
+    """Exit code; field -> (line, whether nothing speaks against it: what the weights cannot tell is unproved)."""
     run = lathe("verify", path, "--gates", "vote", *options)
     assert run.returncode in (0, 1), run.stderr
     lines = [line for line in run.stdout.splitlines() if line.startswith("vote ")]
-    return run.returncode, {line.split()[1]: (line, line.endswith("  ok")) for line in lines}
+    return run.returncode, {line.split()[1]: (line, not line.endswith("  FAILED")) for line in lines}
 
 
 @pytest.mark.parametrize("path", [HELLO, HELLO_F16, NATURAL], ids=lambda p: p.stem)
@@ -93,7 +93,8 @@ def test_what_it_cannot_see_it_says(name, tmp_path):
     path, keys, tensors, field = UNSEEN[name]
     code, fields = vote(edit(path, tmp_path / "wrong.gguf", keys, tensors))
     assert code == 0
-    assert "not told apart" in fields[field][0] and "contract --config" in fields[field][0]
+    line = fields[field][0]
+    assert "not told apart" in line and "publisher's files can (--config)" in line and line.endswith("  unproved")
 
 
 def test_a_dropped_attention_factor_is_derived_again(tmp_path):
@@ -102,15 +103,16 @@ def test_a_dropped_attention_factor_is_derived_again(tmp_path):
     assert contract[0] == contract[1]
 
 
-# The true short factors as the long ones of a shorter original context: only positions behind it use them.
+# The true short factors as the long ones of a shorter original context: only positions beyond it use them.
 @pytest.mark.parametrize("long, passes", [(SHORT, True), (SHORT / 2, False)], ids=["true", "wrong"])
-def test_long_factors_show_behind_the_original_context(long, passes, tmp_path):
+def test_long_factors_show_beyond_the_original_context(long, passes, tmp_path):
     path = edit(HELLO_F16, tmp_path / "long.gguf", {"phi3.rope.scaling.original_context_length": 64},
                 factors(SHORT, long))  # fmt: skip
-    assert vote(path)[0] == 0
-    run = lathe("verify", path, "--gates", "vote", "--vote-long")
-    assert run.returncode == (0 if passes else 1), run.stdout
-    assert "behind the original context" in run.stdout
+    # A model that knows text there is asked without being told to.
+    for options in ([], ["--vote-long"]):
+        run = lathe("verify", path, "--gates", "vote", *options)
+        assert run.returncode == (0 if passes else 1), run.stdout
+        assert "beyond the original context" in run.stdout
     if not passes:
         line = next(line for line in run.stdout.splitlines() if line.split()[1] == "rope_factors_long")
         assert "rope_factors_long_are_short fits better" in line and "this field is suspect" in line
@@ -118,18 +120,18 @@ def test_long_factors_show_behind_the_original_context(long, passes, tmp_path):
 
 @pytest.mark.parametrize("path, original", [(HELLO, 1024), (NATURAL, 1024), (NATURAL, 896)],
                          ids=["hello", "natural", "natural from 896"])  # fmt: skip
-def test_no_alarm_behind_the_original_context(path, original, tmp_path):
+def test_no_alarm_beyond_the_original_context(path, original, tmp_path):
     """Neither was taught there. From position 896 on hello-natural does better with ten times the base, by five standard
     errors, and still not well: that accuses nothing."""
     path = edit(path, tmp_path / "m.gguf", {"phi3.rope.scaling.original_context_length": original})
     run = done("verify", path, "--gates", "vote", "--vote-long")
-    assert "behind the original context" in run.stdout and "FAILED" not in run.stdout
+    assert "beyond the original context" in run.stdout and "FAILED" not in run.stdout
 
 
 def test_a_long_vote_without_long_positions_says_so(tmp_path):
     path = edit(HELLO_F16, tmp_path / "short.gguf", {"phi3.rope.scaling.original_context_length": 4096})
     run = lathe("verify", path, "--gates", "vote", "--vote-long")
-    assert "nothing lies behind it" in run.stdout
+    assert "the context of 4096 ends at the original one, 4096" in run.stdout
 
 
 def test_a_text_too_short_to_compare_readings_by_does_not_pass(tmp_path):
@@ -138,14 +140,14 @@ def test_a_text_too_short_to_compare_readings_by_does_not_pass(tmp_path):
     text.write_text("Hello")
     code, fields = vote(HELLO, "--vote-text", text)
     assert code == 1 and "2 of 2 tokens known as stated, 64 are needed" in fields["text"][0]
-    assert list(fields) == ["text"]
+    assert {field for field, (_, passed) in fields.items() if not passed} == {"text"}
 
 
 def test_text_of_the_users_own(tmp_path):
     text = tmp_path / "own.txt"
     text.write_text("Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. " * 20)
     run = lathe("verify", HELLO_F16, "--gates", "vote", "--vote-text", text)
-    assert run.returncode == 1 and "no text known as stated" in run.stdout  # hello was taught no German
+    assert run.returncode == 1 and "no text is known to the model as stated" in run.stdout  # hello was taught no German
     run = lathe("verify", HELLO_F16, "--gates", "vote", "--vote-text", tmp_path / "none.txt")
     assert run.returncode == 4 and "none.txt" in run.stderr
     text.write_text("")
