@@ -107,6 +107,7 @@ def read_key(path, name):
     return gguf.GGUFReader(path).fields[name].contents()
 
 
+@pytest.mark.full
 def test_smollm2(tmp_path):
     text = tmp_path / "prose.txt"
     text.write_text(PROSE)

@@ -21,7 +21,7 @@ def run_with(kernels, *args, timeout=600):
 
 
 SETS = json.loads(done("doctor", "--json").stdout)["kernels_usable"]
-full = pytest.mark.skipif(not os.environ.get("LATHE_FULL"), reason="minutes a set: LATHE_FULL=1")
+full = pytest.mark.full
 
 
 def verdict(kernels, bundle, model, *options, timeout=600):

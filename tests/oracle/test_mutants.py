@@ -144,6 +144,7 @@ def test_names_are_checked(tmp_path):
         assert not (tmp_path / "hello.lathe.mutants").exists()
 
 
+@pytest.mark.full
 def test_a_sample_on_smollm2(tmp_path):
     """A real model of the other architecture: one wrong op in one of thirty layers, one wrong weight in 134 million."""
     bundle = tmp_path / "smollm2.lathe"

@@ -63,6 +63,7 @@ def test_bundled_models_have_room(model, options, tmp_path):
     assert all(op["room_bits"] > 3 and op["ane_not_finite"] == 0 and op["lost_share"] < 0.002 for op in section["ops"])
 
 
+@pytest.mark.full
 def test_smollm2_has_little_room_and_conditioning_gives_more(tmp_path):
     """Its stream peaks beyond 22,000: within fp16 and the sums by a fraction of a bit, and by four bits conditioned."""
     least = {}

@@ -185,6 +185,7 @@ def test_a_bundle_of_a_misread_model_is_not_sealed(tmp_path):
     shutil.rmtree(bundle)
 
 
+@pytest.mark.full
 def test_smollm2():
     """A real model of another architecture, as published."""
     code, fields = vote(smollm2_gguf())
