@@ -11,6 +11,7 @@ struct Chat {
     Session *session;
     const Contract *contract;
     ChatOptions options;
+    Use use; // a copy of the options'
     Tokenizer *tokenizer;
     Template *template; // NULL: none is used, text is fed as it is
     Sampler *sampler;
@@ -41,7 +42,9 @@ Chat *chat_open(Session *session, const Gguf *vocabulary, const Contract *contra
                 const ChatOptions *options, Err *err) {
     Chat *c = calloc(1, sizeof *c);
     if (!c) memory_is_out(sizeof *c);
-    *c = (Chat){.session = session, .contract = contract, .options = *options};
+    *c =
+        (Chat){.session = session, .contract = contract, .options = *options, .use = *options->use};
+    c->options.use = &c->use;
     c->messages = json_array();
     c->tokenizer = tokenizer_open(vocabulary, err);
     SamplerOptions sampling = sampler_options(options->use, options->seed);

@@ -15,7 +15,7 @@
 #include "text/tokenizer.h"
 
 typedef struct {
-    const Use *use;           // template, control tokens, sampling
+    const Use *use;           // template, control tokens, sampling; copied
     uint64_t seed;            // of the sampling
     uint32_t max_tokens;      // of an answer; 0: as many as the context holds
     const char *const *stops; // strings that end an answer; it is cut before them

@@ -127,10 +127,9 @@ static bool say(Paths *t, const char *turn, Str text, Err *err) {
 }
 
 static bool begin(Paths *t, const char *system, Err *err) {
-    ChatOptions options = {.use = &t->p->use, .max_tokens = ANSWER};
     Use greedy = t->p->use;
     greedy.temperature = 0;
-    options.use = &greedy;
+    ChatOptions options = {.use = &greedy, .max_tokens = ANSWER};
     chat_close(t->chat);
     json_array_clear(t->messages);
     t->chat =

@@ -324,13 +324,15 @@ static bool run(Ballot *b, Arena *arena, Err *err) {
         if (!stated_read(b, i, arena, err)) return false;
         b->knows_some = b->knows_some || is_known(b, &b->stated, i);
     }
-    if (!b->job->asks_everything && b->job->is_long && !b->knows_some) return true;
     for (size_t i = 0; i < n_mutants; i++) {
         const ContractMutant *m = contract_mutant_at(i);
         if (is_asked(m, b->job) && !run_mutant(b, m, arena, err)) return false;
         progress_report(b->job->progress, "vote", i + 1, n_mutants);
     }
-    return run_uses(b, arena, err);
+    // Where the stated reading knows nothing beyond the original context, another list of factors
+    // may; another place to cross tells nothing.
+    bool tells = b->job->asks_everything || !b->job->is_long || b->knows_some;
+    return !tells || run_uses(b, arena, err);
 }
 
 bool vote_run(Vote *vote, const VoteJob *job, Arena *arena, Err *err) {
