@@ -213,7 +213,7 @@ def test_lathe_wants_every_type(edited, hello_sealed):
         value = chain
         for key in path:
             value = value[key]
-        other = 7 if isinstance(value, (str, bool)) else "text"
+        other = 7 if isinstance(value, (str, bool)) or path[-1] == "publisher" else "text"
         run = structure(edited, changed(chain, path, lambda parent, key: parent.__setitem__(key, other)))
         assert run.returncode == 3 and str(path[-1]) in run.stderr, (path, run.stderr)
 
