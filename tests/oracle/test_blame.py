@@ -210,7 +210,7 @@ def test_a_row_that_moves_no_layer_is_named(hello_sealed, tmp_path):
     assert found == {"cause": "weight", "tensor": "layer_03_gate_up", "role": "up", "layer": 3, "row": 9, "bad_rows": 1,
                      "source": "blk.3.ffn_up.weight", "source_row": row}, text
     assert figures["times"] == pytest.approx(-1, abs=0.02) and figures["cos"] < -0.999, text
-    assert "'layer_03_gate_up' in shards/" in text and "row 7 of its up (row 391 of 'blk.3.ffn_up.weight')" in text
+    assert "'layer_03_gate_up' in shards/" in text and "row 9 of its up (row 393 of 'blk.3.ffn_up.weight')" in text
 
 
 def test_a_norm_weight_that_is_wrong_is_named(hello_sealed, tmp_path):

@@ -197,13 +197,9 @@ def test_a_scale_that_is_not_a_number_is_named_and_nothing_passes_on_it(bundle):
     found, run = failed(bundle, "layer golden", "positions", "text")
     assert found == {"layer golden", "positions", "text"}, run.stdout
     assert re.search(r"layer golden +weights .* 1 rows .*; layer 3 gate row 5 has nan, which is no number of fp16", run.stdout)
-    lines = {r["scope"]: r for r in report_of(bundle, "text")}
-    # The reference alone has no such weight.
-    assert lines["perplexity"]["figures"].pop("source") > 1
-    for scope in ("perplexity", "fp16", "weights' form", "against the source", "second turn"):
-        line = lines[scope]
-        assert not line["passed"] and "NOT FINITE" in line["text"] and None in line["figures"].values(), line
-    assert lines["fp16"]["figures"]["top1"] == lines["fp16"]["figures"]["top5"] == 0
+    # A session refuses what is not finite, so that no answer is compared at all.
+    (line,) = [r for r in report_of(bundle, "text") if not r["passed"]]
+    assert "are not finite in cpu (fp16)" in line["text"], line
     for gate in ("layer golden", "positions"):
         assert all(r["figures"] for r in report_of(bundle, gate)), gate
 

@@ -119,9 +119,9 @@ def test_contract_shows_every_field_and_its_second_source(sealed):
     seen, _ = look(sealed / "verify/report.html", 1280, """{source: text("#contract .card"), rows: [...d.querySelectorAll(
         "#contract .fields tbody tr")].map(e => [...e.querySelectorAll("td")].map(c => c.textContent))}""", opened=True)
     (source,) = seen["source"]
-    assert "files given" in source and "0 fields contradict, 27 agree, 19 only the model file states" in source
+    assert "files given" in source and "0 fields contradict, 27 agree, 21 only the model file states" in source
     verdicts = {row["field"]: row for row in report["agreement"]["files given"]}
-    assert len(seen["rows"]) == len(report["contract"]) == 46
+    assert len(seen["rows"]) == len(report["contract"]) == 48
     for field, (name, value, origin, second, _) in zip(report["contract"], seen["rows"], strict=True):
         assert name.startswith(field["field"]) and value.startswith(field["value"] or "none")
         assert origin == f"{field['kind']}: {field['from']}"
@@ -160,7 +160,7 @@ def test_a_survivor_is_loud(sealed, tmp_path):
                    f"""{{matrix: {MATRIX}, alarm: text("#mutants .alarm h3"), weak: text("main > ul.plain li")}}""")
     assert seen["alarm"] == ["✗ 1 survived: no gate that was asked noticed"]
     assert [row[0] for row in seen["matrix"]] == ["rope_sine_negated", "eos_of_the_base_model", "template_changed"]
-    assert seen["weak"][0] == "1 of 3 planted errors survived: such errors would pass."
+    assert "1 of 3 planted errors survived: such errors would pass." in seen["weak"]
 
 
 def test_plots_of_four_layers_are_those_of_the_report(sealed):
