@@ -57,10 +57,10 @@ def test_all_gates_pass(converted, model, options, kernels):
     bundle = converted(model, *options)
     report = verdict(kernels, bundle, model)
     assert report["passed"] and (bundle / "seal.json").exists()
-    # Not by a hair: a third of what is allowed at most, in all that is measured against a derived bound.
+    # Not by a hair: half of what is allowed at most, in all that is measured against a derived bound.
     shares = [r["figures"]["share_of_bound"] for gate in ("graph", "head") for r in report["gates"][gate]
               if "share_of_bound" in r["figures"]]  # fmt: skip
-    assert len(shares) >= 4 and max(shares) < 1 / 3, shares
+    assert len(shares) >= 4 and max(shares) < 1 / 2, shares
 
 
 @pytest.mark.parametrize("kernels", SETS)
