@@ -194,7 +194,7 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
         {"--vote-text", OPTION_TEXT, &job->vote_text, "FILE",
          "text for the vote to read (default: a built-in one)"},
         {"--vote-long", OPTION_FLAG, &job->is_vote_long, NULL,
-         "the vote also reads behind the original context"},
+         "whatever it takes: all readings beyond the original context, and a session across it"},
         {"--blame", OPTION_FLAG, &job->blames, NULL,
          "where gates graph or layer golden fail: name the first op that diverges, or the row of a "
          "weight"},
