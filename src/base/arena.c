@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/size.h"
 
-enum { ALIGN = 16, FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20, EXIT_SYSTEM = 4 };
+enum { ALIGN = 16, FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20 };
 
 struct ArenaBlock {
     ArenaBlock *before;
@@ -17,21 +18,16 @@ struct ArenaBlock {
     _Alignas(ALIGN) unsigned char data[];
 };
 
-_Noreturn void memory_is_out(size_t wanted) {
-    fprintf(stderr, "lathe: out of memory (%zu bytes wanted)\n", wanted);
-    exit(EXIT_SYSTEM);
-}
-
 void *arena_alloc(Arena *a, size_t count, size_t size) {
     size_t n;
-    if (!mul_size(count, size, &n) || n > SIZE_MAX / 2) memory_is_out(SIZE_MAX);
+    if (!mul_size(count, size, &n) || n > SIZE_MAX / 2) die_out_of_memory(SIZE_MAX);
     n = (size_t)round_up(n, ALIGN);
     ArenaBlock *b = a->last;
     if (!b || n > b->cap - b->used) {
         size_t cap = b ? min_size(b->cap * 2, LARGEST_STEP) : FIRST_BLOCK;
         cap = max_size(cap, n);
         b = malloc(sizeof *b + cap);
-        if (!b) memory_is_out(cap);
+        if (!b) die_out_of_memory(cap);
         *b = (ArenaBlock){.before = a->last, .cap = cap};
         a->last = b;
     }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/memory.h"
 #include "base/str.h"
 
 typedef struct ArenaBlock ArenaBlock;
@@ -36,8 +37,5 @@ void arena_free(Arena *a);
 // `n_bytes` of zeroed memory, aligned to 64, for `what` ("KV cache"). NULL and `err` when there is
 // none. free() it.
 void *big_alloc(size_t n_bytes, const char *what, Err *err);
-
-// Says so on stderr and exits with code 4 (the one place outside cli/ that does).
-_Noreturn void memory_is_out(size_t wanted);
 
 #endif

@@ -10,7 +10,8 @@
 static void set_va(Err *err, ErrKind kind, const char *fmt, va_list args) {
     err->kind = kind;
     vsnprintf(err->text, sizeof err->text, fmt, args);
-    str_tame(err->text, kind == ERR_USAGE ? '\n' : 0); // a hint at usage has lines of its own
+    str_replace_controls(err->text,
+                         kind == ERR_USAGE ? '\n' : 0); // a hint at usage has lines of its own
 }
 
 bool err_set(Err *err, ErrKind kind, const char *fmt, ...) {

@@ -22,7 +22,7 @@ static void to_hex(char *hex, const uint8_t *bytes, size_t n) {
 
 Hasher *hasher_new(void) {
     Hasher *h = malloc(sizeof *h);
-    if (!h) memory_is_out(sizeof *h);
+    if (!h) die_out_of_memory(sizeof *h);
     sha256_init(&h->state);
     return h;
 }

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/map.h"
 
-static const json_t *need(JsonNeed *n, const json_t *object, const char *key, json_type type,
+static const json_t *need(JsonReader *n, const json_t *object, const char *key, json_type type,
                           const char *what) {
     if (n->failed) return NULL;
     const json_t *value = json_object_get(object, key);
@@ -19,11 +19,11 @@ static const json_t *need(JsonNeed *n, const json_t *object, const char *key, js
     return NULL;
 }
 
-const json_t *need_object(JsonNeed *n, const json_t *object, const char *key) {
+const json_t *need_object(JsonReader *n, const json_t *object, const char *key) {
     return need(n, object, key, JSON_OBJECT, "an object");
 }
 
-const json_t *need_array(JsonNeed *n, const json_t *object, const char *key, size_t cap,
+const json_t *need_array(JsonReader *n, const json_t *object, const char *key, size_t cap,
                          size_t *count) {
     const json_t *array = need(n, object, key, JSON_ARRAY, "an array");
     *count = array ? json_array_size(array) : 0;
@@ -37,7 +37,7 @@ const json_t *need_array(JsonNeed *n, const json_t *object, const char *key, siz
     return array;
 }
 
-uint64_t need_u64(JsonNeed *n, const json_t *object, const char *key, uint64_t max) {
+uint64_t need_u64(JsonReader *n, const json_t *object, const char *key, uint64_t max) {
     const json_t *value = need(n, object, key, JSON_INTEGER, "a whole number");
     json_int_t number = value ? json_integer_value(value) : 0;
     if (number >= 0 && (uint64_t)number <= max) return (uint64_t)number;
@@ -47,11 +47,11 @@ uint64_t need_u64(JsonNeed *n, const json_t *object, const char *key, uint64_t m
     return 0;
 }
 
-uint32_t need_u32(JsonNeed *n, const json_t *object, const char *key) {
+uint32_t need_u32(JsonReader *n, const json_t *object, const char *key) {
     return (uint32_t)need_u64(n, object, key, UINT32_MAX);
 }
 
-double need_number(JsonNeed *n, const json_t *object, const char *key) {
+double need_number(JsonReader *n, const json_t *object, const char *key) {
     if (n->failed) return 0;
     const json_t *value = json_object_get(object, key);
     if (json_is_number(value)) return json_number_value(value);
@@ -59,7 +59,7 @@ double need_number(JsonNeed *n, const json_t *object, const char *key) {
     return 0;
 }
 
-bool need_bool(JsonNeed *n, const json_t *object, const char *key) {
+bool need_bool(JsonReader *n, const json_t *object, const char *key) {
     if (n->failed) return false;
     const json_t *value = json_object_get(object, key);
     if (json_is_boolean(value)) return json_is_true(value);
@@ -67,7 +67,7 @@ bool need_bool(JsonNeed *n, const json_t *object, const char *key) {
     return false;
 }
 
-Str need_str(JsonNeed *n, const json_t *object, const char *key) {
+Str need_str(JsonReader *n, const json_t *object, const char *key) {
     const json_t *value = need(n, object, key, JSON_STRING, "a string");
     if (!value) return (Str){"", 0};
     return arena_str(n->arena, (Str){json_string_value(value), json_string_length(value)});
@@ -87,7 +87,7 @@ json_t *json_of_str(Str s) {
 Str json_quoted(Arena *arena, Str s) {
     json_t *value = json_of_str(s);
     char *dump = json_dumps(value, JSON_ENCODE_ANY);
-    if (!dump) memory_is_out(s.len);
+    if (!dump) die_out_of_memory(s.len);
     StrBuf text = {0};
     // JSON lets DEL and the controls from U+0080 to U+009F stand as they are; some terminals obey.
     for (const char *c = dump; *c; c++) {
@@ -136,7 +136,7 @@ char *json_text(const json_t *value) {
     char *text = json_dumps(value, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     size_t n = text ? strlen(text) : 0;
     char *line = text ? realloc(text, n + 2) : NULL;
-    if (!line) memory_is_out(n + 2);
+    if (!line) die_out_of_memory(n + 2);
     memcpy(line + n, "\n", 2);
     return line;
 }
@@ -145,7 +145,7 @@ Sha256 json_own_sha256(json_t *object) {
     json_t *rest = json_copy(object); // shallow
     json_object_del(rest, "sha256");
     char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
-    if (!text) memory_is_out(0);
+    if (!text) die_out_of_memory(0);
     Sha256 digest = sha256_bytes(text, strlen(text));
     free(text);
     json_decref(rest);

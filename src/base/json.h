@@ -14,17 +14,17 @@ typedef struct {
     Arena *arena; // of the strings
     Err *err;
     bool failed;
-} JsonNeed;
+} JsonReader;
 
-const json_t *need_object(JsonNeed *n, const json_t *object, const char *key);
+const json_t *need_object(JsonReader *n, const json_t *object, const char *key);
 // An array and its length; `cap` bounds what is believed.
-const json_t *need_array(JsonNeed *n, const json_t *object, const char *key, size_t cap,
+const json_t *need_array(JsonReader *n, const json_t *object, const char *key, size_t cap,
                          size_t *count);
-uint64_t need_u64(JsonNeed *n, const json_t *object, const char *key, uint64_t max);
-uint32_t need_u32(JsonNeed *n, const json_t *object, const char *key);
-double need_number(JsonNeed *n, const json_t *object, const char *key);
-bool need_bool(JsonNeed *n, const json_t *object, const char *key);
-Str need_str(JsonNeed *n, const json_t *object, const char *key);
+uint64_t need_u64(JsonReader *n, const json_t *object, const char *key, uint64_t max);
+uint32_t need_u32(JsonReader *n, const json_t *object, const char *key);
+double need_number(JsonReader *n, const json_t *object, const char *key);
+bool need_bool(JsonReader *n, const json_t *object, const char *key);
+Str need_str(JsonReader *n, const json_t *object, const char *key);
 
 // A string. What is not UTF-8, a message cut within a character say, keeps its ASCII and has a '?'
 // for every other byte.

@@ -14,7 +14,7 @@ Str str_cut(Str s, size_t most) {
     return (Str){s.at, most};
 }
 
-void str_tame(char *text, char kept) {
+void str_replace_controls(char *text, char kept) {
     for (unsigned char *c = (unsigned char *)text; *c; c++) {
         bool is_c1 = c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0; // U+0080 to U+009F in UTF-8
         if (is_c1) *c++ = '?';
@@ -33,11 +33,11 @@ static void reserve(StrBuf *b, size_t more) {
     if (more < b->cap - b->len) return; // room for the final NUL too
     size_t cap = b->cap ? b->cap : 64;
     while (cap - b->len <= more) {
-        if (cap > SIZE_MAX / 2) memory_is_out(more);
+        if (cap > SIZE_MAX / 2) die_out_of_memory(more);
         cap *= 2;
     }
     char *at = realloc(b->at, cap);
-    if (!at) memory_is_out(cap);
+    if (!at) die_out_of_memory(cap);
     b->at = at;
     b->cap = cap;
 }

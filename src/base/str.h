@@ -45,7 +45,7 @@ Str str_cut(Str s, size_t most);
 
 // Puts '?' for every control character in `text` but `kept` (0: none is), in place: what comes out
 // of a file must not move the cursor of a terminal, nor look like another line.
-void str_tame(char *text, char kept);
+void str_replace_controls(char *text, char kept);
 
 // memcmp order, shorter first on a tie: the order of a qsort over names.
 int str_compare(Str a, Str b);

@@ -112,7 +112,7 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
     FileMap map;
     if (!path_exists(path))
         return err_set(err, ERR_GATE, "%s is missing; convert the model again: %s", path,
-                       chain_mending(chain, dir, scratch));
+                       chain_advice(chain, dir, scratch));
     if (!map_file(&map, path, err)) return false;
     bool same = map.len == file->n_bytes;
     if (same && is_thorough) {
@@ -128,7 +128,7 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
     return err_set(err, ERR_GATE,
                    "%s (%" PRIu64 " bytes) is not the file chain.json describes (%" PRIu64
                    " bytes, another digest); convert the model again: %s",
-                   path, n_bytes, file->n_bytes, chain_mending(chain, dir, scratch));
+                   path, n_bytes, file->n_bytes, chain_advice(chain, dir, scratch));
 }
 
 static bool is_listed(const Chain *chain, Str path) {

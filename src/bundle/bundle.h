@@ -10,8 +10,8 @@
 
 #include "base/progress.h"
 #include "bundle/chain.h"
-#include "coreml/package.h"
 #include "gguf/gguf.h"
+#include "mlpackage/package.h"
 
 typedef struct {
     const char *dir;

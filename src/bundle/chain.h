@@ -12,12 +12,12 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "contract/contract.h"
-#include "contract/ranges.h"
 #include "contract/use.h"
-#include "mil/landmarks.h"
+#include "decoder/landmarks.h"
 #include "mil/mil.h"
+#include "range/ranges.h"
 
-enum { CHAIN_SCHEMA = 4 };
+enum { CHAIN_SCHEMA = 5 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -45,9 +45,10 @@ typedef struct {
     Str source; // tensor of the GGUF file
     uint64_t source_first_row;
     uint32_t first_row, n_rows;
-    bool is_unrolled; // rows of each head: pairs (2i, 2i + 1) of the source lie at (i, i + rope_dim
-                      // / 2)
-    float factor;     // a power of two that each source weight was multiplied by
+    bool
+        is_deinterleaved; // rows of each head: pairs (2i, 2i + 1) of the source lie at (i, i + rope_dim
+                          // / 2)
+    float factor;         // a power of two that each source weight was multiplied by
 } ChainPart;
 
 typedef struct {
@@ -108,7 +109,7 @@ bool chain_write(const Chain *chain, const char *dir, Err *err);
 
 // "lathe convert MODEL.gguf -o OUT.lathe --force", as it makes the bundle in `dir` again; with the
 // source's name as far as `chain` has been read.
-const char *chain_mending(const Chain *chain, const char *dir, Arena *arena);
+const char *chain_advice(const Chain *chain, const char *dir, Arena *arena);
 // For a bundle that cannot be used as it is: `why`, and the command that mends it. Returns false.
 bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err);
 

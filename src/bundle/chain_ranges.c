@@ -36,7 +36,7 @@ json_t *chain_ranges_json(const Ranges *r) {
                      figure(r->out_shortest), "logit_peak", figure(r->logit_peak));
 }
 
-static float need_figure(JsonNeed *n, const json_t *object, const char *key) {
+static float need_figure(JsonReader *n, const json_t *object, const char *key) {
     double x = need_number(n, object, key);
     if (x >= 0 && x <= 3.4e38) return (float)x;
     n->failed = true;
@@ -44,13 +44,13 @@ static float need_figure(JsonNeed *n, const json_t *object, const char *key) {
     return 0;
 }
 
-static void need_layer(JsonNeed *n, const json_t *object, LayerRange *l) {
+static void need_layer(JsonReader *n, const json_t *object, LayerRange *l) {
     const RangeFigure *f;
     for (size_t i = 0; (f = range_figure_at(i)); i++)
         *(float *)(void *)((char *)l + f->at) = need_figure(n, object, f->name);
 }
 
-const Ranges *chain_need_ranges(JsonNeed *n, const json_t *chain, uint32_t n_layers) {
+const Ranges *chain_need_ranges(JsonReader *n, const json_t *chain, uint32_t n_layers) {
     if (n->failed || json_is_null(json_object_get(chain, "ranges"))) return NULL;
     const json_t *object = need_object(n, chain, "ranges");
     const json_t *text = need_object(n, object, "text");
@@ -76,7 +76,7 @@ const Ranges *chain_need_ranges(JsonNeed *n, const json_t *chain, uint32_t n_lay
     return n->failed ? NULL : r;
 }
 
-float chain_need_factor(JsonNeed *n, const json_t *object, const char *key) {
+float chain_need_factor(JsonReader *n, const json_t *object, const char *key) {
     double x = need_number(n, object, key);
     int exponent;
     if (x > 0 && frexp(x, &exponent) == 0.5 && exponent >= -63 && exponent <= 65) return (float)x;

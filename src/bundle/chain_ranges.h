@@ -4,13 +4,13 @@
 #define LATHE_BUNDLE_CHAIN_RANGES_H
 
 #include "base/json.h"
-#include "contract/ranges.h"
+#include "range/ranges.h"
 
 // null when nothing was measured. The caller owns the reference.
 json_t *chain_ranges_json(const Ranges *ranges);
 // NULL when the member is null, or on failure. Every figure of the table must be there.
-const Ranges *chain_need_ranges(JsonNeed *n, const json_t *chain, uint32_t n_layers);
+const Ranges *chain_need_ranges(JsonReader *n, const json_t *chain, uint32_t n_layers);
 // A power of two, from 2^-64 to 2^64.
-float chain_need_factor(JsonNeed *n, const json_t *object, const char *key);
+float chain_need_factor(JsonReader *n, const json_t *object, const char *key);
 
 #endif

@@ -31,7 +31,7 @@ static bool is_inside(Str path) {
     return true;
 }
 
-static Str need_path(JsonNeed *n, const json_t *object, const char *key) {
+static Str need_path(JsonReader *n, const json_t *object, const char *key) {
     Str path = need_str(n, object, key);
     if (n->failed || is_inside(path)) return path;
     n->failed = true;
@@ -40,7 +40,7 @@ static Str need_path(JsonNeed *n, const json_t *object, const char *key) {
     return path;
 }
 
-static ChainFile read_file_entry(JsonNeed *n, const json_t *json) {
+static ChainFile read_file_entry(JsonReader *n, const json_t *json) {
     return (ChainFile){
         .path = need_path(n, json, "path"),
         .n_bytes = need_u64(n, json, "bytes", INT64_MAX),
@@ -49,7 +49,7 @@ static ChainFile read_file_entry(JsonNeed *n, const json_t *json) {
     };
 }
 
-static MilType need_type(JsonNeed *n, const json_t *json) {
+static MilType need_type(JsonReader *n, const json_t *json) {
     MilType type = {.dtype = MIL_DTYPE_COUNT};
     Str dtype = need_str(n, json, "dtype");
     for (int i = 0; i < MIL_DTYPE_COUNT; i++)
@@ -72,7 +72,7 @@ static MilType need_type(JsonNeed *n, const json_t *json) {
     return type;
 }
 
-static ChainPort *read_ports(JsonNeed *n, const json_t *json, const char *key, size_t *count) {
+static ChainPort *read_ports(JsonReader *n, const json_t *json, const char *key, size_t *count) {
     const json_t *array = need_array(n, json, key, MAX_PORTS, count);
     ChainPort *ports = arena_array(n->arena, *count, ChainPort);
     for (size_t i = 0; i < *count; i++) {
@@ -82,7 +82,7 @@ static ChainPort *read_ports(JsonNeed *n, const json_t *json, const char *key, s
     return ports;
 }
 
-static ChainFunction read_function(JsonNeed *n, const json_t *json) {
+static ChainFunction read_function(JsonReader *n, const json_t *json) {
     ChainFunction f = {
         .role = need_str(n, json, "role"),
         .name = need_str(n, json, "name"),
@@ -94,7 +94,7 @@ static ChainFunction read_function(JsonNeed *n, const json_t *json) {
     return f;
 }
 
-static ChainTensor read_tensor(JsonNeed *n, const json_t *json) {
+static ChainTensor read_tensor(JsonReader *n, const json_t *json) {
     bool is_of_layer = !json_is_null(json_object_get(json, "layer"));
     ChainTensor t = {
         .name = need_str(n, json, "name"),
@@ -115,7 +115,7 @@ static ChainTensor read_tensor(JsonNeed *n, const json_t *json) {
             .source_first_row = need_u64(n, part, "source_first_row", INT64_MAX),
             .first_row = need_u32(n, part, "first_row"),
             .n_rows = need_u32(n, part, "rows"),
-            .is_unrolled = need_bool(n, part, "unrolled"),
+            .is_deinterleaved = need_bool(n, part, "unrolled"),
             .factor = chain_need_factor(n, part, "factor"),
         };
         if (!n->failed && t.parts[i].first_row != next_row) {
@@ -133,7 +133,7 @@ static ChainTensor read_tensor(JsonNeed *n, const json_t *json) {
     return t;
 }
 
-static void need_range(JsonNeed *n, const json_t *json, const char *key, uint32_t *first,
+static void need_range(JsonReader *n, const json_t *json, const char *key, uint32_t *first,
                        uint32_t *end) {
     size_t count;
     const json_t *pair = need_array(n, json, key, 2, &count);
@@ -149,7 +149,7 @@ static void need_range(JsonNeed *n, const json_t *json, const char *key, uint32_
 }
 
 // All places of all layers of the shard, in the order of the graph.
-static void read_landmarks(JsonNeed *n, const json_t *json, ChainShard *s) {
+static void read_landmarks(JsonReader *n, const json_t *json, ChainShard *s) {
     const json_t *marks = need_array(n, json, "landmarks", MAX_LANDMARKS, &s->n_landmarks);
     s->landmarks = arena_array(n->arena, s->n_landmarks, ChainLandmark);
     for (size_t i = 0; i < s->n_landmarks; i++) {
@@ -177,7 +177,7 @@ static void read_landmarks(JsonNeed *n, const json_t *json, ChainShard *s) {
             wanted);
 }
 
-static ChainShard read_shard(JsonNeed *n, const json_t *json) {
+static ChainShard read_shard(JsonReader *n, const json_t *json) {
     ChainShard s = {
         .package = need_path(n, json, "package"),
         .residual_factor = chain_need_factor(n, json, "residual_factor"),
@@ -231,7 +231,7 @@ static bool check_cover(const Chain *c, Err *err) {
 }
 
 static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
-    JsonNeed n = {.arena = arena, .err = err};
+    JsonReader n = {.arena = arena, .err = err};
     uint32_t schema = need_u32(&n, json, "schema");
     if (!n.failed && schema != CHAIN_SCHEMA)
         return err_set(err, ERR_FORMAT, "schema %u, this lathe reads %d", schema, CHAIN_SCHEMA);
@@ -289,7 +289,7 @@ bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err) {
     return ok || chain_refuse(chain, dir, &why, err);
 }
 
-const char *chain_mending(const Chain *chain, const char *dir, Arena *arena) {
+const char *chain_advice(const Chain *chain, const char *dir, Arena *arena) {
     Str source = chain->source_name.len ? chain->source_name : STR("MODEL.gguf");
     return arena_printf(arena, "lathe convert %.*s -o %s --force", STR_ARG(source), dir).at;
 }
@@ -297,7 +297,7 @@ const char *chain_mending(const Chain *chain, const char *dir, Arena *arena) {
 bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err) {
     Arena scratch = {0};
     err_set(err, why->kind, "%s; convert the model again: %s", why->text,
-            chain_mending(chain, dir, &scratch));
+            chain_advice(chain, dir, &scratch));
     arena_free(&scratch);
     return false;
 }

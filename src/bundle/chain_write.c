@@ -7,7 +7,8 @@
 
 static json_t *text(Str s) {
     json_t *value = json_stringn(s.at, s.len);
-    if (!value) memory_is_out(s.len); // names and digests are UTF-8: only memory can be the reason
+    if (!value)
+        die_out_of_memory(s.len); // names and digests are UTF-8: only memory can be the reason
     return value;
 }
 
@@ -48,7 +49,7 @@ static json_t *tensor_json(const ChainTensor *t) {
             parts, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:f}", "role", text(p->role), "source",
                              text(p->source), "source_first_row", number(p->source_first_row),
                              "first_row", number(p->first_row), "rows", number(p->n_rows),
-                             "unrolled", (int)p->is_unrolled, "factor", (double)p->factor));
+                             "unrolled", (int)p->is_deinterleaved, "factor", (double)p->factor));
     }
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "name", text(t->name), "form", text(t->form),
@@ -96,7 +97,7 @@ bool chain_write(const Chain *c, const char *dir, Err *err) {
                   contract_to_json(&c->contract), "contract_sha256", text(c->contract_digest),
                   "use", use_to_json(&c->use), "options", options, "ranges",
                   chain_ranges_json(c->ranges), "host", file_json(&c->host), "shards", shards);
-    if (!chain) memory_is_out(0);
+    if (!chain) die_out_of_memory(0);
 
     Arena scratch = {0};
     bool ok = json_write_file(chain, path_join(&scratch, dir, "chain.json"), err);

@@ -27,7 +27,7 @@ bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err
         "source_sha256", chain->source_sha256.at, chain->source_sha256.len, "device", "use",
         use_to_json(&chain->use), "gate_schemas", schemas, "gates", words->results, "unproved",
         words->unproved);
-    if (!seal) memory_is_out(0);
+    if (!seal) die_out_of_memory(0);
     json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
     Arena scratch = {0};
     bool ok = json_write_file(seal, path_join(&scratch, dir, "seal.json"), err);
@@ -143,7 +143,7 @@ static bool check_gates(const char *dir, const Chain *chain, const json_t *seal,
 static bool check_seal(const char *dir, const Chain *chain, json_t *seal, Sha256 found,
                        Arena *scratch, Err *err) {
     Err why = {0};
-    JsonNeed n = {.arena = scratch, .err = &why};
+    JsonReader n = {.arena = scratch, .err = &why};
     uint32_t schema = need_u32(&n, seal, "schema");
     Str stated = need_str(&n, seal, "chain_sha256"), own = need_str(&n, seal, "sha256");
     size_t n_unproved;

@@ -56,7 +56,7 @@ enum { END_BYTES = 1 << 20, PAGE_BYTES = 4096, N_PAGES = 256 };
 
 static Xxh128 sample(const Gguf *g) {
     uint8_t *bytes = malloc((2 * END_BYTES + N_PAGES * PAGE_BYTES + 8) * g->n_parts);
-    if (!bytes) memory_is_out(END_BYTES);
+    if (!bytes) die_out_of_memory(END_BYTES);
     size_t n = 0;
     for (size_t i = 0; i < g->n_parts; i++) {
         const FileMap *map = &g->parts[i].map;
@@ -89,7 +89,7 @@ static json_t *memory_json(const Chain *chain, const Gguf *g) {
         json_pack("{s:o, s:s%, s:o, s:s}", "path", path ? json_of_str(str_of(path)) : json_null(),
                   "source_sha256", chain->source_sha256.at, chain->source_sha256.len, "parts",
                   parts_json(g), "quick", sample(g).hex);
-    if (!memory) memory_is_out(0);
+    if (!memory) die_out_of_memory(0);
     json_object_set_new(memory, "sha256", json_string(json_own_sha256(memory).hex));
     free(path);
     return memory;

@@ -9,9 +9,9 @@
 #include "base/usage.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
-#include "cli/opened.h"
 #include "cli/options.h"
 #include "runtime/chat.h"
+#include "runtime/opened.h"
 
 typedef struct {
     OpenOptions open;

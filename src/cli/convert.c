@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "bundle/convert.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "contract/contract.h"
+#include "convert/convert.h"
 
 typedef struct {
     const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
@@ -184,7 +184,7 @@ static void print_json(const Chain *chain, const char *out) {
                             (json_int_t)chain->context, "weights", chain->weights.at,
                             chain->weights.len, "target", chain->target.at, chain->target.len,
                             "ranges_measured", chain->ranges != NULL, "packages", packages);
-    if (!all) memory_is_out(0);
+    if (!all) die_out_of_memory(0);
     json_dumpf(all, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(all);

@@ -17,9 +17,9 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "compile/plan.h"
-#include "coreml/package.h"
 #include "kernels/kernels.h"
-#include "verify/placement.h"
+#include "mlpackage/package.h"
+#include "placement/placement.h"
 
 typedef struct {
     char system[160];     // "Linux 6.1.0 x86_64", "macOS 27.0 arm64"

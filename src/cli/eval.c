@@ -9,9 +9,9 @@
 #include "base/map.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
-#include "cli/opened.h"
 #include "cli/options.h"
-#include "verify/eval.h"
+#include "proof/eval.h"
+#include "runtime/opened.h"
 
 enum { DEFAULT_CHUNK = 512 }; // llama-perplexity's
 

@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "contract/evidence.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 typedef struct {
     const BlockType *type;
@@ -33,7 +33,7 @@ static void print_unread(const Harmless *rows, size_t n) {
     for (size_t i = 0; i < n; i++) {
         StrBuf name = {0};
         strbuf_add(&name, rows[i].name); // of a file's own choice
-        str_tame(name.at, 0);
+        str_replace_controls(name.at, 0);
         printf("unread  %-42s %.*s\n", name.at, STR_ARG(rows[i].reason));
         strbuf_free(&name);
     }

@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "gguf/gguf.h"
-#include "text/template.h"
-#include "text/tokenizer.h"
+#include "jinja/template.h"
+#include "tokenizer/tokenizer.h"
 
 static bool read_stream(FILE *in, StrBuf *out, Err *err) {
     char block[1 << 16];

@@ -2,10 +2,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "text/tokenizer.h"
-#include "text/tokenizer_utf8.h"
+#include "tokenizer/tokenizer.h"
 
 typedef struct {
     const char *path, *text; // text NULL: standard input

@@ -134,7 +134,7 @@ static bool print_json(const Screen *screen, const char *bundle, bool has_seal, 
                        Err *err) {
     json_t *all = json_pack("{s:b, s:b, s:O}", "passed", (int)has_passed, "sealed", (int)has_seal,
                             "lines", screen->lines);
-    if (!all) memory_is_out(0);
+    if (!all) die_out_of_memory(0);
     bool ok = true;
     if (bundle) {
         Arena arena = {0};
@@ -221,7 +221,7 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     };
     if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
     a->name = strdup(given);
-    if (!a->name) memory_is_out(strlen(given));
+    if (!a->name) die_out_of_memory(strlen(given));
     return true;
 }
 

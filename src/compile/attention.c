@@ -198,8 +198,8 @@ ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
     // Queries and keys turn together: [1, heads + kv heads, head_dim, T].
     ValueId qk = graph_channels(g, "qk_channels", qkv, 0, qk_heads * c->head_dim);
     ValueId turned = rotate(g, reshape4(g, "qk", qk, qk_heads, c->head_dim, T));
-    graph_mark(g, LANDMARK_q_turned, turned, 0, 1);
-    graph_mark(g, LANDMARK_k_turned, turned, c->n_heads * c->head_dim, 1);
+    graph_mark(g, LANDMARK_q_rotated, turned, 0, 1);
+    graph_mark(g, LANDMARK_k_rotated, turned, c->n_heads * c->head_dim, 1);
     ValueId q = slice4(g, "q_heads", turned, 1, 0, (int32_t)c->n_heads);
     // Scaled before the product, where numbers are smaller than after it.
     ValueId scaled = graph_scale(g, "q_scaled", q, c->attn_scale);

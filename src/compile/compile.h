@@ -16,10 +16,10 @@
 #include "base/pool.h"
 #include "compile/plan.h"
 #include "compile/weights.h"
-#include "mil/blobs.h"
-#include "mil/landmarks.h"
+#include "decoder/landmarks.h"
+#include "decoder/ports.h"
 #include "mil/mil.h"
-#include "mil/ports.h"
+#include "mlpackage/blobs.h"
 
 // Channels of a value of the layer functions, from first_channel on: the model's numbers at `place`
 // of `layer`, divided by `factor`. A value is [1, …, T] with channels before positions.

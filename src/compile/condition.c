@@ -49,12 +49,12 @@ static void widen(float *peak, float *shortest, float other_peak, float other_sh
     if (other_shortest < *shortest) *shortest = other_shortest;
 }
 
-float condition_root_eps(const Contract *c, int stream) {
-    return ldexpf(sqrtf((float)c->d_model * c->norm_eps), -stream);
+float condition_root_eps(const Contract *c, int residual_exp2) {
+    return ldexpf(sqrtf((float)c->d_model * c->norm_eps), -residual_exp2);
 }
 
-bool condition_keeps_eps(const Contract *c, int stream, Err *err) {
-    float held = round_to_half(condition_root_eps(c, stream));
+bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err) {
+    float held = round_to_half(condition_root_eps(c, residual_exp2));
     if (held >= LEAST_HALF) return true;
     float root = condition_root_eps(c, 0);
     const char *lost =
@@ -71,7 +71,7 @@ bool condition_keeps_eps(const Contract *c, int stream, Err *err) {
                    -most_exponent(root, LEAST_HALF));
 }
 
-bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint32_t first,
+bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *ranges, uint32_t first,
                       uint32_t end, Err *err) {
     float peak = 0, shortest = INFINITY;
     for (uint32_t i = first; i < end; i++) {
@@ -90,10 +90,10 @@ bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint
     int quiet = rms < LEAST_STREAM_RMS ? most_exponent(rms, LEAST_STREAM_RMS) : 0;
     int wanted = loud > quiet ? loud : quiet;
     float root_eps = condition_root_eps(c, 0); // a number of its own
-    *stream = root_eps > 0 ? clamp(wanted, least_exponent(root_eps, LARGEST_HALF),
-                                   most_exponent(root_eps, LEAST_HALF))
-                           : wanted;
-    if (ldexpf(peak, -*stream) <= LARGEST_HALF / 4) return true;
+    *residual_exp2 = root_eps > 0 ? clamp(wanted, least_exponent(root_eps, LARGEST_HALF),
+                                          most_exponent(root_eps, LEAST_HALF))
+                                  : wanted;
+    if (ldexpf(peak, -*residual_exp2) <= LARGEST_HALF / 4) return true;
     return err_set(
         err, ERR_FORMAT,
         "layers %u to %u: the stream reaches %g, and no factor brings that into fp16 and "
@@ -108,7 +108,7 @@ typedef struct {
     float peak, rms, sum, bound, least_row, most_weight;
 } Writer;
 
-static int fold(const Writer *w, int given, int stream) {
+static int fold(const Writer *w, int given, int residual_exp2) {
     // What must be: sums that stay finite, weights that fp16 holds.
     int least = least_exponent(w->bound, BOUND_PEAK);
     int by_sum = least_exponent(fmaxf(w->peak, w->sum), SUM_PEAK);
@@ -121,15 +121,16 @@ static int fold(const Writer *w, int given, int stream) {
     if (exact < given) exact = given;
     int most = most_exponent(w->rms, LEAST_BRANCH_RMS);
     if (exact < most) most = exact;
-    if (least <= stream && stream <= most) return stream; // and no multiplication is needed
-    if (w->rms == 0) return clamp(stream, least, exact > least ? exact : least);
+    if (least <= residual_exp2 && residual_exp2 <= most)
+        return residual_exp2; // and no multiplication is needed
+    if (w->rms == 0) return clamp(residual_exp2, least, exact > least ? exact : least);
     // With a multiplication there is a choice. Sums that are large enough stay as they are: the
     // smaller they are made, the more of them the accumulator rounds off (SmolLM2 with fp16 weights
     // in arithmetic `ane`: rmse 0.766 so, 0.814 with all sums near 1, 0.765 unconditioned).
     int best = w->rms >= LEAST_BRANCH_RMS ? 0 : (int)lroundf(log2f(w->rms));
     if (best > exact) best = exact;
-    // The multiplication's own factor, 2^(fold - stream), is an fp16 number too.
-    if (best < stream - 13) best = stream - 13;
+    // The multiplication's own factor, 2^(fold - residual_exp2), is an fp16 number too.
+    if (best < residual_exp2 - 13) best = residual_exp2 - 13;
     return best > least ? best : least;
 }
 
@@ -140,9 +141,9 @@ static int shift(float peak, float limit) {
     return peak > 0 && peak < LEAST_PEAK ? most_exponent(peak, LEAST_PEAK) : 0;
 }
 
-LayerCondition condition_layer(const LayerRange *l, int stream) {
-    LayerCondition out = {
-        .stream = stream,
+LayerScaling condition_layer(const LayerRange *l, int residual_exp2) {
+    LayerScaling out = {
+        .residual_exp2 = residual_exp2,
         .v = shift(l->v_peak, SUM_PEAK / PROBABILITY_GAIN),
         .up = shift(l->gated_peak, FP16_PEAK),
     };
@@ -150,7 +151,7 @@ LayerCondition condition_layer(const LayerRange *l, int stream) {
                          l->attn_out_bound, l->attn_out_least_row, l->attn_out_most_weight};
     const Writer ffn = {l->ffn_out_peak,  l->ffn_out_rms,       l->ffn_out_sum,
                         l->ffn_out_bound, l->ffn_out_least_row, l->ffn_out_most_weight};
-    out.attn = fold(&attn, out.v, stream);
-    out.ffn = fold(&ffn, out.up, stream);
+    out.attn = fold(&attn, out.v, residual_exp2);
+    out.ffn = fold(&ffn, out.up, residual_exp2);
     return out;
 }

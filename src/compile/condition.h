@@ -2,7 +2,7 @@
 // measured ranges. The function stays the same: every factor is put in at one place and taken out
 // at another, and a power of two changes no mantissa.
 //
-//     stream   packages carry h / 2^stream: embedding rows come in divided by it, both writers (the
+//     stream   packages carry h / 2^residual_exp2: embedding rows come in divided by it, both writers (the
 //              attention output and the down projection) give their branch divided by it, and norms
 //              take eps / 4^stream (norm.c). The head needs nothing: N(h / c; eps / c²) = N(h; eps)
 //     v, up    W_v (with its bias) and W_up are stored divided by 2^v, 2^up; the projection that
@@ -18,7 +18,7 @@
 #include <stdbool.h>
 
 #include "contract/contract.h"
-#include "contract/ranges.h"
+#include "range/ranges.h"
 
 // Products of small probabilities fall below what the ANE's accumulator keeps (LSB 2^-16): P·V over
 // thousands of keys was 4 to 5 % off on an M5 Pro and 0.06 % with P × 64 (cadamcat/llms-on-apple-
@@ -26,24 +26,24 @@
 #define PROBABILITY_GAIN 64.0f
 
 typedef struct {
-    int stream; // the same in all layers of a shard
+    int residual_exp2; // the same in all layers of a shard
     int v, up;
     int attn, ffn;
-} LayerCondition;
+} LayerScaling;
 
-// What a norm holds eps as (norm.c): sqrt(d_model · eps) / 2^stream.
-float condition_root_eps(const Contract *c, int stream);
+// What a norm holds eps as (norm.c): sqrt(d_model · eps) / 2^residual_exp2.
+float condition_root_eps(const Contract *c, int residual_exp2);
 // Fails when fp16 holds that as zero or as a subnormal number, which the ANE is reported to lose
 // (condition.c); says whether measured ranges would help.
-bool condition_keeps_eps(const Contract *c, int stream, Err *err);
+bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err);
 
 // What the stream of layers [first, end) is divided by, as an exponent: judged by the rows that
 // enter their norms and by what leaves the last one. With first == end, that of the head. Fails
 // when no factor keeps both the rows and the norm's eps in fp16.
-bool condition_stream(int *stream, const Contract *c, const Ranges *ranges, uint32_t first,
+bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *ranges, uint32_t first,
                       uint32_t end, Err *err);
 
 // The rest of a layer's factors under its shard's.
-LayerCondition condition_layer(const LayerRange *range, int stream);
+LayerScaling condition_layer(const LayerRange *range, int residual_exp2);
 
 #endif

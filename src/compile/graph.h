@@ -19,7 +19,7 @@ typedef struct {
     uint32_t layer;       // of the model
     char prefix[32];      // of value names: "layer_03_"
     CompiledShard *marks; // takes the landmarks; NULL for a function that repeats them
-    int stream; // x, hidden and all between are the residual stream / 2^stream (condition.h)
+    int residual_exp2; // x, hidden and all between are the residual stream / 2^residual_exp2 (condition.h)
     float v_factor, up_factor; // of the layer's values and up, where their weights do not hold it
     // inputs
     ValueId cos, sin;         // [1, 1, rope_dim / 2, T]

@@ -29,7 +29,7 @@ typedef struct {
 // The source row that lies at row `row` of a part whose heads have `head_dim` rows: of the first
 // rope_dim rows of a head, half-split order takes the even ones first, then the odd ones.
 static size_t source_row(const PackedPart *part, const PackJob *job, uint32_t row) {
-    if (!part->is_unrolled) return row;
+    if (!part->is_deinterleaved) return row;
     uint32_t in_head = row % job->head_dim, half = job->rope_dim / 2;
     if (in_head >= job->rope_dim) return row;
     uint32_t source = in_head < half ? 2 * in_head : 2 * (in_head - half) + 1;
@@ -119,7 +119,7 @@ static bool may_be_scaled(const PackedPart *part) {
     return false;
 }
 
-static const char *way_out(const PackedPart *part, const PackJob *job, float value) {
+static const char *advice(const PackedPart *part, const PackJob *job, float value) {
     if (!isfinite(value)) return "the file is damaged";
     if (part->factor != 1) return "--range off leaves the factor out";
     if (fits_half(value)) return "--weights fp16 keeps it";
@@ -144,7 +144,7 @@ static bool bad_weight(const PackedTensor *t, const PackJob *job, uint32_t row, 
         "compute in fp16, which ends at 65504; %s",
         STR_ARG(part->rows.tensor->name),
         part->rows.first_row + source_row(part, job, row - part->first_row), (double)value, factor,
-        form, way_out(part, job, value));
+        form, advice(part, job, value));
 }
 
 static bool find_bad(const Block *b, Err *err) {

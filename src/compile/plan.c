@@ -38,7 +38,7 @@ const char *kv_form_name(KvForm form) {
     return kv_forms[form];
 }
 
-const char *weight_form_name(WeightForm form) {
+const char *weight_form_name(PackFormat form) {
     return weight_forms[form];
 }
 
@@ -54,9 +54,9 @@ bool kv_form_named(const char *name, KvForm *form) {
     return at >= 0;
 }
 
-bool weight_form_named(const char *name, WeightForm *form) {
+bool weight_form_named(const char *name, PackFormat *form) {
     int at = name_at(weight_forms, COUNT_OF(weight_forms), name);
-    if (at >= 0) *form = (WeightForm)at;
+    if (at >= 0) *form = (PackFormat)at;
     return at >= 0;
 }
 
@@ -68,15 +68,15 @@ static uint32_t state_rows(uint32_t context) {
     return rows > 500 && rows <= 512 ? 544 : rows;
 }
 
-static uint64_t layer_bytes(const Model *model, WeightForm form, Arena *arena) {
+static uint64_t layer_bytes(const Model *model, PackFormat form, Arena *arena) {
     PackedTensor tensors[PACKED_PER_LAYER];
-    packed_layer(tensors, model, form, 0, &(LayerCondition){0}, arena);
+    packed_layer(tensors, model, form, 0, &(LayerScaling){0}, arena);
     uint64_t n_bytes = PROGRAM_BYTES_PER_LAYER;
     for (int i = 0; i < PACKED_PER_LAYER; i++) n_bytes += packed_bytes(&tensors[i]);
     return n_bytes;
 }
 
-static uint64_t head_bytes(const Model *model, WeightForm form, uint32_t first, uint32_t end,
+static uint64_t head_bytes(const Model *model, PackFormat form, uint32_t first, uint32_t end,
                            Arena *arena) {
     PackedTensor head = packed_head(model, form, first, end, arena);
     PackedTensor norm = packed_output_norm(model);
@@ -105,7 +105,7 @@ static bool refuse_size(const ShardPlan *plan, const char *what, uint64_t n_byte
 // Head shards of whole slices, for a head that does not fit beside one layer.
 static bool plan_head_alone(ShardPlan *plan, const Model *model, Arena *arena, Err *err) {
     uint32_t n_vocab = model->contract.n_vocab, n_layers = model->contract.n_layers;
-    WeightForm form = plan->options.weights;
+    PackFormat form = plan->options.weights;
     uint64_t limit = plan->options.target->package_limit - PROGRAM_BYTES;
     for (uint32_t first = 0; first < n_vocab;) {
         uint32_t end = first;
@@ -129,14 +129,14 @@ static bool plan_head_alone(ShardPlan *plan, const Model *model, Arena *arena, E
 
 static bool plan_conditions(ShardPlan *plan, const Model *model, Arena *arena, Err *err) {
     const Ranges *ranges = plan->options.ranges;
-    plan->layers = arena_array(arena, model->contract.n_layers, LayerCondition);
+    plan->layers = arena_array(arena, model->contract.n_layers, LayerScaling);
     for (size_t i = 0; ranges && i < plan->n_shards; i++) {
         ShardRange *s = &plan->shards[i];
-        if (!condition_stream(&s->stream, &model->contract, ranges, s->first_layer, s->end_layer,
-                              err))
+        if (!condition_stream(&s->residual_exp2, &model->contract, ranges, s->first_layer,
+                              s->end_layer, err))
             return false;
         for (uint32_t l = s->first_layer; l < s->end_layer; l++)
-            plan->layers[l] = condition_layer(&ranges->layers[l], s->stream);
+            plan->layers[l] = condition_layer(&ranges->layers[l], s->residual_exp2);
     }
     return true;
 }
@@ -188,6 +188,6 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
 
 bool plan_keeps_eps(const ShardPlan *plan, const Contract *c, Err *err) {
     for (size_t i = 0; i < plan->n_shards; i++)
-        if (!condition_keeps_eps(c, plan->shards[i].stream, err)) return false;
+        if (!condition_keeps_eps(c, plan->shards[i].residual_exp2, err)) return false;
     return true;
 }

@@ -19,7 +19,7 @@ typedef enum {
     WEIGHTS_INT8_CHANNEL, // one scale an output channel
     WEIGHTS_INT8_TENSOR,  // one scale a matrix
     WEIGHTS_F16,
-} WeightForm;
+} PackFormat;
 
 typedef struct {
     const char *name; // "macos27"
@@ -31,7 +31,7 @@ typedef struct {
     uint32_t context;      // positions to hold
     uint32_t prefill_rows; // T of `prefill`; 0 for no such function
     KvForm kv;
-    WeightForm weights;
+    PackFormat weights;
     const Target *target;
     uint32_t layers_per_shard; // at most; 0: as the target allows
     const Ranges *ranges;      // what to condition by; NULL: nothing is scaled
@@ -42,7 +42,7 @@ typedef struct {
     uint32_t first_layer, end_layer;
     uint32_t first_logit, end_logit; // vocabulary rows; equal when the shard has no head
     uint64_t n_bytes;                // planned size of the package
-    int stream;                      // it carries the residual stream / 2^stream
+    int residual_exp2;               // it carries the residual stream / 2^residual_exp2
 } ShardRange;
 
 typedef struct {
@@ -50,15 +50,15 @@ typedef struct {
     uint32_t state_rows; // rows of the KV states: the context, rounded up to what the ANE takes
     ShardRange *shards;
     size_t n_shards;
-    LayerCondition *layers; // [n_layers]
+    LayerScaling *layers; // [n_layers]
 } ShardPlan;
 
 const Target *target_named(const char *name); // NULL when unknown
 const Target *target_at(size_t i);            // NULL past the last
 const char *kv_form_name(KvForm form);        // "slice", "overwrite"
-const char *weight_form_name(WeightForm form);
+const char *weight_form_name(PackFormat form);
 bool kv_form_named(const char *name, KvForm *form);
-bool weight_form_named(const char *name, WeightForm *form);
+bool weight_form_named(const char *name, PackFormat *form);
 
 // Fails with the arithmetic when a single layer, or a 65,536-row slice of the head, does not fit.
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,

@@ -11,7 +11,7 @@ static MilType activation(int64_t channels, int64_t rows) {
 }
 
 static void enter_layer(Graph *g, uint32_t layer) {
-    const LayerCondition *condition = &g->plan->layers[layer];
+    const LayerScaling *condition = &g->plan->layers[layer];
     bool is_stored = weight_form_scales_rows(g->plan->options.weights);
     g->layer = layer;
     snprintf(g->prefix, sizeof g->prefix, "layer_%02u_", layer);
@@ -40,12 +40,12 @@ static ValueId activate(Graph *g, ValueId gate) {
 
 // What a branch is multiplied by on its way into the stream, beyond what its weights hold.
 static float branch_factor(const Graph *g, int folded) {
-    return ldexpf(g->contract->residual_scale, folded - g->stream);
+    return ldexpf(g->contract->residual_scale, folded - g->residual_exp2);
 }
 
 // Queries, keys and values in one projection; what divides values divides them here or behind it.
 static ValueId build_qkv(Graph *g, ValueId normed, const PackedTensor *t,
-                         const LayerCondition *condition) {
+                         const LayerScaling *condition) {
     const Contract *c = g->contract;
     uint32_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
     ValueId qkv = graph_project(g, "qkv_y", normed, &t[PACKED_QKV], &t[PACKED_QKV_BIAS]);
@@ -56,7 +56,7 @@ static ValueId build_qkv(Graph *g, ValueId normed, const PackedTensor *t,
 }
 
 static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
-                           const LayerCondition *condition) {
+                           const LayerScaling *condition) {
     const Contract *c = g->contract;
     ValueId both = graph_project(g, "gate_up_y", normed, &t[PACKED_GATE_UP], NULL);
     graph_mark(g, LANDMARK_gate, both, 0, 1);
@@ -69,19 +69,19 @@ static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
 
 // One decoder block; the last one of a shard names its result `hidden`.
 static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t,
-                           const LayerCondition *condition, uint32_t in_shard, bool is_last) {
+                           const LayerScaling *condition, uint32_t in_shard, bool is_last) {
     Builder *b = &g->builder;
-    float stream = ldexpf(1, g->stream);
+    float stream = ldexpf(1, g->residual_exp2);
     ValueId normed = graph_norm(g, "attn_norm", x, &t[PACKED_ATTN_NORM]);
     graph_mark(g, LANDMARK_attn_normed, normed, 0, 1);
     ValueId heads = graph_attention(g, build_qkv(g, normed, t, condition), in_shard);
-    graph_mark(g, LANDMARK_heads, heads, 0, ldexpf(1, condition->v));
+    graph_mark(g, LANDMARK_attn_context, heads, 0, ldexpf(1, condition->v));
     ValueId attended =
         graph_project(g, "attn_out_y", heads, &t[PACKED_ATTN_OUT], &t[PACKED_ATTN_OUT_BIAS]);
     graph_mark(g, LANDMARK_attn_out, attended, 0, ldexpf(1, condition->attn));
     ValueId attn_add = graph_scale(g, "attn_residual", attended, branch_factor(g, condition->attn));
     ValueId middle = build_binary(b, graph_name(g, "middle"), MIL_OP_add, x, attn_add);
-    graph_mark(g, LANDMARK_middle, middle, 0, stream);
+    graph_mark(g, LANDMARK_post_attn_residual, middle, 0, stream);
 
     ValueId inner = graph_norm(g, "ffn_norm", middle, &t[PACKED_FFN_NORM]);
     graph_mark(g, LANDMARK_ffn_normed, inner, 0, 1);
@@ -148,7 +148,7 @@ static bool build_layers(CompiledShard *shard, const Model *model, const ShardPl
                .plan = plan,
                .arena = arena,
                .n_rows = n_rows,
-               .stream = shard->range.stream,
+               .residual_exp2 = shard->range.residual_exp2,
                .marks = shard->n_landmarks ? NULL : shard};
     g.builder.scope = str_of(function);
     ValueId x;
@@ -171,7 +171,7 @@ static bool build_head(const CompiledShard *shard, const Model *model, const Sha
                .plan = plan,
                .arena = arena,
                .n_rows = 1,
-               .stream = shard->range.stream};
+               .residual_exp2 = shard->range.residual_exp2};
     g.builder.scope = STR("head");
     ValueId x = build_input(&g.builder, INPUT_X, activation(c->d_model, 1));
     ValueId normed = graph_norm(&g, "output_norm", x, norm);
@@ -198,7 +198,7 @@ static bool build_head(const CompiledShard *shard, const Model *model, const Sha
 static void place_tensors(CompiledShard *shard, const Model *model, const ShardPlan *plan,
                           Arena *arena) {
     const ShardRange *r = &shard->range;
-    WeightForm form = plan->options.weights;
+    PackFormat form = plan->options.weights;
     size_t n_layers = r->end_layer - r->first_layer;
     size_t n_slices = (r->end_logit - r->first_logit + HEAD_SLICE_ROWS - 1) / HEAD_SLICE_ROWS;
     shard->n_tensors = n_layers * PACKED_PER_LAYER + (n_slices ? n_slices + 1 : 0);

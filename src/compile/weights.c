@@ -2,9 +2,9 @@
 
 #include <math.h>
 
-static void add_part(PackedTensor *t, const char *role, Rows rows, bool is_unrolled) {
+static void add_part(PackedTensor *t, const char *role, Rows rows, bool is_deinterleaved) {
     if (!rows.tensor) return;
-    t->parts[t->n_parts++] = (PackedPart){role, rows, t->n_rows, is_unrolled, 1.0f};
+    t->parts[t->n_parts++] = (PackedPart){role, rows, t->n_rows, is_deinterleaved, 1.0f};
     t->n_rows += (uint32_t)rows.n_rows;
 }
 
@@ -15,11 +15,11 @@ static void add_scaled(PackedTensor *t, const char *role, Rows rows, int exponen
     t->parts[t->n_parts - 1].factor = ldexpf(1.0f, exponent);
 }
 
-bool weight_form_scales_rows(WeightForm form) {
+bool weight_form_scales_rows(PackFormat form) {
     return form != WEIGHTS_INT8_TENSOR;
 }
 
-static PackedTensor matrix(uint32_t layer, Str name, WeightForm form, size_t n_cols) {
+static PackedTensor matrix(uint32_t layer, Str name, PackFormat form, size_t n_cols) {
     return (PackedTensor){.name = name, .layer = layer, .form = form, .n_cols = (uint32_t)n_cols};
 }
 
@@ -27,8 +27,8 @@ static PackedTensor vector(uint32_t layer, Str name) {
     return matrix(layer, name, WEIGHTS_F16, 1);
 }
 
-void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, WeightForm form,
-                  uint32_t layer, const LayerCondition *condition, Arena *arena) {
+void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFormat form,
+                  uint32_t layer, const LayerScaling *condition, Arena *arena) {
     const Contract *c = &model->contract;
     const LayerWeights *w = &model->weights.layers[layer];
     // llama-architecture files store q and k rows so that rotated pairs are neighbours. Packages
@@ -78,7 +78,7 @@ PackedTensor packed_output_norm(const Model *model) {
     return t;
 }
 
-PackedTensor packed_head(const Model *model, WeightForm form, uint32_t first, uint32_t end,
+PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, uint32_t end,
                          Arena *arena) {
     PackedTensor t =
         matrix(NO_LAYER, arena_printf(arena, "head_%u", first), form, model->contract.d_model);

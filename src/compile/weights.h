@@ -10,7 +10,7 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "compile/plan.h"
-#include "mil/blobs.h"
+#include "mlpackage/blobs.h"
 
 enum { PACKED_MAX_PARTS = 3 };
 #define NO_LAYER UINT32_MAX
@@ -20,15 +20,15 @@ typedef struct {
     const char *role; // as the fields of LayerWeights and ModelWeights are called: "q", "down"
     Rows rows;
     uint32_t first_row;
-    bool is_unrolled; // rotated pairs (2i, 2i + 1) of each head become (i, i + rope_dim / 2)
-    float factor;     // a power of two that each weight is multiplied by (condition.h)
+    bool is_deinterleaved; // rotated pairs (2i, 2i + 1) of each head become (i, i + rope_dim / 2)
+    float factor;          // a power of two that each weight is multiplied by (condition.h)
 } PackedPart;
 
 typedef struct {
     Str name;                // of the value in the program: "layer_03_qkv"
     uint32_t layer;          // NO_LAYER for the head's
     uint32_t n_rows, n_cols; // n_cols 1 for norm weights and biases
-    WeightForm form;         // WEIGHTS_F16 for norm weights and biases
+    PackFormat form;         // WEIGHTS_F16 for norm weights and biases
     PackedPart parts[PACKED_MAX_PARTS];
     size_t n_parts;
     float offset;          // added to each weight (norms), before the part's factor
@@ -49,14 +49,14 @@ typedef enum {
 } PackedSlot;
 
 // The tensors of a layer by slot; those the model lacks have n_parts 0. Nothing is placed yet.
-void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, WeightForm form,
-                  uint32_t layer, const LayerCondition *condition, Arena *arena);
+void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFormat form,
+                  uint32_t layer, const LayerScaling *condition, Arena *arena);
 // Whether rows of one packed tensor may have factors of their own without a change of their codes:
 // not where one scale serves them all. The graph multiplies values and up instead.
-bool weight_form_scales_rows(WeightForm form);
+bool weight_form_scales_rows(PackFormat form);
 PackedTensor packed_output_norm(const Model *model);
 // Rows [first, end) of the head.
-PackedTensor packed_head(const Model *model, WeightForm form, uint32_t first, uint32_t end,
+PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, uint32_t end,
                          Arena *arena);
 
 // Bytes the tensor takes in a weight file, records included.
@@ -75,7 +75,7 @@ typedef struct {
     const Progress *progress; // in source bytes; may be NULL
     uint64_t *done_bytes;     // source bytes read so far, over all calls
     uint64_t total_bytes;
-    uint32_t rope_dim, head_dim; // for is_unrolled
+    uint32_t rope_dim, head_dim; // for is_deinterleaved
     bool is_conditioned;         // factors come of measured ranges
 } PackJob;
 

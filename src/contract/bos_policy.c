@@ -6,7 +6,7 @@
 
 // Pre-tokenizers of byte-level vocabularies that begin a text with bos: those for which llama.cpp's
 // llama-vocab.cpp sets add_bos. tests/oracle/test_cases_text.py asks llama.cpp about every name
-// that text/tokenizer_pre.c knows.
+// that tokenizer/pre.c knows.
 static const char *const pre_tokenizers[] = {
     "llama-bpe", "llama3",   "llama-v3", "falcon3", "falcon-h1",
     "pixtral",   "midm-2.0", "lfm2",     "tekken",

@@ -233,7 +233,7 @@ static void read_base(ConfigReader *r, Rope *rope, Contract *c) {
 static Str shown(ConfigReader *r, const json_t *value) {
     enum { MOST = 60 }; // bytes of a list
     char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (!dump) memory_is_out(0);
+    if (!dump) die_out_of_memory(0);
     Str kept = arena_str(r->arena, str_cut(str_of(dump), MOST));
     free(dump);
     return kept;

@@ -108,5 +108,5 @@ void evidence_error(const Evidence *e, Err *err) {
     agreement_error(e->files.n_contradict ? &e->files : &e->published, err);
     if (e->files.n_contradict || !e->published.n_contradict || !err) return;
     size_t n = strlen(err->text);
-    snprintf(err->text + n, sizeof err->text - n, "; %s", EVIDENCE_WAY_OUT);
+    snprintf(err->text + n, sizeof err->text - n, "; %s", EVIDENCE_ADVICE);
 }

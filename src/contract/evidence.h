@@ -6,7 +6,7 @@
 #ifndef LATHE_CONTRACT_EVIDENCE_H
 #define LATHE_CONTRACT_EVIDENCE_H
 
-#include "contract/agree.h"
+#include "contract/compare_config.h"
 
 typedef struct {
     bool has_files; // some were given
@@ -23,7 +23,7 @@ typedef struct {
 bool evidence_gather(Evidence *e, const ConfigFiles *files, const Model *model, const Gguf *g,
                      uint32_t context, Arena *arena, Err *err);
 // What to do about a published contract that contradicts.
-#define EVIDENCE_WAY_OUT                                                                           \
+#define EVIDENCE_ADVICE                                                                            \
     "a model that means to differ is told by its own config.json: --config config.json"
 
 size_t evidence_contradictions(const Evidence *e);

@@ -198,7 +198,7 @@ json_t *contract_to_json(const Contract *c) {
     json_t *object = json_object();
     for (int i = 0; i < FIELD_COUNT; i++)
         if (json_object_set_new(object, rows[i].name, field_json(c, &rows[i])) != 0)
-            memory_is_out(0);
+            die_out_of_memory(0);
     return object;
 }
 

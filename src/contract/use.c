@@ -300,7 +300,7 @@ json_t *use_to_json(const Use *use) {
 }
 
 bool use_from_json(Use *use, const json_t *json, Arena *arena, Err *err) {
-    JsonNeed n = {.arena = arena, .err = err};
+    JsonReader n = {.arena = arena, .err = err};
     *use = (Use){0};
     for (int i = 0; i < USE_COUNT; i++) {
         const json_t *row = need_object(&n, json, use_rows[i].name);

@@ -52,7 +52,7 @@ static const float *constant_floats(Engine *e, uint32_t v, Err *err) {
     return out;
 }
 
-static Weight *new_weight(Engine *e, WeightForm form, uint32_t result) {
+static Weight *new_weight(Engine *e, WeightStorage form, uint32_t result) {
     Weight *w = arena_new(&e->arena, Weight);
     const EngineTensor *t = &e->tensors[result];
     *w = (Weight){
@@ -215,7 +215,7 @@ static const Weight *make_weight(Engine *e, uint32_t v, Err *err) {
 }
 
 const Weight *weight_of_constant(Engine *e, uint32_t v, Err *err) {
-    Home *home = &e->homes[v];
+    ValueStorage *home = &e->homes[v];
     if (!home->weight) home->weight = make_weight(e, v, err);
     return home->weight;
 }

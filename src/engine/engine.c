@@ -46,10 +46,10 @@ static bool tensor_init(EngineTensor *t, const MilFunction *f, uint32_t v, Err *
 static bool init_values(Engine *e, Err *err) {
     const MilFunction *f = e->f;
     e->tensors = arena_array(&e->arena, f->n_values + 1, EngineTensor);
-    e->homes = arena_array(&e->arena, f->n_values + 1, Home);
+    e->homes = arena_array(&e->arena, f->n_values + 1, ValueStorage);
     for (uint32_t v = 0; v < f->n_values; v++) {
         if (!tensor_init(&e->tensors[v], f, v, err)) return false;
-        e->homes[v] = (Home){.root = v};
+        e->homes[v] = (ValueStorage){.root = v};
     }
     e->states = arena_array(&e->arena, f->n_inputs + 1, StateRef);
     for (uint32_t i = 0; i < f->n_inputs; i++) {
@@ -106,7 +106,7 @@ Engine *engine_open_planned(const Package *package, Str function, Arithmetic ari
         return NULL;
     }
     Engine *e = calloc(1, sizeof *e);
-    if (!e) memory_is_out(sizeof *e);
+    if (!e) die_out_of_memory(sizeof *e);
     *e = (Engine){.package = package, .f = f, .arithmetic = arithmetic, .pool = pool};
     e->k = kernels_choose(err);
     if (!e->k) goto fail;
@@ -169,7 +169,7 @@ static bool bind_states(Engine *e, EngineState *state, Err *err) {
     }
     for (uint32_t i = 0; i < e->n_in_states; i++) {
         uint32_t v = e->in_states[i];
-        const Home *home = &e->homes[v];
+        const ValueStorage *home = &e->homes[v];
         const EngineTensor *bound = e->states[e->homes[home->root].slot].bound;
         if (bound->f32) e->tensors[v].f32 = bound->f32 + home->at;
         if (bound->i32) e->tensors[v].i32 = bound->i32 + home->at;

@@ -18,7 +18,7 @@
 #define LATHE_ENGINE_ENGINE_H
 
 #include "base/pool.h"
-#include "coreml/package.h"
+#include "mlpackage/package.h"
 
 typedef enum { ARITHMETIC_FP32, ARITHMETIC_FP16, ARITHMETIC_ANE, ARITHMETIC_COUNT } Arithmetic;
 const char *arithmetic_name(Arithmetic arithmetic); // "fp32", "fp16", "ane"

@@ -3,7 +3,7 @@
 // validate.
 #include <string.h>
 
-#include "engine/box.h"
+#include "engine/strided_copy.h"
 
 enum { SPEC_WITHOUT_NEGATIVE_INDICES = 8 };
 

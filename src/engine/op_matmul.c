@@ -1,8 +1,8 @@
 // linear, matmul, and einsum's two patterns.
 #include <string.h>
 
-#include "engine/box.h"
 #include "engine/product.h"
+#include "engine/strided_copy.h"
 
 // Integer products read dense tensors; others leave weights packed.
 static const Weight *factor(Prepare *p, const char *param) {

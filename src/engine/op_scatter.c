@@ -2,7 +2,7 @@
 // other.
 #include <string.h>
 
-#include "engine/box.h"
+#include "engine/strided_copy.h"
 
 typedef enum {
     SCATTER_UPDATE,

@@ -2,7 +2,7 @@
 // not.
 #include <string.h>
 
-#include "engine/box.h"
+#include "engine/strided_copy.h"
 
 // ---- reshape, expand_dims, squeeze, flatten2d: views always; the shape operand is in the type
 

@@ -2,7 +2,7 @@
 // run and must then give the shape that the program declares.
 #include <string.h>
 
-#include "engine/box.h"
+#include "engine/strided_copy.h"
 
 // What begin, end, stride and the masks say, once begin and end are known.
 typedef struct {

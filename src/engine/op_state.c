@@ -2,7 +2,7 @@
 // there is nothing left to do.
 #include <string.h>
 
-#include "engine/box.h"
+#include "engine/strided_copy.h"
 
 typedef struct {
     uint32_t slot; // of the state

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static void use(Engine *e, uint32_t v, uint32_t op) {
-    Home *root = &e->homes[e->homes[v].root];
+    ValueStorage *root = &e->homes[e->homes[v].root];
     if (root->last_use == NO_INDEX || root->last_use < op) root->last_use = op;
 }
 
@@ -99,11 +99,11 @@ typedef struct {
 // True when every other operand of `op` that lies in `slot` is the same elements in the same order
 // as `x`, so that overwriting x element by element is safe.
 static bool overlaps_only_evenly(const Engine *e, const MilOp *op, uint32_t x, uint32_t slot) {
-    const Home *home = &e->homes[x];
+    const ValueStorage *home = &e->homes[x];
     for (uint32_t p = 0; p < op->info->n_params; p++)
         for (uint32_t a = 0; a < op->args[p].count; a++) {
             uint32_t v = e->f->operands[op->args[p].first + a].at;
-            const Home *other = &e->homes[v], *root = &e->homes[other->root];
+            const ValueStorage *other = &e->homes[v], *root = &e->homes[other->root];
             if (root->kind != HOME_WORKSPACE || root->slot != slot) continue;
             const MilType *a_type = &e->tensors[x].type, *b_type = &e->tensors[v].type;
             if (other->root != home->root || other->at != home->at ||
@@ -117,10 +117,10 @@ static bool overlaps_only_evenly(const Engine *e, const MilOp *op, uint32_t x, u
 
 // A buffer that output 0 of op `i` can take over, or NO_INDEX.
 static uint32_t slot_in_place(const Engine *e, const Slot *slots, uint32_t i, uint32_t root) {
-    const Home *home = &e->homes[root];
+    const ValueStorage *home = &e->homes[root];
     for (uint32_t c = 0; c < home->n_in_place; c++) {
         uint32_t x = home->in_place[c];
-        const Home *from = &e->homes[e->homes[x].root];
+        const ValueStorage *from = &e->homes[e->homes[x].root];
         if (from->kind != HOME_WORKSPACE || slots[from->slot].last_use != i) continue;
         if (e->homes[x].at != 0 || e->tensors[x].count != e->tensors[root].count) continue;
         if (slots[from->slot].bytes != bytes_of(e, root)) continue;
@@ -130,7 +130,7 @@ static uint32_t slot_in_place(const Engine *e, const Slot *slots, uint32_t i, ui
 }
 
 static void close_slots_of(Engine *e, Workspace *w, Slot *slots, uint32_t v, uint32_t i) {
-    const Home *root = &e->homes[e->homes[v].root];
+    const ValueStorage *root = &e->homes[e->homes[v].root];
     if (root->kind != HOME_WORKSPACE) return;
     Slot *s = &slots[root->slot];
     if (!s->is_open || s->last_use != i) return;
@@ -144,7 +144,7 @@ static void place_values(Engine *e, Slot *slots, uint32_t *n_slots, Workspace *w
         const MilOp *op = &f->ops[i];
         for (uint32_t o = 0; o < op->n_outputs; o++) {
             uint32_t v = op->first_output + o;
-            Home *home = &e->homes[v];
+            ValueStorage *home = &e->homes[v];
             if (home->root != v || home->kind != HOME_WORKSPACE) continue;
             if (home->last_use == NO_INDEX) home->last_use = i; // nobody reads it
             uint32_t slot = reuse && o == 0 ? slot_in_place(e, slots, i, v) : NO_INDEX;
@@ -212,7 +212,7 @@ static bool expand_constants(Engine *e, Err *err) {
 static void choose_kinds(Engine *e) {
     const MilFunction *f = e->f;
     for (uint32_t v = 0; v < f->n_values; v++) {
-        Home *home = &e->homes[v];
+        ValueStorage *home = &e->homes[v];
         if (home->root != v) {
             if (home->wants_dense) e->homes[home->root].wants_dense = true;
             continue;
@@ -224,7 +224,7 @@ static void choose_kinds(Engine *e) {
             home->kind = HOME_WORKSPACE;
     }
     for (uint32_t v = 0; v < f->n_values; v++) {
-        Home *home = &e->homes[v];
+        ValueStorage *home = &e->homes[v];
         if (home->root == v && home->kind == HOME_NONE && home->wants_dense &&
             value_is_constant(f, v))
             home->kind = HOME_CONSTANT;
@@ -273,7 +273,7 @@ bool plan_buffers(Engine *e, bool reuse, Err *err) {
     if (!expand_constants(e, err)) return false;
 
     for (uint32_t v = 0; v < f->n_values; v++) {
-        Home *home = &e->homes[v], *root = &e->homes[home->root];
+        ValueStorage *home = &e->homes[v], *root = &e->homes[home->root];
         if (root->kind == HOME_WORKSPACE)
             point(&e->tensors[v], (char *)e->workspace + slots[root->slot].at, home->at);
         else if (home->root != v && (root->kind == HOME_INPUT || root->kind == HOME_CONSTANT)) {

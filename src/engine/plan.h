@@ -68,7 +68,7 @@ typedef struct {
     HomeKind kind;
     uint32_t slot;     // HOME_WORKSPACE: place in the plan; HOME_STATE: index into states
     uint32_t last_use; // op index, over all views; n_ops for outputs
-} Home;
+} ValueStorage;
 
 // A state of the function, bound to a buffer at each run.
 typedef struct {
@@ -85,7 +85,7 @@ struct Engine {
     const Kernels *k;
 
     EngineTensor *tensors; // by value index
-    Home *homes;           // by value index
+    ValueStorage *homes;   // by value index
     Node *nodes;           // by op index
     StateRef *states;
     uint32_t n_states;

@@ -172,8 +172,8 @@ static uint32_t value_index(const Engine *e, const EngineTensor *t) {
 }
 
 void prep_view(Prepare *p, uint32_t i, const EngineTensor *of, size_t at) {
-    const Home *source = &p->e->homes[value_index(p->e, of)];
-    Home *view = &p->e->homes[p->op->first_output + i];
+    const ValueStorage *source = &p->e->homes[value_index(p->e, of)];
+    ValueStorage *view = &p->e->homes[p->op->first_output + i];
     view->root = source->root;
     view->at = source->at + at;
     bool all = true;
@@ -183,7 +183,7 @@ void prep_view(Prepare *p, uint32_t i, const EngineTensor *of, size_t at) {
 }
 
 void prep_in_place(Prepare *p, const EngineTensor *x) {
-    Home *home = &p->e->homes[p->op->first_output];
+    ValueStorage *home = &p->e->homes[p->op->first_output];
     if (x && home->n_in_place < MAX_IN_PLACE)
         home->in_place[home->n_in_place++] = value_index(p->e, x);
 }

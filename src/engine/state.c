@@ -41,7 +41,7 @@ static bool add_state(EngineState *s, const MilFunction *f, const MilValue *valu
 
 EngineState *engine_state_open(const Package *package, Err *err) {
     EngineState *s = calloc(1, sizeof *s);
-    if (!s) memory_is_out(sizeof *s);
+    if (!s) die_out_of_memory(sizeof *s);
     const MilProgram *p = package->program;
     size_t most = 0;
     for (uint32_t i = 0; i < p->n_functions; i++) most += p->functions[i]->n_inputs;

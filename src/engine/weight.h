@@ -16,7 +16,7 @@ typedef enum {
     WEIGHT_SCALED,  // scale (code - offset), one pair a block
     WEIGHT_PALETTE, // an index into a table, one table a block
     WEIGHT_SPARSE,  // values where a mask has a bit, zero elsewhere
-} WeightForm;
+} WeightStorage;
 
 typedef struct Weight Weight;
 
@@ -30,7 +30,7 @@ typedef struct {
 } Blocks;
 
 struct Weight {
-    WeightForm form;
+    WeightStorage form;
     size_t count;
     bool rounds;
     const Kernels *k;

@@ -13,7 +13,7 @@ void name_rows_sort(NameRow *rows, size_t n) {
     if (n) qsort(rows, n, sizeof *rows, compare_rows);
 }
 
-const NameRow *name_rows_twin(const NameRow *rows, size_t n) {
+const NameRow *name_rows_find_duplicate(const NameRow *rows, size_t n) {
     for (size_t i = 1; i < n; i++)
         if (str_eq(rows[i - 1].name, rows[i].name)) return &rows[i];
     return NULL;

@@ -28,7 +28,8 @@ typedef struct {
 } NameRow;
 
 void name_rows_sort(NameRow *rows, size_t n);
-const NameRow *name_rows_twin(const NameRow *rows, size_t n); // one of two equal names, or NULL
+const NameRow *name_rows_find_duplicate(const NameRow *rows,
+                                        size_t n); // one of two equal names, or NULL
 const NameRow *name_rows_find(const NameRow *rows, size_t n, Str name);
 
 // One file of a model: what its header says.

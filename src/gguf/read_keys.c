@@ -125,7 +125,7 @@ static bool index_keys(GgufFile *file, Arena *arena, Err *err) {
     file->key_rows = arena_array(arena, file->n_keys, NameRow);
     for (size_t i = 0; i < file->n_keys; i++) file->key_rows[i] = (NameRow){file->keys[i].name, i};
     name_rows_sort(file->key_rows, file->n_keys);
-    const NameRow *twin = name_rows_twin(file->key_rows, file->n_keys);
+    const NameRow *twin = name_rows_find_duplicate(file->key_rows, file->n_keys);
     return !twin ||
            err_set(err, ERR_FORMAT, "key '%.*s' stands twice in the file", NAME_ARG(twin->name));
 }

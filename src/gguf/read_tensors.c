@@ -70,7 +70,7 @@ static bool index_tensors(GgufFile *file, Arena *arena, Err *err) {
     for (size_t i = 0; i < file->n_tensors; i++)
         file->tensor_rows[i] = (NameRow){file->tensors[i].name, i};
     name_rows_sort(file->tensor_rows, file->n_tensors);
-    const NameRow *twin = name_rows_twin(file->tensor_rows, file->n_tensors);
+    const NameRow *twin = name_rows_find_duplicate(file->tensor_rows, file->n_tensors);
     return !twin ||
            err_set(err, ERR_FORMAT, "tensor '%.*s' stands twice in the file", STR_ARG(twin->name));
 }

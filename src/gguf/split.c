@@ -74,7 +74,7 @@ static bool join_tensors(Gguf *g, Arena *arena, const GgufFile *files, Err *err)
             rows[at] = (NameRow){all[at].name, at};
         }
     name_rows_sort(rows, n);
-    const NameRow *twin = name_rows_twin(rows, n);
+    const NameRow *twin = name_rows_find_duplicate(rows, n);
     if (twin)
         return err_set(err, ERR_FORMAT, "tensor '%.*s' stands in two parts of the model",
                        STR_ARG(twin->name));

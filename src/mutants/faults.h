@@ -2,7 +2,7 @@
 #ifndef LATHE_MUTANTS_FAULTS_H
 #define LATHE_MUTANTS_FAULTS_H
 
-#include "bundle/convert.h"
+#include "convert/convert.h"
 #include "runtime/host.h"
 
 typedef enum { FAULT_GRAPH, FAULT_ROWS, FAULT_BYTES, FAULT_HOST, FAULT_KEYS } FaultKind;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "mil/ports.h"
+#include "decoder/ports.h"
 #include "mutants/faults.h"
 
 typedef struct {

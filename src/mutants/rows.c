@@ -105,7 +105,7 @@ bool edit_head_rows_shifted(CompiledShard *shard, const Model *model) {
 bool edit_q_unrolled_wrongly(CompiledShard *shard, const Model *model) {
     (void)model;
     PackedTensor *t = layer_tensor(shard, FAULT_LAYER, PACKED_QKV);
-    if (t) t->parts[0].is_unrolled = !t->parts[0].is_unrolled;
+    if (t) t->parts[0].is_deinterleaved = !t->parts[0].is_deinterleaved;
     return t != NULL;
 }
 

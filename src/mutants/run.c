@@ -55,19 +55,19 @@ typedef struct {
     const Mutant *mutant;
     Reading reading; // of a misreading
     bool is_put;     // something was changed, or meant to be
-} Hands;
+} FaultHooks;
 
 // ---- hands
 
 static void put_misreading(void *context, Model *m, Arena *arena) {
-    Hands *h = context;
+    FaultHooks *h = context;
     (void)arena;
     *m = h->reading.model;
     h->is_put = true;
 }
 
 static bool put_shard(void *context, CompiledShard *shard, Arena *arena, Err *err) {
-    Hands *h = context;
+    FaultHooks *h = context;
     const Fault *f = h->mutant->fault;
     if (f->kind == FAULT_GRAPH)
         return graph_edit(shard, f, &h->run->model.contract, &h->is_put, arena, err);
@@ -76,7 +76,7 @@ static bool put_shard(void *context, CompiledShard *shard, Arena *arena, Err *er
 }
 
 static bool put_bytes(void *context, const CompiledShard *shard, const char *path, Err *err) {
-    Hands *h = context;
+    FaultHooks *h = context;
     FileMap map;
     if (!map_file(&map, path, err)) return false;
     uint8_t *bytes = big_alloc(map.len, "a weight file", err);
@@ -91,11 +91,11 @@ static bool put_bytes(void *context, const CompiledShard *shard, const char *pat
 }
 
 static void put_keys(void *context, const GgufKey **keys, size_t n_keys, Arena *arena) {
-    Hands *h = context;
+    FaultHooks *h = context;
     h->is_put |= h->mutant->fault->keys(keys, n_keys, &h->run->model, arena);
 }
 
-static ConvertFault hands_of(Hands *h) {
+static ConvertFault fault_hooks(FaultHooks *h) {
     ConvertFault out = {.context = h};
     const Fault *f = h->mutant->fault;
     if (h->mutant->misreading) out.model = put_misreading;
@@ -177,11 +177,11 @@ typedef struct {
     MutantCell cells[N_JUDGES];
     bool has_failed;
     char killer[1200];
-} Verdict;
+} MutantVerdict;
 
 static void hear(void *context, const char *gate, const char *scope, const char *figures,
                  ProofVerdict verdict) {
-    Verdict *v = context;
+    MutantVerdict *v = context;
     if (verdict != PROOF_FAILED) return;
     for (size_t i = 0; i < N_JUDGES; i++)
         if (strcmp(mutants_gate(i), gate) == 0) v->cells[i] = CELL_FAILED;
@@ -193,7 +193,7 @@ static void hear(void *context, const char *gate, const char *scope, const char 
 // noticed, too: by the gate that reads the packages. Any other reason not to run says nothing of
 // the mutant, and fails.
 static bool judge(const Run *run, const char *bundle, const HostFaults *faults, size_t first,
-                  size_t end, Verdict *v, Err *err) {
+                  size_t end, MutantVerdict *v, Err *err) {
     StrBuf list = {0};
     for (size_t i = first; i < end; i++)
         if (v->cells[i] != CELL_NOT_RUN)
@@ -218,9 +218,9 @@ static bool judge(const Run *run, const char *bundle, const HostFaults *faults, 
     return true;
 }
 
-static bool judge_all(const Run *run, const char *bundle, const HostFaults *faults, Verdict *v,
-                      Err *err) {
-    *v = (Verdict){0};
+static bool judge_all(const Run *run, const char *bundle, const HostFaults *faults,
+                      MutantVerdict *v, Err *err) {
+    *v = (MutantVerdict){0};
     for (size_t i = 0; i < N_JUDGES; i++)
         if (!gate_is_listed(run->job->gates, mutants_gate(i))) v->cells[i] = CELL_NOT_RUN;
     if (!judge(run, bundle, faults, 0, TEXT, v, err)) return false;
@@ -237,7 +237,7 @@ static void leave_out(Run *run, const Mutant *m, const char *why) {
                                                    m->kind, "why", json_of_str(str_of(why))));
 }
 
-static void record(Run *run, const Mutant *m, const Verdict *v) {
+static void record(Run *run, const Mutant *m, const MutantVerdict *v) {
     static const char *const cells[] = {
         [CELL_PASSED] = "passed", [CELL_FAILED] = "failed", [CELL_NOT_RUN] = "not run"};
     json_t *by_gate = json_object();
@@ -257,7 +257,7 @@ static void record(Run *run, const Mutant *m, const Verdict *v) {
 static bool judge_truth(Run *run, ContextKind kind, uint32_t context, Err *err) {
     if (run->is_judged[kind]) return true;
     const char *out = path_join(run->arena, run->dir, "true.lathe");
-    Verdict v;
+    MutantVerdict v;
     if (!convert(run, out, context, NULL, &run->truth[kind], run->arena, err)) return false;
     if (!judge_all(run, out, NULL, &v, err)) return false;
     run->is_judged[kind] = true;
@@ -268,12 +268,12 @@ static bool judge_truth(Run *run, ContextKind kind, uint32_t context, Err *err) 
                    context, v.killer);
 }
 
-static bool run_converted(Run *run, const Mutant *m, Hands *hands, Arena *scratch, Err *err) {
+static bool run_converted(Run *run, const Mutant *m, FaultHooks *hands, Arena *scratch, Err *err) {
     ContextKind kind = context_kind(m);
     uint32_t context = context_of(run, kind);
     if (!judge_truth(run, kind, context, err)) return false;
     const char *out = path_join(scratch, run->dir, "mutant.lathe");
-    ConvertFault fault = hands_of(hands);
+    ConvertFault fault = fault_hooks(hands);
     Chain chain;
     Err why = {0};
     if (!convert(run, out, context, &fault, &chain, scratch, &why)) {
@@ -289,7 +289,7 @@ static bool run_converted(Run *run, const Mutant *m, Hands *hands, Arena *scratc
     if (m->misreading) faults.contract = &hands->reading.model.contract;
     if (m->fault && m->fault->kind != FAULT_HOST && is_same(&chain, &run->truth[kind]))
         return err_set(err, ERR_GATE, "%s changed nothing: its row is wrong", m->name);
-    Verdict v;
+    MutantVerdict v;
     if (!judge_all(run, out, &faults, &v, err)) return err_prefix(err, "%s", m->name);
     record(run, m, &v);
     return true;
@@ -297,7 +297,7 @@ static bool run_converted(Run *run, const Mutant *m, Hands *hands, Arena *scratc
 
 static bool run_mutant(Run *run, const Mutant *m, Err *err) {
     Arena scratch = {0};
-    Hands hands = {.run = run, .mutant = m};
+    FaultHooks hands = {.run = run, .mutant = m};
     const char *why = NULL;
     if (m->misreading) {
         if (!contract_mutant_apply(m->misreading, &run->model, &hands.reading, &scratch))

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 // Several kinds of text: prose, dialogue, code, data, numbers, other scripts, lists, formulas, and
 // what models stumble over: repetition and rows of punctuation.

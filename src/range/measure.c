@@ -110,7 +110,7 @@ static const float *loudest(const float *rows, size_t width, size_t n) {
 static void sums(Measure *m, Rows rows, const float *x, Sums *out) {
     unsigned threads = m->pool ? pool_threads(m->pool) : 1;
     Sums *all = calloc(threads, sizeof *all);
-    if (!all) memory_is_out(threads * sizeof *all);
+    if (!all) die_out_of_memory(threads * sizeof *all);
     SumJob job = {m, rows, x, all};
     pool_run(m->pool, rows.n_rows, 4, sum_rows, &job);
     for (unsigned w = 0; w < threads; w++) {
@@ -150,13 +150,13 @@ static void tap(void *context, TapPlace place, uint32_t layer, const float *rows
     case TAP_STREAM:
         norm_input(&l->attn_in_peak, &l->attn_in_longest, &l->attn_in_shortest, rows, width, n);
         break;
-    case TAP_TURNED: turned(m, l, rows, width, n); break;
-    case TAP_HEADS:
+    case TAP_ROTATED: turned(m, l, rows, width, n); break;
+    case TAP_ATTN_CONTEXT:
         peak(&l->heads_peak, rows, n * width);
         sums(m, w->attn_out, loudest(rows, width, n), &m->attn_sums[layer]);
         break;
     case TAP_ATTN_OUT: branch(m, &l->attn_out_peak, m->attn_rms, layer, rows, width, n); break;
-    case TAP_MIDDLE:
+    case TAP_POST_ATTN_RESIDUAL:
         norm_input(&l->ffn_in_peak, &l->ffn_in_longest, &l->ffn_in_shortest, rows, width, n);
         break;
     case TAP_GATE: peak(&l->gate_peak, rows, n * width); break;

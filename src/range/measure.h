@@ -1,6 +1,6 @@
 // measure.h — how large a model's activations become, measured in the fp32 reference.
 //
-// Every figure of contract/ranges.def over every row of a calibration text. The figures are rounded
+// Every figure of range/ranges.def over every row of a calibration text. The figures are rounded
 // to four digits, so that what is decided by them can be decided again from chain.json; the same
 // model and text give the same figures, whatever the number of threads.
 #ifndef LATHE_RANGE_MEASURE_H
@@ -9,9 +9,9 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "contract/contract.h"
-#include "contract/ranges.h"
 #include "contract/use.h"
 #include "range/calibration.h"
+#include "range/ranges.h"
 
 // Each piece is read as a session reads it under `rope_factors`; the reference's cache only holds
 // the longest. `ranges` and its lists live in the arena. Fails when an

@@ -280,10 +280,10 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
         memcpy(key_at(r, layer, position), row + q, k * sizeof *row);
         memcpy(value_at(r, layer, position), row + q + k, v * sizeof *row);
     }
-    tap(r, TAP_TURNED, layer, r->qkv, stride, n_tokens);
+    tap(r, TAP_ROTATED, layer, r->qkv, stride, n_tokens);
     Attention a = {r, layer, first, stride};
     pool_run(r->pool, n_tokens * c->n_heads, 1, attend_rows, &a);
-    tap(r, TAP_HEADS, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, n_tokens);
+    tap(r, TAP_ATTN_CONTEXT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, n_tokens);
     multiply(r, WEIGHT_ATTN_OUT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, r->branch,
              c->d_model, n_tokens);
     Rows bias = find_rows(r, WEIGHT_ATTN_OUT_BIAS, layer);
@@ -325,7 +325,7 @@ static void run_layer(Reference *r, uint32_t layer, float *stream, size_t n_toke
     attention(r, layer, first, n_tokens);
     tap(r, TAP_ATTN_OUT, layer, r->branch, width, n_tokens);
     add_branch(r, stream, n_tokens);
-    tap(r, TAP_MIDDLE, layer, stream, width, n_tokens);
+    tap(r, TAP_POST_ATTN_RESIDUAL, layer, stream, width, n_tokens);
     norm(r, WEIGHT_FFN_NORM, layer, stream, r->normed, n_tokens);
     tap(r, TAP_FFN_NORMED, layer, r->normed, width, n_tokens);
     feed_forward(r, layer, n_tokens);
@@ -352,7 +352,7 @@ bool reference_is_long(const Reference *r, size_t length) {
 static void take_factors(Reference *r, bool is_long) {
     if (r->is_long == is_long) return;
     r->is_long = is_long;
-    rope_angles(&r->contract, is_long, r->angles);
+    reference_rope_frequencies(&r->contract, is_long, r->angles);
 }
 
 bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
@@ -517,7 +517,7 @@ Reference *reference_open(const Model *model, const Contract *contract,
                           const ReferenceOptions *options, Pool *pool, Err *err) {
     const Contract *c = contract;
     Reference *r = calloc(1, sizeof *r);
-    if (!r) memory_is_out(sizeof *r);
+    if (!r) die_out_of_memory(sizeof *r);
     *r = (Reference){.model = model, .contract = *c, .options = *options, .pool = pool};
     r->longest_row = longest_row(model);
     size_t threads = pool ? pool_threads(pool) : 1, positions = r->options.n_positions;
@@ -547,7 +547,7 @@ Reference *reference_open(const Model *model, const Contract *contract,
         return NULL;
     }
     r->is_long = reference_is_long(r, 0);
-    rope_angles(c, r->is_long, r->angles);
+    reference_rope_frequencies(c, r->is_long, r->angles);
     return r;
 }
 

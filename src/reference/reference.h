@@ -43,16 +43,16 @@ typedef enum {
     TAP_STREAM,      // [d_model] the residual stream entering the layer; once more, with layer ==
                      // n_layers, what enters the final norm
     TAP_ATTN_NORMED, // [d_model]
-    TAP_QKV,      // [heads and kv heads · head_dim, kv heads · head_dim_v] projected, with biases
-    TAP_TURNED,   // the same after rotary embedding, as keys and values enter the cache
-    TAP_HEADS,    // [heads · head_dim_v] what attention mixes, before the output projection
-    TAP_ATTN_OUT, // [d_model] the attention branch with its bias, before residual_scale
-    TAP_MIDDLE,   // [d_model] the stream between the branches
-    TAP_FFN_NORMED, // [d_model]
-    TAP_GATE,       // [d_ff] projected, before the activation
-    TAP_UP,         // [d_ff]
-    TAP_GATED,      // [d_ff] activation(gate) · up
-    TAP_FFN_OUT,    // [d_model] the feed-forward branch, before residual_scale
+    TAP_QKV,     // [heads and kv heads · head_dim, kv heads · head_dim_v] projected, with biases
+    TAP_ROTATED, // the same after rotary embedding, as keys and values enter the cache
+    TAP_ATTN_CONTEXT, // [heads · head_dim_v] what attention mixes, before the output projection
+    TAP_ATTN_OUT,     // [d_model] the attention branch with its bias, before residual_scale
+    TAP_POST_ATTN_RESIDUAL, // [d_model] the stream between the branches
+    TAP_FFN_NORMED,         // [d_model]
+    TAP_GATE,               // [d_ff] projected, before the activation
+    TAP_UP,                 // [d_ff]
+    TAP_GATED,              // [d_ff] activation(gate) · up
+    TAP_FFN_OUT,            // [d_model] the feed-forward branch, before residual_scale
 } TapPlace;
 
 // Called between two parts of a layer; rows are good until it returns.

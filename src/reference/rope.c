@@ -22,7 +22,7 @@ static double yarn_kept(const Contract *c, uint32_t i) {
     return (1 - fmin(1, fmax(0, ramp))) * (double)c->yarn_ext_factor;
 }
 
-void rope_angles(const Contract *c, bool is_long, double *angles) {
+void reference_rope_frequencies(const Contract *c, bool is_long, double *angles) {
     F32List factors = is_long ? c->rope_factors_long : c->rope_factors_short;
     for (uint32_t i = 0; i < c->rope_dim / 2; i++) {
         double angle = pow((double)c->rope_base, -2.0 * i / c->rope_dim);

@@ -6,6 +6,6 @@
 
 // angles[i] (of rope_dim / 2): radians pair i turns by per position, all scaling in it. `is_long`:
 // of LongRoPE's two factor sets the long one.
-void rope_angles(const Contract *c, bool is_long, double *angles);
+void reference_rope_frequencies(const Contract *c, bool is_long, double *angles);
 
 #endif

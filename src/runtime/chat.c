@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "base/size.h"
-#include "text/tokenizer_utf8.h"
+#include "base/utf8.h"
 
 struct Chat {
     Session *session;
@@ -41,7 +41,7 @@ static void add_message(json_t *messages, const char *role, Str content) {
 Chat *chat_open(Session *session, const Gguf *vocabulary, const Contract *contract,
                 const ChatOptions *options, Err *err) {
     Chat *c = calloc(1, sizeof *c);
-    if (!c) memory_is_out(sizeof *c);
+    if (!c) die_out_of_memory(sizeof *c);
     *c =
         (Chat){.session = session, .contract = contract, .options = *options, .use = *options->use};
     c->options.use = &c->use;
@@ -88,7 +88,7 @@ void chat_set_system(Chat *c, const char *text) {
     if (text && *text) {
         size_t n = strlen(text) + 1;
         c->system = malloc(n);
-        if (!c->system) memory_is_out(n);
+        if (!c->system) die_out_of_memory(n);
         memcpy(c->system, text, n);
     }
     begin_afresh(c);
@@ -118,7 +118,7 @@ static bool render(const Chat *c, const json_t *messages, StrBuf *out, Err *err)
         json_pack("{s:O, s:b, s:o, s:o}", "messages", messages, "add_generation_prompt", 1,
                   "bos_token", token_json(c, tokenizer_bos(c->tokenizer)), "eos_token",
                   token_json(c, tokenizer_eos(c->tokenizer)));
-    if (!variables) memory_is_out(0);
+    if (!variables) die_out_of_memory(0);
     bool ok = template_render(c->template, variables, (int64_t)time(NULL), out, err);
     json_decref(variables);
     return ok;
@@ -172,7 +172,7 @@ static json_t *guarded_messages(const Chat *c, const json_t *messages) {
 // Takes the guards out of `text` and gives the places they guarded. free() them.
 static size_t *take_guards(StrBuf *text, size_t *n_guards) {
     size_t *places = malloc((text->len / GUARD_BYTES + 1) * sizeof *places), kept = 0;
-    if (!places) memory_is_out(text->len);
+    if (!places) die_out_of_memory(text->len);
     *n_guards = 0;
     for (size_t i = 0; i < text->len;) {
         if (str_starts((Str){text->at + i, text->len - i}, STR(GUARD))) {

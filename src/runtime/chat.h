@@ -9,10 +9,10 @@
 
 #include <jansson.h>
 
+#include "jinja/template.h"
 #include "runtime/sampler.h"
 #include "runtime/session.h"
-#include "text/template.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 typedef struct {
     const Use *use;           // template, control tokens, sampling; copied

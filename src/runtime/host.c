@@ -7,7 +7,7 @@
 
 #include "base/half.h"
 #include "base/size.h"
-#include "mil/ports.h"
+#include "decoder/ports.h"
 #include "quant/quant.h"
 
 // ---- rotary tables. The reference computes its own; verify compares what comes of both.
@@ -30,7 +30,7 @@ static double yarn_turn(const Contract *c, uint32_t pair, double turn) {
     return turn * (kept + (1 - kept) / (double)c->rope_factor);
 }
 
-void rope_turns(const Contract *c, bool is_long, double *turns) {
+void host_rope_frequencies(const Contract *c, bool is_long, double *turns) {
     const F32List *divisors = NULL;
     if (c->rope_scaling == ROPE_SCALING_LLAMA3) divisors = &c->rope_freq_factors;
     if (c->rope_scaling == ROPE_SCALING_LONGROPE)
@@ -188,8 +188,8 @@ bool host_open(Host *h, const Contract *contract, const TensorInfo *embedding, u
         host_close(h);
         return false;
     }
-    rope_turns(contract, false, h->turns[0]);
-    rope_turns(contract, true, h->turns[1]);
+    host_rope_frequencies(contract, false, h->turns[0]);
+    host_rope_frequencies(contract, true, h->turns[1]);
     host_take_factors(h, host_is_long(h, 0));
     return true;
 }

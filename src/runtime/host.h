@@ -1,5 +1,5 @@
 // host.h — what the host computes for a shard's function: embedding rows, rotary tables, mask and
-// the place in the KV state. Names and shapes: mil/ports.h.
+// the place in the KV state. Names and shapes: decoder/ports.h.
 #ifndef LATHE_RUNTIME_HOST_H
 #define LATHE_RUNTIME_HOST_H
 
@@ -84,6 +84,6 @@ void host_fill(const Host *h, Engine *e, uint32_t position, uint32_t n_rows);
 
 // turns[i] (of rope_dim / 2): how far pair i turns per position under the contract's scaling.
 // `is_long`: of LongRoPE's two factor sets the long one.
-void rope_turns(const Contract *c, bool is_long, double *turns);
+void host_rope_frequencies(const Contract *c, bool is_long, double *turns);
 
 #endif

@@ -34,7 +34,7 @@ Sampler *sampler_open(const SamplerOptions *options, uint32_t n_vocab, Err *err)
         return NULL;
     }
     Sampler *s = malloc(sizeof *s);
-    if (!s) memory_is_out(sizeof *s);
+    if (!s) die_out_of_memory(sizeof *s);
     *s = (Sampler){*options, n_vocab, options->seed, candidates, is_seen};
     return s;
 }

@@ -25,7 +25,7 @@ struct Session {
 Session *session_open_reference(const Model *model, const ReferenceOptions *options, Pool *pool,
                                 Err *err) {
     Session *s = calloc(1, sizeof *s);
-    if (!s) memory_is_out(sizeof *s);
+    if (!s) die_out_of_memory(sizeof *s);
     *s = (Session){
         .contract = &model->contract,
         .context = options->n_positions,
@@ -47,7 +47,7 @@ static const char *const engines[ARITHMETIC_COUNT] = {
 Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err) {
     const Chain *c = &bundle->chain;
     Session *s = calloc(1, sizeof *s);
-    if (!s) memory_is_out(sizeof *s);
+    if (!s) die_out_of_memory(sizeof *s);
     *s = (Session){
         .contract = &c->contract,
         .context = c->context,

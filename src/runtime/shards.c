@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mil/ports.h"
+#include "decoder/ports.h"
 
 static bool open_function(Engine **out, const Package *p, const ChainShard *chain, const char *role,
                           Arithmetic arithmetic, Pool *pool, Err *err) {
@@ -50,7 +50,7 @@ bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *p
     const Chain *c = &bundle->chain;
     *s = (Shards){.bundle = bundle};
     s->shards = calloc(c->n_shards, sizeof *s->shards);
-    if (!s->shards) memory_is_out(c->n_shards * sizeof *s->shards);
+    if (!s->shards) die_out_of_memory(c->n_shards * sizeof *s->shards);
     bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows,
                         c->use.rope_factors, bundle->faults, err);
     for (size_t i = 0; ok && i < c->n_shards; i++) {

@@ -13,9 +13,10 @@
 #include "base/usage.h"
 #include "bundle/seal.h"
 #include "bundle/source.h"
+#include "gates/gates.h"
 #include "kernels/kernels.h"
-#include "verify/proof.h"
-#include "verify/resume.h"
+#include "proof/proof.h"
+#include "proof/resume.h"
 
 static Gate *const runs[GATE_COUNT] = {
 #define GATE(id, schema, needs, name, doc) [GATE_##id] = gate_##id,
@@ -135,7 +136,7 @@ static bool write_report(Proof *p, const Resume *resume, bool is_sealed, Err *er
         c->contract_digest.at, c->contract_digest.len, "source_sha256", c->source_sha256.at,
         c->source_sha256.len, "passed", (int)!any_gate_failed(p), "gates", p->gates, "unproved",
         proof_list_unproved(p->gates), "inputs", resume->stated, "section_gates", p->section_gates);
-    if (!report) memory_is_out(0);
+    if (!report) die_out_of_memory(0);
     p->running = NULL;
     proof_facts(p, is_sealed);
     json_object_update(report, p->sections);

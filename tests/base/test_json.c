@@ -50,9 +50,9 @@ static void test_quotes_show_what_would_move_a_cursor(void **state) {
 static void test_tame_text_has_no_controls(void **state) {
     (void)state;
     char text[] = "\x1b[31m \xc2\x9b \x7f\r\n\xc3\xa9 \xc2\xa0 \xc2", lines[] = "a\nb\t";
-    str_tame(text, 0);
+    str_replace_controls(text, 0);
     assert_string_equal(text, "?[31m ?? ???\xc3\xa9 \xc2\xa0 \xc2");
-    str_tame(lines, '\n');
+    str_replace_controls(lines, '\n');
     assert_string_equal(lines, "a\nb?");
 }
 

@@ -11,9 +11,9 @@
 
 #include "base/file.h"
 #include "base/map.h"
-#include "bundle/convert.h"
 #include "bundle/gates.h"
 #include "bundle/seal.h"
+#include "convert/convert.h"
 
 enum { MAX_FILES = 32, N_FLIPS = 1000 };
 

@@ -69,8 +69,8 @@ static void test_a_model_at_ease_is_left_alone(void **state) {
     (void)state;
     Case c;
     assert_int_equal(stream_of(new_case(&c), 0, N_LAYERS), 0);
-    LayerCondition l = condition_layer(&at_ease, 0);
-    assert_true(l.stream == 0 && l.v == 0 && l.up == 0 && l.attn == 0 && l.ffn == 0);
+    LayerScaling l = condition_layer(&at_ease, 0);
+    assert_true(l.residual_exp2 == 0 && l.v == 0 && l.up == 0 && l.attn == 0 && l.ffn == 0);
 }
 
 static void test_stream_takes_the_least_factor_below_1024(void **state) {

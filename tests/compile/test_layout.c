@@ -208,7 +208,7 @@ static void check_model(Seen *s, uint32_t *seed) {
         .context = shape.context,
         .prefill_rows = random_below(seed, 4) ? 64 : 0,
         .kv = (KvForm)random_below(seed, 2),
-        .weights = (WeightForm)random_below(seed, 3),
+        .weights = (PackFormat)random_below(seed, 3),
         .target = target_named("macos27"),
         .layers_per_shard = 1 + random_below(seed, 3),
     };

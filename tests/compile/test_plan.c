@@ -10,7 +10,7 @@
 #include "base/size.h"
 #include "compile/compile.h"
 #include "compile/shape.h"
-#include "coreml/model.h"
+#include "mlpackage/model.h"
 
 // What plan.c sets aside for programs; the sizes it plans include them.
 enum { PROGRAM_BYTES = 64 << 10, PROGRAM_BYTES_PER_LAYER = 128 << 10 };
@@ -39,7 +39,7 @@ static uint64_t blob(uint64_t n_bytes) {
 }
 
 // Counted by hand from the shape: the four matrices of a layer and its two norms.
-static uint64_t layer_bytes(const Shape *s, WeightForm form) {
+static uint64_t layer_bytes(const Shape *s, PackFormat form) {
     const uint64_t matrices[4][2] = {
         {(uint64_t)(s->n_heads + 2 * s->n_kv_heads) * s->head_dim, s->d_model},
         {s->d_model, (uint64_t)s->n_heads * s->head_dim},
@@ -58,7 +58,7 @@ static uint64_t layer_bytes(const Shape *s, WeightForm form) {
 
 // `n_rows` of the head in slices of 65,536, each with codes and scales; the final norm; and 256
 // bytes a slice that plan.c allows for rounding.
-static uint64_t head_bytes(const Shape *s, WeightForm form, uint64_t n_rows) {
+static uint64_t head_bytes(const Shape *s, PackFormat form, uint64_t n_rows) {
     uint64_t n = blob(2 * (uint64_t)s->d_model) + (n_rows + 65535) / 65536 * 256;
     if (form == WEIGHTS_F16) return n + blob(2 * n_rows * s->d_model);
     return n + blob(n_rows * s->d_model) + blob(form == WEIGHTS_INT8_TENSOR ? 2 : 2 * n_rows);
@@ -139,7 +139,7 @@ static void assert_covers(const Planned *p) {
 // before. The package with the head is filled first, from the back, so the one before it has what
 // is left over.
 static void assert_filled(const Planned *p, const Shape *s, uint64_t limit) {
-    WeightForm form = p->plan.options.weights;
+    PackFormat form = p->plan.options.weights;
     uint32_t most = p->plan.options.layers_per_shard;
     for (size_t i = 0; i + 1 < p->plan.n_shards; i++) {
         const ShardRange *r = &p->plan.shards[i], *next = r + 1;
@@ -158,7 +158,7 @@ static void assert_filled(const Planned *p, const Shape *s, uint64_t limit) {
 
 // Limits at any place, and at the very byte where one more layer would fit, with and without the
 // head beside it.
-static uint64_t random_limit(const Shape *s, WeightForm form, uint32_t *seed) {
+static uint64_t random_limit(const Shape *s, PackFormat form, uint32_t *seed) {
     uint64_t layer = layer_bytes(s, form), head = head_bytes(s, form, s->n_vocab);
     uint64_t n = 1 + random_below(seed, 4), edge = random_below(seed, 2);
     switch (random_below(seed, 4)) {
@@ -177,7 +177,7 @@ static void test_random_shapes_are_covered_once_and_fit(void **state) {
         s.n_layers = 1 + random_below(&seed, 40);
         Target target = {"test", 0, ""};
         CompileOptions options = options_for(&target);
-        options.weights = (WeightForm)random_below(&seed, 3);
+        options.weights = (PackFormat)random_below(&seed, 3);
         options.layers_per_shard = random_below(&seed, 5);
         s.has_biases = false; // not in layer_bytes()
         target.package_limit = random_limit(&s, options.weights, &seed);
@@ -207,7 +207,7 @@ static void test_planned_bytes_are_an_upper_bound(void **state) {
         Shape s = shape_random(&seed);
         CompileOptions options = options_for(target_named("macos27"));
         options.kv = (KvForm)random_below(&seed, 2);
-        options.weights = (WeightForm)random_below(&seed, 3);
+        options.weights = (PackFormat)random_below(&seed, 3);
         options.context = s.context;
         options.layers_per_shard = 1 + random_below(&seed, 3);
         Planned p = plan_of(&s, &options);

@@ -3,8 +3,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "text/template.h"
-#include "text/tokenizer_utf8.h"
+#include "base/utf8.h"
+#include "jinja/template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

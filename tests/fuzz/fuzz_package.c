@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/size.h"
-#include "coreml/model.h"
 #include "engine/engine.h"
+#include "mlpackage/model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

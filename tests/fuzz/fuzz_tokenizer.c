@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 #include "base/reader.h"
-#include "text/tokenizer_utf8.h"
-#include "text/vocabulary.h"
+#include "base/utf8.h"
+#include "tokenizer/vocabulary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "base/file.h"
-#include "coreml/model.h"
-#include "coreml/sheet.h"
+#include "mlpackage/model.h"
+#include "mlpackage/sheet.h"
 
 static void put_length(StrBuf *out, size_t n) {
     for (unsigned i = 0; i < 4; i++) strbuf_add_char(out, (char)(n >> (8 * i)));

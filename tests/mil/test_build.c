@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/size.h"
-#include "mil/blobs.h"
 #include "mil/build.h"
+#include "mlpackage/blobs.h"
 
 typedef struct {
     Arena arena;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "contract/mutants.h"
-#include "mil/ports.h"
+#include "decoder/ports.h"
 #include "mutants/faults.h"
 
 typedef struct {

@@ -34,7 +34,7 @@ def lathe_render(jobs):
     """[(template, variables)] -> [text, or {"error": …}] of lathe, in one process."""
     given = "\n".join(json.dumps({"template": t, "variables": v, "now": NOW}) for t, v in jobs)
     run = subprocess.run(
-        [BUILD / "tests/text/render_many"], input=given.encode(), capture_output=True, timeout=600
+        [BUILD / "tests/jinja/render_many"], input=given.encode(), capture_output=True, timeout=600
     )
     assert run.returncode == 0, run.stderr.decode()
     lines = [json.loads(line) for line in run.stdout.decode().split("\n")[:-1]]

@@ -68,19 +68,19 @@ BOTH = ("decode", "prefill")
 # name: the shard, its functions, the fault; then the place, its op, and an op that is named as a suspect
 GRAPH_FAULTS = {
     "a product that adds": (0, BOTH, lambda f: f.becomes("layer_01_gated", "add"), "gated", "layer_01_gated", None),
-    "the wrong way round": (1, BOTH, lambda f: f.becomes("layer_02_rope_first", "add"), "q_turned", "layer_02_rope",
+    "the wrong way round": (1, BOTH, lambda f: f.becomes("layer_02_rope_first", "add"), "q_rotated", "layer_02_rope",
                             "layer_02_rope_first"),
-    "softmax over queries": (0, ("prefill",), lambda f: f.ints("layer_01_shares_0_axis_0", -2), "heads",
+    "softmax over queries": (0, ("prefill",), lambda f: f.ints("layer_01_shares_0_axis_0", -2), "attn_context",
                              "layer_01_attended", "layer_01_shares_0"),
     # Rows that a later layer wrote over are missed by the layer they were taken from, one call later.
     "keys in another layer's place": (0, ("decode",), lambda f: (f.ints("layer_01_kv_at_head", 0, 0),
                                                                  f.ints("layer_01_kv_to_head", 2, 2)),
-                                      "heads", "layer_00_attended", "layer_00_kv_now"),
-    "a residual left out": (1, BOTH, lambda f: f.reads("layer_03_middle", "x", "layer_03_attn_norm_y"), "middle",
+                                      "attn_context", "layer_00_attended", "layer_00_kv_now"),
+    "a residual left out": (1, BOTH, lambda f: f.reads("layer_03_middle", "x", "layer_03_attn_norm_y"), "post_attn_residual",
                             "layer_03_middle", None),
     "a norm twice as large": (1, BOTH, lambda f: f.half("layer_02_ffn_norm_gain_factor", lambda x: 2 * x), "ffn_normed",
                               "layer_02_ffn_norm_y", "layer_02_ffn_norm_gain"),
-    "scores not scaled": (1, BOTH, lambda f: f.half("layer_02_q_scaled_factor", lambda x: 1), "heads",
+    "scores not scaled": (1, BOTH, lambda f: f.half("layer_02_q_scaled_factor", lambda x: 1), "attn_context",
                           "layer_02_attended", "layer_02_q_scaled"),
     "gate for up": (0, BOTH, lambda f: f.reads("layer_00_gated", "y", "layer_00_gate"), "gated", "layer_00_gated", None),
 }
@@ -118,7 +118,7 @@ def test_an_overflow_is_called_fp16(hello_sealed, tmp_path):
     assert passed(report, "graph", "layers") == [True, True]
     assert passed(report, "layer golden", "graph")[0] is False and passed(report, "layer golden", "weights 0")[0] is True
     figures, text = blame(bundle)
-    assert (figures["cause"], figures["place"], figures["layer"]) == ("fp16", "heads", 1), text
+    assert (figures["cause"], figures["place"], figures["layer"]) == ("fp16", "attn_context", 1), text
     assert "layer_01_mixed_0" in figures["suspects"]
 
 
@@ -165,7 +165,7 @@ def test_places_of_a_conditioned_model_are_compared_in_its_own_scale(form, tmp_p
     bundle = BundleEdit(tmp_path / "m.lathe")
     factors = {(mark["place"], mark["factor"]) for s in bundle.chain["shards"] for mark in s["landmarks"]}
     scaled = {place for place, factor in factors if factor != 1}
-    assert {"stream", "middle", "heads", "gated"} <= scaled, scaled
+    assert {"stream", "post_attn_residual", "attn_context", "gated"} <= scaled, scaled
     weight = bundle.weight("layer_03_down")
     weight.codes[0:32] = -weight.codes[0:32]
     weight.codes.flush()

@@ -49,7 +49,7 @@ def test_bundles_are_valid(name, tmp_path):
 def test_a_head_alone_and_biases_are_valid(tmp_path):
     model = RandomModel("llama", biases=("qkv", "out"), tied=False).write(tmp_path / "m.gguf")
     done("convert", model, "-o", tmp_path / "a.lathe")
-    subprocess.run([BUILD / "tests/bundle/convert_limit", HELLO, tmp_path / "b.lathe", "400000"], check=True)
+    subprocess.run([BUILD / "tests/convert/convert_limit", HELLO, tmp_path / "b.lathe", "400000"], check=True)
     for name, roles in (("a", {"q_bias", "attn_out_bias"}), ("b", {"q", "head"})):
         chain = chain_of(tmp_path / f"{name}.lathe")
         VALIDATOR.validate(chain)
@@ -76,14 +76,14 @@ def test_contract_is_the_table_of_fields():
 
 
 def test_ranges_are_the_table_of_figures():
-    rows = re.findall(r'^FIGURE\((\w+),\s*"([^"]*)"\)$', (ROOT / "src/contract/ranges.def").read_text(), re.M)
+    rows = re.findall(r'^FIGURE\((\w+),\s*"([^"]*)"\)$', (ROOT / "src/range/ranges.def").read_text(), re.M)
     layer = SCHEMA["$defs"]["layer_range"]
     assert [(name, stated["description"]) for name, stated in layer["properties"].items()] == rows
     assert layer["required"] == [name for name, _ in rows]
 
 
 def test_landmarks_are_the_table_of_places():
-    rows = re.findall(r"^LANDMARK\((\w+),", (ROOT / "src/mil/landmarks.def").read_text(), re.M)
+    rows = re.findall(r"^LANDMARK\((\w+),", (ROOT / "src/decoder/landmarks.def").read_text(), re.M)
     assert SCHEMA["$defs"]["landmark"]["properties"]["place"]["enum"] == rows
 
 

@@ -18,7 +18,7 @@ from command import HELLO, LATHE, done, lathe
 from random_models import add_vocabulary
 from tokenizer_oracle import BUILD
 
-FAULT = BUILD / "tests/bundle/fault.so"
+FAULT = BUILD / "tests/convert/fault.so"
 needs_faults = pytest.mark.skipif(sys.platform != "linux", reason="fault.so speaks glibc")
 
 

@@ -44,8 +44,8 @@ def make_bundle(tmp_path_factory):
             return made[case]
         path = made[case] = tmp_path_factory.mktemp("bundle") / "hello.lathe"
         if case == "head-alone":
-            # Below this size a layer fits, but not beside the head: see tests/bundle/convert_limit.c.
-            subprocess.run([BUILD / "tests/bundle/convert_limit", HELLO, path, "400000"], check=True)
+            # Below this size a layer fits, but not beside the head: see tests/convert/convert_limit.c.
+            subprocess.run([BUILD / "tests/convert/convert_limit", HELLO, path, "400000"], check=True)
         else:
             kv, form, functions = case
             done("convert", HELLO, "-o", path, "--kv", kv, "--weights", form, "--functions", functions,
@@ -100,7 +100,7 @@ def export(package, program, path):
 
 
 def run_package(package, *steps):
-    run = subprocess.run([BUILD / "tests/coreml/run_package", package, *steps], capture_output=True, text=True)
+    run = subprocess.run([BUILD / "tests/mlpackage/run_package", package, *steps], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return run.stdout
 
@@ -244,7 +244,7 @@ EXAMPLE_SHA256 = "6dc27de3b0f6f9796707f3aaad10e68d8077bc28ffeeb47cde97ff664d3600
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
     path = tmp_path_factory.mktemp("example") / "ours.mlpackage"
-    subprocess.run([BUILD / "tests/coreml/write_example", path], check=True)
+    subprocess.run([BUILD / "tests/mlpackage/write_example", path], check=True)
     return path
 
 

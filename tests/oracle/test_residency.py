@@ -1,6 +1,6 @@
 """The residency gate on real bundles: its counts against coremltools' reading of the packages, and planted faults.
 
-The rules themselves are held to published measurements by tests/verify.
+The rules themselves are held to published measurements by tests/placement.
 """
 
 import json

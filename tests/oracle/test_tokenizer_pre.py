@@ -49,7 +49,7 @@ def split(pattern):
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 BYTES_GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
-# One name a row of src/text/tokenizer_pre.c; the settings of the tokenizer.json named.
+# One name a row of src/tokenizer/pre.c; the settings of the tokenizer.json named.
 PUBLISHED = {
     "llama-bpe": [split(CL100K), BYTES],  # meta-llama/Meta-Llama-3-8B
     "dbrx": [split(CL100K), BYTES],

@@ -199,7 +199,7 @@ def marks_of(name, text):
 
 def findings(jobs):
     given = "\n".join(json.dumps({"bos": "<s>", "eos": "</s>", "adds_bos": True, "now": 1_790_000_000, **job}) for job in jobs)
-    run = subprocess.run([BUILD / "tests/verify/check_templates"], input=given.encode(), capture_output=True, timeout=600)
+    run = subprocess.run([BUILD / "tests/gates/check_templates"], input=given.encode(), capture_output=True, timeout=600)
     assert run.returncode == 0, run.stderr.decode()
     return [json.loads(line)["findings"] for line in run.stdout.decode().split("\n")[:-1]]
 
@@ -234,7 +234,7 @@ def test_texts_that_published_templates_lose(published):
 
 def test_forms_of_the_table_are_met(published):
     """Each row has a published template that it describes."""
-    rows = re.findall(r'^FORM\((?:.|\n)*?"([^"]+)"\)$', (ROOT / "src/verify/template_forms.def").read_text(), re.M)
+    rows = re.findall(r'^FORM\((?:.|\n)*?"([^"]+)"\)$', (ROOT / "src/gates/template_forms.def").read_text(), re.M)
     met = {m[1] for found in published.values() for _, scope, text in found
            if scope == "template form" and (m := re.match(r"as (\S+) writes it", text))}
     assert set(rows) == met

@@ -13,7 +13,7 @@ import subprocess
 
 import gguf
 
-PARSE_SPECIAL, ADD_BOS, ADD_EOS = 1, 2, 4  # src/text/tokenizer.h
+PARSE_SPECIAL, ADD_BOS, ADD_EOS = 1, 2, 4  # src/tokenizer/tokenizer.h
 
 LATHE = pathlib.Path(os.environ["LATHE"])
 BUILD = pathlib.Path(os.environ.get("LATHE_BUILD", LATHE.parent.parent.parent))
@@ -192,7 +192,7 @@ def many(model, texts, flags=0):
     raw = [t if isinstance(t, bytes) else t.encode() for t in texts]
     given = b"".join(struct.pack("<II", flags, len(t)) + t for t in raw)
     run = subprocess.run(
-        [BUILD / "tests/text/tokenize_many", model], input=given, capture_output=True, timeout=300
+        [BUILD / "tests/tokenizer/tokenize_many", model], input=given, capture_output=True, timeout=300
     )
     assert run.returncode == 0, run.stderr.decode()
     lines = run.stdout.decode().split("\n")

@@ -94,8 +94,8 @@ static void see(void *context, TapPlace place, uint32_t layer, const float *rows
     if (layer == c->n_layers) return;
     float max = largest(rows, width * n), *figure = NULL;
     if (place == TAP_STREAM) figure = own->stream;
-    if (place == TAP_HEADS) figure = own->heads;
-    if (place == TAP_MIDDLE) figure = own->middle;
+    if (place == TAP_ATTN_CONTEXT) figure = own->heads;
+    if (place == TAP_POST_ATTN_RESIDUAL) figure = own->middle;
     if (place == TAP_GATED) figure = own->gated;
     if (place == TAP_FFN_OUT) figure = own->out;
     if (place == TAP_QKV) { // values do not turn

@@ -24,15 +24,15 @@ static size_t width_of(const Contract *c, TapPlace place) {
     size_t qkv = (size_t)(c->n_heads + c->n_kv_heads) * c->head_dim;
     switch (place) {
     case TAP_QKV:
-    case TAP_TURNED: return qkv + (size_t)c->n_kv_heads * c->head_dim_v;
-    case TAP_HEADS: return (size_t)c->n_heads * c->head_dim_v;
+    case TAP_ROTATED: return qkv + (size_t)c->n_kv_heads * c->head_dim_v;
+    case TAP_ATTN_CONTEXT: return (size_t)c->n_heads * c->head_dim_v;
     case TAP_GATE:
     case TAP_UP:
     case TAP_GATED: return c->d_ff;
     case TAP_STREAM:
     case TAP_ATTN_NORMED:
     case TAP_ATTN_OUT:
-    case TAP_MIDDLE:
+    case TAP_POST_ATTN_RESIDUAL:
     case TAP_FFN_NORMED:
     case TAP_FFN_OUT: return c->d_model;
     }
@@ -47,7 +47,7 @@ static void watch(void *context, TapPlace place, uint32_t layer, const float *ro
     assert_int_equal(n_tokens, N_TOKENS);
     assert_int_equal(width, width_of(w->contract, place));
     if (place == TAP_ATTN_OUT || place == TAP_FFN_OUT) memcpy(w->branch, rows, n * sizeof *rows);
-    if (place != TAP_STREAM && place != TAP_MIDDLE) return;
+    if (place != TAP_STREAM && place != TAP_POST_ATTN_RESIDUAL) return;
     for (size_t i = 0; w->next > 1 && i < n; i++)
         assert_true(rows[i] == w->stream[i] + w->branch[i] * w->contract->residual_scale);
     memcpy(w->stream, rows, n * sizeof *rows);

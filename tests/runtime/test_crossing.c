@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "bundle/convert.h"
+#include "convert/convert.h"
 #include "runtime/session.h"
 
 #define MODEL LATHE_MODELS "/hello-phi3-f16.gguf"

@@ -12,8 +12,8 @@
 
 #include "base/half.h"
 #include "base/size.h"
+#include "decoder/ports.h"
 #include "engine/program.h"
-#include "mil/ports.h"
 #include "runtime/host.h"
 
 enum { ROWS = 4, STATE = 32 };

@@ -1,0 +1,11 @@
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EXIT_SYSTEM = 4 }; // of ERR_SYSTEM, err.h
+
+_Noreturn void die_out_of_memory(size_t wanted) {
+    fprintf(stderr, "lathe: out of memory (%zu bytes wanted)\n", wanted);
+    exit(EXIT_SYSTEM);
+}

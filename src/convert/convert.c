@@ -1,0 +1,444 @@
+#include "convert/convert.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/size.h"
+#include "base/utf8.h"
+#include "compile/compile.h"
+#include "contract/evidence.h"
+#include "gguf/writer.h"
+#include "mlpackage/package.h"
+#include "range/measure.h"
+#include "tokenizer/tokenizer.h"
+
+typedef struct {
+    const ConvertJob *job;
+    Arena *arena;    // of the chain
+    const char *out; // job->out_path without a slash at its end
+    const char *dir; // being written
+    Gguf gguf;
+    Model model;
+    Model read; // what the compiler is given: `model`, but for mutants
+    Use use;
+    ShardPlan plan;
+    Chain *chain;
+    uint64_t done_bytes, total_bytes; // source bytes of weights packed so far, and in all
+} Conversion;
+
+// ---- describing what was compiled
+
+static ChainPort port_of(const MilFunction *f, ValueId v) {
+    const MilValue *value = mil_value(f, v);
+    return (ChainPort){value->name, value->type};
+}
+
+static ChainFunction describe_function(Conversion *c, const MilFunction *f, const char *role,
+                                       uint32_t n_rows) {
+    ChainFunction out = {.role = str_of(role), .name = f->name, .n_rows = n_rows};
+    out.inputs = arena_array(c->arena, f->n_inputs, ChainPort);
+    out.states = arena_array(c->arena, f->n_inputs, ChainPort);
+    out.outputs = arena_array(c->arena, f->n_outputs, ChainPort);
+    for (uint32_t i = 0; i < f->n_inputs; i++) {
+        ChainPort port = port_of(f, f->inputs[i]);
+        if (port.type.is_state)
+            out.states[out.n_states++] = port;
+        else
+            out.inputs[out.n_inputs++] = port;
+    }
+    for (uint32_t i = 0; i < f->n_outputs; i++)
+        out.outputs[out.n_outputs++] = port_of(f, f->outputs[i]);
+    return out;
+}
+
+static ChainTensor describe_tensor(Conversion *c, const PackedTensor *t) {
+    ChainTensor out = {
+        .name = t->name,
+        .form = str_of(weight_form_name(t->form)),
+        .layer = t->layer,
+        .n_rows = t->n_rows,
+        .n_cols = t->n_cols,
+        .offset = t->offset,
+        .parts = arena_array(c->arena, t->n_parts, ChainPart),
+        .n_parts = t->n_parts,
+    };
+    for (size_t i = 0; i < t->n_parts; i++) {
+        const PackedPart *p = &t->parts[i];
+        out.parts[i] = (ChainPart){
+            .role = str_of(p->role),
+            .source = p->rows.tensor->name,
+            .source_first_row = p->rows.first_row,
+            .first_row = p->first_row,
+            .n_rows = (uint32_t)p->rows.n_rows,
+            .is_deinterleaved = p->is_deinterleaved,
+            .factor = p->factor,
+        };
+    }
+    return out;
+}
+
+// Functions stand in the program in the order compile_shard() makes them.
+static void describe_shard(Conversion *c, ChainShard *out, const CompiledShard *shard) {
+    const ShardRange *r = &shard->range;
+    out->first_layer = r->first_layer;
+    out->end_layer = r->end_layer;
+    out->first_logit = r->first_logit;
+    out->end_logit = r->end_logit;
+    out->residual_factor = ldexpf(1.0f, r->residual_exp2);
+    out->functions = arena_array(c->arena, shard->program->n_functions, ChainFunction);
+    uint32_t prefill = c->plan.options.prefill_rows, n = 0;
+    MilFunction **functions = shard->program->functions;
+    if (r->end_layer > r->first_layer) {
+        out->functions[n] = describe_function(c, functions[n], FUNCTION_DECODE, 1), n++;
+        if (prefill)
+            out->functions[n] = describe_function(c, functions[n], FUNCTION_PREFILL, prefill), n++;
+    }
+    if (r->end_logit > r->first_logit)
+        out->functions[n] = describe_function(c, functions[n], FUNCTION_HEAD, 1), n++;
+    out->n_functions = n;
+    out->tensors = arena_array(c->arena, shard->n_tensors, ChainTensor);
+    for (size_t i = 0; i < shard->n_tensors; i++)
+        if (shard->tensors[i].n_parts)
+            out->tensors[out->n_tensors++] = describe_tensor(c, &shard->tensors[i]);
+    out->n_landmarks = shard->n_landmarks;
+    out->landmarks = arena_array(c->arena, shard->n_landmarks, ChainLandmark);
+    for (size_t i = 0; i < shard->n_landmarks; i++) {
+        const Landmark *l = &shard->landmarks[i];
+        out->landmarks[i] =
+            (ChainLandmark){l->place, l->layer, l->value, l->first_channel, l->factor};
+    }
+}
+
+static bool describe_file(Conversion *c, ChainFile *out, const char *path, Err *err) {
+    FileMap map;
+    const char *full = path_join(c->arena, c->dir, path);
+    if (!map_file(&map, full, err)) return false;
+    Sha256 sha = sha256_bytes(map.at, map.len);
+    Xxh128 xxh = xxh128_bytes(map.at, map.len);
+    *out = (ChainFile){
+        .path = str_of(path),
+        .n_bytes = map.len,
+        .sha256 = arena_str(c->arena, str_of(sha.hex)),
+        .xxh128 = arena_str(c->arena, str_of(xxh.hex)),
+    };
+    unmap_file(&map);
+    return true;
+}
+
+// ---- writing
+
+typedef struct {
+    Conversion *conversion;
+    const CompiledShard *shard;
+} Filling;
+
+static bool put_bytes(void *sink, uint64_t offset, uint64_t at, const void *bytes, size_t n,
+                      Err *err) {
+    return blob_sink_put(sink, offset, at, bytes, n, err);
+}
+
+static bool fill_weights(void *context, BlobSink *sink, Err *err) {
+    const Filling *filling = context;
+    Conversion *c = filling->conversion;
+    PackJob job = {
+        .put = put_bytes,
+        .put_context = sink,
+        .pool = c->job->pool,
+        .progress = c->job->progress,
+        .done_bytes = &c->done_bytes,
+        .total_bytes = c->total_bytes,
+        .rope_dim = c->read.contract.rope_dim,
+        .head_dim = c->read.contract.head_dim,
+        .is_conditioned = c->plan.options.ranges != NULL,
+    };
+    for (size_t i = 0; i < filling->shard->n_tensors; i++)
+        if (!pack_weights(&filling->shard->tensors[i], &job, err)) return false;
+    return true;
+}
+
+static const char *shard_path(Conversion *c, size_t i, const ShardRange *r) {
+    Str head = r->end_logit == r->first_logit ? STR("")
+               : r->end_layer > r->first_layer
+                   ? STR("-head")
+                   : arena_printf(c->arena, "head-%06u-%06u", r->first_logit, r->end_logit - 1);
+    Str layers = r->end_layer == r->first_layer
+                     ? STR("")
+                     : arena_printf(c->arena, "layers-%02u-%02u", r->first_layer, r->end_layer - 1);
+    return arena_printf(c->arena, "shards/%02zu-%.*s%.*s.mlpackage", i, STR_ARG(layers),
+                        STR_ARG(head))
+        .at;
+}
+
+static bool write_package(Conversion *c, const CompiledShard *shard, const char *path, Err *err) {
+    Filling filling = {c, shard};
+    Chain *chain = c->chain;
+    const PackageNote notes[] = {
+        {"lathe.contract", arena_cstr(c->arena, chain->contract_digest)},
+        {"lathe.source", arena_cstr(c->arena, chain->source_sha256)},
+        {"lathe.version", c->job->tool_version},
+    };
+    PackageSource source = {
+        .program = shard->program,
+        .blobs = &shard->blobs,
+        .description = "One shard of a language model for the Apple Neural Engine, made by lathe",
+        .notes = notes,
+        .n_notes = COUNT_OF(notes),
+        .fill = fill_weights,
+        .context = &filling,
+    };
+    return package_write(path, &source, err);
+}
+
+static bool write_shard(Conversion *c, size_t i, Err *err) {
+    const ShardRange *range = &c->plan.shards[i];
+    ChainShard *out = &c->chain->shards[i];
+    const char *package = shard_path(c, i, range);
+    out->package = str_of(package);
+
+    CompiledShard shard;
+    const ConvertFault *fault = c->job->fault;
+    if (!compile_shard(&shard, &c->read, &c->plan, range, c->arena, err)) return false;
+    describe_shard(c, out, &shard);
+    if (fault && fault->shard && !fault->shard(fault->context, &shard, c->arena, err)) return false;
+    const char *dir = path_join(c->arena, c->dir, package);
+    if (!write_package(c, &shard, dir, err)) return false;
+    const char *weights = path_join(c->arena, dir, "Data/com.apple.CoreML/weights/weight.bin");
+    if (fault && fault->weights && !fault->weights(fault->context, &shard, weights, err))
+        return false;
+
+    static const char *const members[] = {
+        "Manifest.json",
+        "Data/com.apple.CoreML/model.mlmodel",
+        "Data/com.apple.CoreML/weights/weight.bin",
+    };
+    out->files = arena_array(c->arena, COUNT_OF(members), ChainFile);
+    out->n_files = COUNT_OF(members);
+    out->n_bytes = 0;
+    for (size_t m = 0; m < COUNT_OF(members); m++) {
+        const char *path = path_join(c->arena, package, members[m]);
+        if (!describe_file(c, &out->files[m], path, err)) return false;
+        out->n_bytes += out->files[m].n_bytes;
+    }
+    uint64_t limit = c->plan.options.target->package_limit;
+    if (out->n_bytes >= limit)
+        return err_set(err, ERR_FORMAT,
+                       "%s came out at %" PRIu64 " bytes, planned %" PRIu64 ", limit of %s %" PRIu64
+                       "; use --layers-per-shard to make packages smaller",
+                       package, out->n_bytes, range->n_bytes, c->plan.options.target->name, limit);
+    return true;
+}
+
+// What the host needs: the metadata as it stands, the embedding table, the rotary factors.
+static bool write_host(Conversion *c, Err *err) {
+    const Gguf *g = &c->gguf;
+    const GgufKey **keys = arena_array(c->arena, g->n_keys, const GgufKey *);
+    size_t n_keys = 0, n_tensors = 0;
+    for (size_t i = 0; i < g->n_keys; i++)
+        // A split's bookkeeping would make host.gguf look like the first of several files.
+        if (!str_starts(g->keys[i].name, STR("split."))) keys[n_keys++] = &g->keys[i];
+    const ConvertFault *fault = c->job->fault;
+    if (fault && fault->keys) fault->keys(fault->context, keys, n_keys, c->arena);
+    static const char *const wanted[] = {"token_embd.weight", "rope_factors_short.weight",
+                                         "rope_factors_long.weight", "rope_freqs.weight"};
+    const TensorInfo *tensors[COUNT_OF(wanted)];
+    for (size_t i = 0; i < COUNT_OF(wanted); i++) {
+        const TensorInfo *t = gguf_find_tensor(g, str_of(wanted[i]));
+        if (t) tensors[n_tensors++] = t;
+    }
+    return gguf_write(path_join(c->arena, c->dir, "host.gguf"), g->alignment, keys, n_keys, tensors,
+                      n_tensors, err) &&
+           describe_file(c, &c->chain->host, "host.gguf", err);
+}
+
+static Str file_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return str_of(slash ? slash + 1 : path);
+}
+
+static uint64_t weight_bytes(const Conversion *c) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < c->gguf.n_tensors; i++) {
+        const TensorInfo *t = &c->gguf.tensors[i];
+        bool is_head = t == c->model.weights.head.tensor;
+        if (t->n_dims > 1 && (is_head || t != c->model.weights.embedding.tensor))
+            total += t->n_bytes;
+    }
+    return total;
+}
+
+static bool write_all(Conversion *c, Err *err) {
+    const CompileOptions *o = &c->plan.options;
+    Chain *chain = c->chain;
+    Sha256 contract = contract_digest(&c->model.contract);
+    Sha256 source = gguf_digest(&c->gguf, c->job->progress);
+    *chain = (Chain){
+        .tool_version = str_of(c->job->tool_version),
+        .contract = c->model.contract,
+        .contract_digest = arena_str(c->arena, str_of(contract.hex)),
+        .source_name = arena_str(c->arena, file_name(c->job->model_path)),
+        .source_sha256 = arena_str(c->arena, str_of(source.hex)),
+        .source_bytes = c->gguf.n_bytes,
+        .context = c->use.context,
+        .state_rows = c->plan.state_rows,
+        .prefill_rows = o->prefill_rows,
+        .use = c->use,
+        .kv = str_of(kv_form_name(o->kv)),
+        .weights = str_of(weight_form_name(o->weights)),
+        .target = str_of(o->target->name),
+        .package_limit = o->target->package_limit,
+        .ranges = c->plan.options.ranges,
+        .shards = arena_array(c->arena, c->plan.n_shards, ChainShard),
+        .n_shards = c->plan.n_shards,
+    };
+    c->total_bytes = weight_bytes(c);
+    for (size_t i = 0; i < c->plan.n_shards; i++)
+        if (!write_shard(c, i, err)) return false;
+    return write_host(c, err) && chain_write(chain, c->dir, err);
+}
+
+// ---- taking the place of an older bundle
+
+static const char *without_slash(Arena *arena, const char *path) {
+    Str s = str_of(path);
+    while (s.len > 1 && s.at[s.len - 1] == '/') s.len--;
+    return arena_cstr(arena, s);
+}
+
+static bool check_place(Conversion *c, Err *err) {
+    if (!dir_recover(c->dir, c->out, err)) return false;
+    if (!path_exists(c->out)) return true;
+    if (!path_exists(path_join(c->arena, c->out, "chain.json")))
+        return err_set(err, ERR_USAGE,
+                       "%s exists and is not a lathe bundle; choose another name for the result",
+                       c->out);
+    if (!c->job->replaces) return err_set(err, ERR_USAGE, "%s exists; --force replaces it", c->out);
+    return true;
+}
+
+// Nobody reads the older bundle gate by gate while it is taken away, and two conversions do not
+// write one name.
+static bool lock_dir(DirLock *lock, const char *path, Err *err) {
+    Err why = {0};
+    if (!path_is_dir(path) || dir_lock(lock, path, &why)) return true;
+    return err_set(err, why.kind,
+                   "%s (lathe verify or convert); nothing was converted: wait for it or stop it, "
+                   "then convert again",
+                   why.text);
+}
+
+// What was learned about the older bundle is kept: its journal goes on in the new one.
+static bool keep_journal(Conversion *c, Err *err) {
+    const char *from = path_join(c->arena, path_join(c->arena, c->out, "verify"), "journal.md");
+    if (!path_exists(from)) return true;
+    const char *dir = path_join(c->arena, c->dir, "verify");
+    FileMap map;
+    if (!map_file(&map, from, err)) return false;
+    bool ok = dir_make(dir, err) &&
+              file_write(path_join(c->arena, dir, "journal.md"), map.at, map.len, err) &&
+              dir_sync(dir, err);
+    unmap_file(&map);
+    return ok;
+}
+
+static bool sync_parent(Conversion *c, Err *err) {
+    const char *out = c->out, *slash = strrchr(out, '/');
+    const char *parent = slash == out ? "/"
+                         : slash      ? arena_printf(c->arena, "%.*s", (int)(slash - out), out).at
+                                      : ".";
+    return dir_sync(parent, err);
+}
+
+// ---- measuring, before anything is planned
+
+static bool measure(Conversion *c, CompileOptions *options, Err *err) {
+    const ConvertJob *job = c->job;
+    if (!job->measures_ranges) return true;
+    Ranges *ranges = arena_new(c->arena, Ranges);
+    Calibration text;
+    options->ranges = ranges;
+    return calibration_make(&text, &c->model.contract, &c->gguf, job->calibration_text,
+                            options->context, c->arena, err) &&
+           measure_ranges(ranges, &c->model, &text, c->use.rope_factors, job->pool, job->progress,
+                          c->arena, err);
+}
+
+// Nothing is made of a model that its publisher says is another. A window that reaches over all
+// positions the bundle will hold hides none of them.
+static bool agrees(Conversion *c, Err *err) {
+    Evidence e;
+    if (!evidence_gather(&e, &c->job->second, &c->model, &c->gguf, c->use.context, c->arena, err))
+        return false;
+    if (evidence_contradictions(&e)) evidence_error(&e, err);
+    return evidence_contradictions(&e) == 0;
+}
+
+// A model whose text cannot be read could never be proved or talked with.
+static bool read_model(Conversion *c, Err *err) {
+    if (!model_read(&c->model, &c->gguf, c->arena, err) ||
+        !use_of_model(&c->use, &c->model, &c->gguf, c->job->second.generation, c->arena, err) ||
+        !use_choose_all(&c->use, c->job->chosen, &c->model.contract, c->arena, err) ||
+        !agrees(c, err))
+        return false;
+    Tokenizer *t = tokenizer_open(&c->gguf, err);
+    tokenizer_close(t);
+    return t != NULL;
+}
+
+static void read_for_compiler(Conversion *c) {
+    const ConvertFault *fault = c->job->fault;
+    c->read = c->model;
+    if (!fault || !fault->model) return;
+    size_t n_layers = c->model.contract.n_layers;
+    c->read.weights.layers = arena_array(c->arena, n_layers, LayerWeights);
+    memcpy(c->read.weights.layers, c->model.weights.layers, n_layers * sizeof(LayerWeights));
+    fault->model(fault->context, &c->read, c->arena);
+}
+
+// chain.json and messages are text.
+static bool check_names(const Conversion *c, Err *err) {
+    const char *const names[] = {c->job->model_path, c->out};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (!utf8_is_valid(file_name(names[i])))
+            return err_set(err, ERR_USAGE,
+                           "%s: the name is not UTF-8, and chain.json has to state it; rename it",
+                           names[i]);
+    return true;
+}
+
+bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
+    Conversion c = {.job = job, .arena = arena, .chain = chain};
+    c.out = without_slash(arena, job->out_path);
+    c.dir = arena_printf(arena, "%s.partial", c.out).at;
+    if (!check_names(&c, err) || !check_place(&c, err)) return false;
+    DirLock older = {0}, fresh = {0};
+    bool ok = lock_dir(&older, c.out, err) && lock_dir(&fresh, c.dir, err) &&
+              gguf_open(&c.gguf, arena, job->model_path, err);
+
+    CompileOptions options = job->options;
+    // Planned once before it is measured: what cannot be converted is refused at once.
+    ok = ok && (read_model(&c, err) || err_prefix(err, "%s", job->model_path));
+    options.context = c.use.context;
+    ok = ok && plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
+         plan_shards(&c.plan, &c.model, &options, arena, err);
+    if (ok) read_for_compiler(&c);
+    ok = ok && plan_keeps_eps(&c.plan, &c.read.contract, err);
+    if (ok) {
+        // A name that is taken was left by a conversion that was killed.
+        dir_unlock(&fresh);
+        ok = dir_remove_tree(c.dir, err) && dir_make(c.dir, err) && lock_dir(&fresh, c.dir, err) &&
+             dir_make(path_join(arena, c.dir, "shards"), err) && write_all(&c, err) &&
+             dir_sync(path_join(arena, c.dir, "shards"), err) && dir_sync(c.dir, err) &&
+             // What was written is what is handed out: the caller's chain must not look into the
+             // source's mapping.
+             chain_read(chain, arena, c.dir, err) && keep_journal(&c, err) &&
+             dir_replace(c.dir, c.out, err) && sync_parent(&c, err);
+        if (!ok && fresh.is_held) dir_remove_tree(c.dir, NULL);
+    }
+    gguf_close(&c.gguf);
+    dir_unlock(&fresh);
+    dir_unlock(&older);
+    return ok;
+}

@@ -1,0 +1,35 @@
+// ports.h — the names by which a host drives a shard: its functions, inputs, outputs and states.
+//
+// The compiler makes programs with these names and the runtime fills them; docs/chain-schema.md
+// says what each holds. T is the function's row count, S the rows of the KV states:
+//
+//     x           fp16 [1, d_model, 1, T]       hidden rows, or embedding rows for the first shard
+//     cos, sin    fp16 [1, 1, rope_dim / 2, T]  of each row's position, attention factor in them
+//     mask        fp16 [1, 1, T, S]             0 where row t sees slot s, MASK_OFF where not
+//     kv_begin    int32 [1]                     slot of the first row (slice form)
+//     kv_end      int32 [1]                     slot after the last row (slice form)
+//     write_mask  fp16 [1, 1, S, T]             1 where slot s takes row t (overwrite form)
+//     hidden      fp16 [1, d_model, 1, T]       after the shard's layers
+//     logits_N    fp16 [1, rows, 1, 1]          vocabulary rows, slice after slice
+#ifndef LATHE_DECODER_PORTS_H
+#define LATHE_DECODER_PORTS_H
+
+#define FUNCTION_DECODE  "decode"
+#define FUNCTION_PREFILL "prefill"
+#define FUNCTION_HEAD    "head"
+#define INPUT_X          "x"
+#define INPUT_COS        "cos"
+#define INPUT_SIN        "sin"
+#define INPUT_MASK       "mask"
+#define INPUT_KV_BEGIN   "kv_begin"
+#define INPUT_KV_END     "kv_end"
+#define INPUT_WRITE_MASK "write_mask"
+#define OUTPUT_HIDDEN    "hidden"
+#define OUTPUT_LOGITS    "logits_" // and the number of the slice
+#define STATE_KV         "kv"      // slice form; overwrite: k_NN and v_NN
+
+// What is added to a score that must not count. Finite, exact in fp16, and exp of it is 0: the
+// float32 minimum turns to -inf in fp16, and a row with every key at -inf is NaN.
+#define MASK_OFF (-1e4f)
+
+#endif

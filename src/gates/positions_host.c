@@ -1,0 +1,150 @@
+// positions_host.c — what the host hands to the packages, at every position: rotary tables, mask
+// and the place in the state, against a second computation of each; a result of gate positions.
+//
+// It needs no model, so it leaves no position out: angles come from the reference's own formula
+// over the source's contract, the factor set of each length from the rule as contract/use.h states
+// it, mask and place from their definition in decoder/ports.h.
+#include <math.h>
+#include <stdio.h>
+
+#include "base/size.h"
+#include "decoder/ports.h"
+#include "gates/positions.h"
+#include "reference/rope.h"
+
+// Both compute in double and round to float once: half a unit in the last place of a number below
+// 2 is 2^-24 on either side, and angles of 10^5 rad lose 10^-11 before that.
+#define MOST_ROTARY_OFF 2.5e-7
+
+// Masks are as long as the state: beyond this many numbers, positions are taken in strides.
+#define MOST_MASK_NUMBERS ((uint64_t)1 << 26)
+
+typedef struct {
+    const Contract *contract; // the source's
+    const Use *use;
+    uint32_t state_rows;
+    double *angles[2]; // [rope_dim / 2]: by the short and the long set
+    size_t n_rows;     // looked at
+    double most_off;   // of cos and sin
+    char fault[160];   // the first; empty while there is none
+} HostCheck;
+
+static bool takes_long(const HostCheck *h, uint64_t length) {
+    if (h->contract->rope_scaling != ROPE_SCALING_LONGROPE) return false;
+    switch (h->use->rope_factors) {
+    case ROPE_FACTORS_SHORT: return false;
+    case ROPE_FACTORS_LONG: return true;
+    case ROPE_FACTORS_AUTO: break;
+    }
+    return length > h->contract->original_context;
+}
+
+static void found_fault(HostCheck *h, uint32_t position, const char *what) {
+    if (!h->fault[0]) snprintf(h->fault, sizeof h->fault, "position %u: %s", position, what);
+}
+
+static void check_rotary(HostCheck *h, Engine *e, uint32_t position, uint32_t n_rows,
+                         const double *angles) {
+    const float *cosines = engine_input(e, STR(INPUT_COS))->f32;
+    const float *sines = engine_input(e, STR(INPUT_SIN))->f32;
+    double gain = (double)h->contract->attn_factor;
+    for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
+        for (uint32_t t = 0; t < n_rows; t++) {
+            double angle = angles[pair] * ((double)position + t);
+            size_t at = (size_t)pair * n_rows + t;
+            double off = fmax(fabs((double)cosines[at] - cos(angle) * gain),
+                              fabs((double)sines[at] - sin(angle) * gain));
+            if (!(off <= h->most_off)) h->most_off = off;
+            if (!(off <= MOST_ROTARY_OFF * fmax(1, gain)))
+                found_fault(h, position + t,
+                            "cos or sin is another position's, or of other factors");
+        }
+}
+
+// Row t sees slot s when that is itself or one of the window - 1 before it.
+static void check_mask(HostCheck *h, Engine *e, uint32_t position, uint32_t n_rows) {
+    const float *mask = engine_input(e, STR(INPUT_MASK))->f32;
+    uint32_t window = h->contract->attn_window;
+    for (uint32_t t = 0; t < n_rows; t++, mask += h->state_rows) {
+        uint64_t self = (uint64_t)position + t;
+        for (uint32_t s = 0; s < h->state_rows; s++) {
+            bool is_seen = s <= self && (window == 0 || s + (uint64_t)window > self);
+            if (mask[s] == (is_seen ? 0.0f : MASK_OFF)) continue;
+            found_fault(h, (uint32_t)self,
+                        is_seen ? "the mask hides a slot that it should show"
+                                : "the mask shows a slot that it should hide");
+            return;
+        }
+    }
+}
+
+static void check_place(HostCheck *h, Engine *e, uint32_t position, uint32_t n_rows) {
+    const EngineTensor *begin = engine_input(e, STR(INPUT_KV_BEGIN));
+    const EngineTensor *end = engine_input(e, STR(INPUT_KV_END));
+    const EngineTensor *writes = engine_input(e, STR(INPUT_WRITE_MASK));
+    bool ok = true;
+    if (begin && end)
+        ok = begin->i32[0] == (int32_t)position && end->i32[0] == (int32_t)(position + n_rows);
+    for (uint32_t s = 0; writes && s < h->state_rows; s++)
+        for (uint32_t t = 0; t < n_rows; t++)
+            ok = ok && writes->f32[(size_t)s * n_rows + t] == (s == position + t ? 1.0f : 0.0f);
+    if (!ok) found_fault(h, position, "rows are written elsewhere");
+}
+
+static void check_rows(HostCheck *h, Host *host, Engine *e, uint32_t position, uint32_t n_rows) {
+    uint64_t length = (uint64_t)position + n_rows;
+    bool is_long = takes_long(h, length);
+    if (host_is_long(host, length) != is_long)
+        found_fault(h, position,
+                    is_long ? "the short factors apply where the long ones should"
+                            : "the long factors apply where the short ones should");
+    host_take_factors(host, host_is_long(host, length));
+    host_fill(host, e, position, n_rows);
+    check_rotary(h, e, position, n_rows, h->angles[is_long]);
+    check_mask(h, e, position, n_rows);
+    check_place(h, e, position, n_rows);
+    h->n_rows += n_rows;
+}
+
+// Steps at every position (in strides where masks are long), and always around what is near a
+// boundary.
+static void check_function(HostCheck *h, Host *host, Engine *e, uint32_t context, uint32_t n_rows,
+                           const PositionList *edges) {
+    uint64_t numbers = (uint64_t)context * h->state_rows;
+    uint32_t stride = (uint32_t)((numbers + MOST_MASK_NUMBERS - 1) / MOST_MASK_NUMBERS) * n_rows;
+    // Chunks begin anywhere: an odd step takes them over all places within a chunk.
+    if (n_rows > 1) stride += 1;
+    for (uint64_t at = 0; at + n_rows <= context; at += stride)
+        check_rows(h, host, e, (uint32_t)at, n_rows);
+    for (size_t i = 0; i < edges->count; i++)
+        if ((uint64_t)edges->at[i] + n_rows <= context)
+            check_rows(h, host, e, edges->at[i], n_rows);
+}
+
+bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err *err) {
+    const Chain *c = &p->bundle.chain;
+    HostCheck h = {.contract = &p->model.contract, .use = &p->use, .state_rows = c->state_rows};
+    size_t n = h.contract->rope_dim / 2;
+    for (int i = 0; i < 2; i++) {
+        h.angles[i] = arena_array(p->arena, n + 1, double);
+        reference_rope_frequencies(h.contract, i == 1, h.angles[i]);
+    }
+    Host *host = &shards->host;
+    for (size_t i = 0; i < c->n_shards; i++) {
+        if (!shards->shards[i].decode) continue;
+        check_function(&h, host, shards->shards[i].decode, c->context, 1, edges);
+        if (shards->shards[i].prefill)
+            check_function(&h, host, shards->shards[i].prefill, c->context, c->prefill_rows, edges);
+        break; // every shard is filled by the same host
+    }
+    (void)err;
+    json_t *figures = json_pack("{s:I, s:I, s:f}", "rows", (json_int_t)h.n_rows, "context",
+                                (json_int_t)c->context, "rotary_off", h.most_off);
+    if (h.fault[0])
+        proof_result(p, "positions", false, figures, "host tables", "%s", h.fault);
+    else
+        proof_result(p, "positions", true, figures, "host tables",
+                     "cos, sin, mask, place and factor set of %zu rows at positions 0..%u",
+                     h.n_rows, c->context - 1);
+    return true;
+}

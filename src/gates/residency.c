@@ -1,0 +1,220 @@
+// residency.c — what the Neural Engine would take of each package, by published rules.
+//
+// A prediction: the program is judged as it stands on disk, with the bytes of the files there, for
+// the system that the bundle is for. What a device did would stand beside it, and nothing has run
+// on one. The segment cost model is printed as an estimate and passes or fails nothing: it rests on
+// anchors of one chip, and a small model belongs on the CPU anyway.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "gates/gates.h"
+#include "placement/placement.h"
+#include "proof/proof.h"
+
+static json_t *sum_json(const PlacementSum *s) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "conv_ane", (json_int_t)s->conv_ane,
+                     "conv_total", (json_int_t)s->conv_total, "compute_ane",
+                     (json_int_t)s->compute_ane, "compute_total", (json_int_t)s->compute_total,
+                     "unknown", (json_int_t)s->n_unknown, "faults", (json_int_t)s->n_faults,
+                     "index_ops", (json_int_t)s->n_index);
+}
+
+static void say(Proof *p, size_t i, const Placement *placement) {
+    PlacementSum s = placement_sum(placement);
+    StrBuf text = {0};
+    char scope[32];
+    placement_print(placement, &text);
+    snprintf(scope, sizeof scope, "shard %02zu", i);
+    proof_result(p, "residency", placement_is_resident(placement), sum_json(&s), scope, "%.*s",
+                 STR_ARG(strbuf_str(&text)));
+    strbuf_free(&text);
+}
+
+static const char *verdict_name(PlacementVerdict v) {
+    static const char *const names[] = {
+        [PLACE_ANE] = "ane", [PLACE_UNKNOWN] = "unknown", [PLACE_NOT] = "cpu"};
+    return names[v];
+}
+
+// ---- the placement section of the report
+
+// One row of the map: ops that differ in their layer only.
+typedef struct {
+    Str stem; // "qkv_y" of "layer_03_qkv_y"; the whole name of an op of no layer
+    const char *op;
+    char *marks; // [n_layers + 1], one character a layer; the last column is for ops of no layer
+} MapRow;
+
+typedef struct {
+    uint32_t first_layer, n_layers;
+    MapRow *rows;
+    size_t n_rows;
+} Map;
+
+static bool read_layer(Str name, uint32_t *layer, Str *stem) {
+    enum { PREFIX = sizeof "layer_" - 1 };
+    if (!str_starts(name, STR("layer_"))) return false;
+    size_t at = PREFIX;
+    *layer = 0;
+    for (; at < name.len && name.at[at] >= '0' && name.at[at] <= '9' && at < PREFIX + 4; at++)
+        *layer = 10 * *layer + (uint32_t)(name.at[at] - '0');
+    if (at == PREFIX || at + 1 >= name.len || name.at[at] != '_') return false;
+    *stem = (Str){name.at + at + 1, name.len - at - 1};
+    return true;
+}
+
+static Str op_name(const MilFunction *f, const MilOp *op) {
+    return op->n_outputs ? f->values[op->first_output].name : op->name;
+}
+
+static MapRow *find_row(Map *map, Str stem, const char *op, Arena *arena) {
+    for (size_t i = 0; i < map->n_rows; i++)
+        if (str_eq(map->rows[i].stem, stem)) return &map->rows[i];
+    MapRow *row = &map->rows[map->n_rows++];
+    *row = (MapRow){stem, op, arena_alloc(arena, map->n_layers + 2, 1)};
+    memset(row->marks, ' ', map->n_layers + 1);
+    return row;
+}
+
+static char mark_of(const FunctionPlacement *f, uint32_t op) {
+    for (size_t k = 0; k < f->n_findings; k++)
+        if (f->findings[k].op == op && f->findings[k].rule->effect == RULE_FAULT) return 'f';
+    if (f->is_index[op]) return 'i';
+    static const char marks[] = {[PLACE_ANE] = 'a', [PLACE_UNKNOWN] = 'u', [PLACE_NOT] = 'c'};
+    return marks[f->verdicts[op]];
+}
+
+static json_t *map_json(const FunctionPlacement *f, Arena *arena) {
+    const MilFunction *function = f->function;
+    Map map = {.first_layer = UINT32_MAX, .rows = arena_array(arena, function->n_ops, MapRow)};
+    uint32_t end = 0, layer;
+    Str stem;
+    for (uint32_t i = 0; i < function->n_ops; i++)
+        if (read_layer(op_name(function, &function->ops[i]), &layer, &stem)) {
+            if (layer < map.first_layer) map.first_layer = layer;
+            if (layer >= end) end = layer + 1;
+        }
+    map.n_layers = end > map.first_layer ? end - map.first_layer : 0;
+    for (uint32_t i = 0; i < function->n_ops; i++) {
+        const MilOp *op = &function->ops[i];
+        if (!placement_counts(function, op)) continue;
+        Str name = op_name(function, op);
+        bool has_layer = read_layer(name, &layer, &stem);
+        MapRow *row = find_row(&map, has_layer ? stem : name, op->info->name, arena);
+        row->marks[has_layer ? layer - map.first_layer : map.n_layers] = mark_of(f, i);
+    }
+    json_t *rows = json_array();
+    for (size_t i = 0; i < map.n_rows; i++)
+        json_array_append_new(rows,
+                              json_pack("[s%, s, s]", map.rows[i].stem.at, map.rows[i].stem.len,
+                                        map.rows[i].op, map.rows[i].marks));
+    return json_pack("{s:I, s:I, s:o}", "first_layer",
+                     (json_int_t)(map.n_layers ? map.first_layer : 0), "layers",
+                     (json_int_t)map.n_layers, "rows", rows);
+}
+
+// Findings of one rule in one function, with the first op and how many there are.
+static json_t *findings_json(const FunctionPlacement *f) {
+    json_t *list = json_array();
+    for (size_t k = 0; k < f->n_findings; k++) {
+        const PlacementFinding *found = &f->findings[k];
+        bool is_first = true;
+        json_int_t n = 0;
+        for (size_t i = 0; i < f->n_findings; i++) {
+            if (f->findings[i].rule != found->rule) continue;
+            if (i < k) is_first = false;
+            n += f->findings[i].count;
+        }
+        if (!is_first) continue;
+        Str name = placement_finding_name(f, found);
+        json_array_append_new(list, json_pack("{s:s, s:I, s:s%, s:s%}", "rule", found->rule->id,
+                                              "count", n, "first", name.at, name.len, "detail",
+                                              found->detail.at, found->detail.len));
+    }
+    return list;
+}
+
+static json_t *function_json(const FunctionPlacement *f, Arena *arena) {
+    const PlacementEstimate *e = &f->estimate;
+    json_t *estimate = json_pack("{s:f, s:f, s:f, s:I, s:s}", "ane_ms", e->ane_ms, "cpu_ms",
+                                 e->cpu_ms, "price_ms", e->price_ms, "segments",
+                                 (json_int_t)e->n_segments, "verdict", verdict_name(e->verdict));
+    json_t *function =
+        json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
+                  f->function->name.at, f->function->name.len, "conv_ane", (json_int_t)f->conv_ane,
+                  "conv_total", (json_int_t)f->conv_total, "compute_ane",
+                  (json_int_t)f->compute_ane, "compute_total", (json_int_t)f->compute_total,
+                  "unknown", (json_int_t)f->n_unknown, "index_ops", (json_int_t)f->n_index,
+                  "findings", findings_json(f), "estimate", estimate, "map", map_json(f, arena));
+    if (f->evicted_by) json_object_set_new(function, "evicted_by", json_string(f->evicted_by->id));
+    return function;
+}
+
+// The rules that spoke, so that the report can be read without the table.
+static void add_rules(json_t *rules, const FunctionPlacement *f) {
+    for (size_t k = 0; k < f->n_findings; k++) {
+        const PlacementRule *r = f->findings[k].rule;
+        json_object_set_new(rules, r->id,
+                            json_pack("{s:s, s:s, s:s, s:s, s:s}", "effect",
+                                      rule_effect_name(r->effect), "confidence",
+                                      confidence_name(r->confidence), "text", r->text, "seen",
+                                      r->seen, "source", r->source));
+    }
+}
+
+static json_t *shard_json(const Proof *p, size_t i, const Placement *placement, json_t *rules) {
+    Str package = p->bundle.chain.shards[i].package;
+    json_t *functions = json_array();
+    for (size_t k = 0; k < placement->n_functions; k++) {
+        json_array_append_new(functions, function_json(&placement->functions[k], p->arena));
+        add_rules(rules, &placement->functions[k]);
+    }
+    return json_pack("{s:s%, s:I, s:o}", "package", package.at, package.len, "bytes",
+                     (json_int_t)placement->n_bytes, "functions", functions);
+}
+
+// ---- the gate
+
+static void say_estimate(Proof *p, size_t i, const Placement *placement) {
+    StrBuf text = {0};
+    for (size_t k = 0; k < placement->n_functions; k++) {
+        const FunctionPlacement *f = &placement->functions[k];
+        static const char *const words[] = {[PLACE_ANE] = "the ANE",
+                                            [PLACE_UNKNOWN] = "open",
+                                            [PLACE_NOT] = "the CPU, too small to pay"};
+        strbuf_printf(&text, "%s%.*s %.3g ms against %.3g on the CPU: %s", k ? "; " : "",
+                      STR_ARG(f->function->name), f->estimate.ane_ms, f->estimate.cpu_ms,
+                      words[f->estimate.verdict]);
+    }
+    char scope[48];
+    snprintf(scope, sizeof scope, "shard %02zu estimate", i);
+    proof_result(p, "residency", true, NULL, scope, "%.*s", STR_ARG(strbuf_str(&text)));
+    strbuf_free(&text);
+}
+
+bool gate_residency(Proof *p, Err *err) {
+    const Chain *c = &p->bundle.chain;
+    const PlacementTarget *target = placement_target_named(c->target);
+    if (!target)
+        return err_set(err, ERR_GATE,
+                       "no rules for target '%.*s'; there are macos27, macos26, macos15",
+                       STR_ARG(c->target));
+    json_t *shards = json_array(), *rules = json_object();
+    for (size_t i = 0; i < c->n_shards; i++) {
+        const Package *package = &p->bundle.packages[i];
+        Placement placement;
+        placement_judge(&placement, p->arena, package->program,
+                        package->model.len + package->weights.len, target);
+        say(p, i, &placement);
+        say_estimate(p, i, &placement);
+        json_array_append_new(shards, shard_json(p, i, &placement, rules));
+    }
+    proof_note(p, "residency", "measured", "nothing: no device has planned or run these packages");
+    json_t *section = json_pack("{s:s, s:n, s:o, s:o}", "target", target->name, "measured",
+                                "shards", shards, "rules", rules);
+    if (!section) die_out_of_memory(0);
+    proof_section(p, "placement", section);
+    return true;
+}

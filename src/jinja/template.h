@@ -1,0 +1,53 @@
+// template.h — chat templates: the part of Jinja that model files use, rendered as transformers
+// renders it (trim_blocks, lstrip_blocks, loop controls; tojson, raise_exception and strftime_now).
+//
+// Source of the language: jinja.palletsprojects.com, "Template Designer Documentation"; of the
+// environment: transformers, utils/chat_template_utils.py. Templates come with models and are not
+// trusted: depth, steps and output are limited. Case changes beyond ASCII cover Latin-1, Greek and
+// Cyrillic letters; others pass unchanged.
+#ifndef LATHE_JINJA_TEMPLATE_H
+#define LATHE_JINJA_TEMPLATE_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "gguf/gguf.h"
+
+enum {
+    TEMPLATE_MAX_DEPTH = 200,        // nested expressions, statements, macro calls
+    TEMPLATE_MAX_STEPS = 20000000,   // nodes evaluated by one rendering, and work like it
+    TEMPLATE_MAX_OUTPUT = 64 << 20,  // bytes, of the text and of any string on the way to it
+    TEMPLATE_MAX_MEMORY = 512 << 20, // bytes of values that one rendering makes
+};
+
+typedef struct Template Template;
+
+// The model's template for a conversation, a view into `g`: of those with names, transformers takes
+// `tool_use` where tools are given (has_tools: any list, also an empty one). Errors name the key.
+bool template_find(const Gguf *g, bool has_tools, Str *source, Err *err);
+
+// JSON text as `variables` for template_render, of any kind of value. All numbers keep their worth:
+// a whole number of more digits than 64 bits hold for certain becomes a string that no JSON text
+// spells, TEMPLATE_INTEGER_MARK (no UTF-8) and then the digits. NULL and `err`, with the line, when
+// it is no JSON.
+#define TEMPLATE_INTEGER_MARK '\xff'
+json_t *template_read_json(Str text, Err *err);
+
+// Parses `source` (UTF-8). Errors name the line. The template keeps a copy.
+Template *template_compile(Str source, Err *err);
+void template_close(Template *t); // safe on NULL
+
+// Appends the rendering to `out`. `variables` is a JSON object: messages, add_generation_prompt,
+// tools, documents, bos_token and whatever else the template reads; what transformers passes to
+// every template (no tools, no documents, no generation prompt) is set where it is missing, and a
+// message's reasoning_content, thinking or reasoning goes by each of these names. `now`, seconds
+// since 1970 in UTC, is what strftime_now formats, as the local time of the environment's TZ.
+// raise_exception() and all mistakes are ERR_FORMAT with the line. One thread at a time may render
+// from one template.
+bool template_render(const Template *t, const json_t *variables, int64_t now, StrBuf *out,
+                     Err *err);
+
+#endif

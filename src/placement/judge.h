@@ -1,0 +1,32 @@
+// judge.h — one function under the rules of placement.def. Internal to placement/.
+#ifndef LATHE_PLACEMENT_JUDGE_H
+#define LATHE_PLACEMENT_JUDGE_H
+
+#include "placement/placement.h"
+
+typedef struct {
+    Arena *arena;
+    const MilFunction *f;
+    const PlacementTarget *target;
+    FunctionPlacement *out;
+    size_t cap_findings;
+} Judge;
+
+// Records that `rule` speaks of `op` (or PLACEMENT_NO_OP), unless it is not for this system. Notes
+// of one rule become one finding with a count.
+void judge_find(Judge *j, uint32_t op, RuleId rule, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+// The operand given for `param`; NULL when absent.
+const MilValue *judge_operand(const Judge *j, const MilOp *op, const char *param);
+static inline uint64_t rule_limit(RuleId rule) {
+    return placement_rules[rule].limit;
+}
+
+void judge_types(Judge *j, uint32_t op);      // types.c: rank, dtype, axes
+void judge_operator(Judge *j, uint32_t op);   // ops.c
+void judge_weights(Judge *j, uint32_t op);    // weights.c: compressed operands
+void judge_function(Judge *j);                // ops.c: states, counts, open shapes
+PlacementEstimate judge_cost(const Judge *j); // cost.c
+
+#endif

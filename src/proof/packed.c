@@ -1,0 +1,226 @@
+// packed.c — the weights of a bundle as the reference asks for them: row by row, in the source's
+// order, decoded from weight.bin by the table in chain.json.
+//
+// This is the second reading of how weights lie in a package. The compiler's is in pack.c; neither
+// knows the other.
+#include <math.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/reader.h"
+#include "proof/packed.h"
+#include "proof/proof.h"
+
+typedef struct {
+    const ChainTensor *tensor;
+    const ChainPart *part;
+    const int8_t *codes;   // int8 forms: [n_rows, n_cols]
+    const uint8_t *halves; // fp16 form
+    const uint8_t *scales; // binary16, one a row or one for all
+} Place;
+
+enum { N_ROLES = WEIGHT_HEAD + 1, MAX_HEAD_PARTS = 256 };
+
+struct PackedWeights {
+    const Contract *contract;
+    Place *places;              // [n_layers][N_ROLES]
+    Place head[MAX_HEAD_PARTS]; // in order of vocabulary rows
+    size_t n_head;
+    Place output_norm;
+};
+
+static const char *const role_names[N_ROLES] = {
+    [WEIGHT_ATTN_NORM] = "attn_norm",
+    [WEIGHT_Q] = "q",
+    [WEIGHT_K] = "k",
+    [WEIGHT_V] = "v",
+    [WEIGHT_Q_BIAS] = "q_bias",
+    [WEIGHT_K_BIAS] = "k_bias",
+    [WEIGHT_V_BIAS] = "v_bias",
+    [WEIGHT_ATTN_OUT] = "attn_out",
+    [WEIGHT_ATTN_OUT_BIAS] = "attn_out_bias",
+    [WEIGHT_FFN_NORM] = "ffn_norm",
+    [WEIGHT_GATE] = "gate",
+    [WEIGHT_UP] = "up",
+    [WEIGHT_DOWN] = "down",
+    [WEIGHT_OUTPUT_NORM] = "output_norm",
+    [WEIGHT_HEAD] = "head",
+};
+
+static const MilValue *find_named(const MilFunction *f, Str name) {
+    for (uint32_t i = 0; i < f->n_values; i++)
+        if (str_eq(f->values[i].name, name)) return &f->values[i];
+    return NULL;
+}
+
+static bool wrong(const ChainTensor *t, const char *what, Err *err) {
+    return err_set(err, ERR_GATE, "weight '%.*s': %s", STR_ARG(t->name), what);
+}
+
+// Where a tensor's data lies in its package: the named value must be a constant, or unpacked from
+// one by constexpr_blockwise_shift_scale.
+static bool locate(Place *place, const Package *package, const ChainTensor *t, Err *err) {
+    const MilFunction *f = NULL;
+    const MilValue *v = NULL;
+    for (uint32_t i = 0; i < package->program->n_functions && !v; i++) {
+        f = package->program->functions[i];
+        v = find_named(f, t->name);
+    }
+    if (!v) return wrong(t, "chain.json lists it, but no function of its package has it", err);
+    size_t count, n_bytes;
+    if (!mil_type_count(&v->type, &count) || count != (size_t)t->n_rows * t->n_cols)
+        return wrong(t, "its shape is not the one chain.json states", err);
+    place->tensor = t;
+    if (v->data) {
+        if (v->type.dtype != MIL_F16) return wrong(t, "a constant that is not fp16", err);
+        place->halves = package_data(package, v, &n_bytes);
+        return true;
+    }
+    const MilOp *op = v->op == MIL_NO_OP ? NULL : &f->ops[v->op];
+    if (!op || op->info->opcode != MIL_OP_constexpr_blockwise_shift_scale)
+        return wrong(t, "neither a constant nor unpacked from one", err);
+    const MilValue *data = mil_value(f, mil_operand(f, op, mil_param(op->info, "data")));
+    const MilValue *scale = mil_value(f, mil_operand(f, op, mil_param(op->info, "scale")));
+    if (!data->data || !scale->data || data->type.dtype != MIL_I8 || scale->type.dtype != MIL_F16)
+        return wrong(t, "not int8 codes with fp16 scales", err);
+    size_t n_scales, wanted = str_is(t->form, "int8-tensor") ? 1 : t->n_rows;
+    if (!mil_type_count(&scale->type, &n_scales) || n_scales != wanted ||
+        scale->type.dims[0] != (int64_t)wanted)
+        return wrong(t, "its scales are not one a row (or one for all)", err);
+    place->codes = package_data(package, data, &n_bytes);
+    place->scales = package_data(package, scale, &n_bytes);
+    return true;
+}
+
+static bool place_part(PackedWeights *w, const Place *place, const ChainPart *part, Err *err) {
+    const ChainTensor *t = place->tensor;
+    Place here = *place;
+    here.part = part;
+    for (int role = 0; role < N_ROLES; role++) {
+        if (!role_names[role] || !str_is(part->role, role_names[role])) continue;
+        if (role == WEIGHT_OUTPUT_NORM) {
+            w->output_norm = here;
+        } else if (role == WEIGHT_HEAD) {
+            if (w->n_head == MAX_HEAD_PARTS) return wrong(t, "too many head parts", err);
+            w->head[w->n_head++] = here;
+        } else {
+            if (t->layer >= w->contract->n_layers) return wrong(t, "of a layer there is not", err);
+            w->places[(size_t)t->layer * N_ROLES + (size_t)role] = here;
+        }
+        return true;
+    }
+    return wrong(t, "a part of unknown role", err);
+}
+
+// The rows the reference will ask for: a part of fewer would be read beyond its end.
+static bool check_complete(PackedWeights *w, Err *err) {
+    const Contract *c = w->contract;
+    const uint32_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
+    const uint32_t v = c->n_kv_heads * c->head_dim_v;
+    const uint32_t n_rows[N_ROLES] = {
+        [WEIGHT_ATTN_NORM] = c->d_model,
+        [WEIGHT_Q] = q,
+        [WEIGHT_K] = k,
+        [WEIGHT_V] = v,
+        [WEIGHT_ATTN_OUT] = c->d_model,
+        [WEIGHT_FFN_NORM] = c->d_model,
+        [WEIGHT_GATE] = c->d_ff,
+        [WEIGHT_UP] = c->d_ff,
+        [WEIGHT_DOWN] = c->d_model,
+    };
+    for (uint32_t layer = 0; layer < c->n_layers; layer++)
+        for (int role = 0; role < N_ROLES; role++) {
+            const Place *place = &w->places[(size_t)layer * N_ROLES + (size_t)role];
+            if (n_rows[role] && (!place->part || place->part->n_rows != n_rows[role]))
+                return err_set(err, ERR_GATE,
+                               "layer %u: the bundle's '%s' is missing or incomplete", layer,
+                               role_names[role]);
+        }
+    uint32_t rows = 0;
+    for (size_t i = 0; i < w->n_head; i++) rows += w->head[i].part->n_rows;
+    if (rows != c->n_vocab || !w->output_norm.part)
+        return err_set(err, ERR_GATE, "the bundle's head has %u rows, expected %u", rows,
+                       c->n_vocab);
+    return true;
+}
+
+PackedWeights *packed_weights_open(Proof *p, Err *err) {
+    PackedWeights *w = arena_new(p->arena, PackedWeights);
+    w->contract = &p->bundle.chain.contract;
+    w->places = arena_array(p->arena, (size_t)w->contract->n_layers * N_ROLES, Place);
+    for (size_t s = 0; s < p->bundle.chain.n_shards; s++) {
+        const ChainShard *shard = &p->bundle.chain.shards[s];
+        for (size_t i = 0; i < shard->n_tensors; i++) {
+            Place place = {0};
+            if (!locate(&place, &p->bundle.packages[s], &shard->tensors[i], err)) return NULL;
+            for (size_t k = 0; k < shard->tensors[i].n_parts; k++)
+                if (!place_part(w, &place, &shard->tensors[i].parts[k], err)) return NULL;
+        }
+    }
+    return check_complete(w, err) ? w : NULL;
+}
+
+// Where row `row` of the source lies in a part whose rotated pairs were pulled apart.
+static size_t packed_row(const Contract *c, const ChainPart *part, size_t row) {
+    if (!part->is_deinterleaved) return part->first_row + row;
+    size_t head = row / c->head_dim, dim = row % c->head_dim;
+    if (dim < c->rope_dim) dim = dim % 2 ? c->rope_dim / 2 + dim / 2 : dim / 2;
+    return part->first_row + head * c->head_dim + dim;
+}
+
+static float weight_at(const Place *place, size_t row, size_t col) {
+    size_t at = row * place->tensor->n_cols + col;
+    if (place->halves) return f32_from_half((uint16_t)load_le(place->halves + 2 * at, 2));
+    size_t scale = str_is(place->tensor->form, "int8-tensor") ? 0 : row;
+    return (float)place->codes[at] * f32_from_half((uint16_t)load_le(place->scales + 2 * scale, 2));
+}
+
+// Where a matrix or vector lies; `row` becomes the one within its part.
+static const Place *find_place(const PackedWeights *w, WeightRole role, uint32_t layer,
+                               size_t *row) {
+    if (role == WEIGHT_OUTPUT_NORM) return &w->output_norm;
+    if (role != WEIGHT_HEAD) return &w->places[(size_t)layer * N_ROLES + (size_t)role];
+    size_t i = 0;
+    for (; *row >= w->head[i].part->n_rows; i++) *row -= w->head[i].part->n_rows;
+    return &w->head[i];
+}
+
+PackedPlace packed_weight_place(const PackedWeights *w, WeightRole role, uint32_t layer,
+                                size_t row) {
+    const Place *place = find_place(w, role, layer, &row);
+    return (PackedPlace){place->tensor, place->part};
+}
+
+double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t layer, size_t row,
+                           float value) {
+    const Place *place = find_place(w, role, layer, &row);
+    double factor = (double)place->part->factor;
+    if (place->codes) {
+        size_t at = str_is(place->tensor->form, "int8-tensor")
+                        ? 0
+                        : packed_row(w->contract, place->part, row);
+        return 0.5 * (double)f32_from_half((uint16_t)load_le(place->scales + 2 * at, 2)) / factor;
+    }
+    // Half a unit of a binary16's last place; of a subnormal, 2^-25.
+    double stored = fabs((double)value + (double)place->tensor->offset) * factor;
+    return fmax(ldexp(stored, -11), 0x1p-25) / factor;
+}
+
+bool packed_weight_row(void *context, WeightRole role, uint32_t layer, size_t row, float *out,
+                       size_t n) {
+    const PackedWeights *w = context;
+    if (role == WEIGHT_EMBEDDING) return false; // the host's table is the source's
+    const Place *place = find_place(w, role, layer, &row);
+    if (!place->part) return false;
+    // Factors are powers of two, so taking them out again loses nothing.
+    float factor = place->part->factor;
+    if (place->tensor->n_cols == 1) { // a vector: its weights are rows
+        for (size_t i = 0; i < n; i++)
+            out[i] = weight_at(place, packed_row(w->contract, place->part, i), 0) / factor -
+                     place->tensor->offset;
+        return true;
+    }
+    size_t at = packed_row(w->contract, place->part, row);
+    for (size_t i = 0; i < n; i++) out[i] = weight_at(place, at, i) / factor;
+    return true;
+}

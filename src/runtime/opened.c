@@ -1,0 +1,149 @@
+#include "runtime/opened.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/size.h"
+#include "bundle/seal.h"
+#include "bundle/source.h"
+
+static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
+    if (seal_check(options->path, &o->except, progress, &o->unproved)) return true;
+    if (options->is_unsealed) return true;
+    *err = o->unproved;
+    return false;
+}
+
+// What a replaced source leaves to do: it is converted, or it is not this bundle's.
+static bool refuse_source(const OpenOptions *options, const char *path, const char *why,
+                          Arena *scratch, Err *err) {
+    const char *bundle = shell_word(scratch, options->path), *word = shell_word(scratch, path);
+    return err_set(err, ERR_GATE,
+                   "%s; convert again: lathe convert %s -o %s --force, then: lathe verify %s "
+                   "--model %s; or move that file away, or name the bundle's own source with "
+                   "--model",
+                   why, word, bundle, bundle, word);
+}
+
+// The source, where it can be found, must still be the file that the bundle was made of, and mean
+// the same: it may have been replaced, and this lathe may read it otherwise than the one that
+// converted it.
+static bool check_source(Opened *o, const OpenOptions *options, const Progress *progress,
+                         Err *err) {
+    Arena scratch = {0};
+    Gguf source = {0};
+    Model model;
+    Err why = {0};
+    const Chain *chain = &o->bundle.chain;
+    const char *path = source_find(options->path, chain, options->model, &scratch);
+    bool ok = true;
+    if (path &&
+        (!gguf_open(&source, &scratch, path, &why) || !model_read(&model, &source, &scratch, &why)))
+        ok = err_set(err, ERR_GATE,
+                     "%s cannot be checked against its source (%s: %s); name the source with "
+                     "--model, or convert again: lathe convert MODEL.gguf -o %s --force",
+                     options->path, path, why.text, shell_word(&scratch, options->path));
+    else if (path && !str_is(chain->contract_digest, contract_digest(&model.contract).hex))
+        ok =
+            refuse_source(options, path,
+                          arena_printf(&scratch, "%s was made for another contract than %s has now",
+                                       options->path, path)
+                              .at,
+                          &scratch, err);
+    else if (path && !source_check(options->path, chain, &source, progress, &why))
+        ok = refuse_source(options, path, why.text, &scratch, err);
+    gguf_close(&source);
+    arena_free(&scratch);
+    return ok;
+}
+
+static bool open_reference(Opened *o, const OpenOptions *options, const char *path, Err *err) {
+    if (!gguf_open(&o->source, &o->arena, path, err)) return false;
+    if (!model_read(&o->model, &o->source, &o->arena, err)) return err_prefix(err, "%s", path);
+    if (o->has_bundle) {
+        Sha256 digest = contract_digest(&o->model.contract);
+        if (!str_is(o->bundle.chain.contract_digest, digest.hex))
+            return err_set(err, ERR_FORMAT, "%s has another contract than the bundle", path);
+    }
+    o->use = o->bundle.chain.use;
+    if (!o->has_bundle &&
+        !use_of_model(&o->use, &o->model, &o->source, options->generation, &o->arena, err))
+        return false;
+    if (!use_choose_all(&o->use, options->use, &o->model.contract, &o->arena, err)) return false;
+    o->contract = &o->model.contract;
+    o->vocabulary = &o->source;
+    ReferenceOptions as_used = {.n_positions = o->use.context, .rope_factors = o->use.rope_factors};
+    o->session = session_open_reference(&o->model, &as_used, o->pool, err);
+    return o->session != NULL;
+}
+
+// What a bundle's packages and proof rest on cannot be chosen again.
+static bool check_fixed(const OpenOptions *options, Err *err) {
+    static const UseId fixed[] = {USE_context, USE_rope_factors};
+    for (size_t i = 0; i < COUNT_OF(fixed); i++)
+        if (options->use[fixed[i]])
+            return err_set(err, ERR_USAGE,
+                           "%s: a bundle's was fixed by convert, and proved so; convert again with "
+                           "%s %s",
+                           use_rows[fixed[i]].option, use_rows[fixed[i]].option,
+                           options->use[fixed[i]]);
+    if (options->generation)
+        return err_set(err, ERR_USAGE,
+                       "--generation-config: a bundle has it from convert; convert again with it");
+    return true;
+}
+
+static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_reference,
+                        const Progress *progress, Err *err) {
+    if (!check_seal(o, options, progress, err) ||
+        !bundle_open(&o->bundle, &o->arena, options->path, err))
+        return false;
+    if (!options->is_unsealed && !check_source(o, options, progress, err)) return false;
+    if (wants_reference && !options->model)
+        return err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
+    if (wants_reference) return open_reference(o, options, options->model, err);
+    if (!check_fixed(options, err)) return false;
+    o->contract = &o->bundle.chain.contract;
+    o->use = o->bundle.chain.use;
+    if (!use_choose_all(&o->use, options->use, o->contract, &o->arena, err)) return false;
+    o->vocabulary = &o->bundle.host;
+    Arithmetic arithmetic = ARITHMETIC_FP16;
+    if (options->arithmetic && !arithmetic_named(options->arithmetic, &arithmetic, err))
+        return false;
+    o->session = session_open_bundle(&o->bundle, arithmetic, o->pool, err);
+    return o->session != NULL;
+}
+
+static bool check_engine(const OpenOptions *options, bool is_bundle, Err *err) {
+    const char *engine = options->engine;
+    if (options->arithmetic && (!is_bundle || (engine && strcmp(engine, "reference") == 0)))
+        return err_set(err, ERR_USAGE,
+                       "--arithmetic is for bundles on the cpu; the reference computes in fp32");
+    if (!engine || strcmp(engine, "reference") == 0) return true;
+    if (strcmp(engine, "coreml") == 0)
+        return err_set(err, ERR_USAGE, "--engine coreml: this build has no Core ML adapter yet");
+    if (strcmp(engine, "cpu") != 0)
+        return err_set(err, ERR_USAGE, "--engine %s: expected cpu or reference", engine);
+    if (!is_bundle)
+        return err_set(err, ERR_USAGE, "--engine cpu runs bundles; %s is none", options->path);
+    return true;
+}
+
+bool opened_open(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
+    *o = (Opened){.has_bundle = path_is_dir(options->path)};
+    if (!check_engine(options, o->has_bundle, err)) return false;
+    o->pool = pool_open(options->threads, err);
+    if (!o->pool) return false;
+    bool wants_reference = options->engine && strcmp(options->engine, "reference") == 0;
+    return o->has_bundle ? open_bundle(o, options, wants_reference, progress, err)
+                         : open_reference(o, options, options->path, err);
+}
+
+void opened_close(Opened *o) {
+    session_close(o->session);
+    if (o->has_bundle) bundle_close(&o->bundle);
+    gguf_close(&o->source);
+    pool_close(o->pool);
+    strbuf_free(&o->except);
+    arena_free(&o->arena);
+}

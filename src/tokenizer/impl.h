@@ -1,0 +1,160 @@
+// impl.h — what the files of the tokenizer share: the vocabulary in memory and one text's
+// scratch.
+//
+//     tokenizer.c          open, encode: cuts out special tokens, hands the rest to its kind
+//     vocab.c    the keys of the file, checked, into Tokenizer
+//     special.c  finds special tokens in text
+//     pre.c      the table of pre-tokenizers; cuts text into words
+//     bpe.c      words to tokens by merges
+//     spm.c      text to tokens by scores
+//     stream.c   tokens to text
+//     survey.c   the vocabulary against the pre-tokenizer that the file names
+#ifndef LATHE_TOKENIZER_IMPL_H
+#define LATHE_TOKENIZER_IMPL_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "base/arena.h"
+#include "tokenizer/tokenizer.h"
+
+enum {
+    // No published token comes near; it bounds what a hostile special token costs at every position
+    // of a text.
+    TOKEN_MAX_BYTES = 4096,
+    PRE_MAX_PATTERNS = 6,
+};
+
+typedef struct {
+    Str text;  // as the file spells it
+    Str bytes; // what it stands for
+    float score;
+    TokenType type;
+    bool strips_right; // white space after it in the text belongs to it
+} Token;
+
+// Finds tokens by text or by bytes: open addressing, half full at most.
+typedef struct {
+    uint32_t *slots; // ids, or NO_TOKEN
+    size_t n_slots;  // a power of two
+    bool is_by_bytes;
+} TokenIndex;
+
+// Row i of the file's merges: where `left` meets `right`, `joined` takes their place. Row 0 goes
+// first.
+typedef struct {
+    uint32_t left, right, joined;
+} Merge;
+
+typedef struct {
+    const Merge *rows;
+    size_t n_rows;
+    uint32_t *slots; // row numbers by hash of (left, right), or NO_TOKEN
+    size_t n_slots;
+} MergeTable;
+
+// Special tokens in the order of their bytes, with the range of each first byte.
+typedef struct {
+    const uint32_t *ids;
+    uint32_t first[257]; // ids[first[b]] … ids[first[b + 1] - 1] begin with byte b
+} SpecialSet;
+
+typedef struct {
+    pcre2_code *patterns[PRE_MAX_PATTERNS]; // each cuts what the one before it left
+    size_t n_patterns;
+    bool ignores_merges; // a word that is a token is taken whole
+} PreTokenizer;
+
+typedef enum { VOCAB_BPE, VOCAB_SPM } VocabKind;
+
+struct Tokenizer {
+    Arena arena;
+    VocabKind kind;
+    Token *tokens;
+    size_t n_tokens;
+    TokenIndex by_text; // every token
+    TokenIndex matched; // BPE: normal tokens by bytes; SPM: those that joining may make, by text
+    uint32_t byte_ids[256]; // token of each byte, NO_TOKEN where the vocabulary has none
+    uint32_t bos, eos, unknown;
+    bool adds_bos, adds_eos;
+    SpecialSet user_defined; // cut out always
+    SpecialSet special; // cut out with TOKENIZER_PARSE_SPECIAL; holds the user-defined ones too
+    // BPE
+    PreTokenizer pre;
+    MergeTable merges;
+    // SPM
+    bool adds_space_prefix;  // a space before each stretch of text
+    bool joins_spaces;       // runs of spaces count as one, those at the ends as none
+    size_t max_matched_text; // bytes of the longest token in `matched`
+};
+
+// Stretches of the text being joined, a doubly linked list in an array.
+typedef struct {
+    union {
+        uint32_t id;    // BPE: its token, NO_TOKEN once swallowed
+        uint32_t start; // SPM: its first byte in the text
+    };
+    uint32_t len;        // SPM: its bytes, 0 once swallowed
+    uint32_t prev, next; // NO_TOKEN at the ends
+} Symbol;
+
+// A pair that could be joined: smallest `order` first, then leftmost.
+typedef struct {
+    uint32_t order, left;
+    uint32_t len; // SPM: bytes of the pair, which tell a stale candidate
+} Candidate;
+
+typedef struct {
+    Candidate *at;
+    size_t count, cap;
+} CandidateHeap;
+
+// What encoding one text needs besides the Tokenizer.
+typedef struct {
+    const Tokenizer *tokenizer;
+    TokenList *out;
+    Symbol *symbols;
+    size_t symbols_cap;
+    CandidateHeap heap;
+    StrBuf normalized;
+    pcre2_match_data *match;
+    pcre2_match_context *context;
+    pcre2_jit_stack *jit_stack;
+} Encoder;
+
+// tokenizer.c
+void encoder_close(Encoder *e);
+Symbol *encoder_symbols(Encoder *e, size_t n); // room for `n`, contents unset
+void heap_push(CandidateHeap *h, Candidate c);
+Candidate heap_pop(CandidateHeap *h); // of a heap that is not empty
+
+// vocab.c
+bool vocab_read(Tokenizer *t, const Gguf *g, Err *err);
+uint32_t index_find(const Tokenizer *t, const TokenIndex *index, Str key);
+
+// special.c
+// The set of all tokens of `t` for which bit `1 << type` is in `types`.
+void special_build(SpecialSet *set, Tokenizer *t, unsigned types);
+// The first special token at or after text.at + *at: moves *at there and gives its id. NO_TOKEN
+// when there is none.
+uint32_t special_next(const Tokenizer *t, const SpecialSet *set, Str text, size_t *at);
+
+// pre.c
+// On failure pre_close() what is there.
+bool pre_open(PreTokenizer *pre, Str name, Err *err);
+bool pre_open_row(PreTokenizer *pre, size_t row, Err *err);
+const char *pre_names(size_t row); // of a row of the table, with spaces between; NULL past the last
+void pre_close(PreTokenizer *pre);
+bool pre_split(Encoder *e, Str text, Err *err); // calls bpe_encode_word for each word
+
+// bpe.c
+bool bpe_read_merges(Tokenizer *t, const Gguf *g, Err *err);
+// The bytes that `text` spells, at most as many as its own; false when it is not in the byte
+// alphabet.
+bool bpe_text_to_bytes(Str text, char *bytes, size_t *n_bytes);
+void bpe_encode_word(Encoder *e, Str word);
+
+// spm.c
+void spm_encode(Encoder *e, Str text);
+
+#endif

@@ -1,0 +1,152 @@
+// tokenizer.h — text to token ids and back, by the vocabulary that a GGUF file carries.
+//
+// Two kinds of vocabulary, as `tokenizer.ggml.model` names them:
+//
+//     gpt2   byte-level BPE. Text is cut into words by the patterns that `tokenizer.ggml.pre`
+//            stands for (a table in pre.c); inside a word, pairs are joined in the order
+//            of `tokenizer.ggml.merges`.
+//     llama  SentencePiece. Spaces become U+2581; pairs whose text is a token are joined, best
+//            score first; what is left without a token is spelt in byte tokens `<0xXX>`.
+//
+// Before either, special tokens are cut out of the text, leftmost and then longest first:
+// user-defined ones always, control tokens only on request. Without that request `<|end|>` in a
+// user's message is plain text, and nobody can forge the end of a turn.
+//
+// Text may hold any bytes. What is not UTF-8 counts as U+FFFD, one for each maximal broken part:
+// what Python's decode(errors="replace"), and so every tokenizer fed from it, would see.
+//
+// A Tokenizer copies what it needs, so the Gguf may be closed. It never changes after
+// tokenizer_open(): any number of threads may use one at once. TokenList and Detokenizer belong to
+// one thread at a time.
+#ifndef LATHE_TOKENIZER_TOKENIZER_H
+#define LATHE_TOKENIZER_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "contract/contract.h" // NO_TOKEN
+#include "gguf/gguf.h"
+
+typedef struct Tokenizer Tokenizer;
+
+// The numbers of `tokenizer.ggml.token_type`.
+typedef enum {
+    TOKEN_NORMAL = 1,
+    TOKEN_UNKNOWN,      // stands for text without a token
+    TOKEN_CONTROL,      // structure: begin of text, end of turn
+    TOKEN_USER_DEFINED, // added text, always matched as a whole
+    TOKEN_UNUSED,       // fills the table; never made from text
+    TOKEN_BYTE,         // `<0xXX>`: one byte
+} TokenType;
+
+// Reads the vocabulary of `g`. Errors name the key, the token or the merge. NULL on failure.
+Tokenizer *tokenizer_open(const Gguf *g, Err *err);
+void tokenizer_close(Tokenizer *t); // safe on NULL
+
+size_t tokenizer_count(const Tokenizer *t);
+
+// NO_TOKEN when the file states none.
+uint32_t tokenizer_bos(const Tokenizer *t);
+uint32_t tokenizer_eos(const Tokenizer *t);
+// The model's policy: TOKENIZER_ADD_BOS acts only where this holds.
+bool tokenizer_adds_bos(const Tokenizer *t);
+
+// `id` must be below tokenizer_count().
+TokenType tokenizer_type(const Tokenizer *t, uint32_t id);
+// Control and unknown tokens: structure, not text.
+bool tokenizer_is_control(const Tokenizer *t, uint32_t id);
+// The bytes a token stands for, good until tokenizer_close(); a control token's are its name. They
+// need not be whole characters. Empty for an id out of range.
+Str tokenizer_piece(const Tokenizer *t, uint32_t id);
+// The token whose text, as the file spells it, is `text`; or NO_TOKEN.
+uint32_t tokenizer_find(const Tokenizer *t, Str text);
+
+// The vocabulary against the pre-tokenizer that the file names. BPE was taught on words as its
+// pre-tokenizer cut them, so no token of the vocabulary crosses a cut: text gives each of them.
+// Under another one, tokens that it cuts can never be given.
+typedef struct {
+    size_t n_tokens;    // normal tokens of two bytes or more that are valid UTF-8
+    size_t n_given;     // of these, given by their own text
+    uint32_t unreached; // one that is not; NO_TOKEN when all are
+    // A merge that leads to a token that no text may give (control or unused): it was a normal one
+    // when the merges were learnt. NO_TOKEN when there is none.
+    uint32_t retyped;
+    // Another pre-tokenizer with which text gives clearly more: its names, with a space between,
+    // how many, and a token that it gives and the stated one does not. NULL when there is none.
+    const char *better;
+    size_t n_better;
+    uint32_t lost;
+} PreSurvey;
+
+// Of a BPE vocabulary. Others have no pre-tokenizer: all is zero then.
+bool tokenizer_survey(const Tokenizer *t, PreSurvey *survey, Err *err);
+
+// The vocabulary against its scores. SentencePiece numbers its tokens in the order in which it
+// learnt them and scores them by it, so scores fall from token to token and joining by them leads
+// to every token.
+typedef struct {
+    size_t n_tokens;    // tokens of two characters or more that text should give
+    size_t n_given;     // of these, given by their own text
+    uint32_t unreached; // one that is not; NO_TOKEN when all are
+    size_t n_rises;     // of these, scored above the one before
+    size_t n_distinct;  // different scores
+} ScoreSurvey;
+
+// Of a SentencePiece vocabulary. Others are not joined by scores: all is zero then.
+void tokenizer_survey_scores(const Tokenizer *t, ScoreSurvey *survey);
+
+// A growing list; zeroed is empty, token_list_free() leaves it empty.
+typedef struct {
+    uint32_t *at;
+    size_t count, cap;
+} TokenList;
+
+void token_list_add(TokenList *list, uint32_t id);
+void token_list_free(TokenList *list);
+
+enum {
+    TOKENIZER_PARSE_SPECIAL = 1, // control tokens in the text are tokens, not text
+    TOKENIZER_ADD_BOS = 2,       // begin with bos, if that is the model's policy
+    TOKENIZER_ADD_EOS = 4,       // end with eos, likewise
+};
+
+enum { TOKENIZER_MAX_TEXT = 1 << 28 }; // bytes that one call encodes at most
+
+// Appends the ids of `text` to `out`. Time grows as n log n whatever the text. Fails on text beyond
+// TOKENIZER_MAX_TEXT, or when a pattern runs into pcre2's limits; `out` then holds what was there
+// before.
+bool tokenizer_encode(const Tokenizer *t, Str text, unsigned flags, TokenList *out, Err *err);
+
+// The first control token spelt out in `text` at or after `*at`: moves `*at` there. NO_TOKEN: none.
+uint32_t tokenizer_find_control(const Tokenizer *t, Str text, size_t *at);
+// As tokenizer_encode() with TOKENIZER_PARSE_SPECIAL, but at `guards` (byte offsets in `text`,
+// ascending) no control token begins: there it is plain text. `text` must be UTF-8.
+bool tokenizer_encode_guarded(const Tokenizer *t, Str text, unsigned flags, const size_t *guards,
+                              size_t n_guards, TokenList *out, Err *err);
+
+enum {
+    DETOKENIZER_SHOW_CONTROL = 1, // control tokens give their names instead of nothing
+    DETOKENIZER_MID_TEXT = 2,     // the text goes on from an earlier one: a leading space is meant
+};
+
+// Ids to text, as they come: only whole, valid characters leave it. A SentencePiece text loses the
+// one space that encoding puts before it.
+typedef struct {
+    const Tokenizer *tokenizer;
+    bool shows_control;
+    bool drops_space; // the next character, if a space, was put there by the encoder
+    uint8_t held[4];  // the beginning of a character
+    size_t n_held;
+} Detokenizer;
+
+Detokenizer detokenizer_start(const Tokenizer *t, unsigned flags);
+// Appends to `out` what the token completes, perhaps nothing. Bytes that cannot become a character
+// give U+FFFD.
+void detokenizer_add(Detokenizer *d, uint32_t id, StrBuf *out);
+// Ends the text: a beginning without its end gives U+FFFD. Ready for the next text in mid-text.
+void detokenizer_flush(Detokenizer *d, StrBuf *out);
+
+#endif
