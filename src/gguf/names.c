@@ -1,3 +1,5 @@
+// names.c — keys and tensors by name: rows sorted by name, so that equal names are neighbours and a
+// lookup halves its range at each step.
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -49,4 +51,27 @@ bool gguf_read_name(Str *name, Reader *r, size_t max, const char *what, Err *err
                            what, c, i + 1, name->len);
     }
     return true;
+}
+
+// Names to rows, both sorted by name.
+typedef struct {
+    NameRow *keys, *tensors;
+} Index;
+
+void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_rows) {
+    Index *index = arena_new(arena, Index);
+    *index = (Index){key_rows, tensor_rows};
+    g->index = index;
+}
+
+const GgufKey *gguf_find_key(const Gguf *g, Str name) {
+    const Index *index = g->index;
+    const NameRow *row = index ? name_rows_find(index->keys, g->n_keys, name) : NULL;
+    return row ? &g->keys[row->row] : NULL;
+}
+
+const TensorInfo *gguf_find_tensor(const Gguf *g, Str name) {
+    const Index *index = g->index;
+    const NameRow *row = index ? name_rows_find(index->tensors, g->n_tensors, name) : NULL;
+    return row ? &g->tensors[row->row] : NULL;
 }

@@ -1,7 +1,7 @@
 // parse.h — the pieces of reading one GGUF file. Internal to gguf/.
 //
-// gguf.c opens and looks up, split.c joins the parts of a model, read_keys.c and read_tensors.c
-// read the two tables of one file, names.c finds twins and finds by name, values.c converts items.
+// gguf.c opens a model, split.c joins its parts, header.c reads one file, read_keys.c and
+// read_tensors.c its two tables, names.c finds by name and finds duplicates, values.c converts items.
 #ifndef LATHE_GGUF_PARSE_H
 #define LATHE_GGUF_PARSE_H
 

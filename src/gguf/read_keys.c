@@ -5,31 +5,6 @@
 #include "base/size.h"
 #include "gguf/parse.h"
 
-// Type numbers and sizes: ggml docs/gguf.md, gguf_metadata_value_type.
-static const GgufTypeRow type_rows[GGUF_TYPE_COUNT] = {
-    [GGUF_U8] = {"u8", 1, .is_integer = true},
-    [GGUF_I8] = {"i8", 1, .is_integer = true, .is_signed = true},
-    [GGUF_U16] = {"u16", 2, .is_integer = true},
-    [GGUF_I16] = {"i16", 2, .is_integer = true, .is_signed = true},
-    [GGUF_U32] = {"u32", 4, .is_integer = true},
-    [GGUF_I32] = {"i32", 4, .is_integer = true, .is_signed = true},
-    [GGUF_F32] = {"f32", 4},
-    [GGUF_BOOL] = {"bool", 1},
-    [GGUF_STRING] = {"string", 0},
-    [GGUF_ARRAY] = {"array", 0},
-    [GGUF_U64] = {"u64", 8, .is_integer = true},
-    [GGUF_I64] = {"i64", 8, .is_integer = true, .is_signed = true},
-    [GGUF_F64] = {"f64", 8},
-};
-
-const GgufTypeRow *gguf_type_row(GgufType type) {
-    return &type_rows[type];
-}
-
-const char *gguf_type_name(GgufType type) {
-    return type < GGUF_TYPE_COUNT ? type_rows[type].name : "?";
-}
-
 const GgufKey *gguf_file_key(const GgufFile *file, const char *name) {
     const NameRow *row = name_rows_find(file->key_rows, file->n_keys, str_of(name));
     return row ? &file->keys[row->row] : NULL;

@@ -1,7 +1,33 @@
-// values.c — a key's items as the type the caller wants, when that loses nothing.
+// values.c — the types of values, and a key's items as the type the caller asks for, when that loses
+// nothing.
 #include <string.h>
 
 #include "gguf/parse.h"
+
+// Type numbers and sizes: ggml docs/gguf.md, gguf_metadata_value_type.
+static const GgufTypeRow type_rows[GGUF_TYPE_COUNT] = {
+    [GGUF_U8] = {"u8", 1, .is_integer = true},
+    [GGUF_I8] = {"i8", 1, .is_integer = true, .is_signed = true},
+    [GGUF_U16] = {"u16", 2, .is_integer = true},
+    [GGUF_I16] = {"i16", 2, .is_integer = true, .is_signed = true},
+    [GGUF_U32] = {"u32", 4, .is_integer = true},
+    [GGUF_I32] = {"i32", 4, .is_integer = true, .is_signed = true},
+    [GGUF_F32] = {"f32", 4},
+    [GGUF_BOOL] = {"bool", 1},
+    [GGUF_STRING] = {"string", 0},
+    [GGUF_ARRAY] = {"array", 0},
+    [GGUF_U64] = {"u64", 8, .is_integer = true},
+    [GGUF_I64] = {"i64", 8, .is_integer = true, .is_signed = true},
+    [GGUF_F64] = {"f64", 8},
+};
+
+const GgufTypeRow *gguf_type_row(GgufType type) {
+    return &type_rows[type];
+}
+
+const char *gguf_type_name(GgufType type) {
+    return type < GGUF_TYPE_COUNT ? type_rows[type].name : "?";
+}
 
 // The bits of item `i`, zero-extended.
 static uint64_t item_bits(const GgufKey *k, size_t i) {

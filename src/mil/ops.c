@@ -1,14 +1,9 @@
-// ops.c — the op table made from ops.def, and the dtype table.
+// ops.c — the table of ops, made from ops.def: each with its parameters, the specification versions
+// that have it and the rule that gives the types of its outputs.
 #include <assert.h>
 
 #include "base/size.h"
 #include "mil/infer.h"
-
-const MilDtypeInfo mil_dtypes[MIL_DTYPE_COUNT] = {
-#define ROW(name, text, proto, blob, bits) [MIL_##name] = {text, proto, blob, bits},
-    MIL_DTYPES(ROW)
-#undef ROW
-};
 
 static const char *const opsets[] = {"CoreML5", "CoreML6", "CoreML7", "CoreML8", "CoreML9"};
 static_assert(COUNT_OF(opsets) == MIL_SPEC_LAST - MIL_SPEC_FIRST + 1, "one opset a version");
@@ -57,61 +52,27 @@ enum {
     GROUP_Z = 'Z',
 };
 
-#define IN(name, group, dtypes)                                                                    \
-    {                                                                                              \
-#name, (uint32_t)(dtypes), GROUP_##group, 0, {                                             \
-            0                                                                                      \
-        }                                                                                          \
-    }
-#define MAY(name, group, dtypes)                                                                   \
-    {                                                                                              \
-#name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_OPTIONAL, {                            \
-            0                                                                                      \
-        }                                                                                          \
-    }
-#define FIXED(name, group, dtypes)                                                                 \
-    {                                                                                              \
-#name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_CONST, {                               \
-            0                                                                                      \
-        }                                                                                          \
-    }
+// clang-format off
+#define IN(name, group, dtypes)    {#name, (uint32_t)(dtypes), GROUP_##group, 0, {0}}
+#define MAY(name, group, dtypes)   {#name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_OPTIONAL, {0}}
+#define FIXED(name, group, dtypes) {#name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_CONST, {0}}
 #define OPT(name, group, dtypes, ...)                                                              \
-    { #name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_CONST | MIL_PARAM_OPTIONAL, __VA_ARGS__ }
-#define TUPLE(name, dtypes)                                                                        \
-    {                                                                                              \
-#name, (uint32_t)(dtypes), 0, MIL_PARAM_TUPLE, {                                           \
-            0                                                                                      \
-        }                                                                                          \
-    }
-#define STATE(name)                                                                                \
-    {                                                                                              \
-#name, ANY, 0, MIL_PARAM_STATE, {                                                          \
-            0                                                                                      \
-        }                                                                                          \
-    }
+    {#name, (uint32_t)(dtypes), GROUP_##group, MIL_PARAM_CONST | MIL_PARAM_OPTIONAL, __VA_ARGS__}
+#define TUPLE(name, dtypes)        {#name, (uint32_t)(dtypes), 0, MIL_PARAM_TUPLE, {0}}
+#define STATE(name)                {#name, ANY, 0, MIL_PARAM_STATE, {0}}
 
-#define ABSENT                                                                                     \
-    { MIL_DEFAULT_NONE, 0, NULL }
-#define INT(n)                                                                                     \
-    { MIL_DEFAULT_INT, (n), NULL }
-#define NO                                                                                         \
-    { MIL_DEFAULT_BOOL, 0, NULL }
-#define YES                                                                                        \
-    { MIL_DEFAULT_BOOL, 1, NULL }
-#define TEXT(s)                                                                                    \
-    { MIL_DEFAULT_TEXT, 0, s }
-#define REAL(x)                                                                                    \
-    { MIL_DEFAULT_REAL, (x), NULL }
-#define REAL_OF_X(x)                                                                               \
-    { MIL_DEFAULT_REAL_OF_X, (x), NULL }
-#define ONES                                                                                       \
-    { MIL_DEFAULT_ONES, 1, NULL }
-#define ZERO_PAIRS                                                                                 \
-    { MIL_DEFAULT_ZERO_PAIRS, 0, NULL }
-#define ALL_AXES                                                                                   \
-    { MIL_DEFAULT_ALL_AXES, 0, NULL }
-#define ZERO_BIAS                                                                                  \
-    { MIL_DEFAULT_ZERO_BIAS, 0, NULL }
+#define ABSENT       {MIL_DEFAULT_NONE, 0, NULL}
+#define INT(n)       {MIL_DEFAULT_INT, (n), NULL}
+#define NO           {MIL_DEFAULT_BOOL, 0, NULL}
+#define YES          {MIL_DEFAULT_BOOL, 1, NULL}
+#define TEXT(s)      {MIL_DEFAULT_TEXT, 0, s}
+#define REAL(x)      {MIL_DEFAULT_REAL, (x), NULL}
+#define REAL_OF_X(x) {MIL_DEFAULT_REAL_OF_X, (x), NULL}
+#define ONES         {MIL_DEFAULT_ONES, 1, NULL}
+#define ZERO_PAIRS   {MIL_DEFAULT_ZERO_PAIRS, 0, NULL}
+#define ALL_AXES     {MIL_DEFAULT_ALL_AXES, 0, NULL}
+#define ZERO_BIAS    {MIL_DEFAULT_ZERO_BIAS, 0, NULL}
+// clang-format on
 
 #define NO_PARAMS .n_params = 0
 #define PARAMS(...)                                                                                \
@@ -170,10 +131,4 @@ const MilOpInfo *mil_op_for(Str name, int32_t spec_version) {
 
 const MilOpInfo *mil_op_named(Str name) {
     return mil_op_for(name, MIL_SPEC_LAST);
-}
-
-int mil_param(const MilOpInfo *info, const char *name) {
-    for (uint32_t i = 0; i < info->n_params; i++)
-        if (strcmp(info->params[i].name, name) == 0) return (int)i;
-    return -1;
 }

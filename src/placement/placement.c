@@ -1,33 +1,8 @@
+// placement.c — judges a program: each function by every rule, its ops counted, its segments priced.
 #include "placement/placement.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/size.h"
 #include "placement/judge.h"
-
-const PlacementRule placement_rules[RULE_COUNT] = {
-#define RULE(id, effect, confidence, first_os, last_os, limit, text, seen, source)                 \
-    [RULE_##id] = {#id,  RULE_##effect, CONFIDENCE_##confidence, first_os, last_os, limit, text,   \
-                   seen, source},
-#include "placement/placement.def"
-#undef RULE
-};
-
-const char *rule_effect_name(RuleEffect effect) {
-    static const char *const names[] = {
-        [RULE_NOTE] = "note",   [RULE_DOUBT] = "unknown",           [RULE_ISLAND] = "off the ANE",
-        [RULE_FAULT] = "fault", [RULE_WHOLE] = "whole program off",
-    };
-    return names[effect];
-}
-
-const char *confidence_name(Confidence confidence) {
-    static const char *const names[] = {
-        [CONFIDENCE_LOW] = "low", [CONFIDENCE_MEDIUM] = "medium", [CONFIDENCE_HIGH] = "high"};
-    return names[confidence];
-}
 
 static const PlacementTarget targets[] = {
     {"macos27", 27},
@@ -44,65 +19,6 @@ const PlacementTarget *placement_target_named(Str name) {
     for (size_t i = 0; i < COUNT_OF(targets); i++)
         if (str_is(name, targets[i].name)) return &targets[i];
     return NULL;
-}
-
-bool placement_counts(const MilFunction *f, const MilOp *op) {
-    for (uint32_t i = 0; i < op->n_outputs; i++)
-        if (!f->values[op->first_output + i].is_constant) return true;
-    return op->n_outputs == 0;
-}
-
-const MilValue *judge_operand(const Judge *j, const MilOp *op, const char *param) {
-    int at = mil_param(op->info, param);
-    if (at < 0 || op->args[at].count == 0) return NULL;
-    return mil_value(j->f, mil_operand(j->f, op, at));
-}
-
-// On an unknown system every rule holds.
-static bool is_for(const PlacementRule *r, const PlacementTarget *target) {
-    return target->os == 0 || (target->os >= r->first_os && target->os <= r->last_os);
-}
-
-// What has been said already: a note once a function, anything else once an op.
-static PlacementFinding *find_same(FunctionPlacement *p, const PlacementRule *rule, uint32_t op) {
-    for (size_t i = p->n_findings; i-- > 0;) {
-        PlacementFinding *found = &p->findings[i];
-        if (found->rule == rule && (rule->effect == RULE_NOTE || found->op == op)) return found;
-    }
-    return NULL;
-}
-
-void judge_find(Judge *j, uint32_t op, RuleId id, const char *fmt, ...) {
-    const PlacementRule *rule = &placement_rules[id];
-    FunctionPlacement *p = j->out;
-    if (!is_for(rule, j->target)) return;
-    PlacementFinding *same = find_same(p, rule, op);
-    if (same) {
-        same->count++;
-        return;
-    }
-    if (p->n_findings == j->cap_findings) {
-        size_t cap = j->cap_findings ? 2 * j->cap_findings : 16;
-        PlacementFinding *grown = arena_array(j->arena, cap, PlacementFinding);
-        if (p->n_findings) memcpy(grown, p->findings, p->n_findings * sizeof *grown);
-        p->findings = grown;
-        j->cap_findings = cap;
-    }
-    char detail[160];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(detail, sizeof detail, fmt, args);
-    va_end(args);
-    p->findings[p->n_findings++] = (PlacementFinding){
-        .op = op, .rule = rule, .count = 1, .detail = arena_str(j->arena, str_of(detail))};
-
-    if (rule->effect == RULE_WHOLE && !p->evicted_by) p->evicted_by = rule;
-    if (rule->effect == RULE_FAULT) p->n_faults++;
-    if (op == PLACEMENT_NO_OP) return;
-    PlacementVerdict found = rule->effect == RULE_ISLAND || rule->effect == RULE_WHOLE ? PLACE_NOT
-                             : rule->effect == RULE_DOUBT ? PLACE_UNKNOWN
-                                                          : PLACE_ANE;
-    if (found > p->verdicts[op]) p->verdicts[op] = found;
 }
 
 // Whether nothing but A03 keeps the op off.

@@ -1,14 +1,17 @@
 // impl.h — what the files of the tokenizer share: the vocabulary in memory and one text's
 // scratch.
 //
-//     tokenizer.c          open, encode: cuts out special tokens, hands the rest to its kind
-//     vocab.c    the keys of the file, checked, into Tokenizer
-//     special.c  finds special tokens in text
-//     pre.c      the table of pre-tokenizers; cuts text into words
-//     bpe.c      words to tokens by merges
-//     spm.c      text to tokens by scores
-//     stream.c   tokens to text
-//     survey.c   the vocabulary against the pre-tokenizer that the file names
+//     tokenizer.c  opens; encodes: cuts out special tokens, hands the rest to its kind
+//     vocab.c      the keys of the file, checked, into Tokenizer
+//     index.c      tokens by text or bytes
+//     merges.c     the file's table of merges
+//     special.c    finds special tokens in text
+//     pre.c        the table of pre-tokenizers; cuts text into words
+//     bpe.c        words to tokens by merges
+//     spm.c        text to tokens by scores
+//     encoder.c    memory of encoding one text
+//     stream.c     tokens to text
+//     survey.c     the vocabulary against the pre-tokenizer that the file names
 #ifndef LATHE_TOKENIZER_IMPL_H
 #define LATHE_TOKENIZER_IMPL_H
 
@@ -32,6 +35,10 @@ typedef struct {
     TokenType type;
     bool strips_right; // white space after it in the text belongs to it
 } Token;
+
+static inline bool token_is_control(const Token *token) {
+    return token->type == TOKEN_CONTROL || token->type == TOKEN_UNKNOWN;
+}
 
 // Finds tokens by text or by bytes: open addressing, half full at most.
 typedef struct {
@@ -122,7 +129,7 @@ typedef struct {
     pcre2_jit_stack *jit_stack;
 } Encoder;
 
-// tokenizer.c
+// encoder.c
 void encoder_close(Encoder *e);
 Symbol *encoder_symbols(Encoder *e, size_t n); // room for `n`, contents unset
 void heap_push(CandidateHeap *h, Candidate c);
@@ -130,6 +137,12 @@ Candidate heap_pop(CandidateHeap *h); // of a heap that is not empty
 
 // vocab.c
 bool vocab_read(Tokenizer *t, const Gguf *g, Err *err);
+
+// index.c
+// An empty index with room for every token of `t`.
+void index_start(Tokenizer *t, TokenIndex *index, bool is_by_bytes);
+void index_put(const Tokenizer *t, TokenIndex *index, uint32_t id);
+// The token of this text or these bytes, or NO_TOKEN.
 uint32_t index_find(const Tokenizer *t, const TokenIndex *index, Str key);
 
 // special.c
@@ -147,11 +160,15 @@ const char *pre_names(size_t row); // of a row of the table, with spaces between
 void pre_close(PreTokenizer *pre);
 bool pre_split(Encoder *e, Str text, Err *err); // calls bpe_encode_word for each word
 
-// bpe.c
-bool bpe_read_merges(Tokenizer *t, const Gguf *g, Err *err);
+// merges.c
+bool merges_read(Tokenizer *t, const Gguf *g, Err *err);
+// The row that joins `left` and `right`, or NO_TOKEN.
+uint32_t merges_find(const MergeTable *m, uint32_t left, uint32_t right);
 // The bytes that `text` spells, at most as many as its own; false when it is not in the byte
 // alphabet.
 bool bpe_text_to_bytes(Str text, char *bytes, size_t *n_bytes);
+
+// bpe.c
 void bpe_encode_word(Encoder *e, Str word);
 
 // spm.c

@@ -11,7 +11,6 @@
 // Keys and their defaults were checked against gguf-py's constants.py and llama.cpp's
 // llama-vocab.cpp.
 #include <math.h>
-#include <xxhash.h>
 
 #include "base/size.h"
 #include "base/utf8.h"
@@ -27,30 +26,6 @@ static const char *kind_name(VocabKind kind) {
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (kinds[i].kind == kind) return kinds[i].name;
     return "";
-}
-
-static Str index_key(const Token *token, const TokenIndex *index) {
-    return index->is_by_bytes ? token->bytes : token->text;
-}
-
-// The slot of `key`: the one that holds it, or the empty one where it would go.
-static size_t index_slot(const Tokenizer *t, const TokenIndex *index, Str key) {
-    size_t slot = (size_t)XXH3_64bits(key.at, key.len) & (index->n_slots - 1);
-    while (index->slots[slot] != NO_TOKEN &&
-           !str_eq(index_key(&t->tokens[index->slots[slot]], index), key))
-        slot = (slot + 1) & (index->n_slots - 1);
-    return slot;
-}
-
-uint32_t index_find(const Tokenizer *t, const TokenIndex *index, Str key) {
-    return index->slots[index_slot(t, index, key)];
-}
-
-static void index_start(Tokenizer *t, TokenIndex *index, bool is_by_bytes) {
-    *index = (TokenIndex){.n_slots = 16, .is_by_bytes = is_by_bytes};
-    while (index->n_slots < 2 * t->n_tokens) index->n_slots *= 2;
-    index->slots = arena_array(&t->arena, index->n_slots, uint32_t);
-    memset(index->slots, 0xFF, index->n_slots * sizeof *index->slots); // NO_TOKEN
 }
 
 static bool read_kind(Tokenizer *t, const Gguf *g, Err *err) {
@@ -199,7 +174,7 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
                            STR_ARG(text));
         token->bytes = (Str){bytes_at, n_bytes};
         bytes_at += n_bytes;
-        if (text.len) t->by_text.slots[index_slot(t, &t->by_text, token->text)] = (uint32_t)id;
+        if (text.len) index_put(t, &t->by_text, (uint32_t)id);
     }
     return true;
 }
@@ -229,7 +204,7 @@ static bool index_matched(Tokenizer *t, Err *err) {
             n_byte_tokens++;
         }
         if (!may_match) continue;
-        t->matched.slots[index_slot(t, &t->matched, index_key(token, &t->matched))] = id;
+        index_put(t, &t->matched, id);
         t->max_matched_text = max_size(t->max_matched_text, token->text.len);
     }
     // BPE vocabularies that were trained without an alphabet lack the bytes they never saw
@@ -291,8 +266,8 @@ static bool check_policy(bool is_added, uint32_t id, const char *what, Err *err)
 // tokenizer_config.json: all but the three named here.
 static void mark_strips(Tokenizer *t) {
     static const char *const plain[] = {"<unk>", "<s>", "<|endoftext|>"};
-    if (t->kind != VOCAB_SPM || tokenizer_find(t, STR("<|placeholder1|>")) == NO_TOKEN ||
-        tokenizer_find(t, STR("<|assistant|>")) == NO_TOKEN)
+    if (t->kind != VOCAB_SPM || index_find(t, &t->by_text, STR("<|placeholder1|>")) == NO_TOKEN ||
+        index_find(t, &t->by_text, STR("<|assistant|>")) == NO_TOKEN)
         return;
     for (uint32_t id = 0; id < t->n_tokens; id++) {
         Token *token = &t->tokens[id];
@@ -317,7 +292,7 @@ bool vocab_read(Tokenizer *t, const Gguf *g, Err *err) {
                            "key 'tokenizer.ggml.pre': absent or no string: a %s vocabulary needs "
                            "it, guessing it would give wrong ids",
                            kind_name(t->kind));
-        if (!pre_open(&t->pre, name, err) || !bpe_read_merges(t, g, err)) return false;
+        if (!pre_open(&t->pre, name, err) || !merges_read(t, g, err)) return false;
     }
     bool adds_bos = bos_is_added_unless_stated(str_of(kind_name(t->kind)), name);
     if (!read_flag(g, "tokenizer.ggml.add_bos_token", adds_bos, &t->adds_bos, err) ||
