@@ -1,3 +1,5 @@
+// Top-k first, by selection: a vocabulary of 200,000 is walked once, not sorted. Without top-k all
+// candidates are sorted, since top-p and min-p need shares of all.
 #include "runtime/sampler.h"
 
 #include <math.h>
@@ -74,10 +76,42 @@ static void penalise(Sampler *s, float *logits, const uint32_t *seen, size_t n) 
     }
 }
 
+// The order of candidates: the larger logit first, of equals the smaller token.
+static bool comes_before(const Candidate *x, const Candidate *y) {
+    return x->logit != y->logit ? x->logit > y->logit : x->token < y->token;
+}
+
 static int compare_candidates(const void *a, const void *b) {
-    const Candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
-    return (x->token > y->token) - (x->token < y->token);
+    return comes_before(a, b) ? -1 : comes_before(b, a);
+}
+
+// Moves heap[i] down until no child comes after its parent: the last in order is heap[0].
+static void sift_down(Candidate *heap, size_t n, size_t i) {
+    for (;;) {
+        size_t last = i;
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < n; child++)
+            if (comes_before(&heap[last], &heap[child])) last = child;
+        if (last == i) return;
+        Candidate moved = heap[i];
+        heap[i] = heap[last];
+        heap[last] = moved;
+        i = last;
+    }
+}
+
+// The first `k` of all candidates in their order, into c[0, k). A heap holds the first k of those
+// seen so far; nearly every logit of a vocabulary loses against its last one and costs a comparison.
+static void select_candidates(Candidate *c, size_t k, const float *logits, uint32_t n_vocab) {
+    for (uint32_t i = 0; i < k; i++) c[i] = (Candidate){logits[i], 0, i};
+    if (k < n_vocab) {
+        for (size_t i = k / 2; i-- > 0;) sift_down(c, k, i);
+        for (uint32_t i = (uint32_t)k; i < n_vocab; i++) {
+            if (!(logits[i] > c[0].logit)) continue; // of equals the smaller token is in already
+            c[0] = (Candidate){logits[i], 0, i};
+            sift_down(c, k, 0);
+        }
+    }
+    qsort(c, k, sizeof *c, compare_candidates);
 }
 
 // Shares under the temperature, most likely first.
@@ -88,10 +122,10 @@ static void weigh(Candidate *c, size_t n, float temperature) {
     for (size_t i = 0; i < n; i++) c[i].share = (float)((double)c[i].share / sum);
 }
 
-// In the order of transformers (5.24, generation/utils.py, _get_logits_processor): temperature
-// first, then the likeliest, then shares of what is left.
-static size_t cut(const SamplerOptions *o, Candidate *c, size_t n) {
-    if (o->top_k && n > o->top_k) n = o->top_k;
+// How many of the candidates that top-k left stay. In the order of transformers (5.24,
+// generation/utils.py, _get_logits_processor): temperature first, then the likeliest, then shares of
+// what is left.
+static size_t cut_by_share(const SamplerOptions *o, Candidate *c, size_t n) {
     weigh(c, n, o->temperature);
     size_t kept = 0;
     for (double sum = 0; kept < n && (sum < (double)o->top_p || o->top_p >= 1); kept++)
@@ -105,9 +139,9 @@ uint32_t sampler_next(Sampler *s, float *logits, const uint32_t *seen, size_t n_
     const SamplerOptions *o = &s->options;
     penalise(s, logits, seen, n_seen);
     if (o->temperature <= 0) return logits_argmax(logits, s->n_vocab);
-    for (uint32_t i = 0; i < s->n_vocab; i++) s->candidates[i] = (Candidate){logits[i], 0, i};
-    qsort(s->candidates, s->n_vocab, sizeof *s->candidates, compare_candidates);
-    size_t n = cut(o, s->candidates, s->n_vocab);
+    size_t k = o->top_k ? min_size(o->top_k, s->n_vocab) : s->n_vocab;
+    select_candidates(s->candidates, k, logits, s->n_vocab);
+    size_t n = cut_by_share(o, s->candidates, k);
     weigh(s->candidates, n, o->temperature);
     double point = next_random(s);
     for (size_t i = 0; i + 1 < n; i++) {

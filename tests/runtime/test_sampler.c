@@ -118,6 +118,44 @@ static void draw(uint64_t seed, uint32_t *tokens, size_t n) {
     sampler_close(s);
 }
 
+// The first `k` of a sorted vocabulary, against a sampler that sorts it whole (no top-k) and is given
+// the same logits with all others at -infinity: the same tokens for every seed, equals included.
+static void test_top_k_draws_as_from_a_sorted_vocabulary(void **state) {
+    (void)state;
+    enum { MANY = 1009 };
+    static const uint32_t ks[] = {1, 2, 3, 7, 50, 200, 512, MANY - 1, MANY, MANY + 1};
+    static const uint32_t levels[] = {1, 2, 5, 40,
+                                      1000000}; // of logits: the fewer, the more equals
+    uint32_t random = 1;
+    for (size_t l = 0; l < COUNT_OF(levels); l++)
+        for (size_t i = 0; i < COUNT_OF(ks); i++) {
+            SamplerOptions by_k = all_open, sorted = all_open;
+            by_k.seed = sorted.seed = 31 * l + i;
+            by_k.temperature = sorted.temperature = 0.9f;
+            by_k.top_p = sorted.top_p = l % 2 ? 0.93f : 1;
+            by_k.min_p = sorted.min_p = i % 2 ? 1e-6f : 0; // more than what is left at -infinity
+            by_k.top_k = ks[i];
+            Sampler *a = sampler_open(&by_k, MANY, NULL), *b = sampler_open(&sorted, MANY, NULL);
+            for (int draw = 0; draw < 20; draw++) {
+                float logits[MANY], first_k[MANY];
+                for (int t = 0; t < MANY; t++) {
+                    random = random * 1664525 + 1013904223;
+                    logits[t] = 8 * (float)((random >> 8) % levels[l]) / (float)levels[l];
+                }
+                for (int t = 0; t < MANY; t++) {
+                    uint32_t rank = 0;
+                    for (int o = 0; o < MANY; o++) rank += comes_before(logits, o, t);
+                    first_k[t] = rank < ks[i] ? logits[t] : -INFINITY;
+                }
+                uint32_t got = sampler_next(a, logits, NULL, 0);
+                uint32_t want = sampler_next(b, first_k, NULL, 0);
+                if (got != want) fail_msg("k %u, draw %d: %u, sorted %u", ks[i], draw, got, want);
+            }
+            sampler_close(a);
+            sampler_close(b);
+        }
+}
+
 static void test_the_seed_decides(void **state) {
     (void)state;
     uint32_t a[32], again[32], other[32];
@@ -178,6 +216,7 @@ static void test_repeat_penalty_of_one_changes_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_rule_and_all_together),
+        cmocka_unit_test(test_top_k_draws_as_from_a_sorted_vocabulary),
         cmocka_unit_test(test_the_seed_decides),
         cmocka_unit_test(test_without_temperature_the_largest_and_the_first_of_equals),
         cmocka_unit_test(test_repeat_penalty),
