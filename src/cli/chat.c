@@ -1,6 +1,7 @@
 // chat.c — `lathe chat BUNDLE|MODEL.gguf`: one-shot with -p, else interactive.
 #include <editline/readline.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,50 +47,53 @@ static void catch_interrupts(void) {
     sigaction(SIGINT, &action, NULL);
 }
 
-static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
-    const Option options[] = {
-        {"-p", OPTION_TEXT, &a->prompt, "TEXT", "ask this, print the answer, end"},
-        {"--system", OPTION_TEXT, &a->system, "TEXT", "system text"},
+static const Option option_rows[] = {
+    {"-p", OPTION_TEXT, offsetof(Arguments, prompt), "TEXT", "ask this, print the answer, end"},
+    {"--system", OPTION_TEXT, offsetof(Arguments, system), "TEXT", "system text"},
 #define USE(name, type, option, argument, doc)                                                     \
-    {option, OPTION_TEXT, &a->open.use[USE_##name], argument, doc},
+    {option, OPTION_TEXT, offsetof(Arguments, open.use[USE_##name]), argument, doc},
 #include "contract/use.def"
 #undef USE
-        {"--no-special", OPTION_FLAG, &a->has_no_special, NULL,
-         "the same as --control-tokens text"},
-        {"--seed", OPTION_SEED, &a->seed, "N", "of the sampling (default 0)"},
-        {"--max-tokens", OPTION_COUNT, &a->max_tokens, "N",
-         "of an answer (default: to the context's end)"},
-        {"--stop", OPTION_TEXTS, &a->stops, "TEXT",
-         "end an answer before this text; may be repeated"},
-        {"--engine", OPTION_TEXT, &a->open.engine, "NAME", OPEN_ENGINES},
-        {"--arithmetic", OPTION_TEXT, &a->open.arithmetic, "NAME",
-         "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
-         "Engine's"},
-        {"--model", OPTION_TEXT, &a->open.model, "MODEL.gguf",
-         "the source (default: the file of its name beside the bundle or here); for --engine "
-         "reference "
-         "it must be given"},
-        {"--generation-config", OPTION_TEXT, &a->open.generation, "FILE",
-         "of a GGUF file: the publisher's sampling, from generation_config.json"},
-        {"--unsealed", OPTION_FLAG, &a->open.is_unsealed, NULL,
-         "use a bundle that is not proved, and say so"},
-        {"--quiet", OPTION_FLAG, &a->is_quiet, NULL, "no timing line"},
-        {"--threads", OPTION_COUNT, &a->open.threads, "N", "threads (default: one a processor)"},
-    };
-    CommandLine line = {
-        .usage = "lathe chat BUNDLE|MODEL.gguf [-p TEXT] [OPTIONS]",
-        .doc = "Talks with a model: a sealed bundle by running its packages on the CPU as Core ML "
-               "would "
-               "round,\na GGUF file by the fp32 reference. Interactive without -p: /reset, /system "
-               "TEXT, /stats, /quit;\na line that ends in \\ goes on; Ctrl-C stops an answer; "
-               "Ctrl-D ends.",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&a->open.path},
-        .n_positional = 1,
-        .n_required = 1,
-    };
-    if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
+    {"--no-special", OPTION_FLAG, offsetof(Arguments, has_no_special), NULL,
+     "the same as --control-tokens text"},
+    {"--seed", OPTION_SEED, offsetof(Arguments, seed), "N", "of the sampling (default 0)"},
+    {"--max-tokens", OPTION_NUMBER, offsetof(Arguments, max_tokens), "N",
+     "of an answer (default: to the context's end)"},
+    {"--stop", OPTION_TEXTS, offsetof(Arguments, stops), "TEXT",
+     "end an answer before this text; may be repeated"},
+    {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", OPEN_ENGINES},
+    {"--arithmetic", OPTION_TEXT, offsetof(Arguments, open.arithmetic), "NAME",
+     "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
+     "Engine's"},
+    {"--model", OPTION_TEXT, offsetof(Arguments, open.model), "MODEL.gguf",
+     "the source (default: the file of its name beside the bundle or here); for --engine "
+     "reference "
+     "it must be given"},
+    {"--generation-config", OPTION_TEXT, offsetof(Arguments, open.generation), "FILE",
+     "of a GGUF file: the publisher's sampling, from generation_config.json"},
+    {"--unsealed", OPTION_FLAG, offsetof(Arguments, open.is_unsealed), NULL,
+     "use a bundle that is not proved, and say so"},
+    {"--quiet", OPTION_FLAG, offsetof(Arguments, is_quiet), NULL, "no timing line"},
+    {"--threads", OPTION_THREADS, offsetof(Arguments, open.threads), "N",
+     "threads (default: one a processor)"},
+};
+
+const CommandLine chat_line = {
+    .usage = "lathe chat BUNDLE|MODEL.gguf [-p TEXT] [OPTIONS]",
+    .doc = "Talks with a model: a sealed bundle by running its packages on the CPU as Core ML "
+           "would "
+           "round,\na GGUF file by the fp32 reference. Interactive without -p: /reset, /system "
+           "TEXT, /stats, /quit;\na line that ends in \\ goes on; Ctrl-C stops an answer; "
+           "Ctrl-D ends.",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"BUNDLE|MODEL.gguf", offsetof(Arguments, open.path)}},
+    .n_positional = 1,
+    .n_required = 1,
+};
+
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+    if (!options_read(&chat_line, a, argc, argv, is_done, err) || *is_done) return *is_done;
     if (a->has_no_special) a->open.use[USE_control_tokens] = "text";
     return true;
 }

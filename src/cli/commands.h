@@ -7,18 +7,27 @@
 #define LATHE_CLI_COMMANDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
+#include "cli/options.h"
 
 typedef bool CommandRun(int argc, char **argv, Err *err);
 
 typedef struct {
     const char *name;
     CommandRun *run;
+    const CommandLine *line;
     const char *summary;
 } Command;
 
-#define COMMAND(name, run, summary) CommandRun run;
+// Command `i` of commands.def, or NULL after the last: what there is to run, and for whoever
+// describes it (help, man page, completions) its table of options.
+const Command *command_at(size_t i);
+
+#define COMMAND(name, run, summary)                                                                \
+    CommandRun run;                                                                                \
+    extern const CommandLine name##_line;
 #include "cli/commands.def"
 #undef COMMAND
 

@@ -1,6 +1,7 @@
 // convert.c — `lathe convert MODEL.gguf -o OUT.lathe`.
 #include <inttypes.h>
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,51 +27,55 @@ enum { PREFILL_ROWS = 64 };
 // that long, but a conversion of gigabytes that streams in seconds should not do so unasked.
 #define MOST_WEIGHTS_UNASKED UINT64_C(1000000000)
 
-static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
-    const Option options[] = {
-        {"-o", OPTION_TEXT, &a->out, "OUT.lathe", "the bundle to write"},
-        {"--force", OPTION_FLAG, &a->replaces, NULL, "replace a bundle of that name"},
-        {"--config", OPTION_TEXT, &a->second.config, "config.json",
-         "what the model's publisher says: a contradiction stops the conversion"},
-        {"--generation-config", OPTION_TEXT, &a->second.generation, "FILE",
-         "likewise, generation_config.json"},
-        {"--tokenizer-config", OPTION_TEXT, &a->second.tokenizer, "FILE",
-         "likewise, tokenizer_config.json"},
-        {"--chat-template", OPTION_TEXT, &a->second.chat_template, "FILE.jinja",
-         "likewise, chat_template.jinja"},
+static const Option option_rows[] = {
+    {"-o", OPTION_TEXT, offsetof(Arguments, out), "OUT.lathe", "the bundle to write"},
+    {"--force", OPTION_FLAG, offsetof(Arguments, replaces), NULL, "replace a bundle of that name"},
+    {"--config", OPTION_TEXT, offsetof(Arguments, second.config), "config.json",
+     "what the model's publisher says: a contradiction stops the conversion"},
+    {"--generation-config", OPTION_TEXT, offsetof(Arguments, second.generation), "FILE",
+     "likewise, generation_config.json"},
+    {"--tokenizer-config", OPTION_TEXT, offsetof(Arguments, second.tokenizer), "FILE",
+     "likewise, tokenizer_config.json"},
+    {"--chat-template", OPTION_TEXT, offsetof(Arguments, second.chat_template), "FILE.jinja",
+     "likewise, chat_template.jinja"},
 #define USE(name, type, option, argument, doc)                                                     \
-    {option, OPTION_TEXT, &a->chosen[USE_##name], argument, doc},
+    {option, OPTION_TEXT, offsetof(Arguments, chosen[USE_##name]), argument, doc},
 #include "contract/use.def"
 #undef USE
-        {"--weights", OPTION_TEXT, &a->weights, "FORM",
-         "int8 (one scale an output channel, default), int8-tensor, fp16"},
-        {"--kv", OPTION_TEXT, &a->kv, "FORM",
-         "slice (default) or overwrite: how states are written"},
-        {"--functions", OPTION_TEXT, &a->functions, "LIST", "decode,prefill (default) or decode"},
-        {"--target", OPTION_TEXT, &a->target, "OS",
-         "macos27 (default: packages below 1 GiB) or macos26 (2 GiB)"},
-        {"--layers-per-shard", OPTION_COUNT, &a->layers_per_shard, "N",
-         "at most N layers a package (default: as the target allows)"},
-        {"--range", OPTION_TEXT, &a->range, "MODE",
-         "auto: measure activations in the reference and scale by powers of two what fp16 would "
-         "not hold; off (default: auto up to a billion weights)"},
-        {"--calibration", OPTION_TEXT, &a->calibration, "FILE",
-         "text to measure over (default: a built-in one)"},
-        {"--json", OPTION_FLAG, &a->as_json, NULL, "say what was written for programs"},
-        {"--threads", OPTION_COUNT, &a->threads, "N", "threads (default: one a processor)"},
-    };
-    CommandLine line = {
-        .usage = "lathe convert MODEL.gguf -o OUT.lathe [OPTIONS]",
-        .doc =
-            "Turns a GGUF model into Core ML packages for the Apple Neural Engine. The result is "
-            "not\nused before it is proved: lathe verify OUT.lathe.",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&a->model},
-        .n_positional = 1,
-        .n_required = 1,
-    };
-    return options_read(&line, argc, argv, is_done, err);
+    {"--weights", OPTION_TEXT, offsetof(Arguments, weights), "FORM",
+     "int8 (one scale an output channel, default), int8-tensor, fp16"},
+    {"--kv", OPTION_TEXT, offsetof(Arguments, kv), "FORM",
+     "slice (default) or overwrite: how states are written"},
+    {"--functions", OPTION_TEXT, offsetof(Arguments, functions), "LIST",
+     "decode,prefill (default) or decode"},
+    {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS",
+     "macos27 (default: packages below 1 GiB) or macos26 (2 GiB)"},
+    {"--layers-per-shard", OPTION_COUNT, offsetof(Arguments, layers_per_shard), "N",
+     "at most N layers a package (default: as the target allows)"},
+    {"--range", OPTION_TEXT, offsetof(Arguments, range), "MODE",
+     "auto: measure activations in the reference and scale by powers of two what fp16 would "
+     "not hold; off (default: auto up to a billion weights)"},
+    {"--calibration", OPTION_TEXT, offsetof(Arguments, calibration), "FILE",
+     "text to measure over (default: a built-in one)"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
+     "say what was written for programs"},
+    {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
+     "threads (default: one a processor)"},
+};
+
+const CommandLine convert_line = {
+    .usage = "lathe convert MODEL.gguf -o OUT.lathe [OPTIONS]",
+    .doc = "Turns a GGUF model into Core ML packages for the Apple Neural Engine. The result is "
+           "not\nused before it is proved: lathe verify OUT.lathe.",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"MODEL.gguf", offsetof(Arguments, model)}},
+    .n_positional = 1,
+    .n_required = 1,
+};
+
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+    return options_read(&convert_line, a, argc, argv, is_done, err);
 }
 
 // What decides defaults. The contract is read once for it before the job.
@@ -107,7 +112,7 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     o->target = target_named(a->target);
     if (!o->target)
         return err_set(err, ERR_USAGE, "--target %s: expected macos27 or macos26", a->target);
-    if (!a->out || !*a->out) return err_set(err, ERR_USAGE, "where to? Give -o OUT.lathe");
+    if (!a->out || !*a->out) return err_set(err, ERR_USAGE, "missing -o OUT.lathe");
     return true;
 }
 

@@ -2,6 +2,7 @@
 // packages stay below the limits of the systems they may run on.
 #include <inttypes.h>
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,33 +194,42 @@ static bool print_json(const Machine *m, const Chain *c, const char *bundle, Are
     return ok;
 }
 
+typedef struct {
+    const char *bundle;
+    bool as_json;
+} Arguments;
+
+static const Option option_rows[] = {
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
+     "the same for programs, sizes in bytes"},
+};
+
+const CommandLine doctor_line = {
+    .usage = "lathe doctor [BUNDLE] [--json]",
+    .doc = "Says what this machine can do: processors, memory, the kernels chosen, whether "
+           "Core ML is there,\nand how large a package may be. With a bundle: its packages "
+           "against the limits of each target,\nand how many of their ops the Neural Engine "
+           "would take by published rules.",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"BUNDLE", offsetof(Arguments, bundle)}},
+    .n_positional = 1,
+};
+
 bool command_doctor(int argc, char **argv, Err *err) {
-    const char *bundle = NULL;
-    bool is_done, as_json = false;
-    const Option options[] = {
-        {"--json", OPTION_FLAG, &as_json, NULL, "the same for programs, sizes in bytes"},
-    };
-    CommandLine line = {
-        .usage = "lathe doctor [BUNDLE] [--json]",
-        .doc = "Says what this machine can do: processors, memory, the kernels chosen, whether "
-               "Core ML is there,\nand how large a package may be. With a bundle: its packages "
-               "against the limits of each target,\nand how many of their ops the Neural Engine "
-               "would take by published rules.",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&bundle},
-        .n_positional = 1,
-    };
-    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
+    Arguments a = {0};
+    bool is_done;
+    if (!options_read(&doctor_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
     Machine machine;
     Arena arena = {0};
     Chain chain;
-    bool ok = read_machine(&machine, err) && (!bundle || chain_read(&chain, &arena, bundle, err));
-    if (ok && as_json) {
-        ok = print_json(&machine, bundle ? &chain : NULL, bundle, &arena, err);
+    bool ok =
+        read_machine(&machine, err) && (!a.bundle || chain_read(&chain, &arena, a.bundle, err));
+    if (ok && a.as_json) {
+        ok = print_json(&machine, a.bundle ? &chain : NULL, a.bundle, &arena, err);
     } else if (ok) {
         print_machine(&machine);
-        ok = !bundle || print_packages(&chain, bundle, &arena, err);
+        ok = !a.bundle || print_packages(&chain, a.bundle, &arena, err);
     }
     arena_free(&arena);
     return ok;

@@ -1,6 +1,7 @@
 // eval.c — `lathe eval BUNDLE|MODEL.gguf --text FILE`: perplexity, and with a bundle's source how
 // far the two are apart.
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,41 +32,45 @@ typedef struct {
     Progress progress;
 } Work;
 
+static const Option option_rows[] = {
+    {"--text", OPTION_TEXT, offsetof(Arguments, text), "FILE", "the text to predict"},
+    {"--context", OPTION_COUNT, offsetof(Arguments, chunk), "N",
+     "tokens of a chunk; the second half of each is scored (default 512)"},
+    {"--rope-factors", OPTION_TEXT, offsetof(Arguments, open.use[USE_rope_factors]), "WHICH",
+     "LongRoPE's factors: auto (default: by the running length, as the publisher's code), short or "
+     "long"},
+    {"--model", OPTION_TEXT, offsetof(Arguments, open.model), "MODEL.gguf",
+     "a bundle's source: also its perplexity, and how far the bundle is from it"},
+    {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", OPEN_ENGINES},
+    {"--arithmetic", OPTION_TEXT, offsetof(Arguments, open.arithmetic), "NAME",
+     "of a bundle on the cpu: fp16 (default), fp32, or ane"},
+    {"--special", OPTION_FLAG, offsetof(Arguments, parses_control), NULL,
+     "control tokens spelt out in the text are tokens (default: text, as llama.cpp's "
+     "perplexity)"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, is_json), NULL, "one JSON object instead of lines"},
+    {"--unsealed", OPTION_FLAG, offsetof(Arguments, open.is_unsealed), NULL,
+     "use a bundle that is not proved, and say so"},
+    {"--threads", OPTION_THREADS, offsetof(Arguments, open.threads), "N",
+     "threads (default: one a processor)"},
+};
+
+const CommandLine eval_line = {
+    .usage = "lathe eval BUNDLE|MODEL.gguf --text FILE [OPTIONS]",
+    .doc = "Perplexity over a text, as llama.cpp defines it: in chunks, each from an empty "
+           "cache, the second\nhalf of each scored. With --model also the KL divergence of a "
+           "bundle from its source (mean, 99th of\na hundred, largest; nats a token), how "
+           "often both find the same token likeliest (top-1), and how\noften the source's is "
+           "among the bundle's five (top-5).",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"BUNDLE|MODEL.gguf", offsetof(Arguments, open.path)}},
+    .n_positional = 1,
+    .n_required = 1,
+};
+
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
-    const Option options[] = {
-        {"--text", OPTION_TEXT, &a->text, "FILE", "the text to predict"},
-        {"--context", OPTION_COUNT, &a->chunk, "N",
-         "tokens of a chunk; the second half of each is scored (default 512)"},
-        {use_rows[USE_rope_factors].option, OPTION_TEXT, &a->open.use[USE_rope_factors],
-         use_rows[USE_rope_factors].argument, use_rows[USE_rope_factors].doc},
-        {"--model", OPTION_TEXT, &a->open.model, "MODEL.gguf",
-         "a bundle's source: also its perplexity, and how far the bundle is from it"},
-        {"--engine", OPTION_TEXT, &a->open.engine, "NAME", OPEN_ENGINES},
-        {"--arithmetic", OPTION_TEXT, &a->open.arithmetic, "NAME",
-         "of a bundle on the cpu: fp16 (default), fp32, or ane"},
-        {"--special", OPTION_FLAG, &a->parses_control, NULL,
-         "control tokens spelt out in the text are tokens (default: text, as llama.cpp's "
-         "perplexity)"},
-        {"--json", OPTION_FLAG, &a->is_json, NULL, "one JSON object instead of lines"},
-        {"--unsealed", OPTION_FLAG, &a->open.is_unsealed, NULL,
-         "use a bundle that is not proved, and say so"},
-        {"--threads", OPTION_COUNT, &a->open.threads, "N", "threads (default: one a processor)"},
-    };
-    CommandLine line = {
-        .usage = "lathe eval BUNDLE|MODEL.gguf --text FILE [OPTIONS]",
-        .doc = "Perplexity over a text, as llama.cpp defines it: in chunks, each from an empty "
-               "cache, the second\nhalf of each scored. With --model also the KL divergence of a "
-               "bundle from its source (mean, 99th of\na hundred, largest; nats a token), how "
-               "often both find the same token likeliest (top-1), and how\noften the source's is "
-               "among the bundle's five (top-5).",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&a->open.path},
-        .n_positional = 1,
-        .n_required = 1,
-    };
-    if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
-    if (!a->text) return err_set(err, ERR_USAGE, "which text? Give --text FILE");
+    if (!options_read(&eval_line, a, argc, argv, is_done, err) || *is_done) return *is_done;
+    if (!a->text) return err_set(err, ERR_USAGE, "missing --text FILE");
     return true;
 }
 

@@ -1,6 +1,7 @@
 // inspect.c — `lathe inspect MODEL.gguf`: the contract, each value with its source, and the
 // tensors.
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/json.h"
@@ -139,50 +140,57 @@ static bool has_tokenizer(const Gguf *g, Err *err) {
     return t != NULL;
 }
 
+typedef struct {
+    const char *path;
+    ConfigFiles files;
+    bool as_json;
+} Arguments;
+
+static const Option option_rows[] = {
+    {"--config", OPTION_TEXT, offsetof(Arguments, files.config), "config.json",
+     "compare with what the model's publisher says"},
+    {"--generation-config", OPTION_TEXT, offsetof(Arguments, files.generation), "FILE",
+     "likewise, generation_config.json"},
+    {"--tokenizer-config", OPTION_TEXT, offsetof(Arguments, files.tokenizer), "FILE",
+     "likewise, tokenizer_config.json"},
+    {"--chat-template", OPTION_TEXT, offsetof(Arguments, files.chat_template), "FILE.jinja",
+     "likewise, chat_template.jinja"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "the same whole, for programs"},
+};
+
+const CommandLine inspect_line = {
+    .usage = "lathe inspect MODEL.gguf [--config config.json] [OPTIONS]",
+    .doc = "Prints what the model means: every number of its contract with its unit and where "
+           "it comes\nfrom (a key, a tensor, a shape, the architecture, or a stated "
+           "derivation), the keys left unread\nwith the reason, and the tensors by type.",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"MODEL.gguf", offsetof(Arguments, path)}},
+    .n_positional = 1,
+    .n_required = 1,
+};
+
 bool command_inspect(int argc, char **argv, Err *err) {
-    const char *path = NULL;
-    ConfigFiles files = {0};
-    bool is_done, as_json = false;
-    const Option options[] = {
-        {"--config", OPTION_TEXT, &files.config, "config.json",
-         "compare with what the model's publisher says"},
-        {"--generation-config", OPTION_TEXT, &files.generation, "FILE",
-         "likewise, generation_config.json"},
-        {"--tokenizer-config", OPTION_TEXT, &files.tokenizer, "FILE",
-         "likewise, tokenizer_config.json"},
-        {"--chat-template", OPTION_TEXT, &files.chat_template, "FILE.jinja",
-         "likewise, chat_template.jinja"},
-        {"--json", OPTION_FLAG, &as_json, NULL, "the same whole, for programs"},
-    };
-    CommandLine line = {
-        .usage = "lathe inspect MODEL.gguf [--config config.json] [OPTIONS]",
-        .doc = "Prints what the model means: every number of its contract with its unit and where "
-               "it comes\nfrom (a key, a tensor, a shape, the architecture, or a stated "
-               "derivation), the keys left unread\nwith the reason, and the tensors by type.",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&path},
-        .n_positional = 1,
-        .n_required = 1,
-    };
-    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
+    Arguments a = {0};
+    bool is_done;
+    if (!options_read(&inspect_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
 
     Arena arena = {0};
     Gguf g = {0};
     Model m;
-    bool ok = gguf_open(&g, &arena, path, err) &&
+    bool ok = gguf_open(&g, &arena, a.path, err) &&
               ((model_read(&m, &g, &arena, err) && has_tokenizer(&g, err)) ||
-               err_prefix(err, "%s", path));
+               err_prefix(err, "%s", a.path));
     Evidence e;
-    ok = ok && evidence_gather(&e, &files, &m, &g, 0, &arena, err);
-    if (ok && as_json) print_json(&g, &m, &e);
-    if (ok && !as_json) {
+    ok = ok && evidence_gather(&e, &a.files, &m, &g, 0, &arena, err);
+    if (ok && a.as_json) print_json(&g, &m, &e);
+    if (ok && !a.as_json) {
         print_text(&g, &m);
         print_evidence(&e);
     }
     if (ok && evidence_contradictions(&e)) {
         evidence_error(&e, err);
-        ok = err_prefix(err, "%s", path);
+        ok = err_prefix(err, "%s", a.path);
     }
     gguf_close(&g);
     arena_free(&arena);

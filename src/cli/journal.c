@@ -1,5 +1,6 @@
 // journal.c — `lathe journal BUNDLE`: the runs over a bundle, and what changed between them.
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,36 +118,46 @@ static void print_json(const Journal *journal, const Choice *c, Arena *arena) {
     json_decref(list);
 }
 
+typedef struct {
+    const char *bundle, *one, *other;
+    bool as_json;
+} Arguments;
+
+static const Option option_rows[] = {
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "the same, for programs"}};
+
+const CommandLine journal_line = {
+    .usage = "lathe journal BUNDLE [RUN [RUN]] [--json]",
+    .doc = "Lists the runs of verify over a bundle from verify/journal.md, oldest first, and "
+           "what changed in\ntheir figures: each against the one before, one alone, or the "
+           "second against the first. What a run\nwas for and what it taught is written by "
+           "hand: with verify's --intent, --surprise, --lesson, --next\nand --refs, or in the "
+           "file.",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"BUNDLE", offsetof(Arguments, bundle)},
+                   {"RUN", offsetof(Arguments, one)},
+                   {"RUN", offsetof(Arguments, other)}},
+    .n_positional = 3,
+    .n_required = 1,
+};
+
 bool command_journal(int argc, char **argv, Err *err) {
-    const char *bundle = NULL, *one = NULL, *other = NULL;
-    bool as_json = false, is_done;
-    const Option options[] = {{"--json", OPTION_FLAG, &as_json, NULL, "the same, for programs"}};
-    CommandLine line = {
-        .usage = "lathe journal BUNDLE [RUN [RUN]] [--json]",
-        .doc = "Lists the runs of verify over a bundle from verify/journal.md, oldest first, and "
-               "what changed in\ntheir figures: each against the one before, one alone, or the "
-               "second against the first. What a run\nwas for and what it taught is written by "
-               "hand: with verify's --intent, --surprise, --lesson, --next\nand --refs, or in the "
-               "file.",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&bundle, &one, &other},
-        .n_positional = 3,
-        .n_required = 1,
-    };
-    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
+    Arguments a = {0};
+    bool is_done;
+    if (!options_read(&journal_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
     Arena arena = {0};
     Journal journal;
     Choice choice;
-    bool ok = path_exists(path_join(&arena, bundle, "chain.json")) ||
-              err_set(err, ERR_FORMAT, "%s: not a bundle (no chain.json)", bundle);
-    ok = ok && journal_read(&journal, &arena, bundle, err);
+    bool ok = path_exists(path_join(&arena, a.bundle, "chain.json")) ||
+              err_set(err, ERR_FORMAT, "%s: not a bundle (no chain.json)", a.bundle);
+    ok = ok && journal_read(&journal, &arena, a.bundle, err);
     if (ok && journal.n_entries == 0)
         ok = err_set(err, ERR_USAGE, "%s has no journal yet; a run writes it: lathe verify %s",
-                     bundle, bundle);
-    ok = ok && choose(&choice, &journal, one, other, err);
-    if (ok && as_json) print_json(&journal, &choice, &arena);
-    if (ok && !as_json) print_text(&journal, &choice, &arena);
+                     a.bundle, a.bundle);
+    ok = ok && choose(&choice, &journal, a.one, a.other, err);
+    if (ok && a.as_json) print_json(&journal, &choice, &arena);
+    if (ok && !a.as_json) print_text(&journal, &choice, &arena);
     arena_free(&arena);
     return ok;
 }

@@ -2,21 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "cli/commands.h"
 
-static const Command commands[] = {
-#define COMMAND(name, run, summary) {#name, run, summary},
-#include "cli/commands.def"
-#undef COMMAND
-};
-
 static void print_usage(FILE *out) {
+    const Command *c;
     fputs("usage: lathe COMMAND [ARGUMENTS]\n\n", out);
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    for (size_t i = 0; (c = command_at(i)); i++) fprintf(out, "  %-9s %s\n", c->name, c->summary);
     fputs("\n`lathe COMMAND --help` explains one. Exit codes: 0 done, 1 a gate failed, 2 usage, 3 "
-          "bad input, 4 the "
-          "system.\n",
+          "bad input, 4 the system.\n",
           out);
 }
 
@@ -29,30 +23,63 @@ static int exit_code(const Err *err) {
     }
 }
 
+static bool is_any_of(const char *word, const char *const *words, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(word, words[i]) == 0) return true;
+    return false;
+}
+
+static const Command *find_command(const char *name) {
+    const Command *c;
+    for (size_t i = 0; (c = command_at(i)); i++)
+        if (strcmp(name, c->name) == 0) return c;
+    return NULL;
+}
+
+static int refuse_command(const char *name) {
+    enum { MOST = 32 };
+    const char *names[MOST];
+    size_t n = 0;
+    for (const Command *c; n < MOST && (c = command_at(n)); n++) names[n] = c->name;
+    const char *meant = nearest_word(name, names, n);
+    fprintf(stderr, "lathe: no command '%s'; %s%s%s`lathe --help` lists them\n", name,
+            meant ? "did you mean '" : "", meant ? meant : "", meant ? "'? " : "");
+    return 2;
+}
+
+// `lathe help`, `lathe help COMMAND`
+static int print_help(int argc, char **argv) {
+    const Command *c = argc > 2 ? find_command(argv[2]) : NULL;
+    if (argc > 2 && !c) return refuse_command(argv[2]);
+    if (c)
+        options_print_help(c->line);
+    else
+        print_usage(stdout);
+    return 0;
+}
+
+static int run_command(const Command *c, int argc, char **argv) {
+    Err err = {0};
+    bool ok = c->run(argc, argv, &err);
+    // Output that was not written (a broken pipe, a full disk) is a failure; it shows only here.
+    if (fflush(stdout) != 0 || ferror(stdout)) ok = ok && err_errno(&err, "standard output");
+    if (ok) return 0;
+    fprintf(stderr, "lathe %s: %s\n", c->name, err.text);
+    return exit_code(&err);
+}
+
 int main(int argc, char **argv) {
+    static const char *const help[] = {"help", "--help", "-h"};
+    static const char *const version[] = {"version", "--version", "-v"};
     if (argc < 2) {
         print_usage(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        print_usage(stdout);
-        return 0;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (is_any_of(argv[1], help, COUNT_OF(help))) return print_help(argc, argv);
+    if (is_any_of(argv[1], version, COUNT_OF(version))) {
         puts("lathe " LATHE_VERSION);
         return 0;
     }
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0) continue;
-        Err err = {0};
-        bool ok = commands[i].run(argc - 1, argv + 1, &err);
-        // A result that nobody got is no success; a broken pipe or a full disk shows only here.
-        if (fflush(stdout) != 0 || ferror(stdout)) ok = ok && err_errno(&err, "standard output");
-        if (ok) return 0;
-        fprintf(stderr, "lathe %s: %s\n", commands[i].name, err.text);
-        return exit_code(&err);
-    }
-    fprintf(stderr, "lathe: no command '%s'; `lathe --help` lists them\n", argv[1]);
-    return 2;
+    const Command *c = find_command(argv[1]);
+    return c ? run_command(c, argc - 1, argv + 1) : refuse_command(argv[1]);
 }

@@ -1,5 +1,6 @@
 // template.c — `lathe template MODEL.gguf|FILE.jinja --messages FILE.json`.
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -71,42 +72,50 @@ static bool read_source(const char *path, json_t *variables, Arena *arena, Str *
     return !is_model || model_source(path, variables, arena, source, err);
 }
 
+typedef struct {
+    const char *path, *messages;
+    bool adds_prompt;
+} Arguments;
+
+static const Option option_rows[] = {
+    {"--messages", OPTION_TEXT, offsetof(Arguments, messages), "FILE.json",
+     "a list of messages, or an object with messages, tools, add_generation_prompt, bos_token "
+     "and "
+     "any other variable; - for stdin"},
+    {"--add-generation-prompt", OPTION_FLAG, offsetof(Arguments, adds_prompt), NULL,
+     "begin the answer"},
+};
+
+const CommandLine template_line = {
+    .usage = "lathe template MODEL.gguf|FILE.jinja --messages FILE.json",
+    .doc = "Renders a chat template and prints the text alone. A model's own bos_token and "
+           "eos_token are\nset unless the file of messages sets them. With tools, a model's "
+           "template for tools (key\ntokenizer.chat_template.tool_use) is taken where it has "
+           "one.",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"MODEL.gguf|FILE.jinja", offsetof(Arguments, path)}},
+    .n_positional = 1,
+    .n_required = 1,
+};
+
 bool command_template(int argc, char **argv, Err *err) {
-    const char *path = NULL, *messages = NULL;
-    bool is_done, adds_prompt = false;
-    const Option options[] = {
-        {"--messages", OPTION_TEXT, &messages, "FILE.json",
-         "a list of messages, or an object with messages, tools, add_generation_prompt, bos_token "
-         "and "
-         "any other variable; - for stdin"},
-        {"--add-generation-prompt", OPTION_FLAG, &adds_prompt, NULL, "begin the answer"},
-    };
-    CommandLine line = {
-        .usage = "lathe template MODEL.gguf|FILE.jinja --messages FILE.json",
-        .doc = "Renders a chat template and prints the text alone. A model's own bos_token and "
-               "eos_token are\nset unless the file of messages sets them. With tools, a model's "
-               "template for tools (key\ntokenizer.chat_template.tool_use) is taken where it has "
-               "one.",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&path},
-        .n_positional = 1,
-        .n_required = 1,
-    };
-    if (!options_read(&line, argc, argv, &is_done, err) || is_done) return is_done;
-    if (!messages) return err_set(err, ERR_USAGE, "which messages? Give --messages FILE.json");
-    json_t *variables = read_variables(messages, err);
+    Arguments a = {0};
+    bool is_done;
+    if (!options_read(&template_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
+    if (!a.messages) return err_set(err, ERR_USAGE, "missing --messages FILE.json");
+    json_t *variables = read_variables(a.messages, err);
     if (!variables) return false;
-    if (adds_prompt) json_object_set_new(variables, "add_generation_prompt", json_true());
+    if (a.adds_prompt) json_object_set_new(variables, "add_generation_prompt", json_true());
 
     Arena arena = {0};
     Str source;
-    bool ok = read_source(path, variables, &arena, &source, err);
+    bool ok = read_source(a.path, variables, &arena, &source, err);
     Template *t = ok ? template_compile(source, err) : NULL;
     StrBuf out = {0};
-    if (ok && !t) err_prefix(err, "%s", path);
+    if (ok && !t) err_prefix(err, "%s", a.path);
     ok = t && (template_render(t, variables, (int64_t)time(NULL), &out, err) ||
-               err_prefix(err, "%s", path));
+               err_prefix(err, "%s", a.path));
     if (ok) fwrite(out.at ? out.at : "", 1, out.len, stdout);
     strbuf_free(&out);
     template_close(t);

@@ -1,5 +1,6 @@
 // tokenize.c — `lathe tokenize`: the token ids of a text.
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/utf8.h"
@@ -12,30 +13,32 @@ typedef struct {
     bool ignores_special, has_no_bos, shows_pieces, as_json;
 } Arguments;
 
+static const Option option_rows[] = {
+    {"--no-special", OPTION_FLAG, offsetof(Arguments, ignores_special), NULL,
+     "names of control tokens in the text are plain text"},
+    {"--no-bos", OPTION_FLAG, offsetof(Arguments, has_no_bos), NULL,
+     "nothing before or after the text, whatever the model's policy"},
+    {"--pieces", OPTION_FLAG, offsetof(Arguments, shows_pieces), NULL,
+     "after each id a tab and what it stands for, quoted as in JSON (\\xNN for a broken byte)"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
+     "an object with the list of ids; with --pieces each as {id, text}, or {id, hex} where the "
+     "bytes are no text"},
+};
+
+const CommandLine tokenize_line = {
+    .usage = "lathe tokenize MODEL.gguf [TEXT] [OPTIONS]",
+    .doc = "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to "
+           "its end, byte for\nbyte. Any GGUF file with a gpt2 or llama vocabulary will do, "
+           "with or without weights.",
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"MODEL.gguf", offsetof(Arguments, path)}, {"TEXT", offsetof(Arguments, text)}},
+    .n_positional = 2,
+    .n_required = 1,
+};
+
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
-    const Option options[] = {
-        {"--no-special", OPTION_FLAG, &a->ignores_special, NULL,
-         "names of control tokens in the text are plain text"},
-        {"--no-bos", OPTION_FLAG, &a->has_no_bos, NULL,
-         "nothing before or after the text, whatever the model's policy"},
-        {"--pieces", OPTION_FLAG, &a->shows_pieces, NULL,
-         "after each id a tab and what it stands for, quoted as in JSON (\\xNN for a broken byte)"},
-        {"--json", OPTION_FLAG, &a->as_json, NULL,
-         "an object with the list of ids; with --pieces each as {id, text}, or {id, hex} where the "
-         "bytes are no text"},
-    };
-    CommandLine line = {
-        .usage = "lathe tokenize MODEL.gguf [TEXT] [OPTIONS]",
-        .doc = "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to "
-               "its end, byte for\nbyte. Any GGUF file with a gpt2 or llama vocabulary will do, "
-               "with or without weights.",
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&a->path, &a->text},
-        .n_positional = 2,
-        .n_required = 1,
-    };
-    return options_read(&line, argc, argv, is_done, err);
+    return options_read(&tokenize_line, a, argc, argv, is_done, err);
 }
 
 static bool read_all(FILE *in, StrBuf *out, Err *err) {

@@ -1,5 +1,6 @@
 // verify.c — `lathe verify OUT.lathe`, and `lathe verify MODEL.gguf` before there is a bundle.
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,17 +51,10 @@ static void print_note(void *context, const char *text) {
     fprintf(stderr, "%s\n", text);
 }
 
-static const char *list_gates(char *text, size_t n) {
-    size_t at =
-        (size_t)snprintf(text, n,
-                         "Compares a bundle on disk with the model it was made of, gate by "
-                         "gate, and seals it when\nall pass; chat uses sealed bundles only. "
-                         "Figures land in verify/report.json and, for reading, "
-                         "in\nverify/report.html; verify/journal.md gets an entry. Of a model "
-                         "file alone it asks\nwhat it means: gates contract and vote.\n\ngates:\n");
-    for (int i = 0; i < GATE_COUNT && at < n; i++)
-        at += (size_t)snprintf(text + at, n - at, "  %-13s %s\n", gates[i].name, gates[i].doc);
-    return text;
+static void list_gates(StrBuf *out) {
+    strbuf_add(out, STR("\ngates:\n"));
+    for (int i = 0; i < GATE_COUNT; i++)
+        strbuf_printf(out, "  %-13s %s\n", gates[i].name, gates[i].doc);
 }
 
 // The page and the entry of a run that failed are wanted most; what goes wrong with them is told
@@ -153,7 +147,8 @@ static bool print_json(const Screen *screen, const char *bundle, bool has_seal, 
 
 // What was asked for; the job's other members are filled in where it runs.
 typedef struct {
-    char *name; // of the bundle or model, as it was given
+    const char *given; // bundle or model
+    char *name;        // the same without a slash at its end
     const char *page, *mutants;
     JournalNotes notes;
     uint32_t threads;
@@ -161,67 +156,74 @@ typedef struct {
     VerifyJob job;
 } Arguments;
 
-static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
-    VerifyJob *job = &a->job;
-    JournalNotes *notes = &a->notes;
-    const char *given = NULL;
-    char doc[3000];
-    const Option options[] = {
-        {"--model", OPTION_TEXT, &job->model_path, "MODEL.gguf",
-         "the source (default: the file of its name beside the bundle or here)"},
-        {"--config", OPTION_TEXT, &job->second.config, "config.json",
-         "what the model's publisher says, for gate contract"},
-        {"--generation-config", OPTION_TEXT, &job->second.generation, "FILE",
-         "likewise, generation_config.json"},
-        {"--tokenizer-config", OPTION_TEXT, &job->second.tokenizer, "FILE",
-         "likewise, tokenizer_config.json"},
-        {"--chat-template", OPTION_TEXT, &job->second.chat_template, "FILE.jinja",
-         "likewise, chat_template.jinja"},
-        {"--accept-template", OPTION_FLAG, &job->accepts_template, NULL,
-         "take a chat template that looks mangled as it is; the seal says so"},
+static const Option option_rows[] = {
+    {"--model", OPTION_TEXT, offsetof(Arguments, job.model_path), "MODEL.gguf",
+     "the source (default: the file of its name beside the bundle or here)"},
+    {"--config", OPTION_TEXT, offsetof(Arguments, job.second.config), "config.json",
+     "what the model's publisher says, for gate contract"},
+    {"--generation-config", OPTION_TEXT, offsetof(Arguments, job.second.generation), "FILE",
+     "likewise, generation_config.json"},
+    {"--tokenizer-config", OPTION_TEXT, offsetof(Arguments, job.second.tokenizer), "FILE",
+     "likewise, tokenizer_config.json"},
+    {"--chat-template", OPTION_TEXT, offsetof(Arguments, job.second.chat_template), "FILE.jinja",
+     "likewise, chat_template.jinja"},
+    {"--accept-template", OPTION_FLAG, offsetof(Arguments, job.accepts_template), NULL,
+     "take a chat template that looks mangled as it is; the seal says so"},
 #define USE(name, type, option, argument, doc)                                                     \
-    {option, OPTION_TEXT, &job->chosen[USE_##name], argument, "of a model file: " doc},
+    {option, OPTION_TEXT, offsetof(Arguments, job.chosen[USE_##name]), argument,                   \
+     "of a model file: " doc},
 #include "contract/use.def"
 #undef USE
-        {"--gates", OPTION_TEXT, &job->gates, "LIST",
-         "only these, separated by commas; does not seal, and leaves a seal that holds"},
-        {"--resume", OPTION_FLAG, &job->resumes, NULL,
-         "keep what passed the last time over the same files; run the rest"},
-        {"--report", OPTION_TEXT, &a->page, "FILE.html",
-         "also copy the page verify/report.html to FILE.html"},
-        {"--mutants", OPTION_TEXT, &a->mutants, "NAMES",
-         "not the bundle, but whether the gates (--gates) notice errors: 'all', or names"},
-        {"--vote-text", OPTION_TEXT, &job->vote_text, "FILE",
-         "text for the vote to read (default: a built-in one)"},
-        {"--vote-long", OPTION_FLAG, &job->is_vote_long, NULL,
-         "whatever it takes: all readings beyond the original context, and a session across it"},
-        {"--blame", OPTION_FLAG, &job->blames, NULL,
-         "where gates graph or layer golden fail: name the first op that diverges, or the row of a "
-         "weight"},
-        {"--verbose", OPTION_FLAG, &job->is_verbose, NULL, "a line for every reading of the vote"},
-        {"--intent", OPTION_TEXT, &notes->intent, "TEXT",
-         "for verify/journal.md: what this run should show"},
-        {"--surprise", OPTION_TEXT, &notes->surprise, "TEXT", "the same: what was not as expected"},
-        {"--lesson", OPTION_TEXT, &notes->lesson, "TEXT",
-         "the same: what the next one should know"},
-        {"--next", OPTION_TEXT, &notes->next, "TEXT", "the same: what follows from it"},
-        {"--refs", OPTION_TEXT, &notes->refs, "TEXT", "the same: where more is"},
-        {"--json", OPTION_FLAG, &a->as_json, NULL,
-         "lines and verify/report.json as one object, in the end"},
-        {"--threads", OPTION_COUNT, &a->threads, "N", "threads (default: one a processor)"},
-    };
-    CommandLine line = {
-        .usage = "lathe verify OUT.lathe|MODEL.gguf [--model MODEL.gguf] [OPTIONS]",
-        .doc = list_gates(doc, sizeof doc),
-        .options = options,
-        .n_options = sizeof options / sizeof options[0],
-        .positional = {&given},
-        .n_positional = 1,
-        .n_required = 1,
-    };
-    if (!options_read(&line, argc, argv, is_done, err) || *is_done) return *is_done;
-    a->name = strdup(given);
-    if (!a->name) die_out_of_memory(strlen(given));
+    {"--gates", OPTION_TEXT, offsetof(Arguments, job.gates), "LIST",
+     "only these, separated by commas; does not seal, and leaves a seal that holds"},
+    {"--resume", OPTION_FLAG, offsetof(Arguments, job.resumes), NULL,
+     "keep what passed the last time over the same files; run the rest"},
+    {"--report", OPTION_TEXT, offsetof(Arguments, page), "FILE.html",
+     "also copy the page verify/report.html to FILE.html"},
+    {"--mutants", OPTION_TEXT, offsetof(Arguments, mutants), "NAMES",
+     "not the bundle, but whether the gates (--gates) notice errors: 'all', or names"},
+    {"--vote-text", OPTION_TEXT, offsetof(Arguments, job.vote_text), "FILE",
+     "text for the vote to read (default: a built-in one)"},
+    {"--vote-long", OPTION_FLAG, offsetof(Arguments, job.is_vote_long), NULL,
+     "whatever it takes: all readings beyond the original context, and a session across it"},
+    {"--blame", OPTION_FLAG, offsetof(Arguments, job.blames), NULL,
+     "where gates graph or layer golden fail: name the first op that diverges, or the row of a "
+     "weight"},
+    {"--verbose", OPTION_FLAG, offsetof(Arguments, job.is_verbose), NULL,
+     "a line for every reading of the vote"},
+    {"--intent", OPTION_TEXT, offsetof(Arguments, notes.intent), "TEXT",
+     "for verify/journal.md: what this run should show"},
+    {"--surprise", OPTION_TEXT, offsetof(Arguments, notes.surprise), "TEXT",
+     "the same: what was not as expected"},
+    {"--lesson", OPTION_TEXT, offsetof(Arguments, notes.lesson), "TEXT",
+     "the same: what the next one should know"},
+    {"--next", OPTION_TEXT, offsetof(Arguments, notes.next), "TEXT",
+     "the same: what follows from it"},
+    {"--refs", OPTION_TEXT, offsetof(Arguments, notes.refs), "TEXT", "the same: where more is"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
+     "lines and verify/report.json as one object, in the end"},
+    {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
+     "threads (default: one a processor)"},
+};
+
+const CommandLine verify_line = {
+    .usage = "lathe verify OUT.lathe|MODEL.gguf [--model MODEL.gguf] [OPTIONS]",
+    .doc = "Compares a bundle on disk with the model it was made of, gate by gate, and seals it "
+           "when\nall pass; chat uses sealed bundles only. Figures land in verify/report.json and, "
+           "for reading, in\nverify/report.html; verify/journal.md gets an entry. Of a model file "
+           "alone it asks\nwhat it means: gates contract and vote.",
+    .more = list_gates,
+    .options = option_rows,
+    .n_options = sizeof option_rows / sizeof option_rows[0],
+    .positional = {{"OUT.lathe|MODEL.gguf", offsetof(Arguments, given)}},
+    .n_positional = 1,
+    .n_required = 1,
+};
+
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+    if (!options_read(&verify_line, a, argc, argv, is_done, err) || *is_done) return *is_done;
+    a->name = strdup(a->given);
+    if (!a->name) die_out_of_memory(strlen(a->given));
     return true;
 }
 

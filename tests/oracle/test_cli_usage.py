@@ -15,9 +15,8 @@ def options_in_source(command):
     """Every option that the command's source knows."""
     source = (CLI / f"{command}.c").read_text()
     rows = dict(re.findall(r'^USE\((\w+), [^"]*"(--[-a-z]+)"', (CLI.parent / "contract/use.def").read_text(), re.M))
-    named = {rows[row] for row in re.findall(r"use_rows\[USE_(\w+)\]\.option, OPTION", source)}
     listed = set(rows.values()) if '#include "contract/use.def"' in source else set()
-    return (set(re.findall(r'"(--?[a-z][-a-z0-9]*)"', source)) | named | listed) - {"--help", "-h"}
+    return (set(re.findall(r'"(--?[a-z][-a-z0-9]*)"', source)) | listed) - {"--help", "-h"}
 
 
 def test_without_arguments_it_says_how_on_stderr():
@@ -33,8 +32,14 @@ def test_help_lists_every_command(word):
     assert "Exit codes: 0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the system" in run.stdout
 
 
-def test_version_is_the_build_systems():
-    assert done("--version").stdout == f"lathe {VERSION}\n"
+@pytest.mark.parametrize("command", commands())
+def test_help_of_a_command_in_either_order(command):
+    assert done("help", command).stdout == done(command, "--help").stdout
+
+
+@pytest.mark.parametrize("word", ["version", "--version", "-v"])
+def test_version_is_the_build_systems(word):
+    assert done(word).stdout == f"lathe {VERSION}\n"
 
 
 def test_readme_lists_the_commands_of_the_table():
@@ -47,7 +52,7 @@ def test_readme_names_no_option_that_is_not_there():
     text = (ROOT / "README.md").read_text()
     code = "\n".join(re.findall(r"^    .*$|`[^`\n]+`", text, re.M))
     named = set(re.findall(r"(?<![\w-])(--[a-z][-a-z]+)", code))
-    known = {"--help", "--version", "--quick"}.union(*(options_in_source(c) for c in commands()), options_in_source("opened"))
+    known = {"--help", "--version", "--quick"}.union(*(options_in_source(c) for c in commands()))
     assert named and not named - known
 
 
@@ -72,19 +77,57 @@ def test_unknown_option_exits_2_and_is_named(command, option):
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c != "doctor"])
-def test_missing_argument_exits_2(command):
+def test_missing_argument_exits_2_and_is_named(command):
     run = lathe(command)
+    usage = re.search(r"^usage: lathe \w+ (\S+)", done(command, "--help").stdout)[1]
     assert run.returncode == 2 and run.stdout == "" and f"usage: lathe {command}" in run.stderr
+    assert run.stderr.startswith(f"lathe {command}: missing {usage}\n")
+
+
+@pytest.mark.parametrize("slip, meant", [("convret", "convert"), ("Verify", "verify"), ("inspct", "inspect"), ("tempalte", "template")])
+def test_a_slip_of_a_command_is_told(slip, meant):
+    for args in ((slip, HELLO), ("help", slip)):
+        run = lathe(*args)
+        assert run.returncode == 2 and f"no command '{slip}'; did you mean '{meant}'? " in run.stderr
+
+
+@pytest.mark.parametrize("slip, meant", [("--wieghts", "--weights"), ("--contxt=3", "--context"), ("--treads", "--threads")])
+def test_a_slip_of_an_option_is_told(slip, meant):
+    assert f"no option '{slip}'; did you mean '{meant}'?" in lathe("convert", HELLO, slip).stderr
+
+
+def test_an_option_and_its_value_in_one_word(tmp_path):
+    for n, args in enumerate((["--context", "128", "--weights", "fp16"], ["--context=128", "--weights=fp16"])):
+        done("convert", HELLO, "-o", tmp_path / f"{n}.lathe", *args)
+    assert (tmp_path / "0.lathe/chain.json").read_bytes() == (tmp_path / "1.lathe/chain.json").read_bytes()
+    assert done("chat", HELLO, "--system=a=b", "-p", "Hi", "--max-tokens=1").stdout
+
+
+def test_more_threads_than_processors_are_cut():
+    run = done("chat", HELLO, "-p", "Hi", "--max-tokens", "1", "--threads", "99999")
+    n = os.cpu_count()
+    assert f"[--threads 99999: this machine has {n} processors, so {n}]\n" in run.stderr
+    assert "[--threads" not in done("chat", HELLO, "-p", "Hi", "--max-tokens", "1", "--threads", "1").stderr
+
+
+def test_an_option_of_use_reads_the_same_in_every_help():
+    of = lambda command: re.search(r"^  --rope-factors .*?(?=\n  --)", done(command, "--help").stdout, re.M | re.S)[0]
+    assert of("eval") == of("convert") == of("chat")
 
 
 def test_unknown_command_exits_2_and_says_where_the_list_is():
-    run = lathe("converse", HELLO)
+    run = lathe("prove", HELLO)
     assert run.returncode == 2 and run.stdout == ""
-    assert run.stderr == "lathe: no command 'converse'; `lathe --help` lists them\n"
+    assert run.stderr == "lathe: no command 'prove'; `lathe --help` lists them\n"
 
 
 WRONG = [
-    (["convert", HELLO], "where to? Give -o OUT.lathe"),
+    (["convert", HELLO], "missing -o OUT.lathe"),
+    (["convert", HELLO, "-o", "x", "--layers-per-shard", "0"], "--layers-per-shard 0: expected 1 or more"),
+    (["convert", HELLO, "-o", "x", "--threads", "0"], "--threads 0: expected 1 or more"),
+    (["convert", HELLO, "-o", "x", "--context", "0"], "--context 0: expected a whole number from 1"),
+    (["convert", HELLO, "-o", "x", "--force=yes"], "--force takes no value, found 'yes'"),
+    (["eval", HELLO, "--text", HELLO, "--context", "0"], "--context 0: expected 1 or more"),
     (["convert", HELLO, "-o"], "-o needs a value (OUT.lathe)"),
     (["convert", HELLO, "-o", "x", "--weights", "int3"], "--weights int3: expected int8"),
     (["convert", HELLO, "-o", "x", "--kv", "ring"], "--kv ring: expected slice or overwrite"),
@@ -99,7 +142,7 @@ WRONG = [
     (["verify", ".", "--gates", "smell"], "no gate 'smell'; there are: contract, vote"),
     (["verify", HELLO, "--gates", ""], "--gates names no gate"),
     (["eval", HELLO, "--text", HELLO, "--context", "1"], "--context 1: expected 4 or more tokens"),
-    (["convert", HELLO, "-o", ""], "where to? Give -o OUT.lathe"),
+    (["convert", HELLO, "-o", ""], "missing -o OUT.lathe"),
     (["verify", HELLO, "--mutants", "all"], "--mutants is of bundles, and"),
     (["verify", HELLO, "--resume"], "--resume is of bundles, and"),
     (["verify", HELLO, "--report", "x.html"], "--report is of bundles, and"),
@@ -114,7 +157,7 @@ WRONG = [
     (["chat", HELLO, "--engine", "cpu"], "--engine cpu runs bundles"),
     (["chat", HELLO, "--engine", "coreml"], "no Core ML adapter"),
     (["chat", HELLO, "--context", "200000", "-p", "x"], "the model was made for 4096"),
-    (["template", HELLO], "which messages? Give --messages FILE.json"),
+    (["template", HELLO], "missing --messages FILE.json"),
     (["chat", HELLO, *["--stop", "x"] * 17], "--stop: given more than 16 times"),
 ]
 

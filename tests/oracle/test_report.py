@@ -287,7 +287,7 @@ def test_entries_have_the_form(runs):
 
 
 @pytest.mark.parametrize("args, code, words", [
-    ([], 2, "an argument is missing"), (["9"], 2, "runs 1 to 3"), (["1", "0"], 2, "runs 1 to 3"), (["x"], 2, "runs 1 to 3")])
+    ([], 2, "missing BUNDLE"), (["9"], 2, "runs 1 to 3"), (["1", "0"], 2, "runs 1 to 3"), (["x"], 2, "runs 1 to 3")])
 def test_wrong_questions(runs, args, code, words):
     got = lathe("journal", *([runs] if args else []), *args)
     assert got.returncode == code and words in got.stderr and got.stdout == ""

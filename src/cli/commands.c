@@ -1,0 +1,14 @@
+// commands.c — commands.def as a table.
+#include "cli/commands.h"
+
+#include "base/size.h"
+
+static const Command commands[] = {
+#define COMMAND(name, run, summary) {#name, run, &name##_line, summary},
+#include "cli/commands.def"
+#undef COMMAND
+};
+
+const Command *command_at(size_t i) {
+    return i < COUNT_OF(commands) ? &commands[i] : NULL;
+}
