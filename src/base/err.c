@@ -7,18 +7,19 @@
 
 #include "base/str.h"
 
-static void set_va(Err *err, ErrKind kind, const char *fmt, va_list args) {
+bool err_vset(Err *err, ErrKind kind, const char *fmt, va_list args) {
+    if (!err) return false;
     err->kind = kind;
     vsnprintf(err->text, sizeof err->text, fmt, args);
     str_replace_controls(err->text,
                          kind == ERR_USAGE ? '\n' : 0); // a hint at usage has lines of its own
+    return false;
 }
 
 bool err_set(Err *err, ErrKind kind, const char *fmt, ...) {
-    if (!err) return false;
     va_list args;
     va_start(args, fmt);
-    set_va(err, kind, fmt, args);
+    err_vset(err, kind, fmt, args);
     va_end(args);
     return false;
 }
@@ -28,7 +29,7 @@ bool err_errno(Err *err, const char *fmt, ...) {
     if (!err) return false;
     va_list args;
     va_start(args, fmt);
-    set_va(err, ERR_SYSTEM, fmt, args);
+    err_vset(err, ERR_SYSTEM, fmt, args);
     va_end(args);
     size_t n = strlen(err->text);
     snprintf(err->text + n, sizeof err->text - n, ": %s", strerror(reason));
@@ -40,7 +41,7 @@ bool err_prefix(Err *err, const char *fmt, ...) {
     Err inner = *err;
     va_list args;
     va_start(args, fmt);
-    set_va(err, inner.kind, fmt, args);
+    err_vset(err, inner.kind, fmt, args);
     va_end(args);
     size_t n = strlen(err->text);
     snprintf(err->text + n, sizeof err->text - n, ": %.*s", (int)(sizeof err->text - 3),

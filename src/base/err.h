@@ -7,6 +7,7 @@
 #ifndef LATHE_BASE_ERR_H
 #define LATHE_BASE_ERR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 typedef enum {
@@ -25,6 +26,10 @@ typedef struct {
 
 // Fills `err` and returns false, so that `return err_set(...)` reads as what it does.
 bool err_set(Err *err, ErrKind kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+// The same for functions that take a format themselves.
+bool err_vset(Err *err, ErrKind kind, const char *fmt, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 // As err_set, with the reason of the last failed system call appended (": No such file or
 // directory").

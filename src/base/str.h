@@ -40,6 +40,13 @@ static inline bool str_ends(Str s, Str suffix) {
     return s.len >= suffix.len && memcmp(s.at + s.len - suffix.len, suffix.at, suffix.len) == 0;
 }
 
+// The next item of `*list`, items separated by commas, and moves `*list` past it; empty at its end.
+static inline Str str_next_item(const char **list) {
+    Str item = {*list, strcspn(*list, ",")};
+    *list += item.len + ((*list)[item.len] == ',');
+    return item;
+}
+
 // The beginning of UTF-8 text `s`: at most `most` bytes, and no character in part.
 Str str_cut(Str s, size_t most);
 

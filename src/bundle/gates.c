@@ -1,43 +1,46 @@
 #include "bundle/gates.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/size.h"
 #include "base/str.h"
 
 const GateInfo gates[GATE_COUNT] = {
-#define GATE(id, schema, needs, name, doc) [GATE_##id] = {name, doc, schema, needs},
+#define GATE(id, ...) [GATE_##id] = {__VA_ARGS__},
 #include "bundle/gates.def"
 #undef GATE
 };
 
+// Whether `given`, as it was typed, means `name`.
+static bool is_name(Str given, const char *name) {
+    if (given.len != strlen(name)) return false;
+    for (size_t i = 0; i < given.len; i++)
+        if (given.at[i] != name[i] && !(given.at[i] == '-' && name[i] == ' ')) return false;
+    return true;
+}
+
 bool gate_is_listed(const char *list, const char *name) {
     if (!list) return true;
-    size_t n = strlen(name);
-    for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',') {
-        if (strcspn(at, ",") != n) continue;
-        bool same = true;
-        for (size_t i = 0; i < n; i++)
-            same = same && (at[i] == name[i] || (at[i] == '-' && name[i] == ' '));
-        if (same) return true;
-    }
+    while (*list)
+        if (is_name(str_next_item(&list), name)) return true;
+    return false;
+}
+
+static bool is_gate(Str given) {
+    for (int i = 0; i < GATE_COUNT; i++)
+        if (is_name(given, gates[i].name)) return true;
     return false;
 }
 
 bool gate_check_list(const char *list, Err *err) {
     if (list && !*list) return err_set(err, ERR_USAGE, "--gates names no gate");
-    for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
-        char name[32];
-        snprintf(name, sizeof name, "%.*s", (int)min_size(strcspn(at, ","), sizeof name - 1), at);
-        bool is_known = false;
-        for (int i = 0; i < GATE_COUNT; i++)
-            is_known = is_known || gate_is_listed(name, gates[i].name);
-        if (is_known) continue;
+    while (list && *list) {
+        Str name = str_next_item(&list);
+        if (is_gate(name)) continue;
         StrBuf known = {0};
         for (int i = 0; i < GATE_COUNT; i++)
             strbuf_printf(&known, "%s%s", i ? ", " : "", gates[i].name);
-        err_set(err, ERR_USAGE, "no gate '%s'; there are: %.*s", name, STR_ARG(strbuf_str(&known)));
+        err_set(err, ERR_USAGE, "no gate '%.*s'; there are: %.*s", STR_ARG(name),
+                STR_ARG(strbuf_str(&known)));
         strbuf_free(&known);
         return false;
     }

@@ -1,4 +1,5 @@
-// gates.h — the gates a bundle has to pass, by table: verify/ runs them, the seal lists them.
+// gates.h — the gates a bundle has to pass, one row each (gates.def). verify/ runs them, the seal lists
+// them, the page shows them.
 #ifndef LATHE_BUNDLE_GATES_H
 #define LATHE_BUNDLE_GATES_H
 
@@ -7,21 +8,50 @@
 
 #include "base/err.h"
 
+// What a gate's result depends on, besides the contract and the options of the conversion: --resume
+// keeps the result while these are as they were.
 enum {
     GATE_NEEDS_SOURCE = 1,   // the GGUF file the bundle was made of
     GATE_NEEDS_HOST = 2,     // host.gguf
     GATE_NEEDS_PACKAGES = 4, // every file of every package
-    GATE_NEEDS_ALL = 7,
+    GATE_NEEDS_ALL = 7,      // the three above
+    GATE_NEEDS_USE = 8,      // how the bundle is used: context, long factors … (contract/use.def)
+    GATE_NEEDS_PUBLISHER = 16, // the publisher's files that were given
+    GATE_NEEDS_VOTE_TEXT = 32, // --vote-text
+    GATE_NEEDS_VOTE_LONG = 64, // --vote-long
 };
 
+// What a gate asks of the engine that runs the packages.
+typedef enum {
+    GATE_RUNS_NOTHING,  // no package is executed
+    GATE_READS_OUTPUTS, // any engine will do
+    GATE_TAPS_VALUES,   // only one that shows the values between the ops (engine_set_tap)
+} GateEngine;
+
+// Whether the gate is asked about mutants (mutants/): those that judge what a bundle means are.
+typedef enum {
+    MUTANTS_NOT_JUDGED,
+    MUTANTS_JUDGED,
+    MUTANTS_JUDGED_LAST, // only where no other gate has failed: it costs most
+} GateMutants;
+
 typedef struct {
-    const char *name, *doc;
-    uint32_t schema;
-    unsigned needs;
+    const char *name;
+    const char *doc;      // what it compares: help and page
+    const char *question; // what it answers, for the page
+    const char *truth;    // what it takes for right
+    uint32_t schema;  // goes up when the gate gets stricter: seals with a lower number do not count
+    unsigned needs;   // GATE_NEEDS_…
+    bool takes_model; // can judge a model file that has not been converted
+    bool always_runs; // --resume keeps no result: it is cheap, and the files it is given may differ
+    GateEngine engine;
+    GateMutants mutants;
+    const char *hint,
+        *command; // what to do when it fails; BUNDLE and SOURCE in the command are names
 } GateInfo;
 
 typedef enum {
-#define GATE(id, schema, needs, name, doc) GATE_##id,
+#define GATE(id, ...) GATE_##id,
 #include "bundle/gates.def"
 #undef GATE
     GATE_COUNT
@@ -29,10 +59,10 @@ typedef enum {
 
 extern const GateInfo gates[GATE_COUNT];
 
-// Whether `list` ("graph,layer-golden") names the gate; NULL names all. Spaces in names may be
-// written as '-'.
+// Whether `list` ("graph,layer-golden") names the gate; '-' in the list also stands for a space in
+// the name. NULL names all gates.
 bool gate_is_listed(const char *list, const char *name);
-// Refuses a list with a name that is none.
+// Refuses a list that is empty or names a gate that does not exist.
 bool gate_check_list(const char *list, Err *err);
 
 #endif

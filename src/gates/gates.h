@@ -6,7 +6,7 @@
 
 // Returns false only when it could not run; failures are results.
 typedef bool Gate(Proof *p, Err *err);
-#define GATE(id, schema, needs, name, doc) Gate gate_##id;
+#define GATE(id, ...) Gate gate_##id;
 #include "bundle/gates.def"
 #undef GATE
 

@@ -14,18 +14,21 @@
 #include "mutants/mutants.h"
 #include "verify/verify.h"
 
-// The vote judges the contract and not the bundle, and placement does not ask what a program means.
-static const GateId judges[] = {GATE_contract,  GATE_structure, GATE_graph, GATE_golden,
-                                GATE_positions, GATE_head,      GATE_text};
-enum { N_JUDGES = COUNT_OF(judges), TEXT = N_JUDGES - 1 };
-
 // Positions of a mutant's bundle: a few chunks; for what shows beyond the original context some
 // beyond it; for what shows far on, beyond that, the window and the whole numbers of fp16.
 enum { SHORT_CONTEXT = 256, LONG_ROWS = 64, FAR_CONTEXT = 2048 + LONG_ROWS };
 typedef enum { CONTEXT_SHORT, CONTEXT_LONG, CONTEXT_FAR, CONTEXT_COUNT } ContextKind;
 
+// The i-th of the gates that judge mutants (bundle/gates.def); NULL past the last.
+static const GateInfo *judge_at(size_t i) {
+    for (int g = 0; g < GATE_COUNT; g++)
+        if (gates[g].mutants != MUTANTS_NOT_JUDGED && i-- == 0) return &gates[g];
+    return NULL;
+}
+
 const char *mutants_gate(size_t i) {
-    return i < N_JUDGES ? gates[judges[i]].name : NULL;
+    const GateInfo *gate = judge_at(i);
+    return gate ? gate->name : NULL;
 }
 
 // A mutant is one of the two.
@@ -174,7 +177,7 @@ static bool is_same(const Chain *a, const Chain *b) {
 // ---- judging
 
 typedef struct {
-    MutantCell cells[N_JUDGES];
+    MutantCell cells[GATE_COUNT]; // by number of judge_at()
     bool has_failed;
     char killer[1200];
 } MutantVerdict;
@@ -183,20 +186,20 @@ static void hear(void *context, const char *gate, const char *scope, const char 
                  ProofVerdict verdict) {
     MutantVerdict *v = context;
     if (verdict != PROOF_FAILED) return;
-    for (size_t i = 0; i < N_JUDGES; i++)
+    for (size_t i = 0; judge_at(i); i++)
         if (strcmp(mutants_gate(i), gate) == 0) v->cells[i] = CELL_FAILED;
     if (!v->has_failed) snprintf(v->killer, sizeof v->killer, "%s %s: %s", gate, scope, figures);
     v->has_failed = true;
 }
 
-// Runs those of the gates [first, end) that are asked for. A bundle that they refuse to read is
+// Runs those gates of the kind that are asked for. A bundle that they refuse to read is
 // noticed, too: by the gate that reads the packages. Any other reason not to run says nothing of
 // the mutant, and fails.
-static bool judge(const Run *run, const char *bundle, const HostFaults *faults, size_t first,
-                  size_t end, MutantVerdict *v, Err *err) {
+static bool judge(const Run *run, const char *bundle, const HostFaults *faults, GateMutants kind,
+                  MutantVerdict *v, Err *err) {
     StrBuf list = {0};
-    for (size_t i = first; i < end; i++)
-        if (v->cells[i] != CELL_NOT_RUN)
+    for (size_t i = 0; judge_at(i); i++)
+        if (v->cells[i] != CELL_NOT_RUN && judge_at(i)->mutants == kind)
             strbuf_printf(&list, list.len ? ",%s" : "%s", mutants_gate(i));
     if (list.len == 0) return true;
     Err why = {0};
@@ -221,11 +224,12 @@ static bool judge(const Run *run, const char *bundle, const HostFaults *faults, 
 static bool judge_all(const Run *run, const char *bundle, const HostFaults *faults,
                       MutantVerdict *v, Err *err) {
     *v = (MutantVerdict){0};
-    for (size_t i = 0; i < N_JUDGES; i++)
+    for (size_t i = 0; judge_at(i); i++)
         if (!gate_is_listed(run->job->gates, mutants_gate(i))) v->cells[i] = CELL_NOT_RUN;
-    if (!judge(run, bundle, faults, 0, TEXT, v, err)) return false;
-    if (!v->has_failed) return judge(run, bundle, faults, TEXT, N_JUDGES, v, err);
-    v->cells[TEXT] = CELL_NOT_RUN; // the dearest gate, and the mutant is dead
+    if (!judge(run, bundle, faults, MUTANTS_JUDGED, v, err)) return false;
+    if (!v->has_failed) return judge(run, bundle, faults, MUTANTS_JUDGED_LAST, v, err);
+    for (size_t i = 0; judge_at(i); i++) // the mutant is killed: skip the costliest gate
+        if (judge_at(i)->mutants == MUTANTS_JUDGED_LAST) v->cells[i] = CELL_NOT_RUN;
     return true;
 }
 
@@ -241,7 +245,7 @@ static void record(Run *run, const Mutant *m, const MutantVerdict *v) {
     static const char *const cells[] = {
         [CELL_PASSED] = "passed", [CELL_FAILED] = "failed", [CELL_NOT_RUN] = "not run"};
     json_t *by_gate = json_object();
-    for (size_t i = 0; i < N_JUDGES; i++)
+    for (size_t i = 0; judge_at(i); i++)
         json_object_set_new(by_gate, mutants_gate(i), json_string(cells[v->cells[i]]));
     json_array_append_new(run->rows,
                           json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "name", m->name, "kind",
@@ -341,9 +345,8 @@ static bool mutant_at(size_t i, Mutant *m) {
 
 static bool is_named(const char *names, const char *name) {
     if (strcmp(names, "all") == 0) return true;
-    size_t n = strlen(name);
-    for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',')
-        if (strcspn(at, ",") == n && strncmp(at, name, n) == 0) return true;
+    while (*names)
+        if (str_is(str_next_item(&names), name)) return true;
     return false;
 }
 
@@ -351,16 +354,14 @@ static bool check_names(const char *names, Err *err) {
     if (!*names) return err_set(err, ERR_USAGE, "--mutants names no mutant: give names, or 'all'");
     if (strcmp(names, "all") == 0) return true;
     Mutant m;
-    for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
-        size_t n = strcspn(at, ",");
+    while (*names) {
+        Str name = str_next_item(&names);
         bool is_known = false;
-        for (size_t i = 0; mutant_at(i, &m); i++)
-            is_known = is_known || (strlen(m.name) == n && strncmp(at, m.name, n) == 0);
-        if (is_known) continue;
-        return err_set(err, ERR_USAGE,
-                       "no mutant '%.*s'; their names stand in verify/mutants.json after --mutants "
-                       "all",
-                       (int)n, at);
+        for (size_t i = 0; mutant_at(i, &m); i++) is_known = is_known || str_is(name, m.name);
+        if (!is_known)
+            return err_set(err, ERR_USAGE,
+                           "no mutant '%.*s'; --mutants all lists them in verify/mutants.json",
+                           STR_ARG(name));
     }
     return true;
 }
@@ -369,7 +370,7 @@ static bool check_gates(const char *list, Err *err) {
     if (!gate_check_list(list, err)) return false;
     StrBuf known = {0};
     bool is_judge = false;
-    for (size_t i = 0; i < N_JUDGES; i++) {
+    for (size_t i = 0; judge_at(i); i++) {
         is_judge = is_judge || gate_is_listed(list, mutants_gate(i));
         strbuf_printf(&known, i ? ", %s" : "%s", mutants_gate(i));
     }
@@ -394,8 +395,7 @@ static bool open_run(Run *run, Err *err) {
 
 static bool write_matrix(const Run *run, Err *err) {
     json_t *names = json_array();
-    for (size_t i = 0; i < N_JUDGES; i++)
-        json_array_append_new(names, json_string(mutants_gate(i)));
+    for (size_t i = 0; judge_at(i); i++) json_array_append_new(names, json_string(mutants_gate(i)));
     json_t *all = json_pack("{s:s, s:o, s:O, s:O}", "tool", run->job->tool_version, "gates", names,
                             "mutants", run->rows, "not_applicable", run->left_out);
     const char *dir = path_join(run->arena, run->job->bundle_dir, "verify");

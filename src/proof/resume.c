@@ -62,13 +62,10 @@ static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, 
         add_packages(h, &p->bundle.chain);
         add_text(h, chain);
     }
-    if (id ==
-        GATE_vote) { // it judges the use, too, and the publisher's files settle what it cannot
-        add_use(h, &p->use);
-        add_config(h, &p->job->second);
-        add_text(h, vote_text);
-    }
-    if (id == GATE_vote || id == GATE_text) add_number(h, p->job->is_vote_long);
+    if (gate->needs & GATE_NEEDS_USE) add_use(h, &p->use);
+    if (gate->needs & GATE_NEEDS_PUBLISHER) add_config(h, &p->job->second);
+    if (gate->needs & GATE_NEEDS_VOTE_TEXT) add_text(h, vote_text);
+    if (gate->needs & GATE_NEEDS_VOTE_LONG) add_number(h, p->job->is_vote_long);
     return hasher_end(h);
 }
 
@@ -165,8 +162,7 @@ bool resume_open(Resume *r, Proof *p, Err *err) {
 bool resume_keep(const Resume *r, Proof *p, GateId id) {
     const char *name = gates[id].name;
     const json_t *results = json_object_get(p->gates, name);
-    // Cheap, and the sources it is given may be others.
-    if (!r || !p->job->resumes || id == GATE_contract) return false;
+    if (!r || !p->job->resumes || gates[id].always_runs) return false;
     if (!results || proof_any_failed(results) ||
         !json_equal(json_object_get(r->stated, name), json_object_get(r->inputs, name)))
         return false;

@@ -6,19 +6,6 @@
 #include "report/html.h"
 #include "report/page.h"
 
-static const char *const questions[GATE_COUNT] = {
-    [GATE_contract] = "Was it made of this file, and do others say the same of the model?",
-    [GATE_vote] = "Do the weights fit the contract better than its misreadings?",
-    [GATE_structure] = "Is everything on disk whole, and are the programs well formed?",
-    [GATE_residency] = "Would the Neural Engine take it? (predicted)",
-    [GATE_graph] = "Does each layer compute the right thing?",
-    [GATE_golden] = "What do 16 bits cost, and what the packed weights?",
-    [GATE_positions] = "Does it make no difference how a text is cut up, up to the last position?",
-    [GATE_range] = "Do all numbers fit into the hardware's?",
-    [GATE_head] = "Does it prefer the same next token, and can it reach every one?",
-    [GATE_text] = "Does it read and answer as the model does?",
-};
-
 static void write_some(StrBuf *out, const json_t *list, bool passed) {
     const json_t *result;
     size_t i;
@@ -72,7 +59,7 @@ static void write_gate(Page *p, GateId id) {
     if (!isnan(sum.most_used))
         strbuf_printf(out, ", %.0f %% of the error allowed", 100 * sum.most_used);
     strbuf_printf(out, "<span class=\"dim\">%s</span></summary><p class=\"dim\">Compared: %s.</p>",
-                  questions[id], gate->doc);
+                  gate->question, gate->doc);
     if (sum.n)
         write_results(out, json_object_get(json_object_get(p->report, "gates"), gate->name), &sum);
     strbuf_add(out, STR("</details>"));

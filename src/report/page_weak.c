@@ -9,39 +9,6 @@
 
 // ---- failures
 
-// What helps when a gate has failed: words, a command, words.
-static const struct {
-    const char *before, *command, *after;
-} helps[GATE_COUNT] = {
-    [GATE_contract] =
-        {"Either the model file or what it was compared with is wrong, or the bundle was made of "
-         "another file. Find out which; a wrong file has to be mended and converted again:",
-         "lathe convert SOURCE -o BUNDLE --force", ""},
-    [GATE_vote] = {"Compare the suspect field with what the model's publisher says:",
-                   "lathe inspect SOURCE --config config.json", ""},
-    [GATE_structure] = {"Files are not as they were written. Convert again:",
-                        "lathe convert SOURCE -o BUNDLE --force", ""},
-    [GATE_residency] = {"The section Placement names the rules and the ops. Another form of the "
-                        "state or smaller packages may help:",
-                        "lathe convert --help", ""},
-    [GATE_graph] = {"This names the first op that diverges:",
-                    "lathe verify BUNDLE --gates graph --blame", ""},
-    [GATE_golden] = {"This names the first op that diverges, and whether graph, 16 bits or weights "
-                     "are the cause:",
-                     "lathe verify BUNDLE --gates layer-golden --blame", ""},
-    [GATE_positions] = {"When the gates before it passed, the fault is in the state or its mask. "
-                        "Convert again, and when it stays, it is a fault of lathe:",
-                        "lathe convert SOURCE -o BUNDLE --force", ""},
-    [GATE_range] = {"Have the packages carry smaller numbers:",
-                    "lathe convert SOURCE -o BUNDLE --force --range auto", ""},
-    [GATE_head] = {"When graph and layer golden passed, the fault is in the last package's head or "
-                   "in host.gguf. Convert again:",
-                   "lathe convert SOURCE -o BUNDLE --force", ""},
-    [GATE_text] = {"Look at what failed before it first; alone, it points to tokenizer, template "
-                   "or the way turns are joined:",
-                   "lathe inspect SOURCE", ""},
-};
-
 // Both sides of a contradiction, one a line: the reason for most of the work that follows.
 static void write_contradictions(Page *p) {
     const json_t *row, *rows;
@@ -83,9 +50,9 @@ static void write_failure(Page *p, GateId id) {
         html_words(out, member_text(r, "text"));
         strbuf_add(out, STR("</li>"));
     }
-    strbuf_printf(out, "</ul><p>%s ", helps[id].before);
-    page_command(p, helps[id].command);
-    strbuf_printf(out, "%s</p>", helps[id].after);
+    strbuf_printf(out, "</ul><p>%s ", gates[id].hint);
+    page_command(p, gates[id].command);
+    strbuf_add(out, STR("</p>"));
 }
 
 void page_failures(Page *p) {

@@ -19,13 +19,10 @@
 #include "proof/resume.h"
 
 static Gate *const runs[GATE_COUNT] = {
-#define GATE(id, schema, needs, name, doc) [GATE_##id] = gate_##id,
+#define GATE(id, ...) [GATE_##id] = gate_##id,
 #include "bundle/gates.def"
 #undef GATE
 };
-
-// What can be asked of a model file alone.
-static const bool needs_no_bundle[GATE_COUNT] = {[GATE_contract] = true, [GATE_vote] = true};
 
 const char *verify_find_source(const char *dir, const Chain *chain, const char *given, Arena *arena,
                                Err *err) {
@@ -95,7 +92,7 @@ static bool check_holds(const Proof *p, Err *err) {
 // `resume` NULL: every gate runs, and nothing is written.
 static bool run_gates(Proof *p, Resume *resume, Err *err) {
     for (int i = 0; i < GATE_COUNT; i++) {
-        if (!p->has_bundle && !needs_no_bundle[i]) continue;
+        if (!p->has_bundle && !gates[i].takes_model) continue;
         if (!gate_is_listed(p->job->gates, gates[i].name)) continue;
         p->gate_failed = false;
         if (resume_keep(resume, p, (GateId)i)) continue;
@@ -272,7 +269,7 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
 static bool check_model_list(const char *list, Err *err) {
     if (!gate_check_list(list, err)) return false;
     for (int i = 0; list && i < GATE_COUNT; i++)
-        if (gate_is_listed(list, gates[i].name) && !needs_no_bundle[i])
+        if (gate_is_listed(list, gates[i].name) && !gates[i].takes_model)
             return err_set(err, ERR_USAGE,
                            "gate '%s' compares a bundle with its model; convert the model first, "
                            "then: lathe verify OUT.lathe",

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import random_models
 from bundle_edit import BundleEdit, rewrite_gguf
-from command import HELLO, HELLO_F16, NATURAL, ROOT, done, lathe
+from command import HELLO, HELLO_F16, NATURAL, done, lathe
+from gates_table import NAMES
 from gguf_edit import edit
 from planted import planted
 
-NAMES = re.findall(r'^GATE\(\w+, \d+, [\w| ]+, "([^"]+)"', (ROOT / "src/bundle/gates.def").read_text(), re.M)
 END = 2037  # <|end|>, a stop id of hello-phi3
 
 

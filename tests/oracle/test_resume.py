@@ -8,11 +8,9 @@ import shutil
 import pytest
 from bundle_edit import BundleEdit, own_sha256, sha256
 from command import HELLO, MODELS, ROOT, lathe
+from gates_table import GATES, NAMES
 
-GATES = re.findall(r'^GATE\(\w+, (\d+), ([\w| ]+), "([^"]+)"', (ROOT / "src/bundle/gates.def").read_text(), re.M)
-NAMES = [name for _, _, name in GATES]
-OF_SOURCE, OF_HOST, OF_PACKAGES = ({name for _, needs, name in GATES if need in needs or "ALL" in needs}
-                                   for need in ("SOURCE", "HOST", "PACKAGES"))
+OF_PACKAGES = {gate.name for gate in GATES if "PACKAGES" in gate.needs}
 
 
 @pytest.fixture
@@ -58,19 +56,23 @@ def inputs_of(bundle, build=None, kernels=None, schemas=None, vote=("", "0"), te
     chain_text = (bundle / "chain.json").read_bytes()
     chain = json.loads(chain_text)
     inputs = {}
-    for schema, _, name in GATES:
+    for name, schema, needs, _ in GATES:
         lines = [build or report["build"], kernels or report["kernels"], name, str((schemas or {}).get(name, schema)), chain["contract_sha256"]]
-        if name in OF_SOURCE:
+        if "SOURCE" in needs:
             lines.append(chain["source"]["sha256"])
-        if name in OF_HOST:
+        if "HOST" in needs:
             lines.append(chain["host"]["sha256"])
-        if name in OF_PACKAGES:
+        if "PACKAGES" in needs:
             for file in (f for s in chain["shards"] for f in s["files"]):
                 lines += [file["path"], file["sha256"]]
             lines.append(sha256(chain_text))
-        if name == "vote":
-            lines += [choice["value"] for choice in use_of(chain)] + [*configs, vote[0]]
-        if name in ("vote", "text"):
+        if "USE" in needs:
+            lines += [choice["value"] for choice in use_of(chain)]
+        if "PUBLISHER" in needs:
+            lines += configs
+        if "VOTE_TEXT" in needs:
+            lines.append(vote[0])
+        if "VOTE_LONG" in needs:
             lines.append(vote[1] if name == "vote" else text)
         inputs[name] = sha256("".join(line + "\n" for line in lines).encode())
     return inputs
@@ -211,7 +213,7 @@ def test_a_changed_host_file(sealed):
     sealed.host_tensor("token_embd.weight")[5] ^= 1
     sealed.redigest()
     kept, ran, _ = resume(sealed.path)
-    assert ran >= OF_HOST and kept <= {"vote", "residency"}
+    assert ran >= {gate.name for gate in GATES if "HOST" in gate.needs} and kept <= {"vote", "residency"}
 
 
 def test_a_file_that_is_not_as_stated(sealed):
@@ -266,7 +268,7 @@ def test_a_report_of_another_lathe(sealed):
         assert not resume(sealed.path, "--gates", "structure,residency")[0], other
     write_results(sealed.path, good)
     report = results(sealed.path)
-    older = {name: int(schema) - 1 for schema, _, name in GATES if name == "residency"}
+    older = {gate.name: gate.schema - 1 for gate in GATES if gate.name == "residency"}
     report["inputs"] = inputs_of(sealed.path, schemas=older)
     write_results(sealed.path, report)
     kept, ran, _ = resume(sealed.path, "--gates", "structure,residency")
