@@ -1,3 +1,4 @@
+// arena.c — blocks that double in size up to 1 MiB; what is larger has a block of its own.
 #include "base/arena.h"
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 // arena.h — memory with one lifetime.
 //
 // Small allocations come from an arena named for how long they live and are freed together. When
-// the system has no memory the arena stops the program with a message: no caller could do better.
-// Buffers whose size a file decides are bounded by the file's length before they are asked for;
+// the system is out of memory, the arena stops the program with a message: no caller could recover.
+// Buffers whose size comes from a file are bounded by the file's length before they are allocated;
 // large ones (caches, workspaces) come from big_alloc, which reports failure.
 #ifndef LATHE_BASE_ARENA_H
 #define LATHE_BASE_ARENA_H
@@ -19,7 +19,7 @@ typedef struct ArenaBlock ArenaBlock;
 // Zeroed is ready to use.
 typedef struct {
     ArenaBlock *last;
-    size_t n_bytes; // asked for so far
+    size_t n_bytes; // allocated so far
 } Arena;
 
 // Zeroed memory for `count` items of `size` bytes, aligned to 16; good until arena_free().
@@ -35,7 +35,7 @@ Str arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2
 void arena_free(Arena *a);
 
 // `n_bytes` of zeroed memory, aligned to 64, for `what` ("KV cache"). NULL and `err` when there is
-// none. free() it.
+// not enough. free() it.
 void *big_alloc(size_t n_bytes, const char *what, Err *err);
 
 #endif

@@ -1,3 +1,4 @@
+// err.c — messages in one fixed buffer, free of control characters that came out of a file.
 #include "base/err.h"
 
 #include <errno.h>

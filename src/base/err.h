@@ -1,4 +1,4 @@
-// err.h — why something failed, in words for the person who has to mend it.
+// err.h — why something failed, in words for the person who has to fix it.
 //
 // A function that can fail because the world is wrong (a file, an option, the disk) returns bool or
 // a pointer and takes `Err *err` as its last parameter. On failure it fills `err` once, with the
@@ -16,7 +16,7 @@ typedef enum {
     ERR_USAGE,   // the command line is wrong                                   exit code 2
     ERR_FORMAT,  // input is broken, contradictory or unsupported               exit code 3
     ERR_SYSTEM,  // disk, memory, device                                        exit code 4
-    ERR_STOPPED, // the caller ended it (Progress.goes_on)                     exit code 4
+    ERR_STOPPED, // the caller ended it (Progress.goes_on)                      exit code 4
 } ErrKind;
 
 typedef struct {

@@ -1,3 +1,5 @@
+// file.c — files written whole and synced; a directory replaced by another in one step where the
+// system can do that, recoverably where it cannot.
 #include "base/file.h"
 
 #include <dirent.h>
@@ -50,7 +52,7 @@ bool file_replace(const char *path, const void *bytes, size_t n, Err *err) {
 bool dir_make(const char *path, Err *err) {
     if (mkdir(path, 0777) == 0) return true;
     if (errno == EEXIST && path_is_dir(path)) return true;
-    return err_errno(err, "%s: cannot make the directory", path);
+    return err_errno(err, "%s: cannot create the directory", path);
 }
 
 bool dir_sync(const char *path, Err *err) {
@@ -70,6 +72,11 @@ bool path_exists(const char *path) {
 bool path_is_dir(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+const char *path_file_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 char *path_join(Arena *a, const char *dir, const char *name) {

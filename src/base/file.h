@@ -24,10 +24,10 @@ bool dir_make(const char *path, Err *err); // fine when it is already a director
 bool dir_sync(const char *path, Err *err); // makes entries created in it durable
 bool dir_remove_tree(const char *path,
                      Err *err); // `path` and all below it; absent is fine; links are not followed
-// Moves the directory `fresh` to `place`; what stood there is removed. Where the system can
-// exchange two names (Linux renameat2, macOS renamex_np), `place` is at every moment the old
-// directory or the new one, whole; elsewhere there is a moment when the old one stands under
-// `fresh`.old instead.
+// Moves the directory `fresh` to `place`; what was there is removed. Where the system can exchange
+// two names (Linux renameat2, macOS renamex_np), `place` is at every moment the old directory or the
+// new one, whole; elsewhere the old one is called `fresh`.old for a moment, and dir_recover() brings
+// it back.
 bool dir_replace(const char *fresh, const char *place, Err *err);
 // Mends what a dir_replace() that was killed left: the old directory goes back to its place when
 // that is empty, else away.
@@ -36,6 +36,8 @@ bool path_exists(const char *path);
 bool path_is_dir(const char *path);
 
 // "dir/name" in the arena, NUL-terminated.
+// The part of `path` after its last slash.
+const char *path_file_name(const char *path);
 char *path_join(Arena *a, const char *dir, const char *name);
 
 // Names in `dir` (neither "." nor ".."), sorted by bytes.

@@ -1,3 +1,4 @@
+// hash.c — SHA-256 by nettle, XXH3-128 by xxHash, both as lower-case hexadecimal text.
 #include "base/hash.h"
 
 #include <nettle/sha2.h>

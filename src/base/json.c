@@ -1,3 +1,4 @@
+// json.c — jansson behind errors that name the member, the found type and the expected one.
 #include "base/json.h"
 
 #include <inttypes.h>
@@ -89,7 +90,7 @@ Str json_quoted(Arena *arena, Str s) {
     char *dump = json_dumps(value, JSON_ENCODE_ANY);
     if (!dump) die_out_of_memory(s.len);
     StrBuf text = {0};
-    // JSON lets DEL and the controls from U+0080 to U+009F stand as they are; some terminals obey.
+    // JSON does not escape DEL and the controls U+0080 to U+009F; some terminals obey them.
     for (const char *c = dump; *c; c++) {
         unsigned char byte = (unsigned char)c[0], next = (unsigned char)c[1];
         bool is_c1 = byte == 0xC2 && next >= 0x80 && next < 0xA0;

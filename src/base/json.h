@@ -1,4 +1,4 @@
-// json.h — JSON files, and members of an object that have to be there, with errors that say where.
+// json.h — JSON files, and required members of objects, with errors that name the member.
 #ifndef LATHE_BASE_JSON_H
 #define LATHE_BASE_JSON_H
 
@@ -17,7 +17,7 @@ typedef struct {
 } JsonReader;
 
 const json_t *need_object(JsonReader *n, const json_t *object, const char *key);
-// An array and its length; `cap` bounds what is believed.
+// An array and its length; longer than `cap` is an error.
 const json_t *need_array(JsonReader *n, const json_t *object, const char *key, size_t cap,
                          size_t *count);
 uint64_t need_u64(JsonReader *n, const json_t *object, const char *key, uint64_t max);
@@ -26,13 +26,12 @@ double need_number(JsonReader *n, const json_t *object, const char *key);
 bool need_bool(JsonReader *n, const json_t *object, const char *key);
 Str need_str(JsonReader *n, const json_t *object, const char *key);
 
-// A string. What is not UTF-8, a message cut within a character say, keeps its ASCII and has a '?'
-// for every other byte.
+// A string. In text that is not UTF-8 (say, cut within a character), each byte that is not ASCII
+// becomes '?'.
 json_t *json_of_str(Str s);
-// A text out of a file as a terminal may show it: in double quotes, with what would move its cursor
-// or look like another line escaped. In the arena.
+// Text from a file, safe for a terminal: in double quotes, control characters escaped. In the arena.
 Str json_quoted(Arena *arena, Str s);
-// A number; null for what JSON has none for: infinities and NaN.
+// A number; null for infinities and NaN, which JSON lacks.
 json_t *json_of_real(double x);
 
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
@@ -41,8 +40,8 @@ json_t *json_read_file(const char *path, Err *err);
 json_t *json_read_digest(const char *path, Sha256 *digest, Err *err);
 // The text that json_write_file() writes. free() it.
 char *json_text(const json_t *value);
-// What an object's member "sha256" is to be, where it has one over itself: SHA-256 over all other
-// members as compact JSON, members by name (docs/chain-schema.md).
+// The right value of an object's member "sha256" where it covers the object itself: SHA-256 over all
+// other members as compact JSON, sorted by name (docs/chain-schema.md).
 Sha256 json_own_sha256(json_t *object);
 // Writes `value` and a newline to `path`, whole or not at all. Takes no reference.
 bool json_write_file(const json_t *value, const char *path, Err *err);

@@ -1,3 +1,4 @@
+// lock.c — flock() on a directory: tried for 200 ms, then the error names the process that holds it.
 #include "base/lock.h"
 
 #include <errno.h>
@@ -13,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-// Whoever only looks (dir_is_locked) holds the lock for an instant.
+// dir_is_locked() of another process holds the lock for an instant: try again.
 enum { TRIES = 20, PAUSE_MS = 10 };
 
-// The process that holds a flock of `fd`, 0 where the system does not tell. Linux lists them:
+// The process that holds a flock of `fd`, 0 if unknown. Linux lists them:
 //     12: FLOCK  ADVISORY  WRITE 4711 08:02:131072 0 EOF
 static long find_holder(int fd) {
     long holder = 0;
@@ -75,7 +76,7 @@ bool dir_lock(DirLock *lock, const char *path, Err *err) {
 }
 
 void dir_unlock(DirLock *lock) {
-    if (lock->is_held) close(lock->fd); // which lets go of it
+    if (lock->is_held) close(lock->fd); // releases it
     *lock = (DirLock){0};
 }
 

@@ -1,9 +1,9 @@
 // lock.h — one program at a time works on a directory.
 //
 // The lock is flock() on the directory itself: it needs no file, so it works where nothing can be
-// written, and the system lets go of it when the process ends, however it ends. It is advice among
-// programs that ask for it. File systems that have no such locks (some network ones refuse flock on
-// a directory) give a lock that keeps nobody out, and say so.
+// written, and the system releases it when the process ends, however it ends. It is advisory: it binds
+// programs that also take it. Where the file system has no such locks (some network ones refuse
+// flock on a directory), `is_weak` is set and other processes are not excluded.
 #ifndef LATHE_BASE_LOCK_H
 #define LATHE_BASE_LOCK_H
 
@@ -13,16 +13,16 @@
 
 typedef struct {
     int fd;       // of the directory
-    bool is_held; // something is to be let go
-    bool is_weak; // the file system has no locks: nobody is kept out
+    bool is_held; // dir_unlock() has something to release
+    bool is_weak; // the file system has no locks: other processes are not excluded
 } DirLock;
 
-// Takes the lock of the directory `path`. When another process has it, ERR_SYSTEM with that process
-// as far as the system tells it; `path` is then the message's subject: "PATH is in use by …".
+// Takes the lock of the directory `path`. When another process holds it: ERR_SYSTEM, "PATH is in use
+// by process 4711" (or "another process" where the system does not report the number).
 bool dir_lock(DirLock *lock, const char *path, Err *err);
 void dir_unlock(DirLock *lock); // safe on a zeroed lock
 
-// Whether another process holds the lock. `*process` gets its number, 0 where it is not known.
+// Whether another process holds the lock. `*process` receives its number, 0 if unknown.
 bool dir_is_locked(const char *path, long *process);
 
 #endif

@@ -1,3 +1,4 @@
+// map.c — mmap of whole regular files, each with the stamp that later tells whether it changed.
 #include "base/map.h"
 
 #include <fcntl.h>
@@ -36,10 +37,10 @@ bool stamp_holds(const FileStamp *stamp, const char *path, Err *err) {
     FileStamp now;
     if (!stamp_file(&now, path, err)) return false;
     if (now.device != stamp->device || now.inode != stamp->inode)
-        return err_set(err, ERR_GATE, "%s: another file was put in its place", path);
+        return err_set(err, ERR_GATE, "%s: replaced by another file while in use", path);
     if (now.n_bytes != stamp->n_bytes || now.modified_ns != stamp->modified_ns ||
         now.changed_ns != stamp->changed_ns)
-        return err_set(err, ERR_GATE, "%s: it was changed", path);
+        return err_set(err, ERR_GATE, "%s: changed while in use", path);
     return true;
 }
 

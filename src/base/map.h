@@ -9,10 +9,10 @@
 
 #include "base/err.h"
 
-// A file's identity and last change, as the system tells them. Whatever is written into a file,
-// also with its length and its time put back, moves its change time, which no program can set; a
-// file put in its place is another inode. Two changes within a tick of the system's clock (some
-// milliseconds) and file systems that keep no change time are what this does not see.
+// A file's identity and last change, from stat(). Any write moves the change time, which no program
+// can set, even when length and modification time are restored; a replaced file has another inode.
+// Not detected: two changes within a tick of the system's clock (some milliseconds), and changes on
+// file systems without a change time.
 typedef struct {
     uint64_t device, inode, n_bytes;
     int64_t modified_ns, changed_ns; // since 1970
@@ -26,7 +26,7 @@ typedef struct {
 
 // The stamp of the regular file at `path` now.
 bool stamp_file(FileStamp *stamp, const char *path, Err *err);
-// Whether `path` is still the file `stamp` was taken of, unchanged; otherwise says so in `err`.
+// Whether `path` is still the file that `stamp` was taken of, unchanged; if not, ERR_GATE.
 bool stamp_holds(const FileStamp *stamp, const char *path, Err *err);
 
 // Maps all of the regular file `path`. An empty file gives {NULL, 0} and true.

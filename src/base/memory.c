@@ -1,3 +1,4 @@
+// memory.c — the one exit outside cli/.
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -5,7 +6,7 @@
 
 enum { EXIT_SYSTEM = 4 }; // of ERR_SYSTEM, err.h
 
-_Noreturn void die_out_of_memory(size_t wanted) {
-    fprintf(stderr, "lathe: out of memory (%zu bytes wanted)\n", wanted);
+_Noreturn void die_out_of_memory(size_t n_bytes) {
+    fprintf(stderr, "lathe: out of memory (%zu bytes requested)\n", n_bytes);
     exit(EXIT_SYSTEM);
 }

@@ -1,11 +1,11 @@
-// memory.h — what happens when the system has no memory for a small allocation.
+// memory.h — a small allocation failed: the program ends.
 #ifndef LATHE_BASE_MEMORY_H
 #define LATHE_BASE_MEMORY_H
 
 #include <stddef.h>
 
-// Prints the size that was asked for to stderr and exits with code 4: no caller could do better.
+// Prints the requested size to stderr and exits with code 4: no caller could recover.
 // The one place outside cli/ that prints or exits.
-_Noreturn void die_out_of_memory(size_t wanted);
+_Noreturn void die_out_of_memory(size_t n_bytes);
 
 #endif

@@ -1,3 +1,5 @@
+// pool.c — workers take pieces of a loop's rows from one counter; between loops they spin briefly,
+// then sleep on a condition.
 #include "base/pool.h"
 
 #include <pthread.h>

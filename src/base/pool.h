@@ -11,8 +11,8 @@
 
 typedef struct Pool Pool;
 
-// `n_threads` counts the caller; 0 means one a processor. NULL and `err` when threads cannot be
-// had.
+// `n_threads` counts the caller; 0 means one a processor. NULL and `err` when a thread cannot
+// be started.
 Pool *pool_open(unsigned n_threads, Err *err);
 unsigned pool_threads(const Pool *p);
 
@@ -20,7 +20,7 @@ unsigned pool_threads(const Pool *p);
 typedef void PoolTask(void *context, size_t first, size_t end, unsigned worker);
 
 // Calls `task` until rows [0, n_rows) are done, in pieces of at least `grain` rows. Which worker
-// gets which piece is not fixed; tasks must give the same result whoever runs them. Returns when
+// gets which piece is not fixed; a task's result must not depend on its worker. Returns when
 // all are done. A NULL pool runs it here.
 void pool_run(Pool *p, size_t n_rows, size_t grain, PoolTask *task, void *context);
 

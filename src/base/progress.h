@@ -1,5 +1,5 @@
-// progress.h — how long work tells its caller how far it is, and asks whether to go on. The library
-// calls; only cli/ draws.
+// progress.h — callbacks of long work: how far it is, and whether to continue. The library calls them;
+// only cli/ draws.
 #ifndef LATHE_BASE_PROGRESS_H
 #define LATHE_BASE_PROGRESS_H
 
@@ -7,13 +7,13 @@
 #include <stdint.h>
 
 typedef struct {
-    // Called now and then from the thread that does the work: `done` of `total` (bytes, or steps;
-    // 0 when it is not known) of the stage `what`.
+    // Called repeatedly from the working thread: `done` of `total` (bytes, or steps;
+    // 0 if unknown) of the stage `what`.
     void (*report)(void *context, const char *what, uint64_t done, uint64_t total);
     void *context;
-    // Asked between two steps: false ends the work, which then fails with ERR_STOPPED. NULL: never.
+    // Called between two steps: false ends the work, which then fails with ERR_STOPPED. May be NULL.
     bool (*goes_on)(void *context);
-    // A sentence worth a line of its own. NULL: nobody reads it.
+    // A message that deserves a line of its own. May be NULL.
     void (*note)(void *context, const char *text);
 } Progress;
 

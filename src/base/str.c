@@ -1,3 +1,4 @@
+// str.c — views compared and cut by UTF-8 characters, and the growing buffer.
 #include "base/str.h"
 
 #include <assert.h>

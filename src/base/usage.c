@@ -1,3 +1,4 @@
+// usage.c — clock and memory of this process, by getrusage(), /proc or Mach.
 #include "base/usage.h"
 
 #include <stdio.h>

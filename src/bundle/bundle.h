@@ -3,8 +3,8 @@
 //     OUT.lathe/chain.json             what it is made of (chain.h)
 //               shards/NN-*.mlpackage  layers and head
 //               host.gguf              metadata, embedding table and rotary factors of the source
-//               seal.json              which gates it passed, over the digest of every file
-//               (seal.h) verify/                reports
+//               seal.json              gates passed, over the digest of every file (seal.h)
+//               verify/                reports
 #ifndef LATHE_BUNDLE_BUNDLE_H
 #define LATHE_BUNDLE_BUNDLE_H
 

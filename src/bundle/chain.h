@@ -45,10 +45,9 @@ typedef struct {
     Str source; // tensor of the GGUF file
     uint64_t source_first_row;
     uint32_t first_row, n_rows;
-    bool
-        is_deinterleaved; // rows of each head: pairs (2i, 2i + 1) of the source lie at (i, i + rope_dim
-                          // / 2)
-    float factor;         // a power of two that each source weight was multiplied by
+    // Rows of each head: the source's pairs (2i, 2i + 1) are at (i, i + rope_dim / 2).
+    bool is_deinterleaved;
+    float factor; // a power of two that each source weight was multiplied by
 } ChainPart;
 
 typedef struct {

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/map.h"
 #include "base/size.h"
 
@@ -300,8 +301,7 @@ static void read_rest(ConfigReader *r, Contract *c) {
 // ---- files
 
 static void name_file(ConfigReader *r, const char *path) {
-    const char *slash = strrchr(path, '/');
-    r->file = arena_str(r->arena, str_of(slash ? slash + 1 : path));
+    r->file = arena_str(r->arena, str_of(path_file_name(path)));
 }
 
 static json_t *open_file(ConfigReader *r, const char *path) {

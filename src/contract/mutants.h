@@ -29,8 +29,8 @@ typedef struct {
 // true model's.
 typedef struct {
     Model model;
-    bool
-        tiles_kv_heads; // query head h reads kv head h % n_kv_heads, not h / (n_heads / n_kv_heads)
+    // Query head h reads kv head h % n_kv_heads, not h / (n_heads / n_kv_heads).
+    bool tiles_kv_heads;
 } Reading;
 
 const ContractMutant *contract_mutant_at(size_t i); // NULL past the last

@@ -70,7 +70,7 @@ bool check_tensor(ContractReader *r, const TensorInfo *t, size_t n_cols, size_t 
 void read_rope(ContractReader *r);       // read_rope.c
 void read_vocabulary(ContractReader *r); // read_vocabulary.c
 void bind_weights(ContractReader *r);    // bind.c
-void read_leftovers(
-    ContractReader *r); // leftovers.c: every key and tensor not read is harmless or an error
+// leftovers.c: every key and tensor not read is harmless or an error
+void read_leftovers(ContractReader *r);
 
 #endif

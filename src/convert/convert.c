@@ -254,8 +254,7 @@ static bool write_host(Conversion *c, Err *err) {
 }
 
 static Str file_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return str_of(slash ? slash + 1 : path);
+    return str_of(path_file_name(path));
 }
 
 static uint64_t weight_bytes(const Conversion *c) {

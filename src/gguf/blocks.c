@@ -1,3 +1,4 @@
+// blocks.c — the table of weight formats, made from blocks.def.
 #include "gguf/blocks.h"
 
 #include <assert.h>

@@ -37,7 +37,7 @@ typedef struct {
     bool is_decodable;  // quant/ can turn it into floats
 } BlockType;
 
-// The row of `id`, or NULL for a number no known ggml has given out.
+// The row of `id`, or NULL for a number that no known ggml has assigned.
 const BlockType *block_type(uint32_t id);
 const BlockType *block_type_named(const char *name);
 size_t block_type_count(void);

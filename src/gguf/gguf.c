@@ -6,7 +6,7 @@
 #include "base/size.h"
 #include "gguf/parse.h"
 
-// One file is the whole model, unless it says that it is not.
+// A single file is the whole model, unless its key split.count contradicts.
 static bool adopt_whole(Gguf *g, Arena *arena, const GgufFile *file, const char *path, Err *err) {
     uint64_t count;
     if (gguf_file_u64(file, "split.count", &count) && count > 1)

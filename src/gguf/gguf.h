@@ -82,10 +82,10 @@ typedef struct {
 bool gguf_has_magic(const void *bytes, size_t n);
 
 // Opens `path` (any part of a split model). Arrays go into `arena`, which must outlive `g`. On
-// failure says why in `err`, leaves `g` closed and returns false.
+// failure sets `err`, leaves `g` closed and returns false.
 bool gguf_open(Gguf *g, Arena *arena, const char *path, Err *err);
-// As gguf_open over bytes already in memory, aligned to 8, which must outlive `g`; `name` stands
-// for the path in messages.
+// As gguf_open over bytes already in memory, aligned to 8, which must outlive `g`; messages show
+// `name` as the path.
 bool gguf_open_bytes(Gguf *g, Arena *arena, const void *bytes, size_t n, const char *name,
                      Err *err);
 void gguf_close(Gguf *g); // safe on a zeroed or half-opened Gguf
@@ -96,7 +96,7 @@ const TensorInfo *gguf_find_tensor(const Gguf *g, Str name);
 
 const char *gguf_type_name(GgufType type); // "u32", "string", …
 
-// Item `i` of a key as the asked type; false when the stored type cannot give it without loss
+// Item `i` of a key as the requested type; false when the stored type cannot give it without loss
 // (any integer type gives u64/i64 when in range; f32 and f64 and integers give f64; only bool gives
 // bool).
 bool gguf_u64(const GgufKey *k, size_t i, uint64_t *out);

@@ -29,13 +29,13 @@ bool gguf_read_file(GgufFile *file, Arena *arena, const void *bytes, size_t n, E
     Reader r = reader_over(bytes, n);
     Str magic = read_str(&r, 4);
     if (!str_is(magic, "GGUF"))
-        return err_set(err, ERR_FORMAT, "not a GGUF file: it does not begin with \"GGUF\"");
+        return err_set(err, ERR_FORMAT, "not a GGUF file: the first four bytes are not \"GGUF\"");
     file->version = read_u32(&r);
     if (!check_version(&r, file->version, err)) return false;
     uint64_t n_tensors = read_u64(&r), n_keys = read_u64(&r);
     if (r.short_read)
         return err_set(err, ERR_FORMAT, "the file ends inside its header, after %zu bytes", n);
-    // A record takes at least so many bytes, so a lying count cannot make us allocate.
+    // A record takes at least so many bytes, so a false count cannot make us allocate.
     enum { LEAST_KEY_BYTES = 8 + 1 + 4 + 1, LEAST_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8 };
     if (n_keys > reader_left(&r) / LEAST_KEY_BYTES || n_keys > GGUF_MAX_KEYS)
         return err_set(err, ERR_FORMAT,

@@ -21,7 +21,7 @@ enum {
     GGUF_MAX_STRINGS = 1 << 24, // in all arrays of one file
 };
 
-// A name and the row it stands in. Sorted, equal names are neighbours and lookups halve.
+// A name and its row. Sorted, equal names are neighbours and lookups halve the range.
 typedef struct {
     Str name;
     size_t row;
@@ -32,7 +32,7 @@ const NameRow *name_rows_find_duplicate(const NameRow *rows,
                                         size_t n); // one of two equal names, or NULL
 const NameRow *name_rows_find(const NameRow *rows, size_t n, Str name);
 
-// One file of a model: what its header says.
+// One file of a model: the contents of its header.
 typedef struct {
     unsigned version;
     size_t alignment;
@@ -45,7 +45,7 @@ typedef struct {
 // Reads the header in the `n` bytes at `bytes`. Views go into them, arrays into the arena. Messages
 // do not name the file: the caller puts its path before them.
 bool gguf_read_file(GgufFile *file, Arena *arena, const void *bytes, size_t n, Err *err);
-// The parts of it. `r` stands at the first record; n_keys, n_tensors and their arrays are set.
+// Its two tables. `r` is at the first record; n_keys, n_tensors and their arrays are set.
 bool gguf_read_keys(GgufFile *file, Reader *r, Arena *arena, Err *err);
 bool gguf_read_tensors(GgufFile *file, Reader *r, Arena *arena, const uint8_t *bytes, size_t n,
                        Err *err);
@@ -53,10 +53,10 @@ const GgufKey *gguf_file_key(const GgufFile *file, const char *name); // or NULL
 // The value of a key that must be one integer.
 bool gguf_file_u64(const GgufFile *file, const char *name, uint64_t *value);
 
-// A name of 1 to `max` bytes of printable ASCII, so that it can stand in any message; `what` it is
-// the name of. A file that ends before it is left to the caller, who looks at r->short_read.
+// A name of 1 to `max` bytes of printable ASCII, fit for any message; `what` is the named thing. When
+// the file ends before it, the caller finds r->short_read set.
 bool gguf_read_name(Str *name, Reader *r, size_t max, const char *what, Err *err);
-// A name as it stands in a message, cut so that the rest of the message still fits.
+// A name for a message, cut so that the rest of the message still fits.
 static inline Str name_in_message(Str name) {
     return (Str){name.at, name.len < 100 ? name.len : 100};
 }
@@ -64,7 +64,7 @@ static inline Str name_in_message(Str name) {
 
 // Maps and reads the file at `path` as part `part` of `g`.
 bool gguf_open_part(Gguf *g, GgufFile *file, Arena *arena, const char *path, size_t part, Err *err);
-// Takes over what `file` says as what the model says.
+// Makes keys and tensors of `file` those of the model.
 void gguf_adopt(Gguf *g, Arena *arena, const GgufFile *file);
 void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_rows);
 

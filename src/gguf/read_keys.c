@@ -71,7 +71,7 @@ static bool read_numbers(GgufKey *k, uint64_t n_items, Reader *r, Err *err) {
     return true;
 }
 
-// Leaves a file that ends inside the record to the caller, who looks at r->short_read.
+// When the file ends inside the record, the caller finds r->short_read set.
 static bool read_key(GgufFile *file, GgufKey *k, size_t row, Reader *r, Arena *arena, Err *err) {
     char what[64];
     snprintf(what, sizeof what, "key %zu of %zu", row + 1, file->n_keys);
@@ -84,9 +84,10 @@ static bool read_key(GgufFile *file, GgufKey *k, size_t row, Reader *r, Arena *a
     if (k->type == GGUF_ARRAY) {
         if (!read_type(k, r, &k->item_type, err)) return false;
         if (k->item_type == GGUF_ARRAY)
-            return err_set(err, ERR_FORMAT,
-                           "key '%.*s': an array of arrays, which no model that lathe knows has",
-                           NAME_ARG(k->name));
+            return err_set(
+                err, ERR_FORMAT,
+                "key '%.*s': an array of arrays, expected an array of numbers or strings",
+                NAME_ARG(k->name));
         n_items = read_u64(r);
     }
     if (r->short_read) return true;
@@ -100,12 +101,12 @@ static bool index_keys(GgufFile *file, Arena *arena, Err *err) {
     file->key_rows = arena_array(arena, file->n_keys, NameRow);
     for (size_t i = 0; i < file->n_keys; i++) file->key_rows[i] = (NameRow){file->keys[i].name, i};
     name_rows_sort(file->key_rows, file->n_keys);
-    const NameRow *twin = name_rows_find_duplicate(file->key_rows, file->n_keys);
-    return !twin ||
-           err_set(err, ERR_FORMAT, "key '%.*s' stands twice in the file", NAME_ARG(twin->name));
+    const NameRow *duplicate = name_rows_find_duplicate(file->key_rows, file->n_keys);
+    return !duplicate || err_set(err, ERR_FORMAT, "key '%.*s' occurs twice in the file",
+                                 NAME_ARG(duplicate->name));
 }
 
-// docs/gguf.md asks for a multiple of 8; llama.cpp for a power of two. Every file has both.
+// docs/gguf.md requires a multiple of 8; llama.cpp a power of two. Published files are both.
 static bool read_alignment(GgufFile *file, Err *err) {
     file->alignment = GGUF_DEFAULT_ALIGNMENT;
     const GgufKey *k = gguf_file_key(file, "general.alignment");

@@ -1,5 +1,5 @@
 // read_tensors.c — the tensor table of one file. Shapes and types are judged record by record;
-// where the data lie, and whether they keep clear of each other, when all are read.
+// placement and overlaps of the data once all are read.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static bool check_shape(TensorInfo *t, Err *err) {
     return true;
 }
 
-// Leaves a file that ends inside the record to the caller, who looks at r->short_read.
+// When the file ends inside the record, the caller finds r->short_read set.
 static bool read_tensor(const GgufFile *file, TensorInfo *t, Extent *extent, Reader *r, Err *err) {
     char what[64];
     snprintf(what, sizeof what, "tensor %zu of %zu", extent->row + 1, file->n_tensors);
@@ -49,7 +49,7 @@ static bool read_tensor(const GgufFile *file, TensorInfo *t, Extent *extent, Rea
         if (dim > SIZE_MAX / 8)
             return err_set(err, ERR_FORMAT,
                            "tensor '%.*s': dimension %u of %u is %" PRIu64
-                           ", more than any memory holds",
+                           ", expected at most 2^61",
                            STR_ARG(t->name), i + 1, t->n_dims, dim);
         t->dims[i] = (size_t)dim;
     }
@@ -59,8 +59,7 @@ static bool read_tensor(const GgufFile *file, TensorInfo *t, Extent *extent, Rea
     if (r->short_read) return true;
     t->type = block_type(type_id);
     if (!t->type)
-        return err_set(err, ERR_FORMAT,
-                       "tensor '%.*s': weight type %" PRIu32 ", a number lathe does not know",
+        return err_set(err, ERR_FORMAT, "tensor '%.*s': unknown weight type %" PRIu32,
                        STR_ARG(t->name), type_id);
     return check_shape(t, err);
 }
@@ -70,21 +69,22 @@ static bool index_tensors(GgufFile *file, Arena *arena, Err *err) {
     for (size_t i = 0; i < file->n_tensors; i++)
         file->tensor_rows[i] = (NameRow){file->tensors[i].name, i};
     name_rows_sort(file->tensor_rows, file->n_tensors);
-    const NameRow *twin = name_rows_find_duplicate(file->tensor_rows, file->n_tensors);
-    return !twin ||
-           err_set(err, ERR_FORMAT, "tensor '%.*s' stands twice in the file", STR_ARG(twin->name));
+    const NameRow *duplicate = name_rows_find_duplicate(file->tensor_rows, file->n_tensors);
+    return !duplicate || err_set(err, ERR_FORMAT, "tensor '%.*s' occurs twice in the file",
+                                 STR_ARG(duplicate->name));
 }
 
 static bool place_tensor(const GgufFile *file, TensorInfo *t, uint64_t offset, const uint8_t *bytes,
                          size_t data_at, size_t n_data, Err *err) {
     if (offset % file->alignment)
         return err_set(err, ERR_FORMAT,
-                       "tensor '%.*s': offset %" PRIu64 " is no multiple of the alignment %zu",
+                       "tensor '%.*s': offset %" PRIu64
+                       ", expected a multiple of the alignment %zu",
                        STR_ARG(t->name), offset, file->alignment);
     if (offset > n_data || t->n_bytes > n_data - offset)
         return err_set(err, ERR_FORMAT,
                        "tensor '%.*s': %zu bytes at offset %" PRIu64
-                       " of the data, which have %zu bytes; the file is cut off or damaged",
+                       " of %zu bytes of data; the file is cut off or damaged",
                        STR_ARG(t->name), t->n_bytes, offset, n_data);
     t->data = bytes + data_at + (size_t)offset;
     return true;

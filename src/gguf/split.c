@@ -27,7 +27,10 @@ bool gguf_split_name(SplitName *name, const char *path) {
 
 static bool need_u64(const GgufFile *file, const char *key, uint64_t *value, Err *err) {
     return gguf_file_u64(file, key, value) ||
-           err_set(err, ERR_FORMAT, "a part of a split model without an integer '%s'", key);
+           err_set(err, ERR_FORMAT,
+                   "key '%s': missing or not an integer, but the file name is that of a part of a "
+                   "split model",
+                   key);
 }
 
 static bool check_numbers(const GgufFile *file, size_t part, const SplitName *name, Err *err) {
@@ -36,13 +39,14 @@ static bool check_numbers(const GgufFile *file, size_t part, const SplitName *na
         return false;
     if (number == part && count == name->count) return true;
     return err_set(err, ERR_FORMAT,
-                   "keys 'split.no' and 'split.count' say %" PRIu64 " (from 0) of %" PRIu64
-                   ", but by its name it is part %zu (from 1) of %u",
+                   "keys 'split.no' and 'split.count': part %" PRIu64
+                   " (counted from 0) of %" PRIu64
+                   ", but the file name is part %zu (counted from 1) of %u",
                    number, count, part + 1, name->count);
 }
 
-// The first part speaks for the model. What a later one says besides must be the same, or which of
-// the two holds would be a guess.
+// The model's keys are those of the first part. A key that a later part repeats must have the same
+// value: lathe does not guess which of two holds.
 static bool check_later_keys(const GgufFile *first, const GgufFile *later, Err *err) {
     for (size_t i = 0; i < later->n_keys; i++) {
         const GgufKey *k = &later->keys[i];
@@ -74,10 +78,10 @@ static bool join_tensors(Gguf *g, Arena *arena, const GgufFile *files, Err *err)
             rows[at] = (NameRow){all[at].name, at};
         }
     name_rows_sort(rows, n);
-    const NameRow *twin = name_rows_find_duplicate(rows, n);
-    if (twin)
-        return err_set(err, ERR_FORMAT, "tensor '%.*s' stands in two parts of the model",
-                       STR_ARG(twin->name));
+    const NameRow *duplicate = name_rows_find_duplicate(rows, n);
+    if (duplicate)
+        return err_set(err, ERR_FORMAT, "tensor '%.*s' occurs in two parts of the model",
+                       STR_ARG(duplicate->name));
     g->tensors = all;
     g->n_tensors = n;
     gguf_set_index(g, arena, files[0].key_rows, rows);
@@ -96,7 +100,7 @@ bool gguf_open_split(Gguf *g, Arena *arena, const char *path, const SplitName *n
                                         name->stem.at, i + 1, name->count)
                                .at;
         if (!path_exists(part))
-            return err_set(err, ERR_FORMAT, "%s: missing; it is part %u of the model's %u", part,
+            return err_set(err, ERR_FORMAT, "%s: missing; the model needs part %u of %u", part,
                            i + 1, name->count);
         if (!gguf_open_part(g, &files[i], arena, part, i, err)) return false;
         if (!check_numbers(&files[i], i, name, err) || !check_later_keys(&files[0], &files[i], err))

@@ -41,7 +41,7 @@ static bool integer_item(const GgufKey *k, size_t i, bool *is_negative, uint64_t
     if (!type->is_integer || i >= k->n_items) return false;
     uint64_t bits = item_bits(k, i), sign = UINT64_C(1) << (8 * type->n_bytes - 1);
     *is_negative = type->is_signed && (bits & sign);
-    // Two's complement: the sign bit counts -sign, the others as they stand.
+    // Two's complement: the sign bit counts -sign, the others their own value.
     *magnitude = *is_negative ? sign - (bits & (sign - 1)) : bits;
     return true;
 }

@@ -1,3 +1,4 @@
+// writer.c — the header is built in memory, tensor data go from their mapping straight to the file.
 #include "gguf/writer.h"
 
 #include <assert.h>

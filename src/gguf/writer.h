@@ -8,9 +8,9 @@
 #include "gguf/gguf.h"
 
 // Writes `path` whole and syncs it: the `n_keys` keys (values byte for byte), then the `n_tensors`
-// tensors, each at a multiple of `alignment`, which must be what the keys say it is (32 when they
-// do not). Nothing is copied to anonymous memory but the header. On failure what is left at `path`
-// is no model.
+// tensors, each at a multiple of `alignment`, which must equal key `general.alignment` (32 when
+// absent). Only the header is copied to anonymous memory. On failure `path` holds an incomplete
+// file.
 bool gguf_write(const char *path, size_t alignment, const GgufKey *const *keys, size_t n_keys,
                 const TensorInfo *const *tensors, size_t n_tensors, Err *err);
 

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "base/half.h"
 #include "base/size.h"
@@ -18,12 +17,10 @@ static ValueId refused(Builder *b) {
 
 ValueId builder_refuse(Builder *b, const char *fmt, ...) {
     if (b->failed) return MIL_NO_VALUE;
-    char text[512];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    err_vset(b->err, ERR_FORMAT, fmt, args);
     va_end(args);
-    err_set(b->err, ERR_FORMAT, "%s", text);
     return refused(b);
 }
 
@@ -82,7 +79,7 @@ void build_output(Builder *b, ValueId v) {
     assert(!value_is_none(v));
     const MilValue *value = mil_value(b->f, v);
     if (!value->name.len) {
-        builder_refuse(b, "output: a literal has no name to be an output by");
+        builder_refuse(b, "output: a literal cannot be an output, it has no name");
     } else if (value->type.is_state) {
         builder_refuse(b, "output '%.*s': a state is not an output", STR_ARG(value->name));
     } else {
@@ -227,7 +224,7 @@ ValueId build_const_real(Builder *b, const char *name, MilDtype dtype, double va
 static ValueId zero_bias(Builder *b, const Call *c, const char *name) {
     const MilType *weight = given_type(b, c, "weight");
     if (!weight || weight->rank != 2 || weight->dims[0] < 0)
-        return MIL_NO_VALUE; // the rule will say so
+        return MIL_NO_VALUE; // the op's rule will refuse
     MilType type = MIL_TENSOR(weight->dtype, weight->dims[0]);
     size_t n_bytes;
     if (!mil_type_bytes(&type, &n_bytes)) return MIL_NO_VALUE;
@@ -262,14 +259,15 @@ static ValueId add_default(Builder *b, const Call *c, uint32_t at) {
     return MIL_NO_VALUE;
 }
 
-// topk without indices must not say what type they have.
+// topk without indices takes no dtype of indices.
 static bool is_left_out(const Builder *b, const Call *c, uint32_t at) {
     if (c->info->opcode != MIL_OP_topk ||
         strcmp(c->info->params[at].name, "output_indices_dtype") != 0)
         return false;
     int param = mil_param(c->info, "return_indices");
-    bool wanted = true;
-    return c->args[param] && mil_const_bool(b->f, c->args[param]->values[0], &wanted) && !wanted;
+    bool has_indices = true;
+    return c->args[param] && mil_const_bool(b->f, c->args[param]->values[0], &has_indices) &&
+           !has_indices;
 }
 
 static bool place_args(Builder *b, Call *c, const BuildArg *args, size_t n_args) {

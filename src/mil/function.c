@@ -6,19 +6,19 @@
 #include "base/size.h"
 #include "mil/build.h"
 
-// Makes room for `more` items behind `n` in an arena array. The old array stays in the arena:
+// Makes room for `more` items after the first `n` of an arena array. The old array stays in the arena:
 // growth by doubling wastes at most what is in use.
 static void *grown(Arena *arena, void *items, uint32_t n, uint32_t more, uint32_t *cap,
                    size_t size) {
     if (more <= *cap - n) return items;
-    uint32_t wanted = *cap ? *cap : 16;
-    while (wanted - n < more) {
-        assert(wanted < UINT32_MAX / 2);
-        wanted *= 2;
+    uint32_t larger = *cap ? *cap : 16;
+    while (larger - n < more) {
+        assert(larger < UINT32_MAX / 2);
+        larger *= 2;
     }
-    void *bigger = arena_alloc(arena, wanted, size);
+    void *bigger = arena_alloc(arena, larger, size);
     if (n) memcpy(bigger, items, n * size);
-    *cap = wanted;
+    *cap = larger;
     return bigger;
 }
 #define GROW(owner, field, more)                                                                   \

@@ -1,6 +1,6 @@
 // function.h — growing a function: values, operands and ops at the end of its arrays. Internal to
-// mil/ and to the decoder in coreml/, which fills functions from untrusted files and validates
-// after.
+// mil/ and to the decoder in mlpackage/, which fills functions from untrusted files and validates
+// them afterwards.
 #ifndef LATHE_MIL_FUNCTION_H
 #define LATHE_MIL_FUNCTION_H
 

@@ -4,15 +4,13 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 bool infer_fail(MilInfer *i, const char *fmt, ...) {
-    char text[512];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    err_vset(i->err, ERR_FORMAT, fmt, args);
     va_end(args);
-    return err_set(i->err, ERR_FORMAT, "%s", text);
+    return false;
 }
 
 // ---- operands
@@ -78,31 +76,31 @@ bool infer_ints_or(MilInfer *i, const char *param, uint32_t n, int64_t fallback,
     return true;
 }
 
-static bool not_at_hand(MilInfer *i, const char *param, const char *wanted) {
+static bool refuse_not_constant(MilInfer *i, const char *param, const char *expected) {
     ValueId v = operand(i, param, 0);
     if (value_is_none(v)) return infer_fail(i, "%s is missing", param);
     StrBuf text = {0};
     mil_type_print(&mil_value(i->f, v)->type, &text);
     bool has_data = mil_value(i->f, v)->data;
     infer_fail(i, "%s is %s%.*s, expected %s", param, has_data ? "" : "computed, of type ",
-               STR_ARG(strbuf_str(&text)), wanted);
+               STR_ARG(strbuf_str(&text)), expected);
     strbuf_free(&text);
     return false;
 }
 
 bool infer_int(MilInfer *i, const char *param, int64_t *out) {
-    if (!mil_arg_int(i->f, i->op, param, out)) return not_at_hand(i, param, "one integer");
+    if (!mil_arg_int(i->f, i->op, param, out)) return refuse_not_constant(i, param, "one integer");
     if (*out > MIL_MAX_DIM || *out < -MIL_MAX_DIM)
         return infer_fail(i, "%s is %" PRId64 ", out of range", param, *out);
     return true;
 }
 
 bool infer_bool(MilInfer *i, const char *param, bool *out) {
-    return mil_arg_bool(i->f, i->op, param, out) || not_at_hand(i, param, "one bool");
+    return mil_arg_bool(i->f, i->op, param, out) || refuse_not_constant(i, param, "one bool");
 }
 
 bool infer_text(MilInfer *i, const char *param, Str *out) {
-    return mil_arg_str(i->f, i->op, param, out) || not_at_hand(i, param, "one string");
+    return mil_arg_str(i->f, i->op, param, out) || refuse_not_constant(i, param, "one string");
 }
 
 bool infer_axis_of(MilInfer *i, const char *param, int64_t axis, int rank, int *out) {
@@ -125,7 +123,8 @@ bool infer_dtype(MilInfer *i, const char *param, uint32_t dtypes, MilDtype *out)
             *out = (MilDtype)d;
             return true;
         }
-    return infer_fail(i, "%s '%.*s' is not a type it can give", param, STR_ARG(text));
+    return infer_fail(i, "%s is '%.*s', which is not a type this op can give", param,
+                      STR_ARG(text));
 }
 
 // ---- shapes
@@ -240,7 +239,7 @@ static bool check_dtype(MilInfer *i, const MilParam *p, const MilType *t) {
     return false;
 }
 
-// Where the value may come from: at run time, from a const op, written in place.
+// Whether the parameter may be computed at run time, named by a const op, or written in place.
 static bool check_source(MilInfer *i, const MilParam *p, const MilValue *v) {
     bool is_literal = v->data && v->op == MIL_NO_OP;
     uint32_t flags = i->op->info->flags;

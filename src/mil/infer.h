@@ -5,9 +5,9 @@
 // held the operands to the row: required ones are there, dtypes and groups are right, constants are
 // constants. After it, every dim given is in range.
 //
-// Dims may be unknown (MIL_UNKNOWN_DIM) and constants may have no content at hand (in a weight
-// file, or folded from others), so rules ask and decide: what is not known makes the result
-// unknown, never an error.
+// Dims may be unknown (MIL_UNKNOWN_DIM), and so may the content of constants (in a weight file, or
+// folded from others). A rule must handle both: what is unknown makes the result unknown, never an
+// error.
 #ifndef LATHE_MIL_INFER_H
 #define LATHE_MIL_INFER_H
 
@@ -38,8 +38,7 @@ bool infer_has(const MilInfer *i, const char *param);
 // range.
 bool infer_result(MilInfer *i, MilType type);
 
-// Numbers of a parameter. `given` is false when it was left out, `known` when its content is not at
-// hand; `n` is the length in any case where it is known, else 0. Refuses numbers beyond
+// Numbers of a parameter. `given` is false when it was left out, `known` when its content is not; `n` is the length in any case where it is known, else 0. Refuses numbers beyond
 // MIL_MAX_DIM, rank above 1 and more than MIL_MAX_OUTPUTS items.
 typedef struct {
     bool given, known;
@@ -49,7 +48,7 @@ typedef struct {
 bool infer_ints(MilInfer *i, const char *param, InferInts *out);
 // As above, with `n` items when known, or `fallback` in each when it was left out.
 bool infer_ints_or(MilInfer *i, const char *param, uint32_t n, int64_t fallback, InferInts *out);
-// Scalars, given or by default, that must be at hand.
+// Scalars, given or by default, whose content must be known.
 bool infer_int(MilInfer *i, const char *param, int64_t *out);
 bool infer_bool(MilInfer *i, const char *param, bool *out);
 bool infer_text(MilInfer *i, const char *param, Str *out);

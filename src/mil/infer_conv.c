@@ -58,7 +58,7 @@ static bool slide(MilInfer *i, const Window *w, int k, int64_t size, int64_t ker
         int64_t room = size + pad - reach;
         if (room >= 0 || w->ceil_mode) {
             *out = (room + (w->ceil_mode ? stride - 1 : 0)) / stride + 1;
-            // The last window may not lie wholly in the padding behind.
+            // The last window may not lie wholly in the padding after the input.
             if (w->ceil_mode && pad > 0 && 2 * (*out - 1) * stride >= 2 * size + pad) --*out;
         } else {
             *out = 0;

@@ -22,8 +22,8 @@ bool infer_compare(MilInfer *i) {
     return infer_result(i, result);
 }
 
-// The shape is that of a and b alone, as coremltools has it; a larger `cond` would be read out of
-// its bounds by whoever believed that shape, so it is refused.
+// The shape is that of a and b alone, as coremltools has it; a reader that trusts
+// that shape would read a larger `cond` out of its bounds, so it is refused.
 bool infer_select(MilInfer *i) {
     const MilType *cond = infer_type(i, "cond");
     MilType chosen, with_cond;

@@ -20,7 +20,7 @@ bool infer_reduce(MilInfer *i) {
     bool is_reduced[MIL_MAX_RANK] = {0}, keep_dims;
     InferInts axes;
     if (!infer_ints(i, "axes", &axes) || !infer_bool(i, "keep_dims", &keep_dims)) return false;
-    if (axes.given && !axes.known) return infer_fail(i, "axes are not at hand");
+    if (axes.given && !axes.known) return infer_fail(i, "axes must be an immediate constant");
     for (int k = 0; k < x->rank; k++) is_reduced[k] = !axes.given;
     for (uint32_t k = 0; k < axes.n; k++) {
         int axis;

@@ -12,7 +12,7 @@ bool infer_reshape(MilInfer *i) {
         return infer_fail(i, "shape has rank %d, expected a vector", shape_type->rank);
     if (!infer_ints(i, "shape", &shape)) return false;
     if (shape_type->dims[0] == MIL_UNKNOWN_DIM)
-        return infer_fail(i, "shape has an unknown length, so the result has no rank");
+        return infer_fail(i, "shape has an unknown length, so the rank of the result is unknown");
     MilType result = type_of(x->dtype);
     if (!shape.known) {
         for (uint32_t k = 0; k < shape.n; k++) type_append(&result, MIL_UNKNOWN_DIM);
@@ -84,7 +84,7 @@ bool infer_expand_dims(MilInfer *i) {
     InferInts axes;
     bool is_new[MIL_MAX_RANK] = {0};
     if (!infer_ints(i, "axes", &axes)) return false;
-    if (!axes.known) return infer_fail(i, "axes are not at hand");
+    if (!axes.known) return infer_fail(i, "axes must be an immediate constant");
     if (axes.n > MIL_MAX_RANK || x->rank + (int)axes.n > MIL_MAX_RANK)
         return infer_fail(i, "x of rank %d with %u new axes has more than %d", x->rank, axes.n,
                           MIL_MAX_RANK);
@@ -101,7 +101,7 @@ bool infer_squeeze(MilInfer *i) {
     InferInts axes;
     bool is_listed[MIL_MAX_RANK] = {0};
     if (!infer_ints(i, "axes", &axes)) return false;
-    if (axes.given && !axes.known) return infer_fail(i, "axes are not at hand");
+    if (axes.given && !axes.known) return infer_fail(i, "axes must be an immediate constant");
     if (!mark_axes(i, "axes", &axes, x->rank, is_listed)) return false;
     MilType result = type_of(x->dtype);
     for (int k = 0; k < x->rank; k++)

@@ -8,7 +8,7 @@
 #include "mil/infer.h"
 
 typedef struct {
-    bool has_begin, has_end; // numbers at hand
+    bool has_begin, has_end; // their content is known
     bool begin_mask, end_mask;
     int64_t begin, end, stride;
 } AxisSlice;
@@ -80,7 +80,7 @@ static bool slice_shape(MilInfer *i, MilType *out) {
         !infer_ints_or(i, "squeeze_mask", rank, 0, &squeeze_mask))
         return false;
     if (!stride.known || !begin_mask.known || !end_mask.known || !squeeze_mask.known)
-        return infer_fail(i, "stride and masks must be at hand");
+        return infer_fail(i, "stride and masks must be immediate constants");
 
     *out = type_of(x->dtype);
     for (uint32_t k = 0; k < rank; k++) {

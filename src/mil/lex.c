@@ -1,21 +1,21 @@
+// lex.c — the scanner below parse.c. After the first error it is at the end of the text, so the
+// parser above needs no error path of its own.
 #include "mil/lex.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 bool lex_fail(Lexer *l, const char *fmt, ...) {
     if (l->failed) return false;
     l->failed = true;
     size_t line = 1;
     for (const char *c = l->start; c < l->at; c++) line += *c == '\n';
-    char text[512];
+    l->at = l->end;
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    err_vset(l->err, ERR_FORMAT, fmt, args);
     va_end(args);
-    l->at = l->end;
-    return err_set(l->err, ERR_FORMAT, "line %zu: %s", line, text);
+    return err_prefix(l->err, "line %zu", line);
 }
 
 // ---- marks
@@ -44,7 +44,7 @@ bool lex_accept(Lexer *l, char c) {
     return true;
 }
 
-// What stands here, for messages.
+// The text at this place, for messages.
 static Str next_text(Lexer *l) {
     skip_space(l);
     size_t n = 0;

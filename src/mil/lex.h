@@ -1,7 +1,7 @@
 // lex.h — words, marks and numbers of the text form. Internal to mil/.
 //
-// The first error sticks: it is the one reported, with its line, and everything later stands at the
-// end of the text and fails quietly.
+// The first error sticks: it is the one reported, with its line. The lexer then is at the end of the
+// text, and later calls fail without a message.
 #ifndef LATHE_MIL_LEX_H
 #define LATHE_MIL_LEX_H
 
@@ -30,8 +30,8 @@ void lex_keyword(Lexer *l, const char *keyword);
 bool lex_accept_before_string(Lexer *l, const char *keyword);
 
 Str lex_string(Lexer *l); // quoted: \" \\ \n \xNN; lives in the arena
-Str lex_number(Lexer *l); // its characters, not judged
-// Decimal or 0x…, with a sign. False when `s` is none or does not fit 64 bits.
+Str lex_number(Lexer *l); // its characters, not yet checked
+// Decimal or 0x…, with a sign. False when `s` is not an integer or does not fit 64 bits.
 bool lex_integer(Str s, bool *is_negative, uint64_t *magnitude);
 uint64_t lex_unsigned(Lexer *l, uint64_t most, const char *what);
 

@@ -18,19 +18,19 @@
 //     program 9 default decode              # `default` only when there are several functions
 //     func main(x: fp16[1, 4, 1, 1], cache: state<fp16[1, 4, 1, 1]>) {
 //       w: fp16[8, 4, 1, 1] = constexpr_blockwise_shift_scale(
-//           data = int8[8, 4, 1, 1](blob("@model_path/weights/weight.bin", 64)), scale = fp16[1, 1,
-//           1, 1]([0.5]))
+//           data = int8[8, 4, 1, 1](blob("@model_path/weights/weight.bin", 64)),
+//           scale = fp16[1, 1, 1, 1]([0.5]))
 //       pad_type: string = const(val = "valid")
 //       y: fp16[1, 8, 1, 1] = conv(x = x, weight = w, pad_type = pad_type)
-//       a: fp16[1, 4, 1, 1], b: fp16[1, 4, 1, 1] = split(x = y, num_splits = int32(2), axis =
-//       int32(1)) ab: fp16[1, 8, 1, 1] = concat(values = (a, b), axis = int32(1)) name "joined"
+//       a: fp16[1, 4, 1, 1], b: fp16[1, 4, 1, 1] =
+//           split(x = y, num_splits = int32(2), axis = int32(1))
+//       ab: fp16[1, 8, 1, 1] = concat(values = (a, b), axis = int32(1)) name "joined"
 //       write_state(input = cache, data = a) name "cache_write"
 //     } -> (ab)
 //
 // Scalars have no brackets, an unknown dim is `?`, `#` opens a comment. `name "…"` is the op's name
-// where it is not its first output's; `opset "…"` stands before the brace where it is not the
+// where it is not its first output's; `opset "…"` comes before the brace where it is not the
 // version's. A type left out is inferred.
-//
 #ifndef LATHE_MIL_MIL_H
 #define LATHE_MIL_MIL_H
 
@@ -74,7 +74,9 @@ typedef enum {
 #define ROW(name, text, proto, blob, bits) MIL_##name,
     MIL_DTYPES(ROW)
 #undef ROW
-        MIL_DTYPE_COUNT,
+    // clang-format off
+    MIL_DTYPE_COUNT,
+    // clang-format on
 } MilDtype;
 
 typedef struct {
@@ -130,10 +132,10 @@ typedef struct {
     Str name; // unique in the function; empty for literals
     MilType type;
     const MilData *data; // of a constant; NULL for what is computed
-    bool is_constant; // known when the model is compiled: has data, or is computed from such values
-                      // only
-    uint32_t op;      // defining op, or MIL_NO_OP for function inputs and literals
-    uint32_t result;  // which of its outputs
+    // Known when the model is compiled: has data, or is computed from such values only.
+    bool is_constant;
+    uint32_t op;     // defining op, or MIL_NO_OP for function inputs and literals
+    uint32_t result; // which of its outputs
 } MilValue;
 enum { MIL_NO_OP = UINT32_MAX };
 
@@ -236,16 +238,14 @@ typedef enum {
     MIL_OP_COUNT,
 } MilOpcode;
 
-enum {
-    MIL_SPEC_FIRST = 6,
-    MIL_SPEC_LAST = 10
-};                                           // specification versions that can carry ML Programs
+// Specification versions that can carry ML Programs.
+enum { MIL_SPEC_FIRST = 6, MIL_SPEC_LAST = 10 };
 const char *mil_opset(int32_t spec_version); // 9: "CoreML8"; NULL when out of range
 
 const MilOpInfo *mil_op(MilOpcode opcode);
 const MilOpInfo *mil_op_named(Str name); // the newest form; NULL when unknown
-const MilOpInfo *mil_op_for(Str name,
-                            int32_t spec_version); // the form valid there; NULL when there is none
+// The form that is valid in this version; NULL when there is none.
+const MilOpInfo *mil_op_for(Str name, int32_t spec_version);
 // Index of the parameter called `name`, or -1.
 int mil_param(const MilOpInfo *info, const char *name);
 
@@ -257,8 +257,8 @@ static inline ValueId mil_operand(const MilFunction *f, const MilOp *op, int par
     return op->args[param].count ? f->operands[op->args[param].first] : MIL_NO_VALUE;
 }
 MilFunction *mil_find_function(const MilProgram *p, Str name); // NULL when absent
-ValueId mil_find_value(const MilFunction *f,
-                       Str name); // the first value called so; MIL_NO_VALUE when absent
+// The first value of that name; MIL_NO_VALUE when absent.
+ValueId mil_find_value(const MilFunction *f, Str name);
 
 // Types of the outputs of `op` from its operands, by its rule, after checking that its operands fit
 // its row: required ones given, dtypes, groups, constness. `out` has room for MIL_MAX_OUTPUTS. The

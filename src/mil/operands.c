@@ -13,7 +13,7 @@ int mil_param(const MilOpInfo *info, const char *name) {
 
 // ---- content of constants
 
-// `count` elements of the immediate constant `v`, or NULL when it has none at hand.
+// `count` elements of the immediate constant `v`, or NULL when its content is not in memory.
 static const uint8_t *immediate(const MilFunction *f, ValueId v, size_t *count) {
     if (value_is_none(v)) return NULL;
     const MilValue *value = mil_value(f, v);

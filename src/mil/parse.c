@@ -1,7 +1,7 @@
 // parse.c — the text form, read. mil.h describes it; print.c writes it.
 //
 // The text is trusted no more than a file: counts are bounded by the text that is left and names
-// must be defined before. What the parts say together is mil_validate()'s to judge.
+// must be defined before. Whether the parts agree is for mil_validate() to judge.
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -160,7 +160,7 @@ static void elements(Lexer *l, const MilType *t, MilData *data) {
     data->strings = strings;
 }
 
-// What stands in `const(val = …)` or in a literal's parentheses.
+// The content of `const(val = …)` or of a literal's parentheses.
 static const MilData *content(Lexer *l, const MilType *t) {
     MilData *data = arena_new(l->arena, MilData);
     if (!str_is(lex_peek_word(l), "blob")) {
@@ -190,7 +190,7 @@ static void push_operand(Parser *p, ValueId v) {
     p->values[p->n_values++] = v;
 }
 
-// A dtype's name with what a literal goes on with; a value may have such a name too.
+// A dtype's name, followed as in a literal; a value may have such a name too.
 static bool at_literal(Lexer *l) {
     MilDtype dtype;
     Str w = lex_peek_word(l);
@@ -205,7 +205,7 @@ static bool at_literal(Lexer *l) {
 static ValueId named_value(Parser *p) {
     Str name = lex_word(&p->lex, "a value");
     ValueId v = p->lex.failed ? MIL_NO_VALUE : mil_find_value(p->f, name);
-    if (value_is_none(v)) lex_fail(&p->lex, "'%.*s' is not defined here", STR_ARG(name));
+    if (value_is_none(v)) lex_fail(&p->lex, "'%.*s' is used before it is defined", STR_ARG(name));
     return v;
 }
 
@@ -280,7 +280,8 @@ static void infer_missing(Parser *p, const MilOp *op, Declared *outputs, uint32_
 }
 
 static const MilData *const_content(Parser *p, const Declared *outputs, uint32_t n) {
-    if (n != 1 || !outputs[0].has_type) lex_fail(&p->lex, "a const has one output, with its type");
+    if (n != 1 || !outputs[0].has_type)
+        lex_fail(&p->lex, "a const must have one output, with its type");
     lex_keyword(&p->lex, "val");
     lex_expect(&p->lex, '=');
     return p->lex.failed ? NULL : content(&p->lex, &outputs[0].type);
@@ -290,7 +291,7 @@ static void op_statement(Parser *p, Str op_name, Declared *outputs, uint32_t n) 
     Lexer *l = &p->lex;
     MilOp op = {.info = mil_op_for(op_name, p->program->spec_version), .n_outputs = n};
     if (!op.info)
-        lex_fail(l, "'%.*s' is no op of specification version %d", STR_ARG(op_name),
+        lex_fail(l, "'%.*s' is not an op of specification version %d", STR_ARG(op_name),
                  (int)p->program->spec_version);
     lex_expect(l, '(');
     if (l->failed) return;

@@ -1,10 +1,9 @@
-// validate.c — judges a program that came from outside, part by part.
+// validate.c — checks a program that came from a file, part by part.
 //
 // A reader resolves names to value numbers and bytes to data and leaves the rest to this file.
 // Nothing here relies on how the arrays were filled: every index is checked before it is followed.
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "mil/function.h"
 #include "mil/infer.h"
@@ -20,15 +19,12 @@ typedef struct {
 
 static bool bad(Validator *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static bool bad(Validator *v, const char *fmt, ...) {
-    char text[640];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    err_vset(v->err, ERR_FORMAT, fmt, args);
     va_end(args);
-    if (v->f)
-        return err_set(v->err, ERR_FORMAT, "%s: function '%.*s': %s", v->where, STR_ARG(v->f->name),
-                       text);
-    return err_set(v->err, ERR_FORMAT, "%s: %s", v->where, text);
+    if (v->f) err_prefix(v->err, "function '%.*s'", STR_ARG(v->f->name));
+    return err_prefix(v->err, "%s", v->where);
 }
 
 // The type as text, for messages; lives in the program's arena.
@@ -49,7 +45,7 @@ static Str shown(Str name) {
 
 static bool check_type(Validator *v, Str name, const MilType *t) {
     if ((uint32_t)t->dtype >= MIL_DTYPE_COUNT)
-        return bad(v, "value '%.*s' has no known type", STR_ARG(name));
+        return bad(v, "value '%.*s' has an unknown type", STR_ARG(name));
     if (t->rank < 0 || t->rank > MIL_MAX_RANK)
         return bad(v, "value '%.*s' has rank %d, at most %d is possible", STR_ARG(name), t->rank,
                    MIL_MAX_RANK);
@@ -61,7 +57,7 @@ static bool check_type(Validator *v, Str name, const MilType *t) {
 
 static bool check_data(Validator *v, Str name, const MilType *t, const MilData *data) {
     size_t count, n_bytes = 0;
-    if (t->is_state) return bad(v, "'%.*s' is a constant state", STR_ARG(name));
+    if (t->is_state) return bad(v, "state '%.*s' is a constant", STR_ARG(name));
     if (!mil_type_count(t, &count) || (t->dtype != MIL_STRING && !mil_type_bytes(t, &n_bytes)))
         return bad(v, "constant '%.*s' of type %s has no fixed size", STR_ARG(name),
                    type_text(v, t));
@@ -70,7 +66,9 @@ static bool check_data(Validator *v, Str name, const MilType *t, const MilData *
             return bad(v, "constant '%.*s' of type %s cannot live in a weight file", STR_ARG(name),
                        type_text(v, t));
         if (!data->file.len || data->offset < 64 || data->offset % 64)
-            return bad(v, "constant '%.*s': no weight record can be at offset %" PRIu64,
+            return bad(v,
+                       "constant '%.*s': weight record at offset %" PRIu64
+                       ", expected a multiple of 64 from 64",
                        STR_ARG(name), data->offset);
         return true;
     }
@@ -109,11 +107,11 @@ static bool check_values(Validator *v) {
             n_free++;
         } else if (value->op >= v->f->n_ops || value->result >= v->f->ops[value->op].n_outputs ||
                    v->f->ops[value->op].first_output + value->result != k) {
-            return bad(v, "value '%.*s' belongs to no op", STR_ARG(value->name));
+            return bad(v, "value '%.*s' names an op that does not define it", STR_ARG(value->name));
         }
     }
     return n_free == v->f->n_inputs ||
-           bad(v, "%u values are defined by nothing and %u inputs declared", n_free,
+           bad(v, "%u values have no defining op, but %u inputs are declared", n_free,
                v->f->n_inputs);
 }
 
@@ -170,7 +168,7 @@ static bool check_inputs(Validator *v) {
 }
 
 static bool check_outputs(Validator *v) {
-    if (!v->f->n_outputs) return bad(v, "it has no outputs");
+    if (!v->f->n_outputs) return bad(v, "no outputs");
     bool *is_output = arena_array(v->p->arena, v->f->n_values, bool);
     for (uint32_t k = 0; k < v->f->n_outputs; k++) {
         uint32_t at = v->f->outputs[k].at;
@@ -254,14 +252,14 @@ static bool check_results(Validator *v, const MilOp *op) {
 
 static bool check_op(Validator *v, uint32_t at) {
     const MilOp *op = &v->f->ops[at];
-    if (!op->info) return bad(v, "op %u is of no known kind", at);
+    if (!op->info) return bad(v, "op %u is unknown", at);
     int32_t spec = v->p->spec_version;
     if (spec < op->info->since || spec > op->info->until)
         return bad(v, "%s '%.*s': not an op of specification version %d", op->info->name,
                    STR_ARG(op->name), (int)spec);
     if (op->n_outputs &&
         (op->first_output >= v->f->n_values || op->n_outputs > v->f->n_values - op->first_output))
-        return bad(v, "%s '%.*s': its outputs are no values", op->info->name, STR_ARG(op->name));
+        return bad(v, "%s '%.*s': output index out of range", op->info->name, STR_ARG(op->name));
     for (uint32_t k = 0; k < op->n_outputs; k++) {
         const MilValue *value = &v->f->values[op->first_output + k];
         if (value->op != at || value->result != k)

@@ -2,7 +2,7 @@
 // exists.
 //
 // Blob storage version 2: a 64-byte file header, then for each blob a 64-byte metadata record at a
-// multiple of 64 with the data right behind it. Offsets name the record. Source: coremltools 9,
+// multiple of 64, followed by the data. Offsets are those of the records. Source: coremltools 9,
 // mlmodel/src/MILBlob/Blob/StorageFormat.hpp.
 #ifndef LATHE_MLPACKAGE_BLOBS_H
 #define LATHE_MLPACKAGE_BLOBS_H

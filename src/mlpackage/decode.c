@@ -15,9 +15,6 @@ typedef struct {
     Err *err;
     MilProgram *program;
     MilFunction *f; // being read
-    // values of `f` by name: open addressing, at most half full
-    uint32_t *slots; // value index + 1, 0 for empty
-    size_t n_slots;
 } Decoder;
 
 static bool broken(Decoder *d, const char *what) {
@@ -27,42 +24,6 @@ static bool broken(Decoder *d, const char *what) {
 // A name from the file as messages show it: a long one must not push the reason out.
 static Str shown(Str name) {
     return (Str){name.at, min_size(name.len, 100)};
-}
-
-// ---- names
-
-static size_t hash_name(Str name) {
-    uint64_t h =
-        1469598103934665603u; // FNV-1a: names are short and the table is not an attack surface
-    for (size_t i = 0; i < name.len; i++) h = (h ^ (uint8_t)name.at[i]) * 1099511628211u;
-    return (size_t)(h ^ h >> 32);
-}
-
-static void slot_put(Decoder *d, uint32_t at) {
-    size_t i = hash_name(d->f->values[at].name) & (d->n_slots - 1);
-    while (d->slots[i]) i = (i + 1) & (d->n_slots - 1);
-    d->slots[i] = at + 1;
-}
-
-static ValueId find_value(const Decoder *d, Str name) {
-    if (d->n_slots == 0) return MIL_NO_VALUE;
-    for (size_t i = hash_name(name) & (d->n_slots - 1); d->slots[i]; i = (i + 1) & (d->n_slots - 1))
-        if (str_eq(d->f->values[d->slots[i] - 1].name, name)) return (ValueId){d->slots[i] - 1};
-    return MIL_NO_VALUE;
-}
-
-static ValueId add_value(Decoder *d, MilValue value) {
-    ValueId v = mil_function_add_value(d->f, value);
-    if (value.name.len == 0) return v;
-    if (2 * (size_t)d->f->n_values > d->n_slots) {
-        d->n_slots = d->n_slots ? d->n_slots * 2 : 64;
-        d->slots = arena_array(d->arena, d->n_slots, uint32_t);
-        for (uint32_t i = 0; i < d->f->n_values; i++)
-            if (d->f->values[i].name.len) slot_put(d, i);
-    } else {
-        slot_put(d, v.at);
-    }
-    return v;
 }
 
 // ---- types
@@ -260,7 +221,7 @@ static bool read_elements(Decoder *d, Reader r, const MilType *type, MilData *da
 static bool read_immediate(Decoder *d, Reader r, const MilType *type, MilData *data) {
     WireField tensor, member, more;
     if (!wire_next(&r, &tensor) || tensor.field != IMMEDIATE_TENSOR || tensor.type != WIRE_BYTES)
-        return err_set(d->err, ERR_FORMAT, "an immediate value that is no tensor");
+        return err_set(d->err, ERR_FORMAT, "an immediate value, expected a tensor");
     if (!wire_next(&tensor.bytes, &member) || member.type != WIRE_BYTES || wire_next(&r, &more))
         return broken(d, "an immediate value");
     if (member.field != tensor_member(type->dtype))
@@ -308,7 +269,7 @@ static bool read_literal(Decoder *d, Reader r, ValueId *out) {
     MilData *data;
     if (!read_value(d, r, &value.type, &data)) return false;
     value.data = data;
-    *out = add_value(d, value);
+    *out = mil_function_add_value(d->f, value);
     return true;
 }
 
@@ -337,9 +298,9 @@ static bool read_bindings(Decoder *d, Reader r, MilArg *arg) {
             if (!read_literal(d, binding.bytes, &values[n])) return false;
         } else {
             Str name = wire_str(&binding);
-            values[n] = find_value(d, name);
+            values[n] = mil_find_value(d->f, name);
             if (value_is_none(values[n]))
-                return err_set(d->err, ERR_FORMAT, "'%.*s' is used but not defined before",
+                return err_set(d->err, ERR_FORMAT, "'%.*s' is used before it is defined",
                                STR_ARG(shown(name)));
         }
         n++;
@@ -373,7 +334,7 @@ static bool read_attribute(Decoder *d, MilOp *op, Reader entry, const MilData **
     if (str_is(key, "name")) {
         if (!read_value(d, value, &type, &data)) return false;
         if (type.dtype != MIL_STRING || type.rank || !data->strings)
-            return err_set(d->err, ERR_FORMAT, "an op's name that is no string");
+            return err_set(d->err, ERR_FORMAT, "an op's name that is not a string");
         op->name = data->strings[0];
         if (op->name.len > MIL_MAX_NAME)
             return err_set(d->err, ERR_FORMAT, "an op's name of %zu bytes, expected at most %d",
@@ -435,7 +396,7 @@ static bool read_op(Decoder *d, Reader r) {
             if (!read_attribute(d, &op, f.bytes, &val, &val_type)) return false;
             break;
         case OPERATION_BLOCKS:
-            return err_set(d->err, ERR_FORMAT, "%s has nested blocks, which lathe does not run",
+            return err_set(d->err, ERR_FORMAT, "%s has nested blocks, which lathe does not support",
                            op.info->name);
         default: break; // type and outputs
         }
@@ -450,7 +411,7 @@ static bool read_op(Decoder *d, Reader r) {
             return err_set(d->err, ERR_FORMAT, "const '%.*s': value and result differ in type",
                            STR_ARG(shown(out.name)));
         out.data = val;
-        add_value(d, out);
+        mil_function_add_value(d->f, out);
     }
     if (op.name.len == 0 && op.n_outputs) op.name = d->f->values[op.first_output].name;
     mil_function_add_op(d->f, op);
@@ -467,7 +428,7 @@ static bool read_block(Decoder *d, Reader r) {
     if (r.short_read) return broken(d, "a block");
     while (wire_next(&again, &f)) {
         if (f.field != BLOCK_OUTPUTS) continue;
-        ValueId v = find_value(d, wire_str(&f));
+        ValueId v = mil_find_value(d->f, wire_str(&f));
         if (value_is_none(v))
             return err_set(d->err, ERR_FORMAT, "output '%.*s' is not defined",
                            STR_ARG(shown(wire_str(&f))));
@@ -478,8 +439,6 @@ static bool read_block(Decoder *d, Reader r) {
 
 static bool read_function(Decoder *d, Str name, Reader r) {
     d->f = mil_function_new(d->program, name);
-    d->slots = NULL;
-    d->n_slots = 0;
     Reader again = r;
     WireField f;
     Str opset = {"", 0};
@@ -489,7 +448,7 @@ static bool read_function(Decoder *d, Str name, Reader r) {
         if (f.field != FUNCTION_INPUTS) continue;
         MilValue input = {.op = MIL_NO_OP};
         if (!read_named_type(d, f.bytes, &input.name, &input.type)) return false;
-        mil_function_add_input(d->f, add_value(d, input));
+        mil_function_add_input(d->f, mil_function_add_value(d->f, input));
     }
     if (r.short_read) return broken(d, "a function");
     d->f->opset = opset;
@@ -500,7 +459,7 @@ static bool read_function(Decoder *d, Str name, Reader r) {
         if (!read_entry(d, f.bytes, &key, &block)) return false;
         if (str_eq(key, opset)) return read_block(d, block);
     }
-    return err_set(d->err, ERR_FORMAT, "no block for its opset '%.*s'", STR_ARG(shown(opset)));
+    return err_set(d->err, ERR_FORMAT, "no block for opset '%.*s'", STR_ARG(shown(opset)));
 }
 
 static bool read_program(Decoder *d, Reader r) {
@@ -542,7 +501,8 @@ bool model_decode(Package *p, Arena *arena, const void *bytes, size_t n, Err *er
         *is_there = true;
     }
     if (r.short_read) return broken(&d, "the model");
-    if (!has_program) return err_set(err, ERR_FORMAT, "it holds no ML Program");
+    if (!has_program)
+        return err_set(err, ERR_FORMAT, "expected an ML Program, found another kind of model");
     enum { LEAST_SPEC = 6, MOST_SPEC = 10 };
     if (spec_version < LEAST_SPEC || spec_version > MOST_SPEC)
         return err_set(err, ERR_FORMAT, "spec version %" PRIu64 ", expected %d to %d", spec_version,

@@ -1,5 +1,5 @@
-// decode_description.c — what the model says of its functions to those who do not read the program:
-// every port must be the program's.
+// decode_description.c — the model's description: functions and ports for readers that do not read
+// the program. Every port must be the program's.
 #include <inttypes.h>
 #include <string.h>
 
@@ -117,7 +117,7 @@ static bool read_feature_type(Decoder *d, Str name, Reader r, MilType *type) {
             return read_array(d, name, f.bytes, type);
     }
     if (r.short_read) return broken(d, "the description");
-    return err_set(d->err, ERR_FORMAT, "the description: '%.*s' is no multi-array",
+    return err_set(d->err, ERR_FORMAT, "the description: '%.*s' must be a multi-array",
                    STR_ARG(shown(name)));
 }
 
@@ -199,11 +199,12 @@ static bool check_function(Decoder *d, Reader r) {
         d->is_described[i] = true;
         return check_ports(d, again, f, of_function);
     }
-    return err_set(d->err, ERR_FORMAT, "the description has a function '%.*s', the program not",
+    return err_set(d->err, ERR_FORMAT,
+                   "the description has function '%.*s', which the program lacks",
                    STR_ARG(shown(name)));
 }
 
-// One function, called main, whose ports stand in the description itself.
+// One function, called main, whose ports the description lists itself.
 static bool check_single(Decoder *d, Reader description) {
     const MilFunction *f = mil_find_function(d->program, STR("main"));
     if (!f || d->program->n_functions != 1)
@@ -229,7 +230,7 @@ bool description_decode(Package *p, Arena *arena, Reader description, Err *err) 
     if (r.short_read) return broken(&d, "the description");
     if (n_functions == 0) return check_single(&d, description);
     if (n_ports)
-        return err_set(err, ERR_FORMAT, "the description has %u ports beside its functions",
+        return err_set(err, ERR_FORMAT, "the description lists %u ports outside its functions",
                        n_ports);
     return n_functions == p->program->n_functions ||
            err_set(err, ERR_FORMAT, "the description has %u functions, the program %u", n_functions,

@@ -1,3 +1,5 @@
+// encode.c — a program as the message CoreML.Specification.Model. Maps are written sorted by key, so
+// that the same program gives the same bytes.
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,7 +217,7 @@ static void put_feature(StrBuf *out, uint32_t field, const MilValue *v) {
     size_t state = v->type.is_state ? wire_begin(out, FEATURE_TYPE_STATE) : 0;
     size_t array = wire_begin(out, v->type.is_state ? STATE_ARRAY : FEATURE_TYPE_ARRAY);
     size_t count;
-    if (mil_type_count(&v->type, &count)) { // else it is the program's to say
+    if (mil_type_count(&v->type, &count)) { // else only the program states it
         size_t shape = wire_begin(out, ARRAY_SHAPE);
         for (int i = 0; i < v->type.rank; i++) wire_put_varint(out, (uint64_t)v->type.dims[i]);
         wire_end(out, shape);

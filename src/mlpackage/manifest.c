@@ -1,3 +1,4 @@
+// manifest.c — Manifest.json, read and written with jansson; paths in it are held inside the package.
 #include "mlpackage/manifest.h"
 
 #include <jansson.h>
@@ -50,7 +51,7 @@ static bool check_item(const char *id, const json_t *item, const char *manifest,
     static const char *const members[] = {"author", "description", "name", "path"};
     for (size_t i = 0; i < COUNT_OF(members); i++)
         if (!json_is_string(json_object_get(item, members[i])))
-            return err_set(err, ERR_FORMAT, "%s: item '%s': member \"%s\" is absent or no text",
+            return err_set(err, ERR_FORMAT, "%s: item '%s': member \"%s\" missing or not a string",
                            manifest, id, members[i]);
     const char *path = json_string_value(json_object_get(item, "path"));
     return is_inside(path) ||
@@ -63,7 +64,7 @@ static bool read_items(const json_t *json, const char *manifest, Arena *arena, c
     const char *version = json_string_value(json_object_get(json, "fileFormatVersion"));
     if (!version || strcmp(version, "1.0.0") != 0)
         return err_set(err, ERR_FORMAT, "%s: fileFormatVersion is %s, expected \"1.0.0\"", manifest,
-                       version ? version : "absent or no text");
+                       version ? version : "missing or not a string");
     json_t *items = json_object_get(json, "itemInfoEntries");
     const char *root = json_string_value(json_object_get(json, "rootModelIdentifier"));
     if (!json_is_object(items) || !root)
@@ -88,7 +89,7 @@ bool manifest_read(const char *path, Arena *arena, const char **model, const cha
                    Err *err) {
     const char *manifest = path_join(arena, path, "Manifest.json");
     if (!path_exists(manifest))
-        return err_set(err, ERR_FORMAT, "%s: it does not exist, so this is no package", manifest);
+        return err_set(err, ERR_FORMAT, "%s: no Manifest.json: not an .mlpackage", manifest);
     json_error_t why;
     json_t *json = json_load_file(manifest, JSON_REJECT_DUPLICATES, &why);
     if (!json) return err_set(err, ERR_FORMAT, "%s: line %d: %s", manifest, why.line, why.text);

@@ -1,4 +1,4 @@
-// open.c — a package read back. After this every constant can be looked at without a check.
+// open.c — a package read back. Once open, every constant can be read without a check.
 #include <inttypes.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static bool check_blob(const FileMap *weights, const MilValue *v, Err *err) {
     if (!weights->at)
         return err_set(err, ERR_FORMAT, "constant in file '%s', but the package has no weights",
                        MIL_WEIGHT_FILE);
-    // mil_validate() has seen that it is a multiple of 64 behind the header.
+    // mil_validate() has checked that it is a multiple of 64 after the header.
     if (at > weights->len || weights->len - at < BLOB_RECORD_BYTES)
         return err_set(err, ERR_FORMAT,
                        "weight record at offset %" PRIu64 " is outside weight.bin (%zu bytes)", at,
@@ -31,17 +31,16 @@ static bool check_blob(const FileMap *weights, const MilValue *v, Err *err) {
                        "weight record at offset %" PRIu64 " has type %" PRIu64 ", expected %u (%s)",
                        at, load_le(record + 4, 4), mil_dtypes[v->type.dtype].blob_id,
                        mil_dtypes[v->type.dtype].name);
-    size_t wanted = 0;
-    mil_type_bytes(&v->type, &wanted);
-    if (n_bytes != wanted)
+    size_t expected = 0;
+    mil_type_bytes(&v->type, &expected);
+    if (n_bytes != expected)
         return err_set(err, ERR_FORMAT,
-                       "weight record at offset %" PRIu64 " holds %" PRIu64
-                       " bytes, its constant takes %zu",
-                       at, n_bytes, wanted);
+                       "weight record at offset %" PRIu64 " holds %" PRIu64 " bytes, expected %zu",
+                       at, n_bytes, expected);
     if (data_at != at + BLOB_RECORD_BYTES || n_bytes > weights->len - data_at)
         return err_set(err, ERR_FORMAT,
                        "weights of the record at offset %" PRIu64
-                       " lie outside weight.bin or not behind it (%zu bytes)",
+                       " must follow it inside weight.bin (%zu bytes)",
                        at, weights->len);
     uint64_t padding = load_le(record + 24, 8), bits = mil_dtypes[v->type.dtype].bits;
     size_t count = 0;
@@ -80,7 +79,7 @@ bool package_decode(Package *p, Arena *arena, Err *err) {
            mil_validate(p->program, "program", err) && check_blobs(p, err);
 }
 
-// An empty file is not mapped, but there: its version is missing.
+// An empty file exists but is not mapped; it lacks a version.
 static bool open_weights(Package *p, const char *path, Err *err) {
     if (!path_exists(path)) return true; // a program without weights has none
     if (!map_file(&p->weights, path, err)) return false;
@@ -97,8 +96,7 @@ bool package_open(Package *p, Arena *arena, const char *path, Err *err) {
     const char *data = path_join(arena, path, "Data");
     const char *model_path = path_join(arena, data, model);
     if (!path_exists(model_path))
-        return err_set(err, ERR_FORMAT, "%s: it does not exist, but the manifest names it",
-                       model_path);
+        return err_set(err, ERR_FORMAT, "%s: missing, but Manifest.json names it", model_path);
     if (!map_file(&p->model, model_path, err)) goto fail;
     if (weights) {
         const char *dir = path_join(arena, data, weights);

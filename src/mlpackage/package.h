@@ -2,9 +2,8 @@
 // written and read back.
 //
 //     Model.mlpackage/Manifest.json
-//                     Data/com.apple.CoreML/model.mlmodel          protobuf,
-//                     CoreML.Specification.Model Data/com.apple.CoreML/weights/weight.bin     blob
-//                     storage version 2
+//                     Data/com.apple.CoreML/model.mlmodel        CoreML.Specification.Model, protobuf
+//                     Data/com.apple.CoreML/weights/weight.bin   blob storage version 2
 //
 // Writing streams: offsets of all blobs are known from a plan before a byte of weight exists, so no
 // weight is ever held whole. Reading trusts nothing: lengths, counts, depths, offsets, names and

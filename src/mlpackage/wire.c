@@ -1,3 +1,4 @@
+// wire.c — varints, tags and length-delimited records, and nothing of what they mean.
 #include "mlpackage/wire.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 // wire.h — protobuf's wire format: tags, varints, length-delimited records. Internal to mlpackage/.
 //
 // Source: protobuf.dev, "Encoding". Writing needs the length of a record before its bytes, so a
-// record is written behind five reserved bytes and moved back when its length is known; records
+// record is written after five reserved bytes and moved back when its length is known; records
 // here are small (weights live elsewhere), and the result is the canonical shortest form.
 #ifndef LATHE_MLPACKAGE_WIRE_H
 #define LATHE_MLPACKAGE_WIRE_H

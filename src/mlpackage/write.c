@@ -1,4 +1,5 @@
-// write.c — a package on its way to disk.
+// write.c — a package to disk: its folders, the model, the manifest, then the weights, streamed by the
+// caller to planned offsets.
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -66,13 +67,13 @@ static bool write_records(BlobSink *sink, Err *err) {
 static bool write_weights(const char *path, const PackageSource *source, Err *err) {
     BlobSink sink = {.path = path, .plan = source->blobs};
     sink.fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (sink.fd < 0) return err_errno(err, "%s: cannot write it", path);
-    bool ok = (ftruncate(sink.fd, (off_t)source->blobs->n_bytes) == 0 ||
-               err_errno(err, "%s: cannot make it %" PRIu64 " bytes long", path,
-                         source->blobs->n_bytes)) &&
-              write_records(&sink, err) && source->fill(source->context, &sink, err) &&
-              (fsync(sink.fd) == 0 || err_errno(err, "%s: cannot sync it", path));
-    if (close(sink.fd) != 0 && ok) ok = err_errno(err, "%s: cannot write it", path);
+    if (sink.fd < 0) return err_errno(err, "%s: cannot write", path);
+    bool ok =
+        (ftruncate(sink.fd, (off_t)source->blobs->n_bytes) == 0 ||
+         err_errno(err, "%s: cannot reserve %" PRIu64 " bytes", path, source->blobs->n_bytes)) &&
+        write_records(&sink, err) && source->fill(source->context, &sink, err) &&
+        (fsync(sink.fd) == 0 || err_errno(err, "%s: cannot sync", path));
+    if (close(sink.fd) != 0 && ok) ok = err_errno(err, "%s: cannot write", path);
     uint64_t planned = 0;
     for (size_t i = 0; i < source->blobs->n_blobs; i++) planned += source->blobs->blobs[i].n_bytes;
     assert(!ok || sink.put_bytes == planned);
@@ -83,7 +84,7 @@ static bool write_all(const char *path, const PackageSource *source, Arena *scra
     const char *data = path_join(scratch, path, "Data");
     const char *coreml = path_join(scratch, data, "com.apple.CoreML");
     const char *weights = path_join(scratch, coreml, "weights");
-    if (mkdir(path, 0777) != 0) return err_errno(err, "%s: cannot create it", path);
+    if (mkdir(path, 0777) != 0) return err_errno(err, "%s: cannot create", path);
     if (!dir_make(data, err) || !dir_make(coreml, err) || !dir_make(weights, err)) return false;
 
     StrBuf model = {0}, manifest = {0};
@@ -100,7 +101,7 @@ static bool write_all(const char *path, const PackageSource *source, Arena *scra
 }
 
 bool package_write(const char *path, const PackageSource *source, Err *err) {
-    if (path_exists(path)) return err_set(err, ERR_SYSTEM, "%s: it exists already", path);
+    if (path_exists(path)) return err_set(err, ERR_SYSTEM, "%s: already exists", path);
     Arena scratch = {0};
     bool ok = write_all(path, source, &scratch, err);
     if (!ok) dir_remove_tree(path, NULL);

@@ -163,7 +163,7 @@ static Path cheaper(Path a, Path b) {
 
 PlacementEstimate judge_cost(const Judge *j) {
     const MilFunction *f = j->f;
-    // … everything on the CPU so far, this op on the ANE, this op on the CPU behind one of the ANE.
+    // … everything on the CPU so far, this op on the ANE, this op on the CPU after one of the ANE.
     Path cpu = {.is_possible = true}, ane = {0}, back = {0};
     bool is_first = true;
     for (uint32_t i = 0; i < f->n_ops; i++) {

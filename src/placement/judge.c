@@ -44,7 +44,7 @@ static bool is_for(const PlacementRule *r, const PlacementTarget *target) {
     return target->os == 0 || (target->os >= r->first_os && target->os <= r->last_os);
 }
 
-// What has been said already: a note once a function, anything else once an op.
+// The finding that this one would repeat: notes are kept once a function, others once an op.
 static PlacementFinding *find_same(FunctionPlacement *p, const PlacementRule *rule, uint32_t op) {
     for (size_t i = p->n_findings; i-- > 0;) {
         PlacementFinding *found = &p->findings[i];

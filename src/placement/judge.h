@@ -12,8 +12,8 @@ typedef struct {
     size_t cap_findings;
 } Judge;
 
-// Records that `rule` speaks of `op` (or PLACEMENT_NO_OP), unless it is not for this system. Notes
-// of one rule become one finding with a count.
+// Records that `rule` applies to `op` (or PLACEMENT_NO_OP), if the rule is for this system. Notes of
+// one rule become one finding with a count.
 void judge_find(Judge *j, uint32_t op, RuleId rule, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -1,5 +1,5 @@
-// ops.c — what an op is and what its operands say (B, F, N rows), and what a function is
-// as a whole.
+// ops.c — rules about the kind of an op and its operands (rows B, F, N), and about a function as a
+// whole.
 #include <inttypes.h>
 
 #include "base/size.h"
@@ -127,7 +127,7 @@ static ValueId operand_id(const Judge *j, const MilOp *op, const char *param) {
 }
 
 // The state that the slice_update reads, if all that becomes of its result is to be written back
-// there: read_state, slice_update, write_state. MIL_NO_VALUE when it stands alone.
+// there: read_state, slice_update, write_state. MIL_NO_VALUE when it is not.
 static ValueId updated_state(const Judge *j, const MilOp *update) {
     const MilFunction *f = j->f;
     const MilOp *read = op_of(j, operand_id(j, update, "x"));

@@ -9,9 +9,9 @@
 //
 // Ops are counted as the validator counts that measured the port this program descends from: every
 // op but constants and constexpr ops, states and reshapes included; conv apart. The rules look at
-// the program and the bytes it is given, and at nothing that says what they should be.
+// the program and the bytes it is given, and not at what they should be.
 //
-// Beside the rules stands an estimate: Core ML gives each op a cost per backend and takes the
+// Besides the rules there is an estimate: Core ML gives each op a cost per backend and takes the
 // cheapest path, so a small graph is left on the CPU though every op of it is supported. The costs
 // come from a few published anchors of one chip and are not part of the verdict.
 #ifndef LATHE_PLACEMENT_PLACEMENT_H
@@ -81,7 +81,7 @@ typedef struct {
     PlacementVerdict *verdicts; // [n_ops]; constants are PLACE_ANE and not counted
     uint32_t conv_total, conv_ane, compute_total, compute_ane;
     uint32_t n_unknown, n_faults;
-    // Islands of integers (A03) that stand before every op of the ANE: they run on the CPU once,
+    // Islands of integers (A03) before every op of the ANE: they run on the CPU once,
     // before it, and cut nothing.
     bool *is_index; // [n_ops]
     uint32_t n_index;

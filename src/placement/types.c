@@ -18,7 +18,7 @@ static bool has_unit_axis(const MilType *t) {
     return false;
 }
 
-// A valid program has no rank above 5.
+// In a valid program no rank is above 5.
 static void judge_rank(Judge *j, uint32_t at, const MilType *t) {
     const MilOp *op = &j->f->ops[at];
     if (t->rank <= (int)rule_limit(RULE_A01)) return;
@@ -39,7 +39,7 @@ static void judge_rank(Judge *j, uint32_t at, const MilType *t) {
     judge_find(j, at, RULE_A01, "rank %d", t->rank);
 }
 
-// The output channels of a convolution are no axis of A08 (A11: 262,144 were seen).
+// A08 does not apply to the output channels of a convolution (A11: 262,144 were seen).
 static bool is_channel_of_conv(const MilOp *op, bool is_output, int axis) {
     return op->info->opcode == MIL_OP_conv && is_output && axis == 1;
 }

@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/usage.h"
 #include "proof/proof.h"
@@ -37,7 +38,6 @@ static uint64_t state_bytes(const Chain *c) {
 
 static json_t *bundle_json(const Proof *p) {
     const Chain *c = &p->bundle.chain;
-    const char *slash = strrchr(p->bundle.dir, '/');
     StrBuf architecture = {0};
     contract_print_field(&c->contract, FIELD_architecture, &architecture);
     json_t *packages = json_array();
@@ -49,7 +49,7 @@ static json_t *bundle_json(const Proof *p) {
                   json_of_str(c->weights), "target", json_of_str(c->target));
     json_t *bundle =
         json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}", "name",
-                  json_of_str(str_of(slash ? slash + 1 : p->bundle.dir)), "architecture",
+                  json_of_str(str_of(path_file_name(p->bundle.dir))), "architecture",
                   json_of_str(strbuf_str(&architecture)), "layers", number(c->contract.n_layers),
                   "d_model", number(c->contract.d_model), "source", "name",
                   json_of_str(c->source_name), "bytes", number(c->source_bytes), "options", options,

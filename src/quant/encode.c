@@ -1,3 +1,4 @@
+// encode.c — symmetric int8: one binary16 scale, codes -127 to 127.
 #include <math.h>
 
 #include "base/half.h"

@@ -1,25 +1,9 @@
 #include "report/html.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-// Length of the UTF-8 sequence at `at`, 0 when it is none: overlong forms, surrogates and what lies
-// beyond U+10FFFF are none.
-static size_t sequence(const uint8_t *at, size_t left) {
-    uint8_t c = at[0];
-    size_t n = c < 0x80                ? 1
-               : c >= 0xC2 && c < 0xE0 ? 2
-               : c >= 0xE0 && c < 0xF0 ? 3
-               : c >= 0xF0 && c < 0xF5 ? 4
-                                       : 0;
-    if (n == 0 || n > left) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((at[i] & 0xC0) != 0x80) return 0;
-    if ((c == 0xE0 && at[1] < 0xA0) || (c == 0xED && at[1] > 0x9F)) return 0;
-    if ((c == 0xF0 && at[1] < 0x90) || (c == 0xF4 && at[1] > 0x8F)) return 0;
-    return n;
-}
+#include "base/utf8.h"
 
 static const char *escape_of(uint8_t c) {
     switch (c) {
@@ -35,15 +19,11 @@ static const char *escape_of(uint8_t c) {
 }
 
 void html_text(StrBuf *out, Str text) {
-    const uint8_t *at = (const uint8_t *)text.at;
-    for (size_t i = 0; i < text.len;) {
-        size_t n = sequence(at + i, text.len - i);
-        const char *escape = n == 0 ? "\uFFFD" : n == 1 ? escape_of(at[i]) : NULL;
-        if (escape)
-            strbuf_add(out, str_of(escape));
-        else
-            strbuf_add(out, (Str){text.at + i, n});
-        i += n ? n : 1;
+    for (size_t at = 0, n; at < text.len; at += n) {
+        bool is_whole = utf8_scan(text.at + at, text.len - at, &n) == UTF8_WHOLE;
+        const char *escape = !is_whole ? "\uFFFD" : n == 1 ? escape_of((uint8_t)text.at[at]) : NULL;
+        strbuf_add(out, escape ? str_of(escape) : (Str){text.at + at, n});
+        if (!is_whole) n = 1; // a replacement for each byte
     }
 }
 

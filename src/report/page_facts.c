@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/size.h"
 #include "bundle/gates.h"
 #include "report/html.h"
@@ -21,13 +22,13 @@ bool page_packages(Page *p) {
     size_t n = 0, i;
     StrBuf text = {0};
     json_array_foreach(packages, i, package) {
-        const char *path = member_text(package, "package"), *slash = strrchr(path, '/');
+        const char *path = member_text(package, "package");
         double n_bytes = member_number(package, "bytes");
         text.len = 0;
         html_bytes(&text, n_bytes);
         most = fmax(most, n_bytes);
         total += n_bytes;
-        const char *name = slash ? slash + 1 : path;
+        const char *name = path_file_name(path);
         size_t len = strlen(name), ending = sizeof ".mlpackage" - 1;
         bool is_package = len > ending && strcmp(name + len - ending, ".mlpackage") == 0;
         bars[n++] = (SvgBar){

@@ -30,7 +30,7 @@ enum {
 
 typedef struct {
     Str text;  // as the file spells it
-    Str bytes; // what it stands for
+    Str bytes; // the text it encodes
     float score;
     TokenType type;
     bool strips_right; // white space after it in the text belongs to it
@@ -108,7 +108,7 @@ typedef struct {
 // A pair that could be joined: smallest `order` first, then leftmost.
 typedef struct {
     uint32_t order, left;
-    uint32_t len; // SPM: bytes of the pair, which tell a stale candidate
+    uint32_t len; // SPM: bytes of the pair, by which a stale candidate is recognised
 } Candidate;
 
 typedef struct {

@@ -60,16 +60,16 @@ static bool read_merge(const Tokenizer *t, Str text, size_t row, Merge *merge, E
     merge->right = merge_part(t, right);
     if (merge->left == NO_TOKEN || merge->right == NO_TOKEN) {
         Str missing = merge->left == NO_TOKEN ? left : right;
-        return err_set(err, ERR_FORMAT, "merge %zu '%.*s': no token is '%.*s'", row, STR_ARG(text),
-                       STR_ARG(missing));
+        return err_set(err, ERR_FORMAT, "merge %zu '%.*s': the vocabulary lacks '%.*s'", row,
+                       STR_ARG(text), STR_ARG(missing));
     }
     // Both were found as tokens or as the spelling of one, hence fit.
     memcpy(joined, left.at, left.len);
     memcpy(joined + left.len, right.at, right.len);
     merge->joined = merge_part(t, (Str){joined, left.len + right.len});
     if (merge->joined == NO_TOKEN)
-        return err_set(err, ERR_FORMAT, "merge %zu '%.*s': no token is '%.*s'", row, STR_ARG(text),
-                       (int)(left.len + right.len), joined);
+        return err_set(err, ERR_FORMAT, "merge %zu '%.*s': the vocabulary lacks '%.*s'", row,
+                       STR_ARG(text), (int)(left.len + right.len), joined);
     return true;
 }
 
@@ -77,8 +77,8 @@ bool merges_read(Tokenizer *t, const Gguf *g, Err *err) {
     const GgufKey *key = gguf_find_key(g, STR("tokenizer.ggml.merges"));
     if (!key || key->type != GGUF_ARRAY || key->item_type != GGUF_STRING)
         return err_set(err, ERR_FORMAT,
-                       "key 'tokenizer.ggml.merges': absent or no list of strings: a gpt2 "
-                       "vocabulary joins by it");
+                       "key 'tokenizer.ggml.merges': missing or not a list of strings; a gpt2 "
+                       "vocabulary needs it");
     if (key->n_items > INT32_MAX)
         return err_set(err, ERR_FORMAT, "key 'tokenizer.ggml.merges': %zu rows", key->n_items);
     MergeTable *m = &t->merges;
@@ -90,8 +90,8 @@ bool merges_read(Tokenizer *t, const Gguf *g, Err *err) {
     memset(m->slots, 0xFF, m->n_slots * sizeof *m->slots); // NO_TOKEN
     for (uint32_t row = 0; row < key->n_items; row++) {
         if (!read_merge(t, key->strings[row], row, &rows[row], err)) return false;
-        // Text never becomes a control token by joining, whatever the file says: it would forge
-        // one.
+        // Joining never makes a control token, even if the file has such a merge: text could
+        // forge one.
         if (token_is_control(&t->tokens[rows[row].joined])) continue;
         size_t slot = pair_slot(m, rows[row].left, rows[row].right);
         if (m->slots[slot] == NO_TOKEN) m->slots[slot] = row; // the first of equal rows counts

@@ -55,7 +55,7 @@
 #define BLOOM     " ?[^(" SPACE "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{0964}\\x{06d4}\\x{060c})]+"
 
 typedef struct {
-    const char *names; // with a space between; all stand for the same patterns
+    const char *names; // with a space between; all have the same patterns
     const char *patterns[PRE_MAX_PATTERNS];
     bool ignores_merges;
 } PreRow;
@@ -142,7 +142,7 @@ void pre_close(PreTokenizer *pre) {
 static bool match_failed(int code, Err *err) {
     PCRE2_UCHAR reason[128];
     pcre2_get_error_message(code, reason, sizeof reason);
-    return err_set(err, ERR_SYSTEM, "cutting the text into words: pcre2: %s", (char *)reason);
+    return err_set(err, ERR_SYSTEM, "cannot cut the text into words: pcre2: %s", (char *)reason);
 }
 
 static bool split(Encoder *e, size_t level, Str piece, Err *err) {
@@ -170,7 +170,7 @@ static bool split(Encoder *e, size_t level, Str piece, Err *err) {
 
 bool pre_split(Encoder *e, Str text, Err *err) {
     // pcre2's own stack for compiled patterns is 32 KiB. No pattern of the table needs more, but
-    // that is pcre2's affair.
+    // another version of pcre2 may.
     enum { STACK_START = 1 << 16, STACK_MOST = 1 << 24 };
     if (!e->match) {
         e->match = pcre2_match_data_create(1, NULL);

@@ -1,6 +1,6 @@
 // spm.c — SentencePiece by scores: the characters of a text are joined pair by pair, the
-// pair whose text is the token with the best score first, of equals the leftmost. What has no token
-// in the end is spelt in byte tokens, or, where the vocabulary has none, a whole stretch of it is
+// pair whose text is the token with the best score first, of equals the leftmost. What is left without a token
+// is spelt in byte tokens, or, where the vocabulary has none, a whole stretch of it is
 // one unknown token. Checked against google/sentencepiece's bpe_model.cc.
 #include <stdlib.h>
 

@@ -118,7 +118,7 @@ static bool encode_valid(Encoder *e, Str text, const SpecialSet *set, Guards gua
 static bool encode(const Tokenizer *t, Str text, unsigned flags, Guards guards, TokenList *out,
                    Err *err) {
     if (text.len > TOKENIZER_MAX_TEXT)
-        return err_set(err, ERR_FORMAT, "a text of %zu bytes, at most %d can be encoded at once",
+        return err_set(err, ERR_FORMAT, "text of %zu bytes, expected at most %d in one call",
                        text.len, TOKENIZER_MAX_TEXT);
     Encoder e = {.tokenizer = t, .out = out};
     StrBuf repaired = {0};

@@ -10,7 +10,7 @@
 //
 // Before either, special tokens are cut out of the text, leftmost and then longest first:
 // user-defined ones always, control tokens only on request. Without that request `<|end|>` in a
-// user's message is plain text, and nobody can forge the end of a turn.
+// user's message is plain text, and cannot forge the end of a turn.
 //
 // Text may hold any bytes. What is not UTF-8 counts as U+FFFD, one for each maximal broken part:
 // what Python's decode(errors="replace"), and so every tokenizer fed from it, would see.
@@ -35,7 +35,7 @@ typedef struct Tokenizer Tokenizer;
 // The numbers of `tokenizer.ggml.token_type`.
 typedef enum {
     TOKEN_NORMAL = 1,
-    TOKEN_UNKNOWN,      // stands for text without a token
+    TOKEN_UNKNOWN,      // in place of text without a token
     TOKEN_CONTROL,      // structure: begin of text, end of turn
     TOKEN_USER_DEFINED, // added text, always matched as a whole
     TOKEN_UNUSED,       // fills the table; never made from text
@@ -58,15 +58,15 @@ bool tokenizer_adds_bos(const Tokenizer *t);
 TokenType tokenizer_type(const Tokenizer *t, uint32_t id);
 // Control and unknown tokens: structure, not text.
 bool tokenizer_is_control(const Tokenizer *t, uint32_t id);
-// The bytes a token stands for, good until tokenizer_close(); a control token's are its name. They
+// The bytes a token decodes to, good until tokenizer_close(); a control token's are its name. They
 // need not be whole characters. Empty for an id out of range.
 Str tokenizer_piece(const Tokenizer *t, uint32_t id);
 // The token whose text, as the file spells it, is `text`; or NO_TOKEN.
 uint32_t tokenizer_find(const Tokenizer *t, Str text);
 
-// The vocabulary against the pre-tokenizer that the file names. BPE was taught on words as its
-// pre-tokenizer cut them, so no token of the vocabulary crosses a cut: text gives each of them.
-// Under another one, tokens that it cuts can never be given.
+// The vocabulary against the pre-tokenizer that the file names. BPE was trained on words as its
+// pre-tokenizer cut them, so no token crosses a cut, and each token's own text encodes to it. Under
+// another pre-tokenizer, tokens that it cuts can never be produced.
 typedef struct {
     size_t n_tokens;    // normal tokens of two bytes or more that are valid UTF-8
     size_t n_given;     // of these, given by their own text
@@ -129,7 +129,7 @@ bool tokenizer_encode_guarded(const Tokenizer *t, Str text, unsigned flags, cons
 
 enum {
     DETOKENIZER_SHOW_CONTROL = 1, // control tokens give their names instead of nothing
-    DETOKENIZER_MID_TEXT = 2,     // the text goes on from an earlier one: a leading space is meant
+    DETOKENIZER_MID_TEXT = 2,     // the text continues an earlier one: a leading space is kept
 };
 
 // Ids to text, as they come: only whole, valid characters leave it. A SentencePiece text loses the

@@ -2,7 +2,7 @@
 //
 //     tokenizer.ggml.model        gpt2 or llama
 //     tokenizer.ggml.tokens       the texts; an id is a place in this list
-//     tokenizer.ggml.token_type   one number a token: tells control tokens from text
+//     tokenizer.ggml.token_type   one number a token: normal, control, byte, …
 //     tokenizer.ggml.scores       llama: one number a token, higher is joined earlier
 //     tokenizer.ggml.merges, .pre gpt2: what is joined in which order, inside what
 //     tokenizer.ggml.{bos,eos,unknown}_token_id
@@ -34,7 +34,7 @@ static bool read_kind(Tokenizer *t, const Gguf *g, Err *err) {
     if (!key || !gguf_str(key, 0, &name) || key->type != GGUF_STRING)
         return err_set(
             err, ERR_FORMAT,
-            "key 'tokenizer.ggml.model': absent or no string: the file has no vocabulary");
+            "key 'tokenizer.ggml.model': missing or not a string; the file has no vocabulary");
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (str_is(name, kinds[i].name)) {
             t->kind = kinds[i].kind;
@@ -78,7 +78,7 @@ static TokenType actual_type(const Tokenizer *t, Str text, TokenType stated) {
     return t->kind == VOCAB_SPM && is_text && byte_token_value(text, &value) ? TOKEN_BYTE : stated;
 }
 
-// What a token stands for, written to `bytes` (at least text.len of them).
+// What a token decodes to, written to `bytes` (at least text.len of them).
 static bool token_bytes(const Tokenizer *t, const Token *token, char *bytes, size_t *n_bytes) {
     if (token->type == TOKEN_BYTE) {
         uint8_t value;
@@ -88,7 +88,7 @@ static bool token_bytes(const Tokenizer *t, const Token *token, char *bytes, siz
         return true;
     }
     bool is_plain = token->type == TOKEN_NORMAL || token->type == TOKEN_UNUSED;
-    // A text outside the byte alphabet stands for itself, as in HF's ByteLevel decoder.
+    // A text outside the byte alphabet decodes to itself, as in HF's ByteLevel decoder.
     if (t->kind == VOCAB_BPE && is_plain && bpe_text_to_bytes(token->text, bytes, n_bytes))
         return true;
     *n_bytes = 0;
@@ -112,14 +112,14 @@ static bool check_token(const Tokenizer *t, size_t id, Err *err) {
     if (!utf8_is_valid(token->text))
         return err_set(err, ERR_FORMAT, "token %zu: its text is not UTF-8", id);
     if (isnan(token->score))
-        return err_set(err, ERR_FORMAT, "token %zu '%.*s': its score is no number", id,
+        return err_set(err, ERR_FORMAT, "token %zu '%.*s': its score is NaN", id,
                        STR_ARG(token->text));
-    // An empty text is a hole in the table: it stands for nothing and is never found.
+    // An empty text is a hole in the table: it is never found.
     if (token->text.len == 0) return true;
-    uint32_t twin = index_find(t, &t->by_text, token->text);
-    if (twin != NO_TOKEN)
+    uint32_t first = index_find(t, &t->by_text, token->text);
+    if (first != NO_TOKEN)
         return err_set(err, ERR_FORMAT, "token %zu '%.*s': token %u has the same text", id,
-                       STR_ARG(token->text), twin);
+                       STR_ARG(token->text), first);
     return true;
 }
 
@@ -127,7 +127,7 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
     const GgufKey *texts = gguf_find_key(g, STR("tokenizer.ggml.tokens")), *types, *scores;
     if (!texts || texts->type != GGUF_ARRAY || texts->item_type != GGUF_STRING)
         return err_set(err, ERR_FORMAT,
-                       "key 'tokenizer.ggml.tokens': absent or no list of strings");
+                       "key 'tokenizer.ggml.tokens': missing or not a list of strings");
     if (texts->n_items == 0 || texts->n_items > INT32_MAX)
         return err_set(err, ERR_FORMAT, "key 'tokenizer.ggml.tokens': %zu tokens", texts->n_items);
     t->n_tokens = texts->n_items;
@@ -136,11 +136,11 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
         return false;
     if (!types)
         return err_set(err, ERR_FORMAT,
-                       "key 'tokenizer.ggml.token_type' is missing: without it control tokens "
-                       "cannot be told from text");
+                       "key 'tokenizer.ggml.token_type' is missing: it tells control tokens from "
+                       "text");
     if (!scores && t->kind == VOCAB_SPM)
         return err_set(err, ERR_FORMAT,
-                       "key 'tokenizer.ggml.scores' is missing: a llama vocabulary joins by it");
+                       "key 'tokenizer.ggml.scores' is missing: a llama vocabulary needs it");
 
     size_t n_text = 0; // bounded by the file's length
     for (size_t i = 0; i < t->n_tokens; i++) n_text += texts->strings[i].len;
@@ -170,7 +170,7 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
         size_t n_bytes;
         if (!token_bytes(t, token, bytes_at, &n_bytes))
             return err_set(err, ERR_FORMAT,
-                           "token %zu '%.*s': a byte token, expected <0x00> to <0xFF>", id,
+                           "token %zu '%.*s': not a byte token, expected <0x00> to <0xFF>", id,
                            STR_ARG(text));
         token->bytes = (Str){bytes_at, n_bytes};
         bytes_at += n_bytes;
@@ -179,7 +179,7 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
     return true;
 }
 
-// Can joining make this token? Control, unknown, byte and unused tokens are out of its reach, as in
+// Can joining make this token? Control, unknown, byte and unused tokens are never joined, as in
 // sentencepiece; so is a BPE token whose text is not spelt in the byte alphabet.
 static bool is_matched(const Tokenizer *t, const Token *token) {
     char bytes[TOKEN_MAX_BYTES];
@@ -210,7 +210,7 @@ static bool index_matched(Tokenizer *t, Err *err) {
     // BPE vocabularies that were trained without an alphabet lack the bytes they never saw
     // (SmolLM2: 21 of them); such bytes give no token, as in HF tokenizers and llama.cpp.
     // SentencePiece has all byte tokens or none; where one of ASCII is missing, the character
-    // itself may stand for it, as in llama.cpp.
+    // itself may take its place, as in llama.cpp.
     if (is_bpe) return true;
     for (unsigned b = 0; b < 128 && n_byte_tokens; b++)
         if (t->byte_ids[b] == NO_TOKEN)
@@ -255,9 +255,9 @@ static bool read_flag(const Gguf *g, const char *name, bool otherwise, bool *fla
 static bool check_policy(bool is_added, uint32_t id, const char *what, Err *err) {
     if (!is_added || id != NO_TOKEN) return true;
     return err_set(err, ERR_FORMAT,
-                   "texts are to %s with a token that no key names: "
+                   "key 'tokenizer.ggml.add_%s_token' is true, but "
                    "'tokenizer.ggml.%s_token_id' is missing",
-                   strcmp(what, "bos") == 0 ? "begin" : "end", what);
+                   what, what);
 }
 
 // White space after a special token belongs to it in Phi-3's SentencePiece vocabulary, whose
@@ -288,10 +288,11 @@ bool vocab_read(Tokenizer *t, const Gguf *g, Err *err) {
     if (t->kind == VOCAB_BPE) {
         const GgufKey *pre = gguf_find_key(g, STR("tokenizer.ggml.pre"));
         if (!pre || pre->type != GGUF_STRING || !gguf_str(pre, 0, &name))
-            return err_set(err, ERR_FORMAT,
-                           "key 'tokenizer.ggml.pre': absent or no string: a %s vocabulary needs "
-                           "it, guessing it would give wrong ids",
-                           kind_name(t->kind));
+            return err_set(
+                err, ERR_FORMAT,
+                "key 'tokenizer.ggml.pre': missing or not a string; a %s vocabulary needs "
+                "it, and a guess would give wrong ids",
+                kind_name(t->kind));
         if (!pre_open(&t->pre, name, err) || !merges_read(t, g, err)) return false;
     }
     bool adds_bos = bos_is_added_unless_stated(str_of(kind_name(t->kind)), name);

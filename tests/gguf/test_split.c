@@ -117,7 +117,7 @@ static void test_missing_part_is_named(void **state) {
     Model *m = *state;
     write_parts(m);
     unlink(m->paths[1]);
-    expect_refusal(m, 2, "-00002-of-00003.gguf: missing; it is part 2 of the model's 3");
+    expect_refusal(m, 2, "-00002-of-00003.gguf: missing; the model needs part 2 of 3");
 }
 
 static void test_damaged_part_is_named(void **state) {
@@ -131,14 +131,15 @@ static void test_part_with_other_number(void **state) {
     Model *m = *state;
     spec_set_value(&m->parts[1], "split.no", "\2\0", 2);
     write_parts(m);
-    expect_refusal(m, 0, "say 2 (from 0) of 3, but by its name it is part 2 (from 1) of 3");
+    expect_refusal(
+        m, 0, "part 2 (counted from 0) of 3, but the file name is part 2 (counted from 1) of 3");
 }
 
 static void test_part_with_other_count(void **state) {
     Model *m = *state;
     spec_set_value(&m->parts[2], "split.count", "\4\0", 2);
     write_parts(m);
-    expect_refusal(m, 0, "say 2 (from 0) of 4");
+    expect_refusal(m, 0, "part 2 (counted from 0) of 4");
 }
 
 static void test_part_without_number(void **state) {
@@ -146,7 +147,7 @@ static void test_part_without_number(void **state) {
     KeySpec *k = spec_key(&m->parts[1], "split.no");
     k->name = STR("other.no");
     write_parts(m);
-    expect_refusal(m, 0, "without an integer 'split.no'");
+    expect_refusal(m, 0, "key 'split.no': missing or not an integer");
 }
 
 static void test_tensor_count_that_parts_do_not_hold(void **state) {
@@ -160,7 +161,7 @@ static void test_tensor_in_two_parts(void **state) {
     Model *m = *state;
     spec_tensor(&m->parts[2], "c")->name = STR("a");
     write_parts(m);
-    expect_refusal(m, 1, "tensor 'a' stands in two parts");
+    expect_refusal(m, 1, "tensor 'a' occurs in two parts");
 }
 
 static void test_later_part_contradicts_the_first(void **state) {

@@ -1,10 +1,9 @@
 // infer_stdin — for tests/oracle/test_mil_ops.py, and to look at inference by hand.
 //
-//     infer_stdin < PROGRAMS    programs in text form, each followed by a line "%%"; for each
-//     prints the values of its
-//                               ops as "name: type", or "error: why", and "%%"
-//     infer_stdin --rows        the op table: "op NAME SINCE UNTIL FLAGS", then "param NAME GROUP
-//     FLAGS DTYPES DEFAULT"
+//     infer_stdin < PROGRAMS    programs in text form, each followed by a line "%%"; for each prints
+//                               the values of its ops as "name: type", or "error: why", and "%%"
+//     infer_stdin --rows        the op table: "op NAME SINCE UNTIL FLAGS", then
+//                               "param NAME GROUP FLAGS DTYPES DEFAULT"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

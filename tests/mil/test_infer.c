@@ -64,7 +64,7 @@ static const char inputs[] =
     {                                                                                              \
         MIL_OP_##op, #op "(x = h234, axis = int32(1), output_dtype = string(\"uint16\"))",         \
             "uint16[2, 4]", #op "(x = h234, output_dtype = string(\"fp16\"))",                     \
-            "output_dtype 'fp16' is not a type it can give"                                        \
+            "output_dtype is 'fp16', which is not a type this op can give"                         \
     }
 #define POOL(op)                                                                                   \
     {                                                                                              \
@@ -98,7 +98,7 @@ static const struct {
     {MIL_OP_threshold, "threshold(x = i23, alpha = int32(1))", "int32[2, 3]",
      "threshold(x = i23, alpha = fp16(1))", "x is int32 but alpha is fp16"},
     {MIL_OP_cast, "cast(x = h23, dtype = string(\"uint8\"))", "uint8[2, 3]",
-     "cast(x = h23, dtype = string(\"int64\"))", "dtype 'int64' is not a type it can give"},
+     "cast(x = h23, dtype = string(\"int64\"))", "dtype is 'int64', which is not a type this op can give"},
     {MIL_OP_gelu, "gelu(x = h23)", "fp16[2, 3]", "gelu(x = h23, mode = string(\"exact\"))", "mode is 'exact'"},
     ALPHA(elu), ALPHA(leaky_relu), ALPHA(thresholded_relu),
     ALPHA_BETA(clamped_relu), ALPHA_BETA(linear_activation), ALPHA_BETA(scaled_tanh), ALPHA_BETA(sigmoid_hard),
@@ -190,7 +190,7 @@ static const struct {
     {MIL_OP_fill, "fill(shape = i3, value = fp16(1))", "fp16[?, ?, ?]", "fill(shape = int32[1]([-2]))", "shape[0] is -2"},
     {MIL_OP_fill_like, "fill_like(ref_tensor = h23, value = int32(1))", "int32[2, 3]", "fill_like(ref_tensor = q23)", "ref_tensor is int8"},
     {MIL_OP_range_1d, "range_1d(start = int32(1), end = int32(8), step = int32(2))", "int32[4]",
-     "range_1d(start = int32(1), end = int32(8), step = int32(0))", "from 1 to 8 by 0 is no range"},
+     "range_1d(start = int32(1), end = int32(8), step = int32(0))", "start 1, end 8, step 0: not a finite range"},
     {MIL_OP_non_zero, "non_zero(x = h23)", "int32[?, 2]", "non_zero(x = q23)", "x is int8"},
     {MIL_OP_one_hot, "one_hot(indices = i3, one_hot_vector_size = int32(5), axis = int32(0))", "int32[5, 3]",
      "one_hot(indices = i3, one_hot_vector_size = int32(5), on_value = fp16(1))", "on_value is fp16 but off_value is int32"},
@@ -224,7 +224,7 @@ static const struct {
      "constexpr_sparse_blockwise_shift_scale(data_mask = uint1[3]([1, 0, 1]), nonzero_data = int8[2]([1, 2]), scale = fp16[1]([1]))", "uint1[3], fp16[2]",
      "constexpr_sparse_blockwise_shift_scale(data_mask = uint1[3]([1, 0, 1]), nonzero_data = int8[2]([1, 2]), scale = fp16[2]([1, 1]))", "scale is [2] for data [3]"},
     {MIL_OP_constexpr_cast, "constexpr_cast(source_val = fp16[2]([1, 2]), output_dtype = string(\"fp32\"))", "fp32[2]",
-     "constexpr_cast(source_val = fp16[2]([1, 2]), output_dtype = string(\"fp16\"))", "output_dtype 'fp16' is not a type it can give"},
+     "constexpr_cast(source_val = fp16[2]([1, 2]), output_dtype = string(\"fp16\"))", "output_dtype is 'fp16', which is not a type this op can give"},
     {MIL_OP_constexpr_lut_to_dense_v7,
      "constexpr_lut_to_dense(indices = uint8[1]([6]), lut = fp16[2]([1, 2]), shape = uint32[2]([2, 3]))", "fp16[2, 3]",
      "constexpr_lut_to_dense(indices = uint8[2]([6, 6]), lut = fp16[2]([1, 2]), shape = uint32[2]([2, 3]))", "indices is [2] for the shape [2, 3] at 1 bits each"},

@@ -98,7 +98,7 @@ static void test_a_second_package_of_that_name_is_refused(void **state) {
     Err err = {0};
     assert_false(example_write(t->package, &err));
     assert_int_equal(err.kind, ERR_SYSTEM);
-    assert_non_null(strstr(err.text, "it exists already"));
+    assert_non_null(strstr(err.text, "already exists"));
     assert_true(path_exists(path_join(&t->arena, t->package, "Manifest.json")));
 }
 

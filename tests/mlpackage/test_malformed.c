@@ -130,9 +130,9 @@ typedef struct {
 static const Case manifest_cases[] = {
     {"no JSON", "{\"fileFormatVersion\"", "<fileFormatVersion", "Manifest.json: line 1"},
     {"an array", manifest, "[]", "expected a JSON object"},
-    {"no version", "\"fileFormatVersion\"", "\"other\"", "fileFormatVersion is absent"},
+    {"no version", "\"fileFormatVersion\"", "\"other\"", "fileFormatVersion is missing"},
     {"version 2", "1.0.0", "2.0.0", "fileFormatVersion is 2.0.0, expected \"1.0.0\""},
-    {"version as a number", "\"1.0.0\"", "1", "fileFormatVersion is absent"},
+    {"version as a number", "\"1.0.0\"", "1", "fileFormatVersion is missing"},
     {"a key twice", "\"rootModelIdentifier\"", "\"fileFormatVersion\"", "duplicate"},
     {"no items", "itemInfoEntries", "items", "no itemInfoEntries"},
     {"items in an array", "\"itemInfoEntries\": {", "\"itemInfoEntries\": 1, \"x\": {",
@@ -141,18 +141,18 @@ static const Case manifest_cases[] = {
     {"root of no item", "\"rootModelIdentifier\": \"A\"", "\"rootModelIdentifier\": \"C\"",
      "rootModelIdentifier 'C' names no item"},
     {"an item that is text", "\"itemInfoEntries\": {", "\"itemInfoEntries\": {\"C\": \"x\",",
-     "item 'C': member \"author\" is absent or no text"},
+     "item 'C': member \"author\" missing or not a string"},
     {"root without a path", "\"path\": \"com.apple.CoreML/model.mlmodel\"", "\"at\": \"x\"",
-     "item 'A': member \"path\" is absent"},
+     "item 'A': member \"path\" missing"},
     {"root without a name", "\"name\": \"model.mlmodel\"", "\"at\": \"x\"",
-     "item 'A': member \"name\" is absent"},
+     "item 'A': member \"name\" missing"},
     {"an item without an author",
      "\"author\": \"com.apple.CoreML\", \"description\": \"the weights",
-     "\"description\": \"the weights", "item 'B': member \"author\" is absent"},
+     "\"description\": \"the weights", "item 'B': member \"author\" missing"},
     {"an item without a description", "\"description\": \"the weights\",", "",
-     "item 'B': member \"description\" is absent"},
+     "item 'B': member \"description\" missing"},
     {"a path that is a number", "\"com.apple.CoreML/weights\"", "5",
-     "item 'B': member \"path\" is absent or no text"},
+     "item 'B': member \"path\" missing or not a string"},
     {"an absolute path", "com.apple.CoreML/model.mlmodel", "/etc/passwd",
      "item 'A': path '/etc/passwd' does not stay inside the package"},
     {"a path upwards", "com.apple.CoreML/model.mlmodel", "../../model.mlmodel",
@@ -189,7 +189,7 @@ static const Case model_cases[] = {
     {"specification version 11", "specificationVersion 9", "v 11", "spec version 11"},
     {"an op of a later version", "specificationVersion 9", "v 8",
      "op 'constexpr_blockwise_shift_scale' is not one of specification version 8"},
-    {"a neural network", "502 mlProgram", "500 neuralNetwork", "it holds no ML Program"},
+    {"a neural network", "502 mlProgram", "500 neuralNetwork", "expected an ML Program"},
     {"the program as a number", "502 mlProgram", "502 mlProgram 5\n503 mlProgram",
      "the model is cut off or malformed"},
     {"two programs", "502 mlProgram\n", "502 mlProgram\n502 mlProgram\n", "two ML Programs"},
@@ -218,9 +218,8 @@ static const Case model_cases[] = {
 
     // functions and ops
     {"an unknown opset", "2 opset \"CoreML8\"", "2 opset \"CoreML99\"",
-     "no block for its opset 'CoreML99'"},
-    {"an unused block", "1 key \"CoreML8\"", "1 key \"CoreML7\"",
-     "no block for its opset 'CoreML8'"},
+     "no block for opset 'CoreML99'"},
+    {"an unused block", "1 key \"CoreML8\"", "1 key \"CoreML7\"", "no block for opset 'CoreML8'"},
     {"an op without a type", "            1 type \"conv\"\n", "", "an operation without a type"},
     {"an unknown op", "1 type \"conv\"", "1 type \"frobnicate\"", "op 'frobnicate' is not known"},
     {"nested blocks", "2 inputs ARG(x = x)", "4 blocks", "nested blocks"},
@@ -237,9 +236,8 @@ static const Case model_cases[] = {
      "            5 attributes\n              1 key \"groups\"\n              2 value STR(\"1\")",
      "conv has an attribute 'groups'"},
     {"a forward reference", "ARG(weight = w)", "ARG(weight = y)",
-     "'y' is used but not defined before"},
-    {"an undefined name", "ARG(x = x)", "ARG(x = nobody)",
-     "'nobody' is used but not defined before"},
+     "'y' is used before it is defined"},
+    {"an undefined name", "ARG(x = x)", "ARG(x = nobody)", "'nobody' is used before it is defined"},
     {"an undefined output", "2 outputs \"y\"", "2 outputs \"z\"", "output 'z' is not defined"},
     {"no output", "          2 outputs \"y\"\n", "",
      "the description names 'y', which function 'main' lacks"},
@@ -249,7 +247,7 @@ static const Case model_cases[] = {
     {"an op's name that is a number", "2 value STR(\"w\")",
      "2 value\n                2 type TT(23)\n                3 immediateValue\n"
      "                  1 tensor\n                    2 ints\n                      1 values [1]",
-     "an op's name that is no string"},
+     "an op's name that is not a string"},
 
     // types
     {"another result shape", "2 type TT(10; 1,8,1,1)", "2 type TT(10; 1,9,1,1)",
@@ -320,15 +318,15 @@ static const Case model_cases[] = {
      "                      1 tensor\n                        7 bytes",
      "                    3 immediateValue\n"
      "                      2 tuple\n                        7 bytes",
-     "an immediate value that is no tensor"},
+     "an immediate value, expected a tensor"},
     {"immediate and blob", "                      2 offset 64",
      "                      2 offset 64\n                    3 immediateValue\n"
      "                      1 tensor\n                        7 bytes",
      "a value with two contents"},
 
     // references into the weight file
-    {"offset 0", "2 offset 64", "2 offset 0", "no weight record can be at offset 0"},
-    {"offset not aligned", "2 offset 64", "2 offset 65", "no weight record can be at offset 65"},
+    {"offset 0", "2 offset 64", "2 offset 0", "weight record at offset 0, expected"},
+    {"offset not aligned", "2 offset 64", "2 offset 65", "weight record at offset 65, expected"},
     {"offset of the data", "2 offset 64", "2 offset 128",
      "weight record at offset 128 is outside weight.bin (160 bytes)"},
     {"offset beyond the file", "2 offset 64", "2 offset 64000",
@@ -361,7 +359,7 @@ static const Case model_cases[] = {
      "1 shape [1,8,1,1]\n        2 dataType 7", "'y' has array type 7"},
     {"an input without a shape", "        1 shape [1,4,1,1]\n", "", "states 'x' as fp16,"},
     {"an image", "      5 multiArrayType\n        1 shape [1,4,1,1]",
-     "      4 imageType\n        1 shape [1,4,1,1]", "'x' is no multi-array"},
+     "      4 imageType\n        1 shape [1,4,1,1]", "'x' must be a multi-array"},
     {"an input of an open shape", "1 shape [1,4,1,1]", "1 shape [1,4,1,1]\n        31 shapeRange",
      "'x' has a flexible shape"},
     {"an output too many", "  10 output\n    1 name \"y\"",
@@ -395,11 +393,11 @@ static const Case state_cases[] = {
      "the default function 'jump' does not exist"},
     {"before states", "specificationVersion 9", "v 8", "specification version 8"},
     {"a described function the program lacks", "    1 name \"look\"", "    1 name \"listen\"",
-     "the description has a function 'listen', the program not"},
+     "the description has function 'listen', which the program lacks"},
     {"a function described twice", "    1 name \"look\"", "    1 name \"step\"",
      "the description names 'y', which function 'step' lacks"},
     {"a function defined twice", "    1 key \"look\"", "    1 key \"step\"",
-     "the description has a function 'look', the program not"},
+     "the description has function 'look', which the program lacks"},
     {"a third function", "502 mlProgram\n",
      "502 mlProgram\n  2 functions\n    1 key \"main\"\n    2 value\n      2 opset \"CoreML8\"\n"
      "      3 block_specializations\n        1 key \"CoreML8\"\n",
@@ -413,7 +411,7 @@ static const Case state_cases[] = {
      "    3 output\n      1 name \"seen\"",
      "the description has function 'look' twice"},
     {"both forms of description", "  21 defaultFunctionName",
-     "  1 input\n    1 name \"x\"\n  21 defaultFunctionName", "ports beside its functions"},
+     "  1 input\n    1 name \"x\"\n  21 defaultFunctionName", "ports outside its functions"},
     {"a state read as a tensor", "1 name \"now\"\n              2 type TT(10; 1,32)",
      "1 name \"now\"\n              2 type ST(10; 1,32)", "'now' is declared state<fp16[1, 32]>"},
     {"a tensor read as a state",
@@ -478,9 +476,9 @@ static void test_missing_files(void **state) {
     Fixture *t = *state;
     Parts parts = good_parts(t, sheet_example);
     parts.manifest = NULL;
-    assert_refused(t, &parts, "no manifest", "Manifest.json: it does not exist");
+    assert_refused(t, &parts, "no manifest", "no Manifest.json: not an .mlpackage");
     parts = good_parts(t, NULL);
-    assert_refused(t, &parts, "no model", "model.mlmodel: it does not exist");
+    assert_refused(t, &parts, "no model", "model.mlmodel: missing, but Manifest.json names it");
     parts = good_parts(t, sheet_example);
     parts.weights = NULL;
     assert_refused(t, &parts, "no weights", "but the package has no weights");
@@ -489,7 +487,7 @@ static void test_missing_files(void **state) {
     assert_refused(t, &parts, "empty weights", "weight.bin: not a weight file of version 2");
     parts = good_parts(t, sheet_example);
     parts.model = (Str){"", 0};
-    assert_refused(t, &parts, "an empty model", "it holds no ML Program");
+    assert_refused(t, &parts, "an empty model", "expected an ML Program");
 }
 
 static void test_no_directory(void **state) {
@@ -518,12 +516,12 @@ static const WeightCase weight_cases[] = {
     {"no sentinel", 64, 4, 0xDEADBEEE, "no weight record at offset 64"},
     {"fp16 for int8", 68, 4, 1, "weight record at offset 64 has type 1, expected 4 (int8)"},
     {"a record type there is not", 68, 4, 99, "has type 99, expected 4 (int8)"},
-    {"fewer bytes than the shape", 72, 8, 31, "holds 31 bytes, its constant takes 32"},
-    {"more bytes than the shape", 72, 8, 33, "holds 33 bytes, its constant takes 32"},
+    {"fewer bytes than the shape", 72, 8, 31, "holds 31 bytes, expected 32"},
+    {"more bytes than the shape", 72, 8, 33, "holds 33 bytes, expected 32"},
     {"the most bytes", 72, 8, UINT64_MAX, "holds 18446744073709551615 bytes"},
-    {"data before its record", 80, 8, 0, "lie outside weight.bin or not behind it"},
-    {"data beyond the file", 80, 8, 256, "lie outside weight.bin or not behind it"},
-    {"data at the largest offset", 80, 8, UINT64_MAX, "lie outside weight.bin or not behind it"},
+    {"data before its record", 80, 8, 0, "must follow it inside weight.bin"},
+    {"data beyond the file", 80, 8, 256, "must follow it inside weight.bin"},
+    {"data at the largest offset", 80, 8, UINT64_MAX, "must follow it inside weight.bin"},
     {"padding in whole bytes", 88, 8, 4, "has 4 bits of padding, expected 0"},
 };
 

@@ -4,6 +4,7 @@ Every row's parameters, types, constness and defaults are those of coremltools' 
 instances come out with the same types or are refused by both. `infer_stdin` (tests/mil) is our side.
 """
 import os
+import pathlib
 import subprocess
 
 import numpy as np
@@ -48,6 +49,15 @@ def rows():
 
 
 ROWS = rows()
+
+
+def test_example_of_the_header_parses():
+    """The comment that describes the text form shows a program of it."""
+    header = (pathlib.Path(__file__).parents[2] / "src" / "mil" / "mil.h").read_text()
+    lines = [line[2:] for line in header.splitlines() if line.startswith("//     ")]
+    assert "program 9" in lines[0] and "-> (ab)" in lines[-1]
+    out = subprocess.run([OURS], input="\n".join(lines) + "\n%%\n", capture_output=True, text=True, check=True).stdout
+    assert "ab: fp16[1, 8, 1, 1]" in out
 
 
 def definition(row):

@@ -169,7 +169,7 @@ static const Case either[] = {
     {model_bert, "'bert' is not supported; gpt2 (byte-level BPE) and llama"},
     {model_t5, "'t5' is not supported"},
     {model_rwkv, "'rwkv' is not supported"},
-    {no_tokens, "'tokenizer.ggml.tokens': absent"},
+    {no_tokens, "'tokenizer.ggml.tokens': missing"},
     {empty_tokens, "0 tokens"},
     {no_types, "'tokenizer.ggml.token_type' is missing"},
     {too_few_types, "'tokenizer.ggml.token_type': "},
@@ -190,19 +190,19 @@ static const Case either[] = {
 static void test_malformed_bpe_is_refused(void **state) {
     (void)state;
     static const Case bpe[] = {
-        {no_pre, "'tokenizer.ggml.pre': absent"},
+        {no_pre, "'tokenizer.ggml.pre': missing"},
         {pre_unknown, "'gpt-5' is not known; known are: gpt-4o"},
         {pre_empty, "'' is not known"},
         {pre_two_names, "'gpt-2 phi-2' is not known"},
-        {no_merges, "'tokenizer.ggml.merges': absent"},
+        {no_merges, "'tokenizer.ggml.merges': missing"},
         {merge_without_space, "merge 2 'hell': expected two texts"},
         {merge_empty, "merge 2 '': expected two texts"},
         {merge_without_right, "merge 2 'he ': expected two texts"},
-        {merge_unknown_left, "merge 2 'qq l': no token is 'qq'"},
-        {merge_unknown_right, "merge 2 'h lo': no token is 'lo'"},
-        {merge_unknown_whole, "merge 2 'h h': no token is 'hh'"},
-        {merge_of_three, "merge 2 'h e l': no token is 'e l'"},
-        {byte_token_in_words, "token 4 '<byte>': a byte token, expected <0x00>"},
+        {merge_unknown_left, "merge 2 'qq l': the vocabulary lacks 'qq'"},
+        {merge_unknown_right, "merge 2 'h lo': the vocabulary lacks 'lo'"},
+        {merge_unknown_whole, "merge 2 'h h': the vocabulary lacks 'hh'"},
+        {merge_of_three, "merge 2 'h e l': the vocabulary lacks 'e l'"},
+        {byte_token_in_words, "token 4 '<byte>': not a byte token, expected <0x00>"},
     };
     all_refused(vocabulary_bpe, either, COUNT_OF(either));
     all_refused(vocabulary_bpe, bpe, COUNT_OF(bpe));
@@ -212,9 +212,9 @@ static void test_malformed_spm_is_refused(void **state) {
     (void)state;
     static const Case spm[] = {
         {no_scores, "'tokenizer.ggml.scores' is missing"},
-        {score_not_a_number, "token 259 'ab': its score is no number"},
+        {score_not_a_number, "token 259 'ab': its score is NaN"},
         {byte_token_missing, "byte token <0x41> is missing; 255 others are there"},
-        {byte_token_lower_case, "token 174 '<0xab>': a byte token, expected <0x00>"},
+        {byte_token_lower_case, "token 174 '<0xab>': not a byte token, expected <0x00>"},
         {no_bytes_and_no_unknown, "neither byte tokens nor"},
     };
     all_refused(vocabulary_spm, either, COUNT_OF(either));
