@@ -20,11 +20,16 @@ debian_missing() {
   done
 }
 
+# Whatever is missing ends the script with its name, instead of being installed.
+no_downloads() { may_download=no; }
+
 # need_debian PACKAGE… — those that are not there yet.
 need_debian() {
   local missing
   missing=$(debian_missing "$@")
   [ -n "$missing" ] || return 0
+  # shellcheck disable=SC2086
+  [ "${may_download:-yes}" = yes ] || die "not installed:" $missing "(./demo installs what a build needs)"
   say "installing:" $missing
   as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
   # shellcheck disable=SC2086 # one word a package
@@ -35,7 +40,10 @@ need_homebrew() {
   local name
   command -v brew >/dev/null || die "Homebrew is not installed: https://brew.sh"
   for name in "$@"; do
-    brew list --versions "$name" >/dev/null 2>&1 || { say "installing: $name"; brew install "$name"; }
+    brew list --versions "$name" >/dev/null 2>&1 && continue
+    [ "${may_download:-yes}" = yes ] || die "not installed: $name (./demo installs what a build needs)"
+    say "installing: $name"
+    brew install "$name"
   done
 }
 

@@ -85,7 +85,7 @@ static int open_bench(void **state) {
     (void)state;
     Err err = {0};
     const char *tmp = getenv("LATHE_TEST_TMP");
-    const char *place = path_join(&bench.arena, tmp ? tmp : ".", "test_held.bundles");
+    const char *place = path_join(&bench.arena, tmp ? tmp : ".", "test_swaps.bundles");
     assert_true(dir_remove_tree(place, &err) && dir_make(place, &err));
     bench.pool = pool_open(0, &err);
     bench.dir = path_join(&bench.arena, place, "m.lathe");
