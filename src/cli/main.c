@@ -4,14 +4,15 @@
 
 #include "base/size.h"
 #include "cli/commands.h"
+#include "cli/describe.h"
+
+static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the system";
 
 static void print_usage(FILE *out) {
     const Command *c;
     fputs("usage: lathe COMMAND [ARGUMENTS]\n\n", out);
     for (size_t i = 0; (c = command_at(i)); i++) fprintf(out, "  %-9s %s\n", c->name, c->summary);
-    fputs("\n`lathe COMMAND --help` explains one. Exit codes: 0 done, 1 a gate failed, 2 usage, 3 "
-          "bad input, 4 the system.\n",
-          out);
+    fprintf(out, "\n`lathe COMMAND --help` explains one. Exit codes: %s.\n", exit_codes);
 }
 
 static int exit_code(const Err *err) {
@@ -79,6 +80,10 @@ int main(int argc, char **argv) {
     if (is_any_of(argv[1], version, COUNT_OF(version))) {
         puts("lathe " LATHE_VERSION);
         return 0;
+    }
+    if (strcmp(argv[1], "--describe") == 0) {
+        describe_program(exit_codes);
+        return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 4;
     }
     const Command *c = find_command(argv[1]);
     return c ? run_command(c, argc - 1, argv + 1) : refuse_command(argv[1]);

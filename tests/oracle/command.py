@@ -1,7 +1,8 @@
 """`lathe` as a user meets it: one call, its output as text, and the bundles that several tests share."""
 
+import functools
+import json
 import os
-import re
 import subprocess
 
 from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
@@ -35,9 +36,19 @@ def done(*args, **how):
     return run
 
 
+@functools.cache
+def described():
+    """Command -> what the program states of it: summary, usage, doc, options."""
+    return {row["name"]: row for row in json.loads(done("--describe").stdout)["commands"]}
+
+
 def commands():
-    return re.findall(r"^COMMAND\((\w+),", (CLI / "commands.def").read_text(), re.M)
+    return list(described())
 
 
-__all__ = ["ASK_ERLANG", "CLI", "ERLANG", "HELLO", "HELLO_F16", "LATHE", "MODELS", "NATURAL", "ROOT", "commands", "done",
-           "lathe", "smollm2_gguf"]
+def options_of(command):
+    return {option["name"] for option in described()[command]["options"]}
+
+
+__all__ = ["ASK_ERLANG", "CLI", "ERLANG", "HELLO", "HELLO_F16", "LATHE", "MODELS", "NATURAL", "ROOT", "commands", "described",
+           "done", "lathe", "options_of", "smollm2_gguf"]

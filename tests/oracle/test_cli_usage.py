@@ -6,17 +6,11 @@ import shutil
 import subprocess
 
 import pytest
-from command import CLI, HELLO, LATHE, ROOT, commands, done, lathe
+from command import HELLO, LATHE, ROOT, commands, done, lathe, options_of
 
+# Of ./check, and of meson.
+OF_SCRIPTS = {"--quick", "--full", "--format"}
 VERSION = re.search(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text())[1]
-
-
-def options_in_source(command):
-    """Every option that the command's source knows."""
-    source = (CLI / f"{command}.c").read_text()
-    rows = dict(re.findall(r'^USE\((\w+), [^"]*"(--[-a-z]+)"', (CLI.parent / "contract/use.def").read_text(), re.M))
-    listed = set(rows.values()) if '#include "contract/use.def"' in source else set()
-    return (set(re.findall(r'"(--?[a-z][-a-z0-9]*)"', source)) | listed) - {"--help", "-h"}
 
 
 def test_without_arguments_it_says_how_on_stderr():
@@ -52,7 +46,7 @@ def test_readme_names_no_option_that_is_not_there():
     text = (ROOT / "README.md").read_text()
     code = "\n".join(re.findall(r"^    .*$|`[^`\n]+`", text, re.M))
     named = set(re.findall(r"(?<![\w-])(--[a-z][-a-z]+)", code))
-    known = {"--help", "--version", "--quick"}.union(*(options_in_source(c) for c in commands()))
+    known = {"--help", "--version"}.union(*map(options_of, commands()), OF_SCRIPTS)
     assert named and not named - known
 
 
@@ -62,7 +56,7 @@ def test_help_of_a_command_documents_every_option(command):
     assert run.stderr == "" and run.stdout.startswith(f"usage: lathe {command}")
     # An option opens its line, and something is said about it there.
     documented = dict(re.findall(r"^  (--?[a-z][-a-z0-9]*)(?: [A-Z]\S*)? +(\S.*)$", run.stdout, re.M))
-    assert set(documented) - {"--"} == options_in_source(command)
+    assert set(documented) - {"--"} == options_of(command)
     assert all(len(doc) > 10 for doc in documented.values())
     assert max(map(len, run.stdout.splitlines())) <= 110
     assert done(command, "-h").stdout == run.stdout
