@@ -11,16 +11,27 @@
 #include "cli/options.h"
 #include "report/journal.h"
 
+static void print_figure(const char *when, const JournalFigure *f) {
+    if (f)
+        printf("        %s  %.*s  %s\n", when, STR_ARG(f->text), proof_verdict_word(f->verdict));
+    else
+        printf("        %s  –\n", when);
+}
+
 static void print_changes(const JournalEntry *before, const JournalEntry *after, Arena *arena) {
     JournalChange *changes;
     size_t n = journal_compare(&changes, arena, before, after);
-    if (n == 0) printf("    no figure changed\n");
+    if (!before->has_figures || !after->has_figures)
+        printf("    no figures to compare: an older lathe wrote one of the two entries\n");
+    else if (!journal_shares_gate(before, after))
+        printf("    nothing in common: no gate ran in both\n");
+    else if (n == 0)
+        printf("    no figure changed in the gates that ran in both\n");
     for (size_t i = 0; i < n; i++) {
         const JournalFigure *f = changes[i].after ? changes[i].after : changes[i].before;
-        StrBuf text = {0};
-        journal_print_change(&text, &changes[i]);
-        printf("    %-13.*s %-22.*s %s\n", STR_ARG(f->gate), STR_ARG(f->scope), text.at);
-        strbuf_free(&text);
+        printf("    %.*s, %.*s\n", STR_ARG(f->gate), STR_ARG(f->scope));
+        print_figure("was", changes[i].before);
+        print_figure("now", changes[i].after);
     }
 }
 
@@ -32,9 +43,9 @@ static void print_entry(const JournalEntry *e, size_t number) {
 }
 
 static json_t *figure_json(const JournalFigure *f) {
-    return f ? json_pack("{s:o, s:o, s:b, s:o}", "gate", json_of_str(f->gate), "scope",
-                         json_of_str(f->scope), "passed", (int)f->has_passed, "text",
-                         json_of_str(f->text))
+    return f ? json_pack("{s:o, s:o, s:b, s:s, s:o}", "gate", json_of_str(f->gate), "scope",
+                         json_of_str(f->scope), "passed", (int)(f->verdict != PROOF_FAILED),
+                         "verdict", proof_verdict_name(f->verdict), "text", json_of_str(f->text))
              : json_null();
 }
 

@@ -330,16 +330,21 @@ static bool lock_dir(DirLock *lock, const char *path, Err *err) {
 
 // What was learned about the older bundle is kept: its journal goes on in the new one.
 static bool keep_journal(Conversion *c, Err *err) {
-    const char *from = path_join(c->arena, path_join(c->arena, c->out, "verify"), "journal.md");
-    if (!path_exists(from)) return true;
-    const char *dir = path_join(c->arena, c->dir, "verify");
-    FileMap map;
-    if (!map_file(&map, from, err)) return false;
-    bool ok = dir_make(dir, err) &&
-              file_write(path_join(c->arena, dir, "journal.md"), map.at, map.len, err) &&
-              dir_sync(dir, err);
-    unmap_file(&map);
-    return ok;
+    static const char *const names[] = {"journal.md", "journal.jsonl"};
+    const char *old = path_join(c->arena, c->out, "verify"),
+               *dir = path_join(c->arena, c->dir, "verify");
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *from = path_join(c->arena, old, names[i]);
+        FileMap map;
+        if (!path_exists(from)) continue;
+        if (!map_file(&map, from, err)) return false;
+        bool ok = dir_make(dir, err) &&
+                  file_write(path_join(c->arena, dir, names[i]), map.at, map.len, err) &&
+                  dir_sync(dir, err);
+        unmap_file(&map);
+        if (!ok) return false;
+    }
+    return true;
 }
 
 static bool sync_parent(Conversion *c, Err *err) {

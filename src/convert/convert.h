@@ -2,7 +2,7 @@
 //
 // The bundle is written beside its place under another name, synced and renamed, so a conversion
 // that is killed leaves an older bundle as it was. The same source and options give the same bytes.
-// A bundle that is replaced leaves its journal (verify/journal.md) to the new one.
+// A bundle that is replaced leaves its journal (verify/journal.md, .jsonl) to the new one.
 // Memory stays bounded whatever the model: the source is mapped, weights are streamed. Measuring
 // ranges takes what the reference takes besides: its cache of a thousand positions.
 #ifndef LATHE_CONVERT_CONVERT_H

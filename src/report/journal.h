@@ -14,16 +14,21 @@
 //
 //     **Surprise or hurdle.** _What was not as expected?_
 //
-// Setup and result are filled in from verify/report.json. The rest is the user's: given with the
-// run, or left as a question in italics to be written over in the file. An entry is appended and
-// never changed by lathe; `convert --force` takes the journal along. Reading is lenient, since
-// people edit it: what is no entry, field or row of figures is skipped.
+// Setup and result are filled in from verify/report.json. The rest is the user's: given with the run, or
+// left as a question in italics to be answered in the file. An entry is appended and never changed by
+// lathe; `convert --force` takes the journal along.
+//
+// Figures for programs are in verify/journal.jsonl, one JSON object a run and line; entries of
+// journal.md are rendered from it. Both are read: journal.md says which runs there are and what people
+// wrote (leniently, since they edit it), the line with the same title has the figures. An entry without
+// such a line, as older versions wrote them, keeps its text and has no figures to compare.
 #ifndef LATHE_REPORT_JOURNAL_H
 #define LATHE_REPORT_JOURNAL_H
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "bundle/verdict.h"
 
 // The fields of an entry, one row each: FIELD(name, title, question left when nothing was given).
 #define JOURNAL_FIELDS(FIELD)                                                                      \
@@ -53,12 +58,13 @@ bool journal_append(const char *bundle_dir, const JournalNotes *notes, Err *err)
 
 typedef struct {
     Str gate, scope, text;
-    bool has_passed;
+    ProofVerdict verdict;
 } JournalFigure;
 
 typedef struct {
     Str title;
     Str fields[JOURNAL_FIELD_COUNT]; // empty: not filled in
+    bool has_figures;                // a line of journal.jsonl belongs to it
     JournalFigure *figures;
     size_t n_figures;
 } JournalEntry;
@@ -70,7 +76,10 @@ typedef struct {
 
 // Reads the journal; one that does not exist is empty. Views into the arena.
 bool journal_read(Journal *journal, Arena *arena, const char *bundle_dir, Err *err);
+// What people read, journal.md …
 void journal_parse(Journal *journal, Arena *arena, Str text);
+// … and the figures of its entries, journal.jsonl. Lines that are no record are skipped.
+void journal_parse_figures(Journal *journal, Arena *arena, Str text);
 
 // What differs between two runs in the gates that both ran: results whose figures or verdicts
 // changed, came or went.
@@ -79,8 +88,7 @@ typedef struct {
 } JournalChange;
 size_t journal_compare(JournalChange **changes, Arena *arena, const JournalEntry *before,
                        const JournalEntry *after);
-// "cos=0.99 worst=0.9" against "cos=0.98 worst=0.9": the words that differ, "cos=0.99 -> cos=0.98";
-// both texts when they are not alike word by word.
-void journal_print_change(StrBuf *out, const JournalChange *change);
+// Whether a gate ran in both, so that there is something to compare.
+bool journal_shares_gate(const JournalEntry *a, const JournalEntry *b);
 
 #endif

@@ -1,3 +1,6 @@
+// journal_read.c — the journal as people left it, with the figures beside it; and what differs between
+// two runs.
+#include <jansson.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -24,7 +27,7 @@ static Str trim(Str s) {
     return s;
 }
 
-// The line at `rest`, which moves behind it.
+// The line at `rest`, which moves past it.
 static Str next_line(Str *rest) {
     const char *end = memchr(rest->at, '\n', rest->len);
     Str line = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
@@ -33,7 +36,7 @@ static Str next_line(Str *rest) {
     return line;
 }
 
-// "**Intent.** text": which field begins here, and what stands behind; -1 when none does.
+// "**Intent.** text": which field begins here, and the text after its title; -1 when none does.
 static int field_of(Str line, Str *text) {
     for (int i = 0; i < JOURNAL_FIELD_COUNT; i++) {
         Str title = str_of(fields[i].title);
@@ -46,49 +49,8 @@ static int field_of(Str line, Str *text) {
     return -1;
 }
 
-// The next cell of "| a | b \| c |", without its escapes; false behind the last bar.
-static bool next_cell(Str *rest, Arena *arena, Str *cell) {
-    StrBuf text = {0};
-    for (size_t i = 0; i < rest->len; i++) {
-        if (rest->at[i] == '|') {
-            *cell = arena_str(arena, trim(strbuf_str(&text)));
-            *rest = (Str){rest->at + i + 1, rest->len - i - 1};
-            strbuf_free(&text);
-            return true;
-        }
-        if (rest->at[i] == '\\' && i + 1 < rest->len && rest->at[i + 1] == '|') i++;
-        strbuf_add_char(&text, rest->at[i]);
-    }
-    strbuf_free(&text);
-    return false;
-}
-
-static bool read_figure(JournalFigure *f, Arena *arena, Str line) {
-    Str rest = {line.at + 1, line.len - 1}, verdict;
-    if (!next_cell(&rest, arena, &f->gate) || !next_cell(&rest, arena, &f->scope) ||
-        !next_cell(&rest, arena, &verdict) || !next_cell(&rest, arena, &f->text))
-        return false;
-    for (int v = 0; v < PROOF_VERDICT_COUNT; v++)
-        if (str_is(verdict, proof_verdict_word((ProofVerdict)v))) {
-            f->has_passed = v != PROOF_FAILED;
-            return true;
-        }
-    return false; // heads and rules of a table
-}
-
-static bool is_row(Str line) {
-    return str_starts(line, STR("|"));
-}
-
 static bool is_heading(Str text) {
     return str_starts(text, STR("## "));
-}
-
-// At most: lines that look like a row of figures, and like the beginning of an entry.
-static size_t count_rows(Str text) {
-    size_t n = 0;
-    while (text.len) n += is_row(trim(next_line(&text)));
-    return n;
 }
 
 static size_t count_headings(Str text) {
@@ -108,7 +70,6 @@ static bool is_question(Str s) {
 }
 
 static void read_entry(JournalEntry *entry, Arena *arena, Str body) {
-    entry->figures = arena_array(arena, count_rows(body), JournalFigure);
     int field = -1;
     while (body.len) {
         Str line = trim(next_line(&body)), text;
@@ -116,9 +77,7 @@ static void read_entry(JournalEntry *entry, Arena *arena, Str body) {
         if (begun >= 0) {
             field = begun;
             if (!is_question(text)) add_prose(&entry->fields[field], arena, text);
-        } else if (is_row(line)) {
-            if (read_figure(&entry->figures[entry->n_figures], arena, line)) entry->n_figures++;
-        } else if (field >= 0) {
+        } else if (field >= 0 && !str_starts(line, STR("|"))) { // not the table of figures
             add_prose(&entry->fields[field], arena, line);
         }
     }
@@ -138,15 +97,64 @@ void journal_parse(Journal *journal, Arena *arena, Str text) {
     }
 }
 
-bool journal_read(Journal *journal, Arena *arena, const char *bundle_dir, Err *err) {
-    *journal = (Journal){0};
-    const char *path = path_join(arena, path_join(arena, bundle_dir, "verify"), "journal.md");
+// ---- figures
+
+static Str text_of(Arena *arena, const json_t *object, const char *key) {
+    const json_t *text = json_object_get(object, key);
+    return json_is_string(text)
+               ? arena_str(arena, (Str){json_string_value(text), json_string_length(text)})
+               : (Str){0};
+}
+
+static void read_figures(JournalEntry *entry, Arena *arena, const json_t *results) {
+    const json_t *result;
+    size_t i;
+    entry->has_figures = true;
+    entry->figures = arena_array(arena, json_array_size(results), JournalFigure);
+    json_array_foreach(results, i, result) entry->figures[entry->n_figures++] =
+        (JournalFigure){text_of(arena, result, "gate"), text_of(arena, result, "scope"),
+                        text_of(arena, result, "text"), proof_verdict_of(result)};
+}
+
+// The first entry of that title that has no figures yet.
+static JournalEntry *find_entry(Journal *journal, Str title) {
+    for (size_t i = 0; i < journal->n_entries; i++)
+        if (!journal->entries[i].has_figures && str_eq(journal->entries[i].title, title))
+            return &journal->entries[i];
+    return NULL;
+}
+
+void journal_parse_figures(Journal *journal, Arena *arena, Str text) {
+    while (text.len) {
+        Str line = next_line(&text);
+        json_t *record = json_loadb(line.at, line.len, 0, NULL);
+        JournalEntry *entry = find_entry(journal, text_of(arena, record, "title"));
+        if (json_is_object(record) && entry)
+            read_figures(entry, arena, json_object_get(record, "results"));
+        json_decref(record);
+    }
+}
+
+// The text of a file under verify/; empty when there is none.
+static bool read_text(Str *text, Arena *arena, const char *bundle_dir, const char *name, Err *err) {
+    const char *path = path_join(arena, path_join(arena, bundle_dir, "verify"), name);
+    *text = (Str){0};
     if (!path_exists(path)) return true;
     FileMap map;
     if (!map_file(&map, path, err)) return false;
-    Str text = arena_str(arena, (Str){(const char *)map.at, map.len});
+    *text = arena_str(arena, (Str){(const char *)map.at, map.len});
     unmap_file(&map);
+    return true;
+}
+
+bool journal_read(Journal *journal, Arena *arena, const char *bundle_dir, Err *err) {
+    *journal = (Journal){0};
+    Str text, figures;
+    if (!read_text(&text, arena, bundle_dir, "journal.md", err) ||
+        !read_text(&figures, arena, bundle_dir, "journal.jsonl", err))
+        return false;
     journal_parse(journal, arena, text);
+    journal_parse_figures(journal, arena, figures);
     return true;
 }
 
@@ -171,7 +179,7 @@ size_t journal_compare(JournalChange **changes, Arena *arena, const JournalEntry
     *changes = arena_array(arena, before->n_figures + after->n_figures, JournalChange);
     for (size_t i = 0; i < after->n_figures; i++) {
         const JournalFigure *now = &after->figures[i], *was = find_figure(before, now);
-        if (was && str_eq(was->text, now->text) && was->has_passed == now->has_passed) continue;
+        if (was && str_eq(was->text, now->text) && was->verdict == now->verdict) continue;
         if (!has_gate(before, now->gate)) continue;
         (*changes)[n++] = (JournalChange){was, now};
     }
@@ -181,40 +189,8 @@ size_t journal_compare(JournalChange **changes, Arena *arena, const JournalEntry
     return n;
 }
 
-static Str next_word(Str *rest) {
-    *rest = trim(*rest);
-    size_t n = 0;
-    while (n < rest->len && rest->at[n] != ' ') n++;
-    Str word = {rest->at, n};
-    *rest = (Str){rest->at + n, rest->len - n};
-    return word;
-}
-
-static size_t count_words(Str s) {
-    size_t n = 0;
-    while (next_word(&s).len) n++;
-    return n;
-}
-
-void journal_print_change(StrBuf *out, const JournalChange *c) {
-    if (!c->before || !c->after) {
-        const JournalFigure *f = c->before ? c->before : c->after;
-        strbuf_printf(out, "%s: %.*s", c->before ? "gone" : "new", STR_ARG(f->text));
-        return;
-    }
-    if (c->before->has_passed != c->after->has_passed)
-        strbuf_printf(out, "%s -> %s; ", c->before->has_passed ? "ok" : "FAILED",
-                      c->after->has_passed ? "ok" : "FAILED");
-    Str was = c->before->text, now = c->after->text;
-    if (count_words(was) != count_words(now)) {
-        strbuf_printf(out, "%.*s -> %.*s", STR_ARG(was), STR_ARG(now));
-        return;
-    }
-    bool is_first = true;
-    for (size_t left = count_words(was); left; left--) {
-        Str a = next_word(&was), b = next_word(&now);
-        if (str_eq(a, b)) continue;
-        strbuf_printf(out, "%s%.*s -> %.*s", is_first ? "" : ", ", STR_ARG(a), STR_ARG(b));
-        is_first = false;
-    }
+bool journal_shares_gate(const JournalEntry *a, const JournalEntry *b) {
+    for (size_t i = 0; i < a->n_figures; i++)
+        if (has_gate(b, a->figures[i].gate)) return true;
+    return false;
 }

@@ -1,6 +1,5 @@
 #include "report/report.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -65,61 +64,6 @@ static const Section sections[] = {
     {"run", "Run", "This run", "Machine, time and memory of the run that made this page.", page_run,
      NULL, "lathe verify BUNDLE"},
 };
-
-// ---- reading JSON
-
-const char *member_text(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-double member_number(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
-bool member_is(const json_t *object, const char *key, const char *text) {
-    return strcmp(member_text(object, key), text) == 0;
-}
-
-const json_t *member_list(const json_t *object, const char *key) {
-    const json_t *list = json_object_get(object, key);
-    return json_array_size(list) ? list : NULL;
-}
-
-bool member_is_yes(const json_t *object, const char *key) {
-    return json_is_true(json_object_get(object, key));
-}
-
-void page_number(StrBuf *out, const json_t *object, const char *key) {
-    html_number(out, member_number(object, key));
-}
-
-void page_command(Page *p, const char *command) {
-    const json_t *bundle = json_object_get(p->report, "bundle");
-    const struct {
-        const char *word, *name;
-    } gaps[] = {{"BUNDLE", member_text(bundle, "name")},
-                {"SOURCE", member_text(json_object_get(bundle, "source"), "name")}};
-    strbuf_add(p->out, STR("<code>"));
-    for (const char *at = command; *at;) {
-        size_t n = strcspn(at, "BS");
-        strbuf_add(p->out, (Str){at, n});
-        at += n;
-        if (!*at) break;
-        const char *name = "";
-        for (size_t i = 0; i < COUNT_OF(gaps); i++)
-            if (str_starts(str_of(at), str_of(gaps[i].word)))
-                name = gaps[i].name, n = strlen(gaps[i].word);
-        if (*name) {
-            html_words(p->out, name);
-            at += n;
-        } else {
-            strbuf_add(p->out, (Str){at++, 1});
-        }
-    }
-    strbuf_add(p->out, STR("</code>"));
-}
 
 // ---- the page
 
@@ -197,7 +141,8 @@ void report_page(const json_t *report, StrBuf *out) {
                         "<link rel=\"icon\" href=\"data:,\"><title>"));
     const char *name = member_text(json_object_get(report, "bundle"), "name");
     html_words(out, *name ? name : "bundle");
-    strbuf_printf(out, " – lathe report</title><style>%s</style></head><body><main>\n", page_style);
+    strbuf_printf(out, " – lathe report</title><style>%s</style></head><body><main>\n",
+                  page_style[0]);
     page_summary(&p);
     write_way_around(&p);
     for (size_t i = 0; i < COUNT_OF(sections); i++) write_section(&p, &sections[i]);

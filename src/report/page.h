@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/str.h"
+#include "report/members.h"
 
 typedef struct {
     StrBuf *out;
@@ -30,15 +31,7 @@ void page_summary(Page *p);  // page_summary.c: proved or not, what it is, and i
 void page_failures(Page *p); // page_weak.c: what failed, if anything did, and what to do about it
 void page_weak(Page *p);     // page_weak.c: what a proof does not say, and what would strengthen it
 
-extern const char page_style[]; // style.c
-
-// Members of objects; "" and NaN when absent or of another type.
-const char *member_text(const json_t *object, const char *key);
-double member_number(const json_t *object, const char *key);
-bool member_is(const json_t *object, const char *key, const char *text);
-// The array called `key`, or NULL when it is absent or empty.
-const json_t *member_list(const json_t *object, const char *key);
-bool member_is_yes(const json_t *object, const char *key);
+extern const char *const page_style[]; // [0] is page.css
 
 // The number member `key`, or a dash.
 void page_number(StrBuf *out, const json_t *object, const char *key);

@@ -1,6 +1,7 @@
 """The report page in a browser, on a phone's width and a desk's, and the journal as a user meets it."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -274,7 +275,22 @@ def test_runs_are_compared(runs):
     assert ("contract", "digest") not in change
     assert ("residency", "shard 00") not in change  # the same ops
     text = done("journal", runs, "1", "3").stdout
-    assert "against run 1:" in text and "layer golden" in text and " -> cos=" in text
+    assert "against run 1:" in text
+    assert re.search(r"    layer golden, layers 00..03\n        was  cos=.*  ok\n        now  cos=.*  ok\n", text)
+
+
+def test_runs_without_a_gate_in_common(runs, tmp_path):
+    bundle = tmp_path / "b.lathe"
+    shutil.copytree(runs, bundle)
+    (bundle / "verify/report.json").unlink()  # else it carries on what the other gates gave
+    done("verify", bundle, "--model", HELLO, "--gates", "structure")
+    assert "nothing in common: no gate ran in both" in done("journal", bundle, "3", "4").stdout
+    record = json.loads((bundle / "verify/journal.jsonl").read_text().splitlines()[-1])
+    assert {r["gate"] for r in record["results"]} == {"structure"} and record["run"]["asked"] == "structure"
+    # As an older version wrote it: no line beside the entry.
+    (bundle / "verify/journal.jsonl").unlink()
+    text = done("journal", bundle, "1", "3").stdout
+    assert "no figures to compare: an older lathe" in text and "fp16 errs less" in text
 
 
 def test_entries_have_the_form(runs):

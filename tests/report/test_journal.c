@@ -90,7 +90,8 @@ static void test_an_entry_reads_back(void **state) {
         "lathe 0.1.0 on Linux, 2 threads. m.gguf (2.0 KiB, sha256 78d3aea0c5b8), contract "
         "8b9304522682; int8 weights, states by slice, context 4096, for macos27; 2 packages, "
         "1.5 KiB. Gates asked for: all.");
-    assert_str(e->fields[JOURNAL_result], "2 of 2 checks passed in 5.2 s, peak memory 1.0 MiB.");
+    assert_str(e->fields[JOURNAL_result],
+               "2 of 2 checks passed, in 5.2 s, peak memory 1.0 MiB resident.");
     assert_str(e->fields[JOURNAL_lesson], "two lines ## no heading");
     // Questions that nobody answered are no answers.
     assert_str(e->fields[JOURNAL_surprise], "");
@@ -99,8 +100,8 @@ static void test_an_entry_reads_back(void **state) {
     assert_int_equal(e->n_figures, 2);
     assert_str(e->figures[0].gate, "graph");
     assert_str(e->figures[0].text, "cos=0.999 worst=0.9 rmse=0.001");
-    assert_str(e->figures[1].scope, "a | b ## c");
-    assert_true(e->figures[1].has_passed);
+    assert_str(e->figures[1].scope, "a | b\n## c");
+    assert_int_equal(e->figures[1].verdict, PROOF_PASSED);
 }
 
 // What stands in the file stays, byte for byte, and the new entry follows.
@@ -115,7 +116,7 @@ static void test_entries_are_appended(void **state) {
     assert_str(j.entries[0].title, "a heading of mine");
     assert_int_equal(j.entries[0].n_figures, 0);
     assert_str(j.entries[2].fields[JOURNAL_next], "mend it");
-    assert_false(j.entries[2].figures[1].has_passed);
+    assert_int_equal(j.entries[2].figures[1].verdict, PROOF_FAILED);
     FILE *f = fopen(path_join(&t->arena, t->dir, "verify/journal.md"), "rb");
     char start[sizeof mine] = "";
     assert_non_null(f);
@@ -161,8 +162,7 @@ static void test_what_people_write(void **state) {
     assert_str(e->fields[JOURNAL_intent],
                "spread over lines and paragraphs again ### not an entry ##nor this");
     assert_str(e->fields[JOURNAL_lesson], "behind the title **Nonsense.** is part of the lesson");
-    assert_int_equal(e->n_figures, 1);
-    assert_str(e->figures[0].text, "cos=1");
+    assert_false(e->has_figures); // no table is parsed
     assert_str(j.entries[1].title, "two");
 }
 
@@ -174,30 +174,55 @@ static void test_headings_without_a_title(void **state) {
     for (int i = 0; i < 200; i++) strbuf_add(&text, STR("## \n| a | b | ok | c |\n"));
     journal_parse(&j, &t->arena, strbuf_str(&text));
     assert_int_equal(j.n_entries, 200);
+    for (int i = 0; i < 300; i++) strbuf_add(&text, STR("\n{\"title\": \"\", \"results\": [{}]}"));
+    journal_parse_figures(&j, &t->arena, strbuf_str(&text));
     for (size_t i = 0; i < j.n_entries; i++) assert_int_equal(j.entries[i].n_figures, 1);
     strbuf_free(&text);
 }
 
+// {"gate", "scope", "verdict", "text"} as a result of a record.
+#define RESULT(gate, scope, passed, text)                                                          \
+    "{\"gate\":\"" gate "\",\"scope\":\"" scope "\",\"passed\":" passed ",\"text\":\"" text "\"}"
+
 static void test_changes_between_runs(void **state) {
     Fixture *t = *state;
     Journal j;
-    parse(&j, &t->arena,
-          "## one\n| graph | a | ok | cos=0.99 worst=0.9 |\n| head | b | ok | 3 of 3 |\n"
-          "| text | same | ok | x |\n| text | gone | ok | y |\n| text | verdict | ok | z |\n"
-          "## two\n| graph | a | ok | cos=0.98 worst=0.9 |\n| head | b | ok | 2 of 3, and more |\n"
-          "| text | same | ok | x |\n| text | verdict | FAILED | z |\n| text | new | ok | w |\n");
+    parse(&j, &t->arena, "## one\n## two\n## three\n## old\n");
+    journal_parse_figures(
+        &j, &t->arena,
+        STR("{\"title\":\"one\",\"results\":["                                                //
+            RESULT("graph", "a", "true", "cos=0.99 worst=0.9") ","                            //
+            RESULT("head", "b", "true", "3 of 3") "," RESULT("text", "same", "true", "x") "," //
+            RESULT("text", "gone", "true", "y") "," RESULT(
+                "text", "verdict", "true",
+                "z") "]}"                                                                      //
+                     "\nno record\n[]\n{\"title\":\"four\"}\n{\"title\":\"two\",\"results\":[" //
+            RESULT("graph", "a", "true", "cos=0.98 worst=0.9") ","                             //
+            RESULT("head", "b", "true", "2 of 3") "," RESULT("text", "same", "true", "x") ","  //
+            RESULT("text", "verdict", "false", "z") "," RESULT(
+                "text", "new", "true",
+                "w") "]}" //
+                     "\n{\"title\":\"three\",\"results\":[" RESULT("vote", "a", "true", "") "]}"));
     JournalChange *changes;
     size_t n = journal_compare(&changes, &t->arena, &j.entries[0], &j.entries[1]);
-    static const char *const expected[] = {"cos=0.99 -> cos=0.98", "3 of 3 -> 2 of 3, and more",
-                                           "ok -> FAILED; ", "new: w", "gone: y"};
+    static const char *const expected[][2] = {{"cos=0.99 worst=0.9", "cos=0.98 worst=0.9"},
+                                              {"3 of 3", "2 of 3"},
+                                              {"z", "z"}, // by its verdict
+                                              {NULL, "w"},
+                                              {"y", NULL}};
     assert_int_equal(n, COUNT_OF(expected));
     for (size_t i = 0; i < n; i++) {
-        StrBuf text = {0};
-        journal_print_change(&text, &changes[i]);
-        assert_string_equal(text.at, expected[i]);
-        strbuf_free(&text);
+        assert_int_equal(changes[i].before != NULL, expected[i][0] != NULL);
+        assert_int_equal(changes[i].after != NULL, expected[i][1] != NULL);
+        if (expected[i][0]) assert_str(changes[i].before->text, expected[i][0]);
+        if (expected[i][1]) assert_str(changes[i].after->text, expected[i][1]);
     }
+    assert_int_equal(changes[2].after->verdict, PROOF_FAILED);
     assert_int_equal(journal_compare(&changes, &t->arena, &j.entries[1], &j.entries[1]), 0);
+    assert_true(journal_shares_gate(&j.entries[0], &j.entries[1]));
+    assert_false(journal_shares_gate(&j.entries[1], &j.entries[2]));
+    assert_true(j.entries[2].has_figures);
+    assert_false(j.entries[3].has_figures);
 }
 
 int main(void) {

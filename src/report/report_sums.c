@@ -1,4 +1,4 @@
-// sums.c — sums over report.json that more than one section speaks of.
+// report_sums.c — sums over report.json that more than one section speaks of.
 #include <math.h>
 #include <string.h>
 
