@@ -1,46 +1,6 @@
 // bind.c — tensor names become typed places, once; after this no code looks at a name.
 #include "contract/read.h"
 
-const TensorInfo *reader_tensor(ContractReader *r, const char *name) {
-    const TensorInfo *t = gguf_find_tensor(r->g, str_of(name));
-    if (t) r->is_tensor_used[t - r->g->tensors] = true;
-    return t;
-}
-
-// "[128, 256]", as GGUF counts: the row's length first.
-static const char *shape_text(ContractReader *r, const size_t *dims, unsigned n_dims) {
-    StrBuf text = {0};
-    for (unsigned i = 0; i < n_dims; i++) strbuf_printf(&text, i ? ", %zu" : "[%zu", dims[i]);
-    strbuf_add_char(&text, ']');
-    const char *kept = arena_cstr(r->arena, strbuf_str(&text));
-    strbuf_free(&text);
-    return kept;
-}
-
-bool check_tensor(ContractReader *r, const TensorInfo *t, size_t n_cols, size_t n_rows) {
-    if (r->failed) return false;
-    unsigned n_dims = n_rows ? 2 : 1;
-    if (t->n_dims != n_dims || t->dims[0] != n_cols || (n_rows && t->dims[1] != n_rows))
-        reader_fail(r, "tensor '%.*s': shape %s (row length first), but the file's keys ask for %s",
-                    STR_ARG(t->name), shape_text(r, t->dims, t->n_dims),
-                    shape_text(r, (const size_t[]){n_cols, n_rows}, n_dims));
-    else if (!t->type->is_decodable)
-        reader_fail(r,
-                    "tensor '%.*s': type %s is not supported; requantise the model, to Q8_0 or "
-                    "Q4_K for instance",
-                    STR_ARG(t->name), t->type->name);
-    return !r->failed;
-}
-
-const TensorInfo *need_tensor(ContractReader *r, const char *name, size_t n_cols, size_t n_rows) {
-    const TensorInfo *t = r->failed ? NULL : reader_tensor(r, name);
-    if (!t)
-        reader_fail(r, "tensor '%s' is missing", name);
-    else
-        check_tensor(r, t, n_cols, n_rows);
-    return t;
-}
-
 static const char *layer_name(ContractReader *r, uint32_t layer, const char *what) {
     return arena_printf(r->arena, "blk.%u.%s", layer, what).at;
 }
@@ -96,10 +56,8 @@ static void bind_qkv(ContractReader *r, LayerWeights *w, uint32_t layer) {
 
 static void bind_ffn(ContractReader *r, LayerWeights *w, uint32_t layer) {
     const Contract *c = &r->model->contract;
-    // phi3 files keep gate and up in one tensor, gate first (convert_hf_to_gguf.py keeps
-    // gate_up_proj as it is; transformers' Phi3MLP splits it into gate, up).
     bool is_fused = !gguf_find_tensor(r->g, str_of(layer_name(r, layer, "ffn_gate.weight"))) &&
-                    c->architecture == ARCH_PHI3;
+                    r->arch->may_stack_gate_up;
     if (is_fused) {
         const TensorInfo *t =
             need_tensor(r, layer_name(r, layer, "ffn_up.weight"), c->d_model, 2 * (size_t)c->d_ff);

@@ -1,9 +1,12 @@
+// compare_config.c — the verdict on each field that both a GGUF file and the publisher's files
+// state. How two values of a field are compared is a column of its row (fields.def).
 #include "contract/compare_config.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "contract/fields.h"
 
 // Two writings of one number. A 32-bit float is good to 6e-8; what converters compute in 32 bits
 // (powers and logarithms of factors) to about 1e-6. Values that mean something else differ by far
@@ -44,12 +47,7 @@ static bool same_list(F32List a, F32List b) {
 }
 
 static const F32List *list_of(const Contract *c, FieldId field) {
-    switch (field) {
-    case FIELD_rope_factors_short: return &c->rope_factors_short;
-    case FIELD_rope_factors_long: return &c->rope_factors_long;
-    case FIELD_rope_freq_factors: return &c->rope_freq_factors;
-    default: return NULL;
-    }
+    return field_rows[field].kind == KIND_F32S ? field_at(c, field) : NULL;
 }
 
 // Lists are shown by their beginning, which may be the same. NULL: not of lists.
@@ -65,11 +63,6 @@ static const char *name_difference(const Contract *ours, const Contract *theirs,
         .at;
 }
 
-// A window no shorter than the context hides nothing.
-static uint32_t effective_window(const Contract *c, uint32_t context) {
-    return c->attn_window >= context ? 0 : c->attn_window;
-}
-
 static bool has_id(U32List ids, uint32_t id) {
     for (size_t i = 0; i < ids.count; i++)
         if (ids.at[i] == id) return true;
@@ -83,27 +76,32 @@ static bool holds_all(U32List ours, U32List theirs) {
     return true;
 }
 
+static bool is_near_field(const Contract *a, const Contract *b, FieldId field) {
+    if (field_rows[field].kind == KIND_F32S)
+        return same_list(*list_of(a, field), *list_of(b, field));
+    return is_near((double)*(const float *)field_at(a, field),
+                   (double)*(const float *)field_at(b, field));
+}
+
+// A window no shorter than the context hides nothing.
+static uint32_t used_window(const Contract *c, FieldId field, uint32_t context) {
+    uint32_t window = *(const uint32_t *)field_at(c, field);
+    return window >= context ? 0 : window;
+}
+
 static bool same_field(const Contract *a, const Contract *b, FieldId field, uint32_t context,
                        Str ours, Str theirs) {
-    switch (field) {
-    case FIELD_norm_eps: return is_near((double)a->norm_eps, (double)b->norm_eps);
-    case FIELD_rope_base: return is_near((double)a->rope_base, (double)b->rope_base);
-    case FIELD_rope_factor: return is_near((double)a->rope_factor, (double)b->rope_factor);
-    case FIELD_attn_factor: return is_near((double)a->attn_factor, (double)b->attn_factor);
-    case FIELD_yarn_beta_fast: return is_near((double)a->yarn_beta_fast, (double)b->yarn_beta_fast);
-    case FIELD_yarn_beta_slow: return is_near((double)a->yarn_beta_slow, (double)b->yarn_beta_slow);
-    case FIELD_attn_scale: return is_near((double)a->attn_scale, (double)b->attn_scale);
-    case FIELD_logit_scale: return is_near((double)a->logit_scale, (double)b->logit_scale);
-    case FIELD_embedding_scale:
-        return is_near((double)a->embedding_scale, (double)b->embedding_scale);
-    case FIELD_residual_scale: return is_near((double)a->residual_scale, (double)b->residual_scale);
-    case FIELD_rope_factors_short: return same_list(a->rope_factors_short, b->rope_factors_short);
-    case FIELD_rope_factors_long: return same_list(a->rope_factors_long, b->rope_factors_long);
-    case FIELD_rope_freq_factors: return same_list(a->rope_freq_factors, b->rope_freq_factors);
-    case FIELD_attn_window: return effective_window(a, context) == effective_window(b, context);
-    case FIELD_stop_ids: return holds_all(a->stop_ids, b->stop_ids);
-    default: return str_eq(ours, theirs);
+    switch (field_rows[field].comparison) {
+    case COMPARISON_NEAR: return is_near_field(a, b, field);
+    case COMPARISON_AS_USED:
+        return used_window(a, field, context) == used_window(b, field, context);
+    case COMPARISON_COVERED:
+        return holds_all(*(const U32List *)field_at(a, field),
+                         *(const U32List *)field_at(b, field));
+    case COMPARISON_EXACT:
+    case COMPARISON_IF_USED: break;
     }
+    return str_eq(ours, theirs);
 }
 
 // Whether any text begins with bos_id: the tokenizer's doing, or the chat template's.
@@ -149,9 +147,10 @@ static void judge(AgreementRow *row, const Model *m, const Gguf *g, const Stated
     bool is_same = same_field(&m->contract, &s->values, field, context, row->ours, row->theirs);
     row->verdict = is_same ? VERDICT_AGREE : VERDICT_CONTRADICT;
     if (!is_same) row->note = name_difference(&m->contract, &s->values, field, arena);
-    if (is_same && field == FIELD_stop_ids)
+    FieldComparison comparison = field_rows[field].comparison;
+    if (is_same && comparison == COMPARISON_COVERED)
         row->note = name_more_stops(m->contract.stop_ids, s->values.stop_ids, g, arena);
-    if (!is_same && field == FIELD_bos_id && !is_bos_used(m, g)) {
+    if (!is_same && comparison == COMPARISON_IF_USED && !is_bos_used(m, g)) {
         row->verdict = VERDICT_NOT_COMPARABLE;
         row->note = "no text begins with it";
     }

@@ -9,86 +9,12 @@
 #include "contract/config.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/map.h"
 #include "base/size.h"
-
-void config_fail(ConfigReader *r, const char *fmt, ...) {
-    if (r->failed) return;
-    r->failed = true;
-    char text[700];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    err_set(r->err, ERR_FORMAT, "%.*s: %s", STR_ARG(r->file), text);
-}
-
-void config_from(ConfigReader *r, FieldId field, const char *fmt, ...) {
-    enum { MOST_OF_VALUE = 60 }; // bytes of one in a message
-    char text[300];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    Str from = arena_printf(r->arena, "%.*s: %s", STR_ARG(r->file), text);
-    StrBuf value = {0};
-    contract_print_field(&r->out->values, field, &value);
-    Str before = r->said[field];
-    if (before.at && !str_eq(before, strbuf_str(&value)) && !r->failed) {
-        r->failed = true;
-        err_set(r->err, ERR_FORMAT,
-                "the publisher's files contradict each other: %s is %.*s (%.*s), but %.*s (%.*s)",
-                field_name(field), STR_ARG(str_cut(before, MOST_OF_VALUE)),
-                STR_ARG(r->out->from[field]), STR_ARG(str_cut(strbuf_str(&value), MOST_OF_VALUE)),
-                STR_ARG(from));
-    }
-    r->said[field] = arena_str(r->arena, strbuf_str(&value));
-    r->out->from[field] = from;
-    strbuf_free(&value);
-}
-
-const json_t *config_take(ConfigReader *r, json_t *object, const char *key) {
-    json_t *value = json_object_get(object, key);
-    if (!value) return NULL;
-    json_array_append(r->taken, value);
-    json_object_del(object, key);
-    return json_is_null(value) ? NULL : value;
-}
-
-bool config_number(ConfigReader *r, json_t *object, const char *key, double *out) {
-    const json_t *value = config_take(r, object, key);
-    if (!value) return false;
-    if (json_is_number(value) && isfinite(json_number_value(value))) {
-        *out = json_number_value(value);
-        return true;
-    }
-    config_fail(r, "key '%s': expected a number", key);
-    return false;
-}
-
-bool config_bool(ConfigReader *r, json_t *object, const char *key, bool *out) {
-    const json_t *value = config_take(r, object, key);
-    if (!value) return false;
-    *out = json_is_true(value);
-    if (!json_is_boolean(value)) config_fail(r, "key '%s': expected true or false", key);
-    return json_is_boolean(value);
-}
-
-bool config_str(ConfigReader *r, json_t *object, const char *key, Str *out) {
-    const json_t *value = config_take(r, object, key);
-    if (!value) return false;
-    *out = (Str){"", 0};
-    if (json_is_string(value))
-        *out = arena_str(r->arena, (Str){json_string_value(value), json_string_length(value)});
-    else
-        config_fail(r, "key '%s': expected a string", key);
-    return json_is_string(value);
-}
+#include "contract/arch.h"
 
 static bool take_count(ConfigReader *r, const char *key, uint32_t *out) {
     double value;
@@ -103,50 +29,37 @@ static bool take_count(ConfigReader *r, const char *key, uint32_t *out) {
 
 // ---- config.json
 
+// A count whose key config.json has under the name of the field's row.
+static bool take_field(ConfigReader *r, Contract *c, FieldId field) {
+    const char *key = field_rows[field].hf_key;
+    uint32_t *at = field_place(c, field);
+    if (!take_count(r, key, at)) return false;
+    config_from(r, field, "%s %u", key, *at);
+    return true;
+}
+
 static void read_counts(ConfigReader *r, Contract *c) {
-    const struct {
-        FieldId field;
-        uint32_t *at;
-    } rows[] = {
-        {FIELD_n_layers, &c->n_layers}, {FIELD_d_model, &c->d_model}, {FIELD_n_heads, &c->n_heads},
-        {FIELD_d_ff, &c->d_ff},         {FIELD_n_vocab, &c->n_vocab}, {FIELD_context, &c->context},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        const char *key = field_hf_key(rows[i].field);
-        if (take_count(r, key, rows[i].at))
-            config_from(r, rows[i].field, "%s %u", key, *rows[i].at);
-    }
-    if (take_count(r, "num_key_value_heads", &c->n_kv_heads))
-        config_from(r, FIELD_n_kv_heads, "num_key_value_heads %u", c->n_kv_heads);
-    else if (is_stated(r->out, FIELD_n_heads) && !r->is_part) {
+    static const FieldId fields[] = {FIELD_n_layers, FIELD_d_model, FIELD_n_heads,
+                                     FIELD_d_ff,     FIELD_n_vocab, FIELD_context};
+    const char *heads = field_rows[FIELD_n_heads].hf_key;
+    for (size_t i = 0; i < COUNT_OF(fields); i++) take_field(r, c, fields[i]);
+    if (!take_field(r, c, FIELD_n_kv_heads) && is_stated(r->out, FIELD_n_heads) && !r->is_part) {
         c->n_kv_heads = c->n_heads;
-        config_from(r, FIELD_n_kv_heads, "no num_key_value_heads: as num_attention_heads");
+        config_from(r, FIELD_n_kv_heads, "no %s: as %s", field_rows[FIELD_n_kv_heads].hf_key,
+                    heads);
     }
-    if (take_count(r, "head_dim", &c->head_dim)) {
-        config_from(r, FIELD_head_dim, "head_dim %u", c->head_dim);
-    } else if (is_stated(r->out, FIELD_d_model) && is_stated(r->out, FIELD_n_heads)) {
+    if (!take_field(r, c, FIELD_head_dim) && is_stated(r->out, FIELD_d_model) &&
+        is_stated(r->out, FIELD_n_heads)) {
         c->head_dim = c->d_model / c->n_heads;
-        config_from(r, FIELD_head_dim, "hidden_size %u / num_attention_heads %u", c->d_model,
-                    c->n_heads);
+        config_from(r, FIELD_head_dim, "%s %u / %s %u", field_rows[FIELD_d_model].hf_key,
+                    c->d_model, heads, c->n_heads);
     }
     c->head_dim_v = c->head_dim;
     r->out->from[FIELD_head_dim_v] = r->out->from[FIELD_head_dim];
 }
 
-static bool is_model_type(const ConfigReader *r, const char *name) {
-    return str_is(r->out->model_type, name);
-}
-
 // model_type and architectures name the same class of transformers; one is enough.
 static void read_family(ConfigReader *r, Contract *c) {
-    static const struct {
-        const char *type, *class;
-        Architecture architecture;
-    } families[] = {
-        {"llama", "LlamaForCausalLM", ARCH_LLAMA},
-        {"mistral", "MistralForCausalLM", ARCH_LLAMA},
-        {"phi3", "Phi3ForCausalLM", ARCH_PHI3},
-    };
     Str type = {"", 0};
     bool has_type = config_str(r, r->left, "model_type", &type);
     const json_t *classes = config_take(r, r->left, "architectures");
@@ -154,46 +67,46 @@ static void read_family(ConfigReader *r, Contract *c) {
     if (classes && (!class || json_array_size(classes) != 1))
         config_fail(r, "key 'architectures': expected a list of one class");
     if (r->failed || (!has_type && !class)) return;
-    size_t i = 0;
-    while (i < COUNT_OF(families) &&
-           !(has_type ? str_is(type, families[i].type) : strcmp(class, families[i].class) == 0))
-        i++;
-    if (i == COUNT_OF(families)) {
+    const HfClass *known = hf_class_named(type, str_of(class ? class : ""));
+    if (!known) {
         config_fail(r,
-                    "key '%s': '%.*s', but lathe knows llama, mistral and phi3; it cannot compare "
-                    "what other families mean",
+                    "key '%s': '%.*s', but lathe knows %.*s; it cannot compare what other families "
+                    "mean",
                     has_type ? "model_type" : "architectures",
-                    STR_ARG(has_type ? type : str_of(class)));
+                    STR_ARG(has_type ? type : str_of(class)), STR_ARG(hf_class_list(r->arena)));
         return;
     }
-    if (class && strcmp(class, families[i].class) != 0)
+    if (class && strcmp(class, known->name) != 0)
         config_fail(r, "key 'architectures': '%s', but model_type %s is read by %s", class,
-                    families[i].type, families[i].class);
-    r->out->model_type = str_of(families[i].type);
-    c->architecture = families[i].architecture;
+                    known->model_type, known->name);
+    r->class = known;
+    r->out->model_type = str_of(known->model_type);
+    c->architecture = known->architecture;
     config_from(r, FIELD_architecture, "%s %s", has_type ? "model_type" : "architectures",
-                has_type ? families[i].type : class);
+                has_type ? known->model_type : class);
 }
 
-// How far a query sees. MistralConfig has 4096 where the key is absent, and none where it is null.
+// How far a query sees. A class may have a window of its own where the key is absent, and none where
+// it is null.
 static void read_window(ConfigReader *r, Contract *c) {
-    bool is_there = json_object_get(r->left, "sliding_window") != NULL, is_used = true;
+    const char *key = field_rows[FIELD_attn_window].hf_key;
+    bool is_there = json_object_get(r->left, key) != NULL, is_used = true;
     if (r->is_part && !is_there) return;
-    uint32_t window = 0;
-    take_count(r, "sliding_window", &window);
+    uint32_t window = 0, unless_stated = r->class ? r->class->window_unless_stated : 0;
+    take_count(r, key, &window);
     config_bool(r, r->left, "use_sliding_window", &is_used);
     c->attn_window = is_used ? window : 0;
     if (!is_used)
         config_from(r, FIELD_attn_window, "use_sliding_window false");
     else if (window)
-        config_from(r, FIELD_attn_window, "sliding_window %u", window);
+        config_from(r, FIELD_attn_window, "%s %u", key, window);
     else if (is_there)
-        config_from(r, FIELD_attn_window, "sliding_window null: every earlier position");
-    else if (is_model_type(r, "mistral")) {
-        c->attn_window = 4096;
-        config_from(r, FIELD_attn_window, "no sliding_window: MistralConfig has 4096");
+        config_from(r, FIELD_attn_window, "%s null: every earlier position", key);
+    else if (unless_stated) {
+        c->attn_window = unless_stated;
+        config_from(r, FIELD_attn_window, "no %s: %s has %u", key, r->class->name, unless_stated);
     } else {
-        config_from(r, FIELD_attn_window, "no sliding_window: every earlier position");
+        config_from(r, FIELD_attn_window, "no %s: every earlier position", key);
     }
 }
 
@@ -227,16 +140,17 @@ static void check_layer_types(ConfigReader *r, const Contract *c) {
 // attention_bias gives Llama biases in all four projections; Phi-3's and Mistral's classes have
 // none and do not look at the key.
 static void read_biases(ConfigReader *r, Contract *c) {
-    bool has_bias = false, is_llama = is_model_type(r, "llama");
-    bool is_said = config_bool(r, r->left, "attention_bias", &has_bias);
+    const char *key = field_rows[FIELD_has_qkv_bias].hf_key;
+    bool has_bias = false;
+    bool is_said = config_bool(r, r->left, key, &has_bias);
     if (r->is_part && !is_said) return;
-    if (has_bias && !is_llama)
-        config_fail(r, "key 'attention_bias': true, but the class of model_type %.*s adds none",
+    if (has_bias && !(r->class && r->class->reads_attention_bias))
+        config_fail(r, "key '%s': true, but the class of model_type %.*s adds none", key,
                     STR_ARG(r->out->model_type));
     c->has_qkv_bias = c->has_out_bias = has_bias;
-    const char *how = is_said ? "attention_bias" : "no attention_bias:";
-    config_from(r, FIELD_has_qkv_bias, "%s %s", how, has_bias ? "true" : "false");
-    config_from(r, FIELD_has_out_bias, "%s %s", how, has_bias ? "true" : "false");
+    const char *fmt = is_said ? "%s %s" : "no %s: %s";
+    config_from(r, FIELD_has_qkv_bias, fmt, key, has_bias ? "true" : "false");
+    config_from(r, FIELD_has_out_bias, fmt, key, has_bias ? "true" : "false");
 }
 
 // Numbers with a direction: Granite divides logits by logits_scaling, Cohere multiplies them by
@@ -278,9 +192,11 @@ static void read_multipliers(ConfigReader *r, Contract *c) {
 
 static void read_rest(ConfigReader *r, Contract *c) {
     double eps;
-    if (config_number(r, r->left, "rms_norm_eps", &eps)) {
+    const char *eps_key = field_rows[FIELD_norm_eps].hf_key;
+    const char *tied_key = field_rows[FIELD_is_head_tied].hf_key;
+    if (config_number(r, r->left, eps_key, &eps)) {
         c->norm_eps = (float)eps;
-        config_from(r, FIELD_norm_eps, "rms_norm_eps %g", eps);
+        config_from(r, FIELD_norm_eps, "%s %g", eps_key, eps);
     }
     Str act;
     if (config_str(r, r->left, "hidden_act", &act)) {
@@ -291,10 +207,9 @@ static void read_rest(ConfigReader *r, Contract *c) {
         c->activation = is_silu ? ACTIVATION_SILU : ACTIVATION_GELU_TANH;
         config_from(r, FIELD_activation, "hidden_act %.*s", STR_ARG(act));
     }
-    bool is_said = config_bool(r, r->left, "tie_word_embeddings", &c->is_head_tied);
+    bool is_said = config_bool(r, r->left, tied_key, &c->is_head_tied);
     if (r->is_part && !is_said) return;
-    config_from(r, FIELD_is_head_tied,
-                is_said ? "tie_word_embeddings %s" : "no tie_word_embeddings: %s",
+    config_from(r, FIELD_is_head_tied, is_said ? "%s %s" : "no %s: %s", tied_key,
                 c->is_head_tied ? "true" : "false");
 }
 

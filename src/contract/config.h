@@ -7,6 +7,8 @@
 
 #include <jansson.h>
 
+#include "contract/arch.h"
+#include "contract/fields.h"
 #include "contract/stated.h"
 
 typedef enum { CONFIG_MODEL, CONFIG_GENERATION, CONFIG_TOKENIZER } ConfigFile;
@@ -18,6 +20,7 @@ typedef struct {
     Err *err;
     bool failed;
     bool is_part;          // what is absent is unknown, not transformers' default
+    const HfClass *class;  // which class reads the file; NULL when it does not say
     Str file;              // name without directories, for sources and messages
     Str said[FIELD_COUNT]; // a field's value when it was stated last, as text
     json_t *left;          // keys nobody has read yet

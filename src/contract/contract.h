@@ -2,7 +2,7 @@
 // source.
 //
 // The contract is read once, completely. A value comes from a key, from a tensor, from a tensor's
-// shape, from the architecture (a fact of its row in read.c), or from a derivation that is printed
+// shape, from the architecture (a fact of its row in archs.def), or from a derivation that is printed
 // as such with its rule. There are no silent defaults. Every key and every tensor of the file is
 // consumed, or listed as harmless with the reason, or an error that names it. Contradictions
 // between keys and shapes are errors.
@@ -19,7 +19,14 @@
 #include "base/str.h"
 #include "gguf/gguf.h"
 
-typedef enum { ARCH_LLAMA, ARCH_PHI3, ARCH_COUNT } Architecture;
+typedef enum {
+#define ARCH(id, ...) ARCH_##id,
+#define HF_CLASS(...)
+#include "contract/archs.def"
+#undef ARCH
+#undef HF_CLASS
+    ARCH_COUNT,
+} Architecture;
 typedef enum { NORM_RMS } NormKind;
 typedef enum {
     ROPE_HALF,        // dim i with dim i + rope_dim / 2 ("NeoX")
@@ -51,14 +58,14 @@ typedef struct {
 } U32List;
 
 typedef struct {
-#define ENUM(T)                                   T
-#define U32                                       uint32_t
-#define F32                                       float
-#define BOOL                                      bool
-#define F32S                                      F32List
-#define U32S                                      U32List
-#define TEXT                                      Str
-#define FIELD(name, type, unit, key, hf_key, doc) type name;
+#define ENUM(T)                T
+#define U32                    uint32_t
+#define F32                    float
+#define BOOL                   bool
+#define F32S                   F32List
+#define U32S                   U32List
+#define TEXT                   Str
+#define FIELD(name, type, ...) type name;
 #include "contract/fields.def"
 #undef FIELD
 #undef ENUM
@@ -71,7 +78,7 @@ typedef struct {
 } Contract;
 
 typedef enum {
-#define FIELD(name, type, unit, key, hf_key, doc) FIELD_##name,
+#define FIELD(name, ...) FIELD_##name,
 #include "contract/fields.def"
 #undef FIELD
     FIELD_COUNT,
@@ -155,6 +162,9 @@ struct json_t *contract_to_json(const Contract *c);
 // Reads it back into `c`, strings and lists in the arena. Every field must be there and nothing
 // else.
 bool contract_from_json(Contract *c, const struct json_t *json, Arena *arena, Err *err);
+// Whether models of both contracts have weights of the same shapes in the same order; the first
+// field that says otherwise.
+bool contract_has_shape_of(const Contract *a, const Contract *b, FieldId *field);
 // Whether the numbers of a contract that came so go together: those that are divided by, that lists
 // are indexed by, and that memory is taken for. A contract that model_read() gave always passes.
 bool contract_check(const Contract *c, Err *err);

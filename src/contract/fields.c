@@ -1,4 +1,5 @@
 // fields.c — everything that follows from the table of fields: text form, digest, JSON.
+#include <assert.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -6,30 +7,21 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "contract/contract.h"
-
-typedef enum {
-    KIND_U32,
-    KIND_F32,
-    KIND_BOOL,
-    KIND_F32S,
-    KIND_U32S,
-    KIND_TEXT,
-    KIND_Architecture,
-    KIND_NormKind,
-    KIND_RopeStyle,
-    KIND_RopeScaling,
-    KIND_Activation,
-    KIND_SpacePrefix,
-    KIND_COUNT,
-} Kind;
+#include "contract/fields.h"
 
 // Names of enum values, by kind; a kind without names is not an enum.
 typedef struct {
-    const char *names[8];
+    const char *names[16];
 } EnumNames;
+static_assert(ARCH_COUNT < 16, "names of an enum");
 static const EnumNames enums[KIND_COUNT] = {
-    [KIND_Architecture] = {{[ARCH_LLAMA] = "llama", [ARCH_PHI3] = "phi3"}},
+    [KIND_Architecture] = {{
+#define ARCH(id, name, ...) [ARCH_##id] = name,
+#define HF_CLASS(...)
+#include "contract/archs.def"
+#undef ARCH
+#undef HF_CLASS
+    }},
     [KIND_NormKind] = {{[NORM_RMS] = "rms"}},
     [KIND_RopeStyle] = {{[ROPE_HALF] = "half", [ROPE_INTERLEAVED] = "interleaved"}},
     [KIND_RopeScaling] = {{[ROPE_SCALING_NONE] = "none",
@@ -43,24 +35,65 @@ static const EnumNames enums[KIND_COUNT] = {
     [KIND_Activation] = {{[ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_tanh"}},
 };
 
-typedef struct {
-    const char *name, *unit, *hf_key, *doc;
-    Kind kind;
-    size_t at; // in Contract
-} FieldRow;
-
-static const FieldRow rows[FIELD_COUNT] = {
-#define ENUM(T) KIND_##T
-#define U32     KIND_U32
-#define F32     KIND_F32
-#define BOOL    KIND_BOOL
-#define F32S    KIND_F32S
-#define U32S    KIND_U32S
-#define TEXT    KIND_TEXT
-#define FIELD(name, kind, unit, key, hf_key, doc)                                                  \
-    [FIELD_##name] = {#name, unit, hf_key, doc, kind, offsetof(Contract, name)},
+const FieldRow field_rows[FIELD_COUNT] = {
+#define ENUM(T)             KIND_##T
+#define U32                 KIND_U32
+#define F32                 KIND_F32
+#define BOOL                KIND_BOOL
+#define F32S                KIND_F32S
+#define U32S                KIND_U32S
+#define TEXT                KIND_TEXT
+#define NOWHERE             PLACE_NOWHERE, ""
+#define ARCH_KEY(key)       PLACE_ARCH_KEY, key
+#define KEY(key)            PLACE_KEY, key
+#define TENSOR(name)        PLACE_TENSOR, name
+#define LAYER_TENSOR(name)  PLACE_LAYER_TENSOR, name
+#define ANY                 -INFINITY, INFINITY, FIELD_COUNT
+#define RANGE(least, most)  (double)(least), (double)(most), FIELD_COUNT
+#define UP_TO(least, other) (double)(least), 0, FIELD_##other
+#define EXACT               COMPARISON_EXACT
+#define NEAR                COMPARISON_NEAR
+#define AS_USED             COMPARISON_AS_USED
+#define COVERED             COMPARISON_COVERED
+#define IF_USED             COMPARISON_IF_USED
+#define SHAPE               true
+#define FREE                false
+#define ROW(...)            ROW_OF(__VA_ARGS__)
+#define ROW_OF(field, type, unit_, place_, key_, hf, least_, most_, other, compared, shape, text)  \
+    {.name = #field,                                                                               \
+     .unit = unit_,                                                                                \
+     .key = key_,                                                                                  \
+     .hf_key = hf,                                                                                 \
+     .doc = text,                                                                                  \
+     .kind = type,                                                                                 \
+     .at = offsetof(Contract, field),                                                              \
+     .place = place_,                                                                              \
+     .least = least_,                                                                              \
+     .most = most_,                                                                                \
+     .most_of = other,                                                                             \
+     .comparison = compared,                                                                       \
+     .is_shape = shape},
+#define FIELD(name, type, unit, place, hf_key, bounds, compared, shape, doc)                       \
+    [FIELD_##name] = ROW(name, type, unit, place, hf_key, bounds, compared, shape, doc)
 #include "contract/fields.def"
 #undef FIELD
+#undef ROW_OF
+#undef ROW
+#undef FREE
+#undef SHAPE
+#undef IF_USED
+#undef COVERED
+#undef AS_USED
+#undef NEAR
+#undef EXACT
+#undef UP_TO
+#undef RANGE
+#undef ANY
+#undef LAYER_TENSOR
+#undef TENSOR
+#undef KEY
+#undef ARCH_KEY
+#undef NOWHERE
 #undef ENUM
 #undef U32
 #undef F32
@@ -71,19 +104,19 @@ static const FieldRow rows[FIELD_COUNT] = {
 };
 
 const char *field_name(FieldId field) {
-    return rows[field].name;
+    return field_rows[field].name;
 }
 
 const char *field_unit(FieldId field) {
-    return rows[field].unit;
+    return field_rows[field].unit;
 }
 
 const char *field_hf_key(FieldId field) {
-    return rows[field].hf_key;
+    return field_rows[field].hf_key;
 }
 
 const char *field_doc(FieldId field) {
-    return rows[field].doc;
+    return field_rows[field].doc;
 }
 
 const char *source_kind_name(SourceKind kind) {
@@ -98,22 +131,44 @@ const char *source_kind_name(SourceKind kind) {
     return names[kind];
 }
 
-static const void *field_at(const Contract *c, const FieldRow *row) {
-    return (const char *)c + row->at;
+const void *field_at(const Contract *c, FieldId field) {
+    return (const char *)c + field_rows[field].at;
 }
 
-static int enum_value(const Contract *c, const FieldRow *row) {
+void *field_place(Contract *c, FieldId field) {
+    return (char *)c + field_rows[field].at;
+}
+
+double field_most(const Contract *c, FieldId field) {
+    FieldId other = field_rows[field].most_of;
+    return other == FIELD_COUNT ? field_rows[field].most : *(const uint32_t *)field_at(c, other);
+}
+
+bool contract_has_shape_of(const Contract *a, const Contract *b, FieldId *field) {
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        FieldKind kind = field_rows[i].kind; // an enum or a count: four bytes
+        if (!field_rows[i].is_shape) continue;
+        assert(kind == KIND_U32 || enums[kind].names[0]);
+        if (memcmp(field_at(a, (FieldId)i), field_at(b, (FieldId)i), sizeof(uint32_t)) == 0)
+            continue;
+        *field = (FieldId)i;
+        return false;
+    }
+    return true;
+}
+
+static int enum_value(const Contract *c, FieldId field) {
     int value; // enums are ints in every ABI lathe is built for; the assertion holds them to it
     _Static_assert(sizeof(Architecture) == sizeof value && sizeof(RopeScaling) == sizeof value,
                    "enum size");
-    memcpy(&value, field_at(c, row), sizeof value);
+    memcpy(&value, field_at(c, field), sizeof value);
     return value;
 }
 
 void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
-    const FieldRow *row = &rows[field];
-    const void *at = field_at(c, row);
-    switch (row->kind) {
+    const void *at = field_at(c, field);
+    FieldKind kind = field_rows[field].kind;
+    switch (kind) {
     case KIND_U32: {
         uint32_t value = *(const uint32_t *)at;
         if (field == FIELD_bos_id && value == NO_TOKEN)
@@ -138,13 +193,13 @@ void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
         for (size_t i = 0; i < list->count; i++) strbuf_printf(out, i ? " %u" : "%u", list->at[i]);
         break;
     }
-    default: strbuf_add(out, str_of(enums[row->kind].names[enum_value(c, row)]));
+    default: strbuf_add(out, str_of(enums[kind].names[enum_value(c, field)]));
     }
 }
 
 void contract_print(const Contract *c, StrBuf *out) {
     for (int i = 0; i < FIELD_COUNT; i++) {
-        strbuf_printf(out, "%s = ", rows[i].name);
+        strbuf_printf(out, "%s = ", field_rows[i].name);
         contract_print_field(c, (FieldId)i, out);
         strbuf_add_char(out, '\n');
     }
@@ -169,9 +224,10 @@ static json_t *float_json(float x) {
     return value;
 }
 
-static json_t *field_json(const Contract *c, const FieldRow *row) {
-    const void *at = field_at(c, row);
-    switch (row->kind) {
+static json_t *field_json(const Contract *c, FieldId field) {
+    const void *at = field_at(c, field);
+    FieldKind kind = field_rows[field].kind;
+    switch (kind) {
     case KIND_U32: return json_integer(*(const uint32_t *)at);
     case KIND_F32: return float_json(*(const float *)at);
     case KIND_BOOL: return json_boolean(*(const bool *)at);
@@ -190,14 +246,14 @@ static json_t *field_json(const Contract *c, const FieldRow *row) {
             json_array_append_new(array, json_integer(list->at[i]));
         return array;
     }
-    default: return json_string(enums[row->kind].names[enum_value(c, row)]);
+    default: return json_string(enums[kind].names[enum_value(c, field)]);
     }
 }
 
 json_t *contract_to_json(const Contract *c) {
     json_t *object = json_object();
     for (int i = 0; i < FIELD_COUNT; i++)
-        if (json_object_set_new(object, rows[i].name, field_json(c, &rows[i])) != 0)
+        if (json_object_set_new(object, field_rows[i].name, field_json(c, (FieldId)i)) != 0)
             die_out_of_memory(0);
     return object;
 }
@@ -215,7 +271,7 @@ static bool read_f32(const json_t *value, float *out) {
     return isfinite(*out);
 }
 
-static bool read_list(void *at, Kind kind, const json_t *value, Arena *arena) {
+static bool read_list(void *at, FieldKind kind, const json_t *value, Arena *arena) {
     if (!json_is_array(value)) return false;
     size_t n = json_array_size(value);
     if (kind == KIND_F32S) {
@@ -242,9 +298,10 @@ static bool read_enum(void *at, const EnumNames *names, const json_t *value) {
     return false;
 }
 
-static bool read_field(Contract *c, const FieldRow *row, const json_t *value, Arena *arena) {
-    void *at = (char *)c + row->at;
-    switch (row->kind) {
+static bool field_from_json(Contract *c, FieldId field, const json_t *value, Arena *arena) {
+    void *at = field_place(c, field);
+    FieldKind kind = field_rows[field].kind;
+    switch (kind) {
     case KIND_U32: return read_u32(value, at);
     case KIND_F32: return read_f32(value, at);
     case KIND_BOOL: *(bool *)at = json_is_true(value); return json_is_boolean(value);
@@ -253,20 +310,22 @@ static bool read_field(Contract *c, const FieldRow *row, const json_t *value, Ar
         *(Str *)at = arena_str(arena, (Str){json_string_value(value), json_string_length(value)});
         return true;
     case KIND_F32S:
-    case KIND_U32S: return read_list(at, row->kind, value, arena);
-    default: return read_enum(at, &enums[row->kind], value);
+    case KIND_U32S: return read_list(at, kind, value, arena);
+    default: return read_enum(at, &enums[kind], value);
     }
 }
 
 bool contract_from_json(Contract *c, const json_t *json, Arena *arena, Err *err) {
     *c = (Contract){0};
-    if (!json_is_object(json)) return err_set(err, ERR_FORMAT, "the contract is no JSON object");
+    if (!json_is_object(json))
+        return err_set(err, ERR_FORMAT, "the contract: expected a JSON object");
     for (int i = 0; i < FIELD_COUNT; i++) {
-        const json_t *value = json_object_get(json, rows[i].name);
-        if (!value) return err_set(err, ERR_FORMAT, "contract field '%s' is absent", rows[i].name);
-        if (!read_field(c, &rows[i], value, arena))
+        const json_t *value = json_object_get(json, field_rows[i].name);
+        if (!value)
+            return err_set(err, ERR_FORMAT, "contract field '%s' is missing", field_rows[i].name);
+        if (!field_from_json(c, (FieldId)i, value, arena))
             return err_set(err, ERR_FORMAT, "contract field '%s' has a value of the wrong kind",
-                           rows[i].name);
+                           field_rows[i].name);
     }
     if (json_object_size(json) != FIELD_COUNT)
         return err_set(err, ERR_FORMAT, "the contract has %zu fields, expected %d",

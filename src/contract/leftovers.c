@@ -59,10 +59,6 @@ static bool matches(ContractReader *r, const char *pattern, Str name) {
     return str_eq(p, name);
 }
 
-void reader_harmless(ContractReader *r, Str name, const char *reason) {
-    r->harmless[r->n_harmless++] = (Harmless){name, str_of(reason)};
-}
-
 // Keys of mixture models, harmless when they say that there is no mixture.
 static bool is_zero_expert_key(ContractReader *r, const GgufKey *k) {
     uint64_t value;

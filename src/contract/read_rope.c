@@ -7,21 +7,23 @@
 #include "contract/read.h"
 #include "quant/quant.h"
 
-static const TensorInfo *factor_tensor(ContractReader *r, const char *name, F32List *out,
-                                       FieldId field) {
+// The factors of the field's tensor, one for each pair of dims that rotates; none without one.
+static void read_factors(ContractReader *r, FieldId field) {
+    const char *name = field_rows[field].key;
     const TensorInfo *t = reader_tensor(r, name);
+    F32List *out = field_place(&r->model->contract, field);
     *out = (F32List){NULL, 0};
     if (!t) {
         reader_derived(r, field, "no tensor '%s'", name);
-        return NULL;
+        return;
     }
     uint32_t n = r->model->contract.rope_dim / 2;
     if (t->n_dims == 1 && t->dims[0] != n)
         reader_fail(r,
                     "tensor '%s': %zu factors, one for each pair of dims that rotates, but key "
-                    "'%s.rope.dimension_count' says %u dims, which are %u pairs",
-                    name, t->dims[0], r->arch->name, 2 * n, n);
-    if (!check_tensor(r, t, n, 0)) return NULL;
+                    "'%s' says %u dims, which are %u pairs",
+                    name, t->dims[0], reader_key_name(r, FIELD_rope_dim), 2 * n, n);
+    if (!check_tensor(r, t, n, 0)) return;
     float *values = arena_array(r->arena, n, float);
     decode_row(t, 0, values);
     for (uint32_t i = 0; i < n; i++)
@@ -30,49 +32,41 @@ static const TensorInfo *factor_tensor(ContractReader *r, const char *name, F32L
                         (double)values[i]);
     *out = (F32List){values, n};
     reader_source(r, field, SOURCE_TENSOR, t->name);
-    return t;
 }
 
 // A file that says how many dims rotate only by the length of its factor lists, or only by its
 // architecture. Taking the head's width for it is how rotary embeddings are most often misread.
 static void derive_rope_dim(ContractReader *r, Contract *c) {
-    const TensorInfo *factors = gguf_find_tensor(r->g, STR("rope_factors_short.weight"));
+    const TensorInfo *factors =
+        gguf_find_tensor(r->g, str_of(field_rows[FIELD_rope_factors_short].key));
     c->rope_dim = c->head_dim;
     if (r->arch->rotates_whole_heads) {
-        reader_derived(r, FIELD_rope_dim, "no rope.dimension_count: %s files rotate whole heads",
-                       r->arch->name);
+        reader_unstated(r, FIELD_rope_dim,
+                        arena_printf(r->arena, "%s files rotate whole heads", r->arch->name).at);
     } else if (factors && factors->n_dims == 1 && factors->dims[0] <= c->head_dim / 2) {
         c->rope_dim = 2 * (uint32_t)factors->dims[0];
         reader_source(r, FIELD_rope_dim, SOURCE_SHAPE, factors->name);
     } else {
         reader_absent(
-            r, "rope.dimension_count",
+            r, FIELD_rope_dim,
             arena_printf(r->arena, "how many of the %u dims of a head rotate", c->head_dim).at);
     }
 }
 
 static void read_rope_dim(ContractReader *r, Contract *c) {
-    if (!read_count(r, FIELD_rope_dim, "rope.dimension_count", 2, c->head_dim, &c->rope_dim)) {
-        derive_rope_dim(r, c);
-    }
+    const char *key = reader_key_name(r, FIELD_rope_dim);
+    if (!read_field(r, FIELD_rope_dim)) derive_rope_dim(r, c);
     if (r->arch->rotates_whole_heads && c->rope_dim != c->head_dim)
-        reader_fail(r,
-                    "key '%s.rope.dimension_count': %u, but %s files rotate whole heads, here of "
-                    "%u dims",
-                    r->arch->name, c->rope_dim, r->arch->name, c->head_dim);
-    if (c->rope_dim % 2)
-        reader_fail(r, "key '%s.rope.dimension_count': %u, expected an even number", r->arch->name,
-                    c->rope_dim);
+        reader_fail(r, "key '%s': %u, but %s files rotate whole heads, here of %u dims", key,
+                    c->rope_dim, r->arch->name, c->head_dim);
+    if (c->rope_dim % 2) reader_fail(r, "key '%s': %u, expected an even number", key, c->rope_dim);
     // Readers take 10000 when it is absent, and converters have left out 500000 and 1000000: the
-    // model then reads fluently and means nothing, or fails behind a few thousand tokens.
-    if (!read_float(r, FIELD_rope_base, "rope.freq_base", 2.0f, 1e12f, &c->rope_base))
-        reader_absent(r, "rope.freq_base", "its rotary base");
-    c->rope_style = r->arch->rope_style;
-    reader_source(r, FIELD_rope_style, SOURCE_ARCHITECTURE, str_of(r->arch->rope_reason));
+    // model then reads fluently and means nothing, or fails after a few thousand tokens.
+    need_field(r, FIELD_rope_base, "its rotary base");
 }
 
 static bool scaling_kind(ContractReader *r, RopeScaling *kind) {
-    const GgufKey *k = reader_arch_key(r, "rope.scaling.type");
+    const GgufKey *k = reader_field_key(r, FIELD_rope_scaling);
     Str name;
     if (!k) return false;
     if (!gguf_str(k, 0, &name)) {
@@ -117,11 +111,13 @@ static void read_scaling(ContractReader *r, Contract *c) {
         reader_derived(r, FIELD_rope_scaling, "%s", tensors);
     } else if (implied != ROPE_SCALING_NONE && c->rope_scaling != implied &&
                !(has_freqs && c->rope_scaling == ROPE_SCALING_NONE)) {
-        reader_fail(r, "key '%s.rope.scaling.type' contradicts the file's tensors: it has %s",
-                    r->arch->name, tensors);
+        reader_fail(r, "key '%s' contradicts the file's tensors: it has %s",
+                    reader_key_name(r, FIELD_rope_scaling), tensors);
     } else if (c->rope_scaling == ROPE_SCALING_LONGROPE && !has_long) {
-        reader_fail(r, "key 'rope.scaling.type' is longrope, but rope_factors_long.weight and "
-                       "rope_factors_short.weight are missing");
+        reader_fail(r,
+                    "key '%s' is longrope, but rope_factors_long.weight and "
+                    "rope_factors_short.weight are missing",
+                    reader_key_name(r, FIELD_rope_scaling));
     }
     if (has_freqs) c->rope_scaling = ROPE_SCALING_LLAMA3;
 }
@@ -131,50 +127,42 @@ static bool is_stretched(const Contract *c) {
 }
 
 static void read_stretch(ContractReader *r, Contract *c) {
-    float factor = 1;
-    bool is_stated =
-        read_float(r, FIELD_rope_factor, "rope.scaling.factor", 1e-3f, 1e6f, &factor) ||
-        read_float(r, FIELD_rope_factor, "rope.scale_linear", 1e-3f, 1e6f, &factor);
+    const char *key = reader_key_name(r, FIELD_rope_factor);
+    c->rope_factor = 1;
+    bool is_stated = read_field(r, FIELD_rope_factor) ||
+                     read_field_from(r, FIELD_rope_factor, "rope.scale_linear");
+    float factor = c->rope_factor;
     if (is_stated && factor != 1 && c->rope_scaling == ROPE_SCALING_NONE) {
         // Files from before rope.scaling.type stated a linear scaling by the factor alone.
         c->rope_scaling = ROPE_SCALING_LINEAR;
-        reader_derived(r, FIELD_rope_scaling, "a rope.scaling.factor without a type is linear");
+        reader_derived(r, FIELD_rope_scaling, "a %s without a type is linear",
+                       field_rows[FIELD_rope_factor].key);
     }
     if (is_stretched(c) && !is_stated)
-        reader_fail(r,
-                    "key '%s.rope.scaling.factor' is absent, but linear and yarn scaling need it",
-                    r->arch->name);
+        reader_fail(r, "key '%s' is absent, but linear and yarn scaling need it", key);
     c->rope_factor = is_stretched(c) ? factor : 1;
     if (!is_stated) reader_derived(r, FIELD_rope_factor, "no linear or yarn scaling");
     if (is_stated && !is_stretched(c) && factor != 1)
-        reader_fail(
-            r,
-            "key 'rope.scaling.factor': %g belongs to linear or yarn scaling, which the file "
-            "does not use",
-            (double)factor);
+        reader_fail(r,
+                    "key '%s': %g belongs to linear or yarn scaling, which the file does not use",
+                    key, (double)factor);
 }
 
 static void read_original_context(ContractReader *r, Contract *c) {
-    uint32_t original = 0;
-    if (read_count(r, FIELD_original_context, "rope.scaling.original_context_length", 2, c->context,
-                   &original)) {
-        c->original_context = original;
+    const char *key = reader_key_name(r, FIELD_original_context);
+    if (read_field(r, FIELD_original_context)) {
         // A stretch whose factors were lost on the way reads well up to the original context.
-        if (original < c->context && c->rope_scaling == ROPE_SCALING_NONE)
+        if (c->original_context < c->context && c->rope_scaling == ROPE_SCALING_NONE)
             reader_fail(r,
-                        "key '%s.rope.scaling.original_context_length': %u of %u positions, but no "
-                        "rope.scaling.type and no factor tensor says how they were stretched",
-                        r->arch->name, original, c->context);
+                        "key '%s': %u of %u positions, but no rope.scaling.type and no factor "
+                        "tensor says how they were stretched",
+                        key, c->original_context, c->context);
         return;
     }
     if (c->rope_scaling == ROPE_SCALING_LONGROPE || c->rope_scaling == ROPE_SCALING_YARN)
-        reader_fail(r,
-                    "key '%s.rope.scaling.original_context_length' is absent, but the scaling "
-                    "depends on it",
-                    r->arch->name);
+        reader_fail(r, "key '%s' is absent, but the scaling depends on it", key);
     c->original_context = c->context;
-    reader_derived(r, FIELD_original_context,
-                   "no rope.scaling.original_context_length: nothing was stretched");
+    reader_unstated(r, FIELD_original_context, "nothing was stretched");
 }
 
 // Keys that llama.cpp's converter can write for every architecture and that its loader reads for
@@ -197,47 +185,41 @@ static void note_ignored(ContractReader *r, const char *suffix) {
 
 // YaRN's parameters; defaults are those of the paper (arXiv 2309.00071, section 3.2) and of
 // llama.cpp (common.h).
-static void read_yarn_value(ContractReader *r, FieldId field, const char *suffix, float most,
-                            float paper, float *out) {
+static void read_yarn_value(ContractReader *r, FieldId field, float paper) {
+    const float unset = -1; // as llama.cpp spells a number that is to be derived
     bool is_yarn = r->model->contract.rope_scaling == ROPE_SCALING_YARN;
-    enum { UNSET = -1 }; // as llama.cpp spells a number that is to be derived
-    float value = UNSET;
-    bool is_stated = read_float(r, field, suffix, UNSET, most, &value);
-    if (value < 0 && value != UNSET)
-        reader_fail(r, "key '%s.%s': %g, expected 0 to %g", r->arch->name, suffix, (double)value,
-                    (double)most);
-    *out = !is_yarn ? 0 : value >= 0 ? value : paper;
+    float *out = field_place(&r->model->contract, field);
+    const GgufKey *k = reader_field_key(r, field);
+    double value;
+    bool is_unset = k && k->type != GGUF_ARRAY && gguf_f64(k, 0, &value) && value == (double)unset;
+    bool is_stated = !is_unset && read_field(r, field);
     if (!is_yarn)
-        reader_derived(r, field, "no %s: belongs to yarn scaling", suffix);
-    else if (value < 0)
-        reader_derived(r, field, "no %s: the paper's value", suffix);
-    if (is_stated && !is_yarn)
-        reader_harmless(r, reader_arch_key(r, suffix)->name,
-                        "belongs to yarn scaling, which the file does not use");
+        reader_unstated(r, field, "belongs to yarn scaling");
+    else if (!is_stated)
+        reader_unstated(r, field, "the paper's value");
+    if (!is_yarn || !is_stated) *out = is_yarn ? paper : 0;
+    if (k && !is_yarn)
+        reader_harmless(r, k->name, "belongs to yarn scaling, which the file does not use");
 }
 
-static void read_yarn(ContractReader *r, Contract *c) {
-    read_yarn_value(r, FIELD_yarn_ext_factor, "rope.scaling.yarn_ext_factor", 1, 1,
-                    &c->yarn_ext_factor);
-    read_yarn_value(r, FIELD_yarn_beta_fast, "rope.scaling.yarn_beta_fast", 1e6f, 32,
-                    &c->yarn_beta_fast);
-    read_yarn_value(r, FIELD_yarn_beta_slow, "rope.scaling.yarn_beta_slow", 1e6f, 1,
-                    &c->yarn_beta_slow);
+static void read_yarn(ContractReader *r) {
+    read_yarn_value(r, FIELD_yarn_ext_factor, 1);
+    read_yarn_value(r, FIELD_yarn_beta_fast, 32);
+    read_yarn_value(r, FIELD_yarn_beta_slow, 1);
     note_ignored(r, "rope.scaling.yarn_attn_factor");
     note_ignored(r, "rope.scaling.yarn_log_multiplier");
 }
 
 static void read_attn_factor(ContractReader *r, Contract *c) {
-    float stated = 1;
-    bool is_stated =
-        read_float(r, FIELD_attn_factor, "rope.scaling.attn_factor", 1e-3f, 1e3f, &stated);
+    c->attn_factor = 1;
+    bool is_stated = read_field(r, FIELD_attn_factor);
+    float stated = c->attn_factor;
     double context = c->context, original = c->original_context;
-    c->attn_factor = stated;
     if (c->rope_scaling == ROPE_SCALING_NONE && stated != 1)
         reader_fail(r,
-                    "key '%s.rope.scaling.attn_factor': %g, but no rope.scaling.type and no factor "
-                    "tensor says what it belongs to",
-                    r->arch->name, (double)stated);
+                    "key '%s': %g, but no rope.scaling.type and no factor tensor says what it "
+                    "belongs to",
+                    reader_key_name(r, FIELD_attn_factor), (double)stated);
     if (c->rope_scaling == ROPE_SCALING_LONGROPE && !is_stated) {
         // Hugging Face transformers, modeling_rope_utils.py, _compute_longrope_parameters.
         double factor = context / original;
@@ -262,12 +244,12 @@ void read_rope(ContractReader *r) {
     Contract *c = &r->model->contract;
     read_rope_dim(r, c);
     if (r->failed) return;
-    factor_tensor(r, "rope_factors_short.weight", &c->rope_factors_short, FIELD_rope_factors_short);
-    factor_tensor(r, "rope_factors_long.weight", &c->rope_factors_long, FIELD_rope_factors_long);
-    factor_tensor(r, "rope_freqs.weight", &c->rope_freq_factors, FIELD_rope_freq_factors);
+    read_factors(r, FIELD_rope_factors_short);
+    read_factors(r, FIELD_rope_factors_long);
+    read_factors(r, FIELD_rope_freq_factors);
     read_scaling(r, c);
     read_stretch(r, c);
     read_original_context(r, c);
-    read_yarn(r, c);
+    read_yarn(r);
     read_attn_factor(r, c);
 }

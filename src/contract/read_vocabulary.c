@@ -9,11 +9,11 @@
 #include "contract/bos_policy.h"
 #include "contract/read.h"
 
-static Str need_text(ContractReader *r, FieldId field, const char *name) {
-    const GgufKey *k = reader_key(r, name);
+static Str need_text(ContractReader *r, FieldId field) {
+    const GgufKey *k = reader_field_key(r, field);
     Str value = {"", 0};
     if (!k || !gguf_str(k, 0, &value) || k->type != GGUF_STRING)
-        reader_fail(r, "key '%s' is absent or no string", name);
+        reader_fail(r, "key '%s' is absent or no string", reader_key_name(r, field));
     else
         reader_source(r, field, SOURCE_KEY, k->name);
     return value;
@@ -65,8 +65,7 @@ static void read_tokens(ContractReader *r, Contract *c) {
         return;
     }
     const TensorInfo *table = gguf_find_tensor(r->g, STR("token_embd.weight"));
-    uint32_t stated = 0;
-    bool is_stated = read_count(r, FIELD_n_vocab, "vocab_size", 1, 1u << 30, &stated);
+    bool is_stated = read_field(r, FIELD_n_vocab);
     if (!table) {
         reader_fail(r, "tensor 'token_embd.weight' is missing");
     } else if (table->dims[1] != tokens->n_items) {
@@ -74,9 +73,9 @@ static void read_tokens(ContractReader *r, Contract *c) {
                     "tensor 'token_embd.weight' has %zu rows, but 'tokenizer.ggml.tokens' lists "
                     "%zu tokens",
                     table->dims[1], tokens->n_items);
-    } else if (is_stated && stated != tokens->n_items) {
-        reader_fail(r, "key '%s.vocab_size' is %u, but 'tokenizer.ggml.tokens' lists %zu tokens",
-                    r->arch->name, stated, tokens->n_items);
+    } else if (is_stated && c->n_vocab != tokens->n_items) {
+        reader_fail(r, "key '%s' is %u, but 'tokenizer.ggml.tokens' lists %zu tokens",
+                    reader_key_name(r, FIELD_n_vocab), c->n_vocab, tokens->n_items);
     } else {
         c->n_vocab = (uint32_t)tokens->n_items;
         if (!is_stated) reader_source(r, FIELD_n_vocab, SOURCE_SHAPE, STR("token_embd.weight"));
@@ -125,14 +124,14 @@ static uint32_t read_id(ContractReader *r, const char *name) {
     return NO_TOKEN;
 }
 
-static bool read_policy(ContractReader *r, FieldId field, const char *name, bool otherwise,
-                        const char *rule) {
-    const GgufKey *k = reader_key(r, name);
+static bool read_policy(ContractReader *r, FieldId field, bool otherwise, const char *rule) {
+    const GgufKey *k = reader_field_key(r, field);
     bool value = otherwise;
     if (!k)
-        reader_derived(r, field, "no %s: %s", name, rule);
+        reader_unstated(r, field, rule);
     else if (k->type != GGUF_BOOL || !gguf_bool(k, 0, &value))
-        reader_fail(r, "key '%s': type %s, expected true or false", name, gguf_type_name(k->type));
+        reader_fail(r, "key '%.*s': type %s, expected true or false", STR_ARG(k->name),
+                    gguf_type_name(k->type));
     else
         reader_source(r, field, SOURCE_KEY, k->name);
     return value;
@@ -214,8 +213,8 @@ static void add_stop_list(ContractReader *r, const GgufKey *k, uint32_t *ids, si
 }
 
 static void read_stops(ContractReader *r, Contract *c) {
-    static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
-                                       "tokenizer.ggml.eom_token_id"};
+    const char *const keys[] = {field_rows[FIELD_stop_ids].key, "tokenizer.ggml.eot_token_id",
+                                "tokenizer.ggml.eom_token_id"};
     const GgufKey *tokens = gguf_find_key(r->g, STR("tokenizer.ggml.tokens"));
     const GgufKey *listed = find_stop_list(r);
     size_t room = COUNT_OF(keys) + COUNT_OF(turn_ends) + (listed ? listed->n_items : 0), n = 0;
@@ -227,7 +226,7 @@ static void read_stops(ContractReader *r, Contract *c) {
     if (listed) add_stop_list(r, listed, ids, &n);
     if (r->failed) return;
     if (n == 0) {
-        reader_fail(r, "no key 'tokenizer.ggml.eos_token_id': nothing would end an answer");
+        reader_fail(r, "no key '%s': nothing would end an answer", keys[0]);
         return;
     }
     for (size_t t = 0; t < tokens->n_items; t++)
@@ -253,10 +252,9 @@ static void read_stops(ContractReader *r, Contract *c) {
 // false`, which puts one before the first stretch alone. With byte-level BPE neither key acts
 // there.
 static void read_spaces(ContractReader *r, Contract *c, bool is_bpe) {
-    bool has_prefix = read_policy(r, FIELD_space_prefix, "tokenizer.ggml.add_space_prefix", !is_bpe,
+    bool has_prefix = read_policy(r, FIELD_space_prefix, !is_bpe,
                                   is_bpe ? "byte-level BPE puts none" : "as llama.cpp");
-    bool joins = read_policy(r, FIELD_joins_spaces, "tokenizer.ggml.remove_extra_whitespaces",
-                             false, "spaces stay as they are");
+    bool joins = read_policy(r, FIELD_joins_spaces, false, "spaces stay as they are");
     c->space_prefix = has_prefix && !is_bpe ? SPACE_PREFIX_EACH : SPACE_PREFIX_NONE;
     c->joins_spaces = joins && !is_bpe;
     if (is_bpe && has_prefix)
@@ -267,16 +265,16 @@ static void read_spaces(ContractReader *r, Contract *c, bool is_bpe) {
 
 void read_vocabulary(ContractReader *r) {
     Contract *c = &r->model->contract;
-    c->tokenizer = need_text(r, FIELD_tokenizer, "tokenizer.ggml.model");
+    c->tokenizer = need_text(r, FIELD_tokenizer);
     bool is_bpe = str_is(c->tokenizer, "gpt2");
     if (!is_bpe && !str_is(c->tokenizer, "llama"))
         reader_fail(r,
                     "key 'tokenizer.ggml.model': '%.*s' is not supported; known are gpt2 and llama",
                     STR_ARG(c->tokenizer));
     if (is_bpe) {
-        c->pre_tokenizer = need_text(r, FIELD_pre_tokenizer, "tokenizer.ggml.pre");
+        c->pre_tokenizer = need_text(r, FIELD_pre_tokenizer);
     } else {
-        const GgufKey *pre = reader_key(r, "tokenizer.ggml.pre");
+        const GgufKey *pre = reader_field_key(r, FIELD_pre_tokenizer);
         c->pre_tokenizer = (Str){"", 0};
         if (pre && (pre->type != GGUF_STRING || !gguf_str(pre, 0, &c->pre_tokenizer)))
             reader_fail(r, "key 'tokenizer.ggml.pre': type %s, expected a string",
@@ -285,33 +283,32 @@ void read_vocabulary(ContractReader *r) {
     }
     if (!r->failed) read_tokens(r, c);
     if (r->failed) return;
-    c->bos_id = read_id(r, "tokenizer.ggml.bos_token_id");
+    const char *bos = field_rows[FIELD_bos_id].key;
+    c->bos_id = read_id(r, bos);
     if (c->bos_id == NO_TOKEN)
-        reader_derived(r, FIELD_bos_id, "no tokenizer.ggml.bos_token_id");
+        reader_derived(r, FIELD_bos_id, "no %s", bos);
     else
-        reader_source(r, FIELD_bos_id, SOURCE_KEY, STR("tokenizer.ggml.bos_token_id"));
-    c->adds_bos = read_policy(r, FIELD_adds_bos, "tokenizer.ggml.add_bos_token",
-                              bos_is_added_unless_stated(c->tokenizer, c->pre_tokenizer),
-                              "SentencePiece vocabularies and those cut as Llama 3, tekken or lfm2 "
-                              "begin a text with it, others do not");
-    c->adds_eos = read_policy(r, FIELD_adds_eos, "tokenizer.ggml.add_eos_token", false,
-                              "a prompt is to be continued");
+        reader_source(r, FIELD_bos_id, SOURCE_KEY, str_of(bos));
+    c->adds_bos =
+        read_policy(r, FIELD_adds_bos, bos_is_added_unless_stated(c->tokenizer, c->pre_tokenizer),
+                    "SentencePiece vocabularies and those cut as Llama 3, tekken or lfm2 "
+                    "begin a text with it, others do not");
+    c->adds_eos = read_policy(r, FIELD_adds_eos, false, "a prompt is to be continued");
     if (c->adds_bos && c->bos_id == NO_TOKEN)
-        reader_fail(r, "texts begin with a token that the file does not name: no "
-                       "tokenizer.ggml.bos_token_id");
+        reader_fail(r, "texts begin with a token that the file does not name: no %s", bos);
     read_spaces(r, c, is_bpe);
     read_stops(r, c);
 
-    const GgufKey *chat = reader_key(r, "tokenizer.chat_template");
+    const GgufKey *chat = reader_field_key(r, FIELD_template_digest);
     Str text;
     c->template_digest = (Str){"", 0};
     if (chat && (chat->type != GGUF_STRING || !gguf_str(chat, 0, &text))) {
-        reader_fail(r, "key 'tokenizer.chat_template': type %s, expected a string",
+        reader_fail(r, "key '%.*s': type %s, expected a string", STR_ARG(chat->name),
                     gguf_type_name(chat->type));
     } else if (chat) {
         c->template_digest = arena_str(r->arena, str_of(sha256_bytes(text.at, text.len).hex));
         reader_source(r, FIELD_template_digest, SOURCE_KEY, chat->name);
     } else {
-        reader_derived(r, FIELD_template_digest, "no tokenizer.chat_template");
+        reader_derived(r, FIELD_template_digest, "no %s", field_rows[FIELD_template_digest].key);
     }
 }

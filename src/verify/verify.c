@@ -62,15 +62,13 @@ static void close_all(Proof *p) {
 // A model of another shape than the bundle's would be compared out of bounds; with another contract
 // of the same shape the gates themselves speak.
 static bool same_shapes(const Proof *p, Err *err) {
-    const Contract *a = &p->bundle.chain.contract, *b = &p->model.contract;
-    if (a->n_layers == b->n_layers && a->d_model == b->d_model && a->n_heads == b->n_heads &&
-        a->n_kv_heads == b->n_kv_heads && a->head_dim == b->head_dim &&
-        a->head_dim_v == b->head_dim_v && a->d_ff == b->d_ff && a->n_vocab == b->n_vocab &&
-        a->rope_style == b->rope_style)
-        return true;
-    return err_set(err, ERR_GATE,
-                   "the source model has another shape than the bundle's: not the model it was "
-                   "converted from");
+    FieldId field;
+    if (contract_has_shape_of(&p->bundle.chain.contract, &p->model.contract, &field)) return true;
+    return err_set(
+        err, ERR_GATE,
+        "the source model has another shape than the bundle's (%s differs): not the model "
+        "it was converted from",
+        field_name(field));
 }
 
 static bool asks_all(const char *list) {

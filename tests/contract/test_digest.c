@@ -223,7 +223,7 @@ static void test_json_that_is_no_contract(void **state) {
     static const struct {
         const char *field, *value, *message;
     } cases[] = {
-        {"rope_dim", NULL, "contract field 'rope_dim' is absent"},
+        {"rope_dim", NULL, "contract field 'rope_dim' is missing"},
         {"rope_dim", "-1", "contract field 'rope_dim' has a value of the wrong kind"},
         {"rope_dim", "4294967296", "contract field 'rope_dim' has a value of the wrong kind"},
         {"rope_dim", "4.0", "contract field 'rope_dim' has a value of the wrong kind"},
@@ -257,7 +257,7 @@ static void test_json_that_is_no_contract(void **state) {
     Err err = {0};
     json_t *array = json_array();
     assert_false(contract_from_json(&c, array, &s.arena, &err));
-    assert_string_equal(err.text, "the contract is no JSON object");
+    assert_string_equal(err.text, "the contract: expected a JSON object");
     json_decref(array);
     spec_free(&s);
 }
@@ -281,7 +281,7 @@ static void test_contract_whose_numbers_do_not_go_together(void **state) {
         {"rope_dim", "4294967295", "'rope_dim': 4294967295, expected 2 to 8"},
         {"rope_dim", "3", "'rope_dim': 3, expected an even number"},
         {"rope_dim", "8", "'rope_factors_short': 2 factors, expected 4"},
-        {"original_context", "0", "'original_context': 0, expected 1 to 64"},
+        {"original_context", "0", "'original_context': 0, expected 2 to 64"},
         {"rope_factors_short", "[]", "'rope_factors_short': 0 factors, expected 2"},
         {"rope_factors_long", "[1]", "'rope_factors_long': 1 factors, expected 2"},
         {"rope_scaling", "\"llama3\"", "'rope_freq_factors': 0 factors, expected 2"},
@@ -301,6 +301,29 @@ static void test_contract_whose_numbers_do_not_go_together(void **state) {
     spec_free(&s);
 }
 
+// Bundles are compared with their model weight by weight: fields that change a weight's shape or
+// the order of its rows must agree, others need not.
+static void test_shape_fields_are_those_that_move_weights(void **state) {
+    (void)state;
+    FileSpec s;
+    Model m;
+    FieldId field;
+    model_spec_phi3(&s);
+    read_or_fail(&s, &m);
+    Contract other = m.contract;
+    other.norm_eps *= 2;
+    other.attn_window = 7;
+    assert_true(contract_has_shape_of(&other, &m.contract, &field));
+    other.d_ff++;
+    assert_false(contract_has_shape_of(&other, &m.contract, &field));
+    assert_int_equal(field, FIELD_d_ff);
+    other = m.contract;
+    other.rope_style = ROPE_INTERLEAVED;
+    assert_false(contract_has_shape_of(&other, &m.contract, &field));
+    assert_int_equal(field, FIELD_rope_style);
+    spec_free(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_meaning_same_digest),
@@ -309,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_json_reads_back_to_the_same),
         cmocka_unit_test(test_json_that_is_no_contract),
         cmocka_unit_test(test_contract_whose_numbers_do_not_go_together),
+        cmocka_unit_test(test_shape_fields_are_those_that_move_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

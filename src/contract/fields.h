@@ -1,0 +1,57 @@
+// fields.h — the rows of fields.def as data. Internal to contract/.
+#ifndef LATHE_CONTRACT_FIELDS_H
+#define LATHE_CONTRACT_FIELDS_H
+
+#include "contract/contract.h"
+
+typedef enum {
+    KIND_U32,
+    KIND_F32,
+    KIND_BOOL,
+    KIND_F32S,
+    KIND_U32S,
+    KIND_TEXT,
+    KIND_Architecture,
+    KIND_NormKind,
+    KIND_RopeStyle,
+    KIND_RopeScaling,
+    KIND_Activation,
+    KIND_SpacePrefix,
+    KIND_COUNT,
+} FieldKind;
+
+typedef enum {
+    PLACE_NOWHERE,
+    PLACE_ARCH_KEY, // the key follows the architecture's name and a dot
+    PLACE_KEY,
+    PLACE_TENSOR,
+    PLACE_LAYER_TENSOR, // the name follows "blk.N."
+} FieldPlace;
+
+typedef enum {
+    COMPARISON_EXACT,
+    COMPARISON_NEAR,
+    COMPARISON_AS_USED,
+    COMPARISON_COVERED,
+    COMPARISON_IF_USED,
+} FieldComparison;
+
+typedef struct {
+    const char *name, *unit, *key, *hf_key, *doc;
+    FieldKind kind;
+    size_t at; // in Contract
+    FieldPlace place;
+    double least, most;
+    FieldId most_of; // the field whose value is `most`; FIELD_COUNT: none
+    FieldComparison comparison;
+    bool is_shape;
+} FieldRow;
+
+extern const FieldRow field_rows[FIELD_COUNT];
+
+// The greatest value that the field may have in `c`.
+double field_most(const Contract *c, FieldId field);
+const void *field_at(const Contract *c, FieldId field);
+void *field_place(Contract *c, FieldId field); // the same, to be written
+
+#endif
