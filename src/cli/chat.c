@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/usage.h"
+#include "chat/conversation.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
-#include "runtime/chat.h"
 #include "runtime/opened.h"
 
 typedef struct {
@@ -26,11 +27,12 @@ typedef struct {
 // Everything an open conversation stands on.
 typedef struct {
     Opened opened;
-    Chat *chat;
+    PromptFormat *format;
+    Conversation *chat;
     Meter meter;
     Progress progress;
     double load_seconds;
-} Talk;
+} ChatState;
 
 // Set by Ctrl-C: the answer ends, the program goes on. The one mutable global of the program, since
 // a signal handler can reach nothing else.
@@ -100,22 +102,28 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
 
 // ---- opening
 
-static bool open_talk(Talk *t, const Arguments *a, Err *err) {
+static int64_t today(void) {
+    return (int64_t)time(NULL);
+}
+
+static bool open_chat(ChatState *t, const Arguments *a, Err *err) {
     double start = now_seconds();
     meter_start(&t->meter);
     t->progress = meter_progress(&t->meter);
-    ChatOptions options = {
-        .use = &t->opened.use,
-        .seed = a->seed,
-        .max_tokens = a->max_tokens,
-        .stops = a->stops.at,
-        .n_stops = a->stops.count,
-    };
     bool ok = opened_open(&t->opened, &a->open, &t->progress, err);
     if (ok)
-        t->chat =
-            chat_open(t->opened.session, t->opened.vocabulary, t->opened.contract, &options, err);
-    if (t->chat) chat_set_system(t->chat, a->system);
+        t->format =
+            prompt_format_open(t->opened.vocabulary, t->opened.contract, &t->opened.use, err);
+    ConversationOptions options = {
+        .generator = {.sampling = sampler_options(&t->opened.use, a->seed),
+                      .max_tokens = a->max_tokens,
+                      .stops = a->stops.at,
+                      .n_stops = a->stops.count,
+                      .seconds = now_seconds},
+        .date = today,
+    };
+    if (t->format) t->chat = conversation_open(t->opened.session, t->format, &options, err);
+    if (t->chat) conversation_set_system(t->chat, a->system);
     t->load_seconds = now_seconds() - start;
     meter_rest(&t->meter);
     if (t->chat && !a->is_quiet && t->opened.except.len)
@@ -123,15 +131,16 @@ static bool open_talk(Talk *t, const Arguments *a, Err *err) {
     return t->chat != NULL;
 }
 
-static void close_talk(Talk *t) {
-    chat_close(t->chat);
+static void close_chat(ChatState *t) {
+    conversation_close(t->chat);
+    prompt_format_close(t->format);
     opened_close(&t->opened);
 }
 
 // ---- talking
 
 static bool print_text(void *context, Str text) {
-    Talk *t = context;
+    ChatState *t = context;
     if (text.len) {
         meter_rest(&t->meter);
         fwrite(text.at, 1, text.len, stdout);
@@ -167,22 +176,24 @@ static double rate(size_t n, double seconds) {
     return seconds > 0 ? (double)n / seconds : 0;
 }
 
-static void print_stats(const Talk *t, const ChatStats *s) {
+static void print_stats(const ChatState *t, const GeneratorStats *s) {
     fprintf(
         stderr,
         "[%s; load %.2f s; prefill %zu tokens, %.1f tok/s (%zu reused); decode %zu tokens, %.1f "
         "tok/s; %s; position %u of %u]\n",
         session_engine(t->opened.session), t->load_seconds, s->n_prompt,
         rate(s->n_prompt, s->prefill_seconds), s->n_reused, s->n_answer,
-        rate(s->n_answer, s->decode_seconds), s->end, session_position(t->opened.session),
-        session_context(t->opened.session));
+        rate(s->n_answer, s->decode_seconds), stop_reason_rows[s->stop].text,
+        session_position(t->opened.session), session_context(t->opened.session));
 }
 
-static bool say(Talk *t, const char *text, const Arguments *a, ChatStats *stats, Err *err) {
+static bool say(ChatState *t, const char *text, const Arguments *a, GeneratorStats *stats,
+                Err *err) {
     interrupted = 0;
     // Above every answer, --quiet or not: nobody may take it for the model's.
     if (t->opened.unproved.kind) fprintf(stderr, "[NOT PROVED: %s]\n", t->opened.unproved.text);
-    if (!chat_say(t->chat, str_of(text), print_text, t, &t->progress, stats, err)) return false;
+    if (!conversation_say(t->chat, str_of(text), print_text, t, &t->progress, stats, err))
+        return false;
     meter_rest(&t->meter);
     putchar('\n');
     fflush(stdout);
@@ -232,18 +243,18 @@ static char *read_input(void) {
 }
 
 // A line that begins with '/'. False to end the program.
-static bool run_command(Talk *t, const char *line, const ChatStats *stats) {
+static bool run_command(ChatState *t, const char *line, const GeneratorStats *stats) {
     if (strcmp(line, "/quit") == 0 || strcmp(line, "/exit") == 0) return false;
     if (strcmp(line, "/reset") == 0) {
-        chat_reset(t->chat);
+        conversation_reset(t->chat);
         fputs("[a new conversation]\n", stderr);
     } else if (strncmp(line, "/system", 7) == 0 && (line[7] == ' ' || line[7] == 0)) {
-        chat_set_system(t->chat, line[7] ? line + 8 : NULL);
+        conversation_set_system(t->chat, line[7] ? line + 8 : NULL);
         fputs(line[7] ? "[system text set; a new conversation]\n"
                       : "[no system text; a new conversation]\n",
               stderr);
     } else if (strcmp(line, "/stats") == 0) {
-        if (stats->end)
+        if (stats->n_prompt)
             print_stats(t, stats);
         else
             fputs("[nothing said yet]\n", stderr);
@@ -253,8 +264,8 @@ static bool run_command(Talk *t, const char *line, const ChatStats *stats) {
     return true;
 }
 
-static bool talk(Talk *t, const Arguments *a, Err *err) {
-    ChatStats stats = {0};
+static bool talk(ChatState *t, const Arguments *a, Err *err) {
+    GeneratorStats stats = {0};
     if (isatty(STDERR_FILENO)) rl_outstream = stderr; // prompts are no result
     catch_interrupts();
     if (!a->is_quiet) {
@@ -272,7 +283,7 @@ static bool talk(Talk *t, const Arguments *a, Err *err) {
             return true;
         }
         Err why = {0};
-        ChatStats now;
+        GeneratorStats now;
         if (say(t, line, a, &now, &why)) {
             stats = now;
             continue;
@@ -293,12 +304,12 @@ bool command_chat(int argc, char **argv, Err *err) {
     Arguments a = {0};
     bool is_done;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
-    Talk t = {0};
-    ChatStats stats;
-    bool ok = open_talk(&t, &a, err);
+    ChatState t = {0};
+    GeneratorStats stats;
+    bool ok = open_chat(&t, &a, err);
     if (ok) print_deviations(&t.opened.use);
     if (ok) ok = a.prompt ? say(&t, a.prompt, &a, &stats, err) : talk(&t, &a, err);
     meter_stop(&t.meter);
-    close_talk(&t);
+    close_chat(&t);
     return ok;
 }

@@ -10,7 +10,8 @@
 #include "cli/options.h"
 #include "gguf/gguf.h"
 #include "jinja/template.h"
-#include "tokenizer/tokenizer.h"
+#include "prompt/prompt_format.h"
+#include "prompt/template_key.h"
 
 static bool read_stream(FILE *in, StrBuf *out, Err *err) {
     char block[1 << 16];
@@ -39,12 +40,6 @@ static json_t *read_variables(const char *path, Err *err) {
     return NULL;
 }
 
-static void set_token(json_t *variables, const char *name, const Tokenizer *t, uint32_t id) {
-    if (id == NO_TOKEN || json_object_get(variables, name)) return;
-    Str piece = tokenizer_piece(t, id);
-    json_object_set_new(variables, name, json_stringn(piece.at, piece.len));
-}
-
 static bool model_source(const char *path, json_t *variables, Arena *arena, Str *source, Err *err) {
     Gguf g;
     const json_t *tools = json_object_get(variables, "tools");
@@ -54,8 +49,7 @@ static bool model_source(const char *path, json_t *variables, Arena *arena, Str 
     if (!t) err_prefix(err, "%s", path);
     if (t) {
         *source = arena_str(arena, *source);
-        set_token(variables, "bos_token", t, tokenizer_bos(t));
-        set_token(variables, "eos_token", t, tokenizer_eos(t));
+        prompt_set_token_texts(variables, t);
     }
     tokenizer_close(t);
     gguf_close(&g);

@@ -30,7 +30,7 @@ bool template_render_turns(const TemplateCheck *c, Roles roles, const char *cons
     for (size_t i = 0; roles[i]; i++)
         json_array_append_new(
             messages, json_pack("{s:s, s:s}", "role", role_name(roles[i]), "content", texts[i]));
-    // As runtime/chat.c renders.
+    // As prompt/prompt_format.c renders.
     json_t *variables =
         json_pack("{s:o, s:b, s:o, s:o}", "messages", messages, "add_generation_prompt", has_prompt,
                   "bos_token", mark_json(c->subject->bos), "eos_token", mark_json(c->subject->eos));

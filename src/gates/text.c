@@ -7,15 +7,16 @@
 // anything larger is an error, not rounding. The bundle reads its tokens from host.gguf; that these
 // are the source's is asked first.
 #include <math.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/size.h"
 #include "gates/gates.h"
 #include "gates/text_paths.h"
 #include "gates/text_perplexity.h"
+#include "prompt/prompt_format.h"
 #include "proof/proof.h"
 #include "proof/trace.h"
-#include "runtime/chat.h"
 
 // Differences of logits are near normal; a margin is the difference of two of them.
 #define NOISE_FACTOR 6.0
@@ -36,12 +37,6 @@ typedef struct {
     Metrics logits;
     StrBuf example; // of the worst difference
 } Walk;
-
-static bool is_stop(const Contract *c, uint32_t id) {
-    for (size_t i = 0; i < c->stop_ids.count; i++)
-        if (c->stop_ids.at[i] == id) return true;
-    return false;
-}
 
 // 67 " Hello", with what does not print spelt out and long ones cut.
 static void add_token(const Proof *p, uint32_t id, StrBuf *out) {
@@ -77,16 +72,15 @@ static void compare_step(Proof *p, Walk *w, const float *found, const float *wan
     add_token(p, b, &w->example);
 }
 
-static json_t *question(const char *prompt) {
-    return json_pack("[{s:s, s:s}]", "role", "user", "content", prompt);
+// The ids of a question, by the code that chat runs.
+static bool question_ids(const PromptFormat *format, const char *prompt, TokenList *ids, Err *err) {
+    return prompt_format_encode_turn(format, "user", str_of(prompt), (int64_t)time(NULL), ids, err);
 }
 
-static bool walk(Proof *p, Walk *w, const Chat *chat, Session *bundle, Session *reference,
+static bool walk(Proof *p, Walk *w, const PromptFormat *format, Session *bundle, Session *reference,
                  const char *prompt, float *found, float *wanted, Err *err) {
-    json_t *messages = question(prompt);
     TokenList ids = {0};
-    bool ok = chat_encode(chat, messages, &ids, err);
-    json_decref(messages);
+    bool ok = question_ids(format, prompt, &ids, err);
     session_rewind(bundle, 0);
     session_rewind(reference, 0);
     ok = ok && session_feed(bundle, ids.at, ids.count, found, NULL, err) &&
@@ -95,7 +89,7 @@ static bool walk(Proof *p, Walk *w, const Chat *chat, Session *bundle, Session *
     for (int i = 0; ok && i < MAX_ANSWER; i++) {
         compare_step(p, w, found, wanted);
         uint32_t next = logits_argmax(wanted, p->bundle.chain.contract.n_vocab);
-        if (is_stop(&p->bundle.chain.contract, next) ||
+        if (prompt_format_is_stop(format, next) ||
             session_position(bundle) == session_context(bundle))
             break;
         ok = session_feed(bundle, &next, 1, found, NULL, err) &&
@@ -125,16 +119,14 @@ static void report(Proof *p, const Walk *w, const char *prompt) {
 }
 
 // The prompts must fit, or there is nothing to follow.
-static bool check_room(Proof *p, const Chat *chat, bool *has_room, Err *err) {
+static bool check_room(Proof *p, const PromptFormat *format, bool *has_room, Err *err) {
     size_t longest = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < COUNT_OF(prompts); i++) {
-        json_t *messages = question(prompts[i]);
         TokenList ids = {0};
-        ok = chat_encode(chat, messages, &ids, err);
+        ok = question_ids(format, prompts[i], &ids, err);
         longest = max_size(longest, ids.count);
         token_list_free(&ids);
-        json_decref(messages);
     }
     *has_room = longest < p->bundle.chain.context;
     if (ok && !*has_room)
@@ -177,18 +169,19 @@ static void compare_ids(const Proof *p, const TokenList *found, const TokenList 
 // The same ids by host.gguf and by the source, for a template that takes the turns: a wrong
 // template, a control token that is typed as text, or a bos that is not put in front is seen here
 // whoever else reads host.gguf too.
-static bool same_ids(Proof *p, const Chat *host, const Chat *source, const json_t *messages,
-                     bool *is_same, size_t *n_ids, StrBuf *example, Err *err) {
+static bool same_ids(Proof *p, const PromptFormat *host, const PromptFormat *source,
+                     const Prompt *prompt, bool *is_same, size_t *n_ids, StrBuf *example,
+                     Err *err) {
     TokenList found = {0}, wanted = {0};
     Err why = {0};
-    bool ok = chat_encode(source, messages, &wanted, &why);
+    bool ok = prompt_format_encode(source, prompt, &wanted, &why);
     if (!ok) { // it refuses such turns, as many do a system text; both must
-        *is_same = *is_same && !chat_encode(host, messages, &found, &why);
+        *is_same = *is_same && !prompt_format_encode(host, prompt, &found, &why);
         token_list_free(&found);
         token_list_free(&wanted);
         return true;
     }
-    ok = chat_encode(host, messages, &found, err);
+    ok = prompt_format_encode(host, prompt, &found, err);
     if (ok) compare_ids(p, &found, &wanted, is_same, n_ids, example);
     token_list_free(&found);
     token_list_free(&wanted);
@@ -196,65 +189,63 @@ static bool same_ids(Proof *p, const Chat *host, const Chat *source, const json_
 }
 
 // A text without a template, whose beginning and end are the vocabulary's own policy.
-static bool same_plain_ids(Proof *p, const Tokenizer *source, bool *is_same, size_t *n_ids,
-                           StrBuf *example, Err *err) {
+static bool same_plain_ids(Proof *p, const PromptFormat *host, const PromptFormat *source,
+                           bool *is_same, size_t *n_ids, StrBuf *example, Err *err) {
     TokenList found = {0}, wanted = {0};
-    unsigned flags = TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
-    bool ok = tokenizer_encode(p->tokenizer, proof_text(), flags, &found, err) &&
-              tokenizer_encode(source, proof_text(), flags, &wanted, err);
+    bool ok = prompt_format_encode_text(host, proof_text(), &found, err) &&
+              prompt_format_encode_text(source, proof_text(), &wanted, err);
     if (ok) compare_ids(p, &found, &wanted, is_same, n_ids, example);
     token_list_free(&found);
     token_list_free(&wanted);
     return ok;
 }
 
-static bool check_ids(Proof *p, Session *session, const Chat *host, Err *err) {
-    ChatOptions options = {.use = &p->use};
-    Chat *source = chat_open(session, &p->source, &p->model.contract, &options, err);
+static bool check_ids(Proof *p, const PromptFormat *host, Err *err) {
+    PromptFormat *source = prompt_format_open(&p->source, &p->model.contract, &p->use, err);
     if (!source) return false;
     bool is_same = true, ok = true;
     size_t n_ids = 0;
+    int64_t date = (int64_t)time(NULL); // the same for both
     StrBuf example = {0};
     for (size_t i = 0; ok && i <= COUNT_OF(prompts); i++) {
-        json_t *messages = i < COUNT_OF(prompts) ? question(prompts[i]) : conversation();
-        ok = same_ids(p, host, source, messages, &is_same, &n_ids, &example, err);
+        json_t *messages = i < COUNT_OF(prompts) ? json_array() : conversation();
+        if (i < COUNT_OF(prompts)) prompt_add_message(messages, "user", str_of(prompts[i]));
+        Prompt prompt = {messages, NULL, true, date};
+        ok = same_ids(p, host, source, &prompt, &is_same, &n_ids, &example, err);
         json_decref(messages);
     }
-    Tokenizer *plain = ok ? tokenizer_open(&p->source, err) : NULL;
-    ok = plain && same_plain_ids(p, plain, &is_same, &n_ids, &example, err);
-    tokenizer_close(plain);
+    ok = ok && same_plain_ids(p, host, source, &is_same, &n_ids, &example, err);
     if (ok && is_same)
         proof_result(p, "text", true, NULL, "ids", "%zu ids of host.gguf are the source's", n_ids);
     else if (ok)
         proof_result(p, "text", false, NULL, "ids", "host.gguf reads a conversation otherwise: %s",
                      example.len ? example.at : "it takes one that the source refuses");
     strbuf_free(&example);
-    chat_close(source);
+    prompt_format_close(source);
     return ok;
 }
 
 bool gate_text(Proof *p, Err *err) {
     const Contract *c = &p->bundle.chain.contract;
-    ChatOptions options = {.use = &p->use};
     Session *bundle = session_open_bundle(&p->bundle, ARITHMETIC_FP16, p->job->pool, err);
     ReferenceOptions as_used = {.n_positions = p->bundle.chain.context,
                                 .rope_factors = p->bundle.chain.use.rope_factors};
     Session *reference =
         bundle ? session_open_reference(&p->model, &as_used, p->job->pool, err) : NULL;
-    Chat *chat = reference ? chat_open(bundle, &p->bundle.host, c, &options, err) : NULL;
+    PromptFormat *format = reference ? prompt_format_open(&p->bundle.host, c, &p->use, err) : NULL;
     float *found = arena_array(p->arena, c->n_vocab, float);
     float *wanted = arena_array(p->arena, c->n_vocab, float);
     double noise = 0;
     bool has_room = false;
-    bool ok = chat && check_ids(p, bundle, chat, err) && check_room(p, chat, &has_room, err) &&
+    bool ok = format && check_ids(p, format, err) && check_room(p, format, &has_room, err) &&
               (!has_room || text_held_check(p, bundle, reference, &noise, err));
     for (size_t i = 0; ok && has_room && i < COUNT_OF(prompts); i++) {
         Walk w = {.noise = noise};
-        ok = walk(p, &w, chat, bundle, reference, prompts[i], found, wanted, err);
+        ok = walk(p, &w, format, bundle, reference, prompts[i], found, wanted, err);
         if (ok) report(p, &w, prompts[i]);
         strbuf_free(&w.example);
     }
-    chat_close(chat);
+    prompt_format_close(format);
     session_close(reference);
     session_close(bundle);
     ok = ok && (!has_room || check_text_paths(p, err));

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/size.h"
@@ -29,7 +30,8 @@ enum {
 typedef struct {
     Proof *p;
     Session *session;
-    Chat *chat;
+    PromptFormat *format;
+    Conversation *chat;
     Reference *reference; // with the packages' weights
     uint32_t *read;       // [positions]: what it has read, n_read of them under is_long
     size_t n_read;
@@ -50,11 +52,6 @@ static bool ignore_text(void *context, Str text) {
 
 static void found_fault(Paths *t, const char *what) {
     if (!t->fault[0]) snprintf(t->fault, sizeof t->fault, "%s: %.150s", t->turn, what);
-}
-
-static void add_message(json_t *messages, const char *role, Str text) {
-    json_array_append_new(messages,
-                          json_pack("{s:s, s:o}", "role", role, "content", json_of_str(text)));
 }
 
 // ---- what must hold
@@ -99,10 +96,19 @@ static bool compare_next(Paths *t, uint32_t next, Err *err) {
     return true;
 }
 
+static int64_t today(void) {
+    return (int64_t)time(NULL);
+}
+
+static bool encode(const Paths *t, const json_t *messages, TokenList *ids, Err *err) {
+    Prompt prompt = {messages, NULL, true, today()};
+    return prompt_format_encode(t->format, &prompt, ids, err);
+}
+
 // Whether the session begins with the conversation up to the last question.
 static bool compare_tokens(Paths *t, Err *err) {
     TokenList ids = {0};
-    bool ok = chat_encode(t->chat, t->messages, &ids, err);
+    bool ok = encode(t, t->messages, &ids, err);
     size_t n = session_position(t->session);
     if (ok && (n < ids.count ||
                memcmp(session_tokens(t->session), ids.at, ids.count * sizeof *ids.at) != 0))
@@ -112,17 +118,17 @@ static bool compare_tokens(Paths *t, Err *err) {
 }
 
 static bool say(Paths *t, const char *turn, Str text, Err *err) {
-    ChatStats stats;
+    GeneratorStats stats;
     StrBuf answer = {0};
     t->turn = turn;
-    add_message(t->messages, "user", text);
-    bool ok =
-        chat_say(t->chat, text, ignore_text, &answer, NULL, &stats, err) && compare_tokens(t, err);
+    prompt_add_message(t->messages, "user", text);
+    bool ok = conversation_say(t->chat, text, ignore_text, &answer, NULL, &stats, err) &&
+              compare_tokens(t, err);
     if (ok && session_position(t->session) < session_context(t->session)) {
         ok = compare_next(t, t->p->model.contract.n_vocab / 2, err);
         session_rewind(t->session, session_position(t->session) - 1);
     }
-    add_message(t->messages, "assistant", strbuf_str(&answer));
+    prompt_add_message(t->messages, "assistant", strbuf_str(&answer));
     strbuf_free(&answer);
     return ok;
 }
@@ -130,13 +136,15 @@ static bool say(Paths *t, const char *turn, Str text, Err *err) {
 static bool begin(Paths *t, const char *system, Err *err) {
     Use greedy = t->p->use;
     greedy.temperature = 0;
-    ChatOptions options = {.use = &greedy, .max_tokens = ANSWER};
-    chat_close(t->chat);
+    ConversationOptions options = {
+        .generator = {.sampling = sampler_options(&greedy, 0), .max_tokens = ANSWER},
+        .date = today,
+    };
+    conversation_close(t->chat);
     json_array_clear(t->messages);
-    t->chat =
-        chat_open(t->session, &t->p->bundle.host, &t->p->bundle.chain.contract, &options, err);
-    if (t->chat && system) chat_set_system(t->chat, system);
-    if (system) add_message(t->messages, "system", str_of(system));
+    t->chat = conversation_open(t->session, t->format, &options, err);
+    if (t->chat && system) conversation_set_system(t->chat, system);
+    if (system) prompt_add_message(t->messages, "system", str_of(system));
     return t->chat != NULL;
 }
 
@@ -146,7 +154,7 @@ static bool takes_system(const Paths *t) {
     json_t *messages = json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "system", "content",
                                  "Be brief.", "role", "user", "content", "Hello.");
     TokenList ids = {0};
-    bool ok = chat_encode(t->chat, messages, &ids, NULL);
+    bool ok = encode(t, messages, &ids, NULL);
     token_list_free(&ids);
     json_decref(messages);
     return ok;
@@ -159,7 +167,7 @@ static bool walk_turns(Paths *t, Err *err) {
         return false;
     // Another conversation over the same session: what they share is kept, the rest taken back.
     if (!begin(t, NULL, err) || !say(t, "shortened conversation", second, err)) return false;
-    chat_reset(t->chat);
+    conversation_reset(t->chat);
     json_array_clear(t->messages);
     if (!say(t, "after a reset", first, err)) return false;
     return !takes_system(t) || (begin(t, "Be brief.", err) && say(t, "system text", first, err) &&
@@ -186,16 +194,13 @@ static bool long_question(const Paths *t, size_t most, StrBuf *out, Err *err) {
         out->len = 0;
         for (size_t i = 0; i < n; i++)
             strbuf_printf(out, "%s%s", i ? " " : "", words[i * i % COUNT_OF(words)]);
-        json_t *messages = json_array();
         TokenList ids = {0};
-        add_message(messages, "user", strbuf_str(out));
-        bool ok = chat_encode(t->chat, messages, &ids, err);
+        bool ok = prompt_format_encode_turn(t->format, "user", strbuf_str(out), today(), &ids, err);
         if (ids.count <= most)
             low = n;
         else
             high = n - 1;
         token_list_free(&ids);
-        json_decref(messages);
         if (!ok) return false;
     }
     out->len = 0;
@@ -261,6 +266,8 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
         .wanted = arena_array(p->arena, n_vocab, float),
     };
     if (t.session)
+        t.format = prompt_format_open(&p->bundle.host, &p->bundle.chain.contract, &p->use, err);
+    if (t.format)
         t.reference = reference_open(&p->model, &p->model.contract, &options, p->job->pool, err);
     Err why = {0};
     bool ok = t.reference && way(&t, &why);
@@ -278,7 +285,8 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
         *err = why;
     }
     if (ok && (!is_short || t.fault[0])) report(&t, scope, ways);
-    chat_close(t.chat);
+    conversation_close(t.chat);
+    prompt_format_close(t.format);
     session_close(t.session);
     reference_close(t.reference);
     json_decref(t.messages);

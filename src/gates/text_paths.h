@@ -3,9 +3,9 @@
 #ifndef LATHE_GATES_TEXT_PATHS_H
 #define LATHE_GATES_TEXT_PATHS_H
 
+#include "chat/conversation.h"
 #include "gates/text_perplexity.h"
 #include "proof/proof.h"
-#include "runtime/chat.h"
 
 // Results of gate text. False when it could not run.
 bool check_text_paths(Proof *p, Err *err);

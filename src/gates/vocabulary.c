@@ -11,8 +11,8 @@
 #include "base/json.h"
 #include "base/size.h"
 #include "gates/contract_checks.h"
+#include "prompt/prompt_format.h"
 #include "proof/proof.h"
-#include "runtime/chat.h"
 
 static const char *quoted(Proof *p, Str text) {
     return arena_cstr(p->arena, json_quoted(p->arena, text));
@@ -70,19 +70,17 @@ static void check_bos(Proof *p, const Tokenizer *t) {
                                 "suspect");
 }
 
-static json_t *message(const char *role, const char *content) {
-    return json_pack("{s:s, s:s}", "role", role, "content", content);
-}
-
 // The first token of structure behind an answer, as the template writes it; NO_TOKEN when none is.
-static bool find_turn_end(const Chat *chat, const Tokenizer *t, uint32_t *end, Err *err) {
+static bool find_turn_end(const PromptFormat *format, uint32_t *end, Err *err) {
+    const Tokenizer *t = prompt_format_tokenizer(format);
     TokenList asked = {0}, said = {0};
     json_t *messages = json_array();
-    json_array_append_new(messages, message("user", "Hello."));
-    bool ok = chat_encode(chat, messages, &asked, err);
-    json_array_append_new(messages, message("assistant", "Good."));
-    json_array_append_new(messages, message("user", "Hello."));
-    ok = ok && chat_encode(chat, messages, &said, err);
+    Prompt prompt = {messages, NULL, true, (int64_t)time(NULL)};
+    prompt_add_message(messages, "user", STR("Hello."));
+    bool ok = prompt_format_encode(format, &prompt, &asked, err);
+    prompt_add_message(messages, "assistant", STR("Good."));
+    prompt_add_message(messages, "user", STR("Hello."));
+    ok = ok && prompt_format_encode(format, &prompt, &said, err);
     size_t at = 0;
     while (at < asked.count && at < said.count && asked.at[at] == said.at[at]) at++;
     while (at < said.count && !is_bracketed(tokenizer_piece(t, said.at[at]))) at++;
@@ -95,15 +93,12 @@ static bool find_turn_end(const Chat *chat, const Tokenizer *t, uint32_t *end, E
 
 // What ends an answer in the conversations that the model was taught must end it here.
 static bool check_turn_end(Proof *p, const Tokenizer *t, Err *err) {
-    ChatOptions options = {.use = &p->use};
-    Chat *chat = chat_open(NULL, &p->source, &p->model.contract, &options, err);
-    uint32_t end;
-    bool ok = chat && find_turn_end(chat, t, &end, err);
-    chat_close(chat);
+    PromptFormat *format = prompt_format_open(&p->source, &p->model.contract, &p->use, err);
+    uint32_t end = NO_TOKEN;
+    bool ok = format && find_turn_end(format, &end, err);
+    bool stops_there = ok && prompt_format_is_stop(format, end);
+    prompt_format_close(format);
     if (!ok) return false;
-    U32List stops = p->model.contract.stop_ids;
-    bool stops_there = false;
-    for (size_t i = 0; i < stops.count; i++) stops_there = stops_there || stops.at[i] == end;
     if (end == NO_TOKEN)
         proof_result(p, "contract", true, NULL, "stop_ids",
                      "the chat template ends an answer with no token of its own");

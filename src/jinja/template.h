@@ -14,7 +14,6 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "gguf/gguf.h"
 
 enum {
     TEMPLATE_MAX_DEPTH = 200,        // nested expressions, statements, macro calls
@@ -24,10 +23,6 @@ enum {
 };
 
 typedef struct Template Template;
-
-// The model's template for a conversation, a view into `g`: of those with names, transformers takes
-// `tool_use` where tools are given (has_tools: any list, also an empty one). Errors name the key.
-bool template_find(const Gguf *g, bool has_tools, Str *source, Err *err);
 
 // JSON text as `variables` for template_render, of any kind of value. All numbers keep their worth:
 // a whole number of more digits than 64 bits hold for certain becomes a string that no JSON text

@@ -1,7 +1,7 @@
 // template_key.c — which of a model's templates renders a conversation.
 #include <string.h>
 
-#include "jinja/template.h"
+#include "prompt/template_key.h"
 
 #define MAIN     "tokenizer.chat_template"
 #define TOOL_USE "tokenizer.chat_template.tool_use"

@@ -4,10 +4,11 @@
 // for chat models, and tasks whose answers hang on exact places (copy, reverse, count): these are
 // what a wrong rotary table or score scale breaks first. All of it was written for lathe.
 #include <string.h>
+#include <time.h>
 
 #include "base/map.h"
 #include "base/size.h"
-#include "runtime/chat.h"
+#include "prompt/prompt_format.h"
 #include "vote/vote.h"
 
 enum {
@@ -183,8 +184,8 @@ static void add_text(VoteTexts *texts, const char *kind, const uint32_t *ids, si
 // ---- conversations: what the model's template makes of them, answers marked
 
 typedef struct {
-    const Chat *chat;
-    const Tokenizer *tokenizer;
+    const PromptFormat *format;
+    int64_t date;
     TokenList ids; // of what was said, at most MAX_CHAT_TOKENS in the end
     bool scored[MAX_CHAT_TOKENS];
 } Conversation;
@@ -193,7 +194,8 @@ typedef struct {
 // its mind about earlier turns, marks stay where the ids are as they were.
 static bool ask(Conversation *c, const json_t *messages, Err *err) {
     TokenList ids = {0};
-    if (!chat_encode(c->chat, messages, &ids, err)) return false;
+    Prompt prompt = {.messages = messages, .adds_generation_prompt = true, .date = c->date};
+    if (!prompt_format_encode(c->format, &prompt, &ids, err)) return false;
     size_t same = 0;
     while (same < ids.count && same < c->ids.count && ids.at[same] == c->ids.at[same]) same++;
     for (size_t i = same; i < MAX_CHAT_TOKENS; i++) c->scored[i] = false;
@@ -206,7 +208,8 @@ static bool ask(Conversation *c, const json_t *messages, Err *err) {
 
 static bool answer(Conversation *c, const char *text, Err *err) {
     size_t first = c->ids.count;
-    if (!tokenizer_encode(c->tokenizer, str_of(text), 0, &c->ids, err)) return false;
+    const Tokenizer *tokenizer = prompt_format_tokenizer(c->format);
+    if (!tokenizer_encode(tokenizer, str_of(text), 0, &c->ids, err)) return false;
     for (size_t i = first; i < c->ids.count && i < MAX_CHAT_TOKENS; i++) c->scored[i] = true;
     return true;
 }
@@ -234,8 +237,8 @@ typedef struct {
     VoteTexts *texts;
     const Contract *contract;
     Arena *arena;
-    Tokenizer *tokenizer;
-    Chat *chat;
+    PromptFormat *format;
+    int64_t date; // that the template is told
 } Reader;
 
 // A text that does not fit is cut: positions behind the original context are those of long texts.
@@ -246,14 +249,14 @@ static size_t within(const Reader *r, size_t n) {
 static bool read_piece(Reader *r, const Piece *piece, Err *err) {
     if (!piece->said[1]) {
         TokenList ids = {0};
-        bool ok =
-            tokenizer_encode(r->tokenizer, str_of(piece->said[0]), TOKENIZER_ADD_BOS, &ids, err);
+        bool ok = tokenizer_encode(prompt_format_tokenizer(r->format), str_of(piece->said[0]),
+                                   TOKENIZER_ADD_BOS, &ids, err);
         if (ok) add_text(r->texts, piece->kind, ids.at, within(r, ids.count), NULL, r->arena);
         token_list_free(&ids);
         return ok;
     }
     Conversation *c = arena_new(r->arena, Conversation);
-    *c = (Conversation){.chat = r->chat, .tokenizer = r->tokenizer};
+    *c = (Conversation){.format = r->format, .date = r->date};
     bool ok = encode_chat(c, piece->said, err);
     if (ok)
         add_text(r->texts, piece->kind, c->ids.at, within(r, c->ids.count), c->scored, r->arena);
@@ -302,7 +305,8 @@ static bool read_file(Reader *r, const char *path, Err *err) {
     if (!map_file(&map, path, err)) return false;
     TokenList ids = {0};
     Str text = {(const char *)map.at, map.len};
-    bool ok = tokenizer_encode(r->tokenizer, text, TOKENIZER_ADD_BOS, &ids, err);
+    bool ok =
+        tokenizer_encode(prompt_format_tokenizer(r->format), text, TOKENIZER_ADD_BOS, &ids, err);
     unmap_file(&map);
     if (ok && ids.count < 2) ok = err_set(err, ERR_FORMAT, "%s: no text to read", path);
     size_t n = min_size(ids.count, FILE_TOKENS), piece = within(r, PIECE_TOKENS);
@@ -316,13 +320,10 @@ static bool read_file(Reader *r, const char *path, Err *err) {
 bool vote_texts_open(VoteTexts *texts, const char *path, const Gguf *vocabulary, const Contract *c,
                      const Use *use, Arena *arena, Err *err) {
     *texts = (VoteTexts){0};
-    ChatOptions options = {.use = use};
-    Reader r = {.texts = texts, .contract = c, .arena = arena};
-    r.tokenizer = tokenizer_open(vocabulary, err);
-    r.chat = r.tokenizer ? chat_open(NULL, vocabulary, c, &options, err) : NULL;
-    bool ok = r.chat && (path ? read_file(&r, path, err) : read_built_in(&r, err));
-    chat_close(r.chat);
-    tokenizer_close(r.tokenizer);
+    Reader r = {.texts = texts, .contract = c, .arena = arena, .date = (int64_t)time(NULL)};
+    r.format = prompt_format_open(vocabulary, c, use, err);
+    bool ok = r.format && (path ? read_file(&r, path, err) : read_built_in(&r, err));
+    prompt_format_close(r.format);
     return ok;
 }
 

@@ -151,7 +151,7 @@ def test_stop_texts_cut_before_they_come(hello_sealed, stops, left):
 def test_a_prompt_longer_than_the_context_is_refused():
     run = lathe("chat", HELLO, "-p", "word " * 300, "--context", "256")
     assert run.returncode == 2 and run.stdout == ""
-    assert re.search(r"\d+ tokens at position 0 do not fit into the context of 256", run.stderr)
+    assert re.search(r"the conversation is too long: \d+ tokens do not fit into the context of 256", run.stderr)
 
 
 # ---- streaming

@@ -182,7 +182,7 @@ def test_a_turn_that_is_too_long_is_refused_and_the_conversation_goes_on(tmp_pat
         say(t, "My name is Paul.")
         t.expect(PROMPT)
         t.send("word " * 300 + "\n")
-        t.expect(r"\[\d+ tokens at position \d+ do not fit into the context of 256; say less, start afresh")
+        t.expect(r"\[the conversation is too long: \d+ tokens do not fit into the context of 256; shorten it")
         t.expect(PROMPT)
         t.send("/stats\n")
         t.expect("end of turn")  # of the last that was answered
