@@ -19,8 +19,6 @@ typedef struct {
     Gguf host;
     const TensorInfo *embedding; // of the host: [n_vocab, d_model]
     Package *packages;           // [chain.n_shards]
-    // What the host is to do wrong (runtime/host.h): of the mutants, NULL in use.
-    const struct HostFaults *faults;
 } Bundle;
 
 // Opens chain, host.gguf and every package, and checks that the packages' functions are those the

@@ -138,6 +138,14 @@ EngineTensor *engine_input(Engine *e, Str name) {
     return NULL;
 }
 
+EngineTensor *engine_input_at(Engine *e, uint32_t i) {
+    for (uint32_t k = 0; k < e->f->n_inputs; k++) {
+        uint32_t v = e->f->inputs[k].at;
+        if (e->homes[v].kind == HOME_INPUT && i-- == 0) return &e->tensors[v];
+    }
+    return NULL;
+}
+
 const EngineTensor *engine_output(const Engine *e, Str name) {
     for (uint32_t i = 0; i < e->f->n_outputs; i++)
         if (str_eq(e->outputs[i].name, name)) return &e->outputs[i];

@@ -39,6 +39,7 @@ typedef struct EngineState EngineState;
 EngineState *engine_state_open(const Package *package, Err *err);
 void engine_state_reset(EngineState *s);                   // back to zeros
 EngineTensor *engine_state_find(EngineState *s, Str name); // to look inside; NULL when absent
+EngineTensor *engine_state_at(EngineState *s, uint32_t i); // NULL past the last
 void engine_state_close(EngineState *s);
 
 // One function of a package, planned. `package` and `pool` must outlive it; one thread at a time.
@@ -49,6 +50,7 @@ Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic,
 // fp16 and ane arithmetic the engine rounds fp16 inputs as Core ML would. Outputs are good until
 // the next run.
 EngineTensor *engine_input(Engine *e, Str name);
+EngineTensor *engine_input_at(Engine *e, uint32_t i); // states are not among them
 const EngineTensor *engine_output(const Engine *e, Str name);
 const EngineTensor *engine_output_at(const Engine *e, uint32_t i);
 size_t engine_workspace_bytes(const Engine *e);

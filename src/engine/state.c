@@ -73,6 +73,10 @@ EngineTensor *engine_state_find(EngineState *s, Str name) {
     return NULL;
 }
 
+EngineTensor *engine_state_at(EngineState *s, uint32_t i) {
+    return i < s->n_tensors ? &s->tensors[i] : NULL;
+}
+
 void engine_state_close(EngineState *s) {
     if (!s) return;
     for (uint32_t i = 0; i < s->n_tensors; i++) {

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "decoder/ports.h"
 #include "gates/weights.h"
+#include "proof/execution.h"
 #include "proof/packed.h"
 #include "quant/quant.h"
 
@@ -211,7 +212,7 @@ static void say_nothing_found(const Blame *b) {
 
 static bool watch_arithmetic(const Blame *b, Watched *w, Arithmetic arithmetic, Err *err) {
     Shards shards;
-    if (!shards_open(&shards, &b->p->bundle, arithmetic, b->p->job->pool, err)) return false;
+    if (!proof_open_shards(b->p, &shards, arithmetic, err)) return false;
     bool ok =
         watch_engine(w, b->arena, b->p, &shards, b->shard, WATCH_ALL, b->rows, b->n_tokens, err);
     shards_close(&shards);

@@ -15,6 +15,7 @@
 #include "gates/gates.h"
 #include "gates/layer_errors.h"
 #include "gates/weights.h"
+#include "proof/execution.h"
 #include "proof/trace.h"
 
 // `scope` opens the line, `key` is the member of the gate's section. Every layer must keep to
@@ -117,7 +118,7 @@ static bool judge_layers(Proof *p, Err *err) {
     Shards shards;
     if (!proof_tokens(p, LAYER_TOKENS, &ids, &n, err) ||
         !trace_run(p, &trace, ids, n, false, err) ||
-        !shards_open(&shards, &p->bundle, ARITHMETIC_FP16, p->job->pool, err))
+        !proof_open_shards(p, &shards, ARITHMETIC_FP16, err))
         return false;
     bool ok = true;
     for (size_t i = 0; ok && i < p->bundle.chain.n_shards; i++) {

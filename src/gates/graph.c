@@ -18,6 +18,7 @@
 #include "gates/graph_bounds.h"
 #include "gates/graph_checks.h"
 #include "gates/layer_errors.h"
+#include "proof/execution.h"
 #include "proof/packed.h"
 #include "proof/trace.h"
 
@@ -367,7 +368,7 @@ static bool judge_shard(Proof *p, Arena *arena, Shards *shards, size_t i, const 
 
 static bool judge_layers(Proof *p, const Trace *trace, Err *err) {
     Shards shards;
-    if (!shards_open(&shards, &p->bundle, ARITHMETIC_FP32, p->job->pool, err)) return false;
+    if (!proof_open_shards(p, &shards, ARITHMETIC_FP32, err)) return false;
     bool ok = true;
     for (size_t i = 0; ok && i < p->bundle.chain.n_shards; i++) {
         const ChainShard *s = &p->bundle.chain.shards[i];

@@ -13,6 +13,7 @@
 #include "gates/graph_bounds.h"
 #include "gates/graph_checks.h"
 #include "gates/layer_probe.h"
+#include "proof/execution.h"
 #include "proof/packed.h"
 
 // The norms of a function while it runs.
@@ -76,8 +77,9 @@ static void see_op(void *context, const MilOp *op, const EngineTensor *output) {
     }
 }
 
-static bool run_function(NormCheck *check, Shards *shards, size_t i, Engine *e, uint32_t n_rows,
-                         float *x, Err *err) {
+static bool run_function(NormCheck *check, Shards *shards, size_t i, const ShardFunction *f,
+                         uint32_t n_rows, float *x, Err *err) {
+    Engine *e = runner_tapped(f->runner);
     size_t width = check->p->model.contract.d_model;
     if (!e) return true;
     check->n_rows = n_rows;
@@ -96,8 +98,7 @@ bool check_norm_eps(Proof *p, Err *err) {
     float *small = arena_array(p->arena, floats, float), *x = arena_array(p->arena, floats, float);
     make_small_rows(small, most_rows, &p->model.contract);
     PackedWeights *weights = packed_weights_open(p, err);
-    if (!weights || !shards_open(&shards, &p->bundle, ARITHMETIC_FP32, p->job->pool, err))
-        return false;
+    if (!weights || !proof_open_shards(p, &shards, ARITHMETIC_FP32, err)) return false;
     // Two constants, gain and root of eps, and the sum of squares.
     double allowed = HALF_UNIT + eps_error(1, 1) + sum_error(c->contract.d_model);
     bool ok = true;
@@ -116,8 +117,8 @@ bool check_norm_eps(Proof *p, Err *err) {
                            &worst,
                            name,
                            sizeof name};
-        ok = run_function(&check, &shards, i, shards.shards[i].decode, 1, x, err) &&
-             run_function(&check, &shards, i, shards.shards[i].prefill, c->prefill_rows, x, err);
+        ok = run_function(&check, &shards, i, &shards.shards[i].decode, 1, x, err) &&
+             run_function(&check, &shards, i, &shards.shards[i].prefill, c->prefill_rows, x, err);
         if (!ok) break;
         size_t n_functions = c->prefill_rows ? 2 : 1;
         size_t n_expected = 2 * n_functions * (s->end_layer - s->first_layer);

@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "gates/graph_bounds.h"
 #include "gates/graph_checks.h"
+#include "proof/execution.h"
 #include "proof/packed.h"
 #include "proof/proof.h"
 #include "proof/trace.h"
@@ -30,10 +31,12 @@ static size_t count_slices(const Shards *shards, HeadSlice *slices) {
     for (size_t i = 0; i < shards->bundle->chain.n_shards; i++) {
         const Shard *s = &shards->shards[i];
         size_t at = s->chain->first_logit;
-        const EngineTensor *out;
-        for (uint32_t k = 0; s->head && (out = engine_output_at(s->head, k)); k++, n++) {
-            if (slices) slices[n] = (HeadSlice){.shard = i, .first = at, .end = at + out->count};
-            at += out->count;
+        const Runner *head = s->head.runner;
+        for (uint32_t k = 0; head && k < head->n_outputs; k++, n++) {
+            if (slices)
+                slices[n] =
+                    (HeadSlice){.shard = i, .first = at, .end = at + head->outputs[k].count};
+            at += head->outputs[k].count;
         }
     }
     return n;
@@ -152,7 +155,7 @@ static bool run_heads(Proof *p, Shards *shards, const float *rows, float *found,
 bool check_head_graph(Proof *p, const Trace *trace, Err *err) {
     const Contract *c = &p->model.contract;
     Shards shards;
-    if (!shards_open(&shards, &p->bundle, ARITHMETIC_FP32, p->job->pool, err)) return false;
+    if (!proof_open_shards(p, &shards, ARITHMETIC_FP32, err)) return false;
     size_t n = count_slices(&shards, NULL), n_logits = (size_t)N_ROWS * c->n_vocab;
     HeadSlice *slices = arena_array(p->arena, n, HeadSlice);
     count_slices(&shards, slices);

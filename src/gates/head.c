@@ -8,6 +8,7 @@
 #include "gates/gates.h"
 #include "gates/graph_bounds.h"
 #include "gates/head_checks.h"
+#include "proof/execution.h"
 #include "proof/trace.h"
 #include "quant/quant.h"
 #include "runtime/sampler.h"
@@ -46,10 +47,10 @@ static void find_slices(Proof *p, Heads *h) {
     for (size_t i = 0; i < c->n_shards; i++) {
         const Shard *s = &h->shards->shards[i];
         size_t at = c->shards[i].first_logit;
-        const EngineTensor *out;
-        for (uint32_t k = 0; s->head && (out = engine_output_at(s->head, k)); k++) {
-            h->slices[h->n_slices++] = (HeadSlice){.first = at, .end = at + out->count};
-            at += out->count;
+        const Runner *head = s->head.runner;
+        for (uint32_t k = 0; head && k < head->n_outputs; k++) {
+            h->slices[h->n_slices++] = (HeadSlice){.first = at, .end = at + head->outputs[k].count};
+            at += head->outputs[k].count;
         }
     }
 }
@@ -163,7 +164,7 @@ static bool check_reach(Proof *p, Heads *h, Err *err) {
 
 bool gate_head(Proof *p, Err *err) {
     Shards shards;
-    if (!shards_open(&shards, &p->bundle, ARITHMETIC_FP16, p->job->pool, err)) return false;
+    if (!proof_open_shards(p, &shards, ARITHMETIC_FP16, err)) return false;
     ReferenceOptions options = {.n_positions = 1};
     uint32_t n_vocab = p->model.contract.n_vocab;
     Heads h = {

@@ -33,7 +33,7 @@ size_t find_loud_tokens(Proof *p, const Host *host, LoudToken loud[N_LOUD]) {
     size_t n = 0, width = p->bundle.chain.contract.d_model;
     float *row = arena_array(p->arena, width, float);
     for (uint32_t id = 0; id < p->bundle.chain.contract.n_vocab; id++) {
-        host_embed(host, &id, 1, row, 1);
+        host->ops->embed(host, &id, 1, row, 1);
         insert_loud(loud, &n, (LoudToken){id, peak_of(row, width)});
     }
     return n;
@@ -50,7 +50,7 @@ bool check_embedding(Proof *p, const Host *host, Err *err) {
     for (uint32_t at = 0; at < c->n_vocab; at += BATCH) {
         uint32_t n = (uint32_t)min_size(BATCH, c->n_vocab - at);
         for (uint32_t k = 0; k < n; k++) ids[k] = at + k;
-        host_embed(host, ids, n, found, n);
+        host->ops->embed(host, ids, n, found, n);
         for (uint32_t k = 0; k < n; k++) {
             bool is_equal = true;
             decode_row(table.tensor, table.first_row + at + k, row);

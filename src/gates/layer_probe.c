@@ -118,7 +118,8 @@ static bool check_mark(const Watched *w, const MilFunction *f, const ChainLandma
 }
 
 static bool set_tap(Tap *tap, Watched *w, Arena *arena, const Package *package, const char *role,
-                    Engine *e, Err *err) {
+                    Runner *runner, Err *err) {
+    Engine *e = runner_tapped(runner);
     if (!e) return true;
     const ChainFunction *chain = chain_function(w->shard, role);
     const MilFunction *f = mil_find_function(package->program, chain->name);
@@ -139,11 +140,11 @@ bool watch_engine(Watched *w, Arena *arena, Proof *p, Shards *shards, size_t i, 
     const Package *package = &p->bundle.packages[i];
     Tap decode, prefill;
     float *out = arena_array(arena, n_tokens * w->contract->d_model, float);
-    bool ok = set_tap(&decode, w, arena, package, FUNCTION_DECODE, shard->decode, err) &&
-              set_tap(&prefill, w, arena, package, FUNCTION_PREFILL, shard->prefill, err) &&
+    bool ok = set_tap(&decode, w, arena, package, FUNCTION_DECODE, shard->decode.runner, err) &&
+              set_tap(&prefill, w, arena, package, FUNCTION_PREFILL, shard->prefill.runner, err) &&
               proof_run_shard(p, shards, i, rows, n_tokens, out, err);
-    engine_set_tap(shard->decode, NULL, NULL);
-    if (shard->prefill) engine_set_tap(shard->prefill, NULL, NULL);
+    engine_set_tap(runner_tapped(shard->decode.runner), NULL, NULL);
+    if (shard->prefill.runner) engine_set_tap(runner_tapped(shard->prefill.runner), NULL, NULL);
     // What leaves the shard is what its port gives, whatever the landmark says.
     float *last = watched_rows(w, w->shard->end_layer - 1, LANDMARK_stream);
     if (ok && last) memcpy(last, out, n_tokens * w->contract->d_model * sizeof *out);

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "gates/gates.h"
 #include "gates/positions.h"
+#include "proof/execution.h"
 #include "proof/trace.h"
 
 enum { N_TOKENS = 130 }; // crosses the edges of two chunks of 64 by one row each way
@@ -20,7 +21,7 @@ static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, u
     shards_follow_length(shards, first + n);
     for (size_t at = 0; at < n;) {
         uint32_t rows = in_chunks && at + c->prefill_rows <= n ? c->prefill_rows : 1;
-        host_embed(&shards->host, ids + at, rows, x, rows);
+        shards->host.ops->embed(&shards->host, ids + at, rows, x, rows);
         if (!shards_run_layers(shards, x, first + (uint32_t)at, rows, err)) return false;
         for (uint32_t t = 0; t < rows; t++)
             for (uint32_t k = 0; k < width; k++)
@@ -68,7 +69,7 @@ bool gate_positions(Proof *p, Err *err) {
     Shards shards;
     if (!proof_tokens(p, N_TOKENS, &ids, &n, err) || !trace_run(p, &trace, ids, n, true, err))
         return false;
-    if (!shards_open(&shards, &p->bundle, ARITHMETIC_FP16, p->job->pool, err)) return false;
+    if (!proof_open_shards(p, &shards, ARITHMETIC_FP16, err)) return false;
     const float *wanted = trace.rows[c->n_shards];
     float *steps = arena_array(p->arena, n * width, float);
     float *chunks = arena_array(p->arena, n * width, float);

@@ -59,7 +59,8 @@ typedef struct {
 static bool run_rows(FarRows *f, uint32_t position, uint32_t n, Err *err) {
     uint32_t width = f->p->model.contract.d_model;
     const uint32_t *ids = f->ids + position % (f->n_ids - n + 1);
-    host_embed(&f->shards->host, ids, n, f->x, n);
+    const Host *host = &f->shards->host;
+    host->ops->embed(host, ids, n, f->x, n);
     for (uint32_t t = 0; t < n; t++)
         for (uint32_t k = 0; k < width; k++)
             f->rows[(size_t)t * width + k] = f->x[(size_t)k * n + t];
@@ -104,7 +105,7 @@ static bool compare_at_edges(FarRows *f, const PositionList *edges, uint32_t n, 
         if (first < f->n_filled || last >= c->context) continue;
         // The host's own rule decides, as it would in a session; whether it is right is
         // check_host_tables()'s to say.
-        if (host_is_long(&f->shards->host, (size_t)last + 1) != is_long) continue;
+        if (f->shards->host.ops->is_long(&f->shards->host, (size_t)last + 1) != is_long) continue;
         if (!*has_any && !fill_caches(f, is_long, err)) return false;
         *has_any = true;
         if (!compare_rows(f, first, n, err)) return false;

@@ -43,17 +43,15 @@ static void found_fault(HostCheck *h, uint32_t position, const char *what) {
     if (!h->fault[0]) snprintf(h->fault, sizeof h->fault, "position %u: %s", position, what);
 }
 
-static void check_rotary(HostCheck *h, Engine *e, uint32_t position, uint32_t n_rows,
-                         const double *angles) {
-    const float *cosines = engine_input(e, STR(INPUT_COS))->f32;
-    const float *sines = engine_input(e, STR(INPUT_SIN))->f32;
+static void check_rotary(HostCheck *h, const HostStep *step, const double *angles) {
+    uint32_t position = step->position, n_rows = step->n_rows;
     double gain = (double)h->contract->attn_factor;
     for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < n_rows; t++) {
             double angle = angles[pair] * ((double)position + t);
             size_t at = (size_t)pair * n_rows + t;
-            double off = fmax(fabs((double)cosines[at] - cos(angle) * gain),
-                              fabs((double)sines[at] - sin(angle) * gain));
+            double off = fmax(fabs((double)step->cosines[at] - cos(angle) * gain),
+                              fabs((double)step->sines[at] - sin(angle) * gain));
             if (!(off <= h->most_off)) h->most_off = off;
             if (!(off <= MOST_ROTARY_OFF * fmax(1, gain)))
                 found_fault(h, position + t,
@@ -62,11 +60,11 @@ static void check_rotary(HostCheck *h, Engine *e, uint32_t position, uint32_t n_
 }
 
 // Row t sees slot s when that is itself or one of the window - 1 before it.
-static void check_mask(HostCheck *h, Engine *e, uint32_t position, uint32_t n_rows) {
-    const float *mask = engine_input(e, STR(INPUT_MASK))->f32;
+static void check_mask(HostCheck *h, const HostStep *step) {
+    const float *mask = step->mask;
     uint32_t window = h->contract->attn_window;
-    for (uint32_t t = 0; t < n_rows; t++, mask += h->state_rows) {
-        uint64_t self = (uint64_t)position + t;
+    for (uint32_t t = 0; t < step->n_rows; t++, mask += h->state_rows) {
+        uint64_t self = (uint64_t)step->position + t;
         for (uint32_t s = 0; s < h->state_rows; s++) {
             bool is_seen = s <= self && (window == 0 || s + (uint64_t)window > self);
             if (mask[s] == (is_seen ? 0.0f : MASK_OFF)) continue;
@@ -78,47 +76,43 @@ static void check_mask(HostCheck *h, Engine *e, uint32_t position, uint32_t n_ro
     }
 }
 
-static void check_place(HostCheck *h, Engine *e, uint32_t position, uint32_t n_rows) {
-    const EngineTensor *begin = engine_input(e, STR(INPUT_KV_BEGIN));
-    const EngineTensor *end = engine_input(e, STR(INPUT_KV_END));
-    const EngineTensor *writes = engine_input(e, STR(INPUT_WRITE_MASK));
-    bool ok = true;
-    if (begin && end)
-        ok = begin->i32[0] == (int32_t)position && end->i32[0] == (int32_t)(position + n_rows);
-    for (uint32_t s = 0; writes && s < h->state_rows; s++)
+static void check_place(HostCheck *h, const HostStep *step) {
+    uint32_t position = step->position, n_rows = step->n_rows;
+    bool ok = step->kv_begin == (int32_t)position && step->kv_end == (int32_t)(position + n_rows);
+    for (uint32_t s = 0; step->write_mask && s < h->state_rows; s++)
         for (uint32_t t = 0; t < n_rows; t++)
-            ok = ok && writes->f32[(size_t)s * n_rows + t] == (s == position + t ? 1.0f : 0.0f);
+            ok =
+                ok && step->write_mask[(size_t)s * n_rows + t] == (s == position + t ? 1.0f : 0.0f);
     if (!ok) found_fault(h, position, "rows are written elsewhere");
 }
 
-static void check_rows(HostCheck *h, Host *host, Engine *e, uint32_t position, uint32_t n_rows) {
+static void check_rows(HostCheck *h, Host *host, uint32_t position, uint32_t n_rows) {
     uint64_t length = (uint64_t)position + n_rows;
     bool is_long = takes_long(h, length);
-    if (host_is_long(host, length) != is_long)
+    if (host->ops->is_long(host, length) != is_long)
         found_fault(h, position,
                     is_long ? "the short factors apply where the long ones should"
                             : "the long factors apply where the short ones should");
-    host_take_factors(host, host_is_long(host, length));
-    host_fill(host, e, position, n_rows);
-    check_rotary(h, e, position, n_rows, h->angles[is_long]);
-    check_mask(h, e, position, n_rows);
-    check_place(h, e, position, n_rows);
+    host_take_factors(host, host->ops->is_long(host, length));
+    const HostStep *step = host_fill(host, position, n_rows);
+    check_rotary(h, step, h->angles[is_long]);
+    check_mask(h, step);
+    check_place(h, step);
     h->n_rows += n_rows;
 }
 
 // Steps at every position (in strides where masks are long), and always around what is near a
 // boundary.
-static void check_function(HostCheck *h, Host *host, Engine *e, uint32_t context, uint32_t n_rows,
+static void check_function(HostCheck *h, Host *host, uint32_t context, uint32_t n_rows,
                            const PositionList *edges) {
     uint64_t numbers = (uint64_t)context * h->state_rows;
     uint32_t stride = (uint32_t)((numbers + MOST_MASK_NUMBERS - 1) / MOST_MASK_NUMBERS) * n_rows;
     // Chunks begin anywhere: an odd step takes them over all places within a chunk.
     if (n_rows > 1) stride += 1;
     for (uint64_t at = 0; at + n_rows <= context; at += stride)
-        check_rows(h, host, e, (uint32_t)at, n_rows);
+        check_rows(h, host, (uint32_t)at, n_rows);
     for (size_t i = 0; i < edges->count; i++)
-        if ((uint64_t)edges->at[i] + n_rows <= context)
-            check_rows(h, host, e, edges->at[i], n_rows);
+        if ((uint64_t)edges->at[i] + n_rows <= context) check_rows(h, host, edges->at[i], n_rows);
 }
 
 bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err *err) {
@@ -130,13 +124,9 @@ bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err 
         reference_rope_frequencies(h.contract, i == 1, h.angles[i]);
     }
     Host *host = &shards->host;
-    for (size_t i = 0; i < c->n_shards; i++) {
-        if (!shards->shards[i].decode) continue;
-        check_function(&h, host, shards->shards[i].decode, c->context, 1, edges);
-        if (shards->shards[i].prefill)
-            check_function(&h, host, shards->shards[i].prefill, c->context, c->prefill_rows, edges);
-        break; // every shard is filled by the same host
-    }
+    // Every package gets copies of the same tables.
+    check_function(&h, host, c->context, 1, edges);
+    if (c->prefill_rows) check_function(&h, host, c->context, c->prefill_rows, edges);
     (void)err;
     json_t *figures = json_pack("{s:I, s:I, s:f}", "rows", (json_int_t)h.n_rows, "context",
                                 (json_int_t)c->context, "rotary_off", h.most_off);

@@ -24,6 +24,7 @@
 #include "gates/gates.h"
 #include "gates/head_checks.h"
 #include "gates/range_watch.h"
+#include "proof/execution.h"
 #include "range/calibration.h"
 
 enum { N_STEPS = 8, MOST_GREW = 6, MOST_LINES = 8, MOST_TIGHT = 8 };
@@ -53,9 +54,10 @@ typedef struct {
     LoudToken loud[N_LOUD];
 } RangeRun;
 
-static void watch(ShardWatch *w, Engine *e, const Package *package, const ChainShard *chain,
-                  const char *role, bool measures_sums, Arena *arena) {
+static void watch(ShardWatch *w, const ShardFunction *function, const Package *package,
+                  const ChainShard *chain, const char *role, bool measures_sums, Arena *arena) {
     const ChainFunction *f = chain_function(chain, role);
+    Engine *e = runner_tapped(function->runner);
     if (!e || !f) return;
     range_watch(&w->watches[w->n_watches++], e, mil_find_function(package->program, f->name),
                 measures_sums, arena);
@@ -76,16 +78,16 @@ static bool open_run(RangeRun *r, Proof *p, Err *err) {
     r->logits = arena_array(p->arena, c->contract.n_vocab, float);
     static const Arithmetic arithmetics[N_ARITHMETICS] = {ARITHMETIC_FP32, ARITHMETIC_ANE};
     for (int a = 0; a < N_ARITHMETICS; a++) {
-        if (!shards_open(&r->shards[a], bundle, arithmetics[a], p->job->pool, err)) return false;
+        if (!proof_open_shards(p, &r->shards[a], arithmetics[a], err)) return false;
         r->watches[a] = arena_array(p->arena, c->n_shards, ShardWatch);
         for (size_t i = 0; i < c->n_shards; i++) {
             const Shard *s = &r->shards[a].shards[i];
             ShardWatch *w = &r->watches[a][i];
             const Package *package = &bundle->packages[i];
             bool sums = a == IN_ANE;
-            watch(w, s->decode, package, s->chain, FUNCTION_DECODE, sums, p->arena);
-            watch(w, s->prefill, package, s->chain, FUNCTION_PREFILL, sums, p->arena);
-            watch(w, s->head, package, s->chain, FUNCTION_HEAD, sums, p->arena);
+            watch(w, &s->decode, package, s->chain, FUNCTION_DECODE, sums, p->arena);
+            watch(w, &s->prefill, package, s->chain, FUNCTION_PREFILL, sums, p->arena);
+            watch(w, &s->head, package, s->chain, FUNCTION_HEAD, sums, p->arena);
         }
     }
     return true;
@@ -119,21 +121,15 @@ static bool has_grown(const RangeRun *r) {
 // The caches of the fp32 run, rounded, as those of the other. Rows that the run itself writes are
 // written again.
 static void copy_states(RangeRun *r, size_t shard) {
-    const ChainFunction *f =
-        chain_function(r->shards[IN_FP32].shards[shard].chain, FUNCTION_DECODE);
-    for (size_t k = 0; k < f->n_states; k++) {
-        Str name = f->states[k].name;
-        EngineTensor *to = engine_state_find(r->shards[IN_ANE].shards[shard].state, name);
-        const EngineTensor *from = engine_state_find(r->shards[IN_FP32].shards[shard].state, name);
-        for (size_t i = 0; i < to->count; i++) to->f32[i] = round_to_half(from->f32[i]);
-    }
+    RunnerState *to = r->shards[IN_ANE].shards[shard].state;
+    to->ops->state_copy(to, r->shards[IN_FP32].shards[shard].state);
 }
 
 static bool run_again_in_ane(RangeRun *r, uint32_t position, uint32_t n_rows, Err *err) {
     start(r, IN_ANE);
     r->n_rows_ane += n_rows;
     for (size_t i = 0; i < r->p->bundle.chain.n_shards; i++) {
-        if (!r->shards[IN_ANE].shards[i].decode) continue;
+        if (!r->shards[IN_ANE].shards[i].decode.runner) continue;
         copy_states(r, i);
         if (!shard_run(&r->shards[IN_ANE], i, r->entering[i], r->out, position, n_rows, err))
             return false;
@@ -147,11 +143,12 @@ static bool run_rows(RangeRun *r, const uint32_t *ids, uint32_t position, uint32
                      bool in_ane, Err *err) {
     const Chain *c = &r->p->bundle.chain;
     size_t width = c->contract.d_model, last = n_rows - 1;
+    const Host *host = &r->shards[IN_FP32].host;
     start(r, IN_FP32);
     r->n_rows += n_rows;
-    host_embed(&r->shards[IN_FP32].host, ids, n_rows, r->entering[0], n_rows);
+    host->ops->embed(host, ids, n_rows, r->entering[0], n_rows);
     for (size_t i = 0; i < c->n_shards; i++) {
-        bool has_layers = r->shards[IN_FP32].shards[i].decode != NULL;
+        bool has_layers = r->shards[IN_FP32].shards[i].decode.runner != NULL;
         if (!has_layers)
             memcpy(r->entering[i + 1], r->entering[i], width * n_rows * sizeof(float));
         else if (!shard_run(&r->shards[IN_FP32], i, r->entering[i], r->entering[i + 1], position,

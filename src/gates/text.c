@@ -15,6 +15,7 @@
 #include "gates/text_paths.h"
 #include "gates/text_perplexity.h"
 #include "prompt/prompt_format.h"
+#include "proof/execution.h"
 #include "proof/proof.h"
 #include "proof/trace.h"
 
@@ -227,11 +228,13 @@ static bool check_ids(Proof *p, const PromptFormat *host, Err *err) {
 
 bool gate_text(Proof *p, Err *err) {
     const Contract *c = &p->bundle.chain.contract;
-    Session *bundle = session_open_bundle(&p->bundle, ARITHMETIC_FP16, p->job->pool, err);
+    Session *bundle = proof_open_session(p, &p->bundle, ARITHMETIC_FP16, err);
     ReferenceOptions as_used = {.n_positions = p->bundle.chain.context,
                                 .rope_factors = p->bundle.chain.use.rope_factors};
     Session *reference =
-        bundle ? session_open_reference(&p->model, &as_used, p->job->pool, err) : NULL;
+        bundle
+            ? session_open(model_runner_open_reference(&p->model, &as_used, p->job->pool, err), err)
+            : NULL;
     PromptFormat *format = reference ? prompt_format_open(&p->bundle.host, c, &p->use, err) : NULL;
     float *found = arena_array(p->arena, c->n_vocab, float);
     float *wanted = arena_array(p->arena, c->n_vocab, float);

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/size.h"
+#include "proof/execution.h"
 #include "proof/packed.h"
 
 enum {
@@ -259,7 +260,7 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
     if (!options.weights_context) return false;
     Paths t = {
         .p = p,
-        .session = session_open_bundle(bundle, ARITHMETIC_FP16, p->job->pool, err),
+        .session = proof_open_session(p, bundle, ARITHMETIC_FP16, err),
         .messages = json_array(),
         .read = arena_array(p->arena, n_positions, uint32_t),
         .found = arena_array(p->arena, n_vocab, float),

@@ -75,7 +75,8 @@ bool text_held_check(Proof *p, Session *bundle, Session *source, double *noise, 
         .weights_context = packed_weights_open(p, err),
     };
     if (!options.weights_context) return false;
-    Session *packed = session_open_reference(&p->model, &options, p->job->pool, err);
+    Session *packed =
+        session_open(model_runner_open_reference(&p->model, &options, p->job->pool, err), err);
     Eval e;
     const char *name = NULL;
     bool ok = packed != NULL, is_known_text = false;

@@ -48,7 +48,7 @@ static bool regroups_heads(const Fault *fault) {
 
 const char *fault_idle_reason(const Fault *fault, const Contract *c, uint32_t context,
                               uint32_t prefill_rows) {
-    const HostFaults *h = &fault->host;
+    const HostChanges *h = &fault->host;
     // Angles that are all off by as much turn queries and keys alike.
     bool is_of_chunks = h->rope_shift_decode || h->rope_shift_prefill || h->rope_shift_later ||
                         h->counts_padding || h->counts_later_padding || h->reads_last_row;
@@ -60,7 +60,7 @@ const char *fault_idle_reason(const Fault *fault, const Contract *c, uint32_t co
     if (is_of_factors && !h->takes_other_factors && c->original_context + 1 >= context)
         return "the context ends before the long factors apply";
     if (h->rounds_position && context <= 2049) return "fp16 has every position of the context";
-    if (h->rope_shift_far && context <= FAULT_FAR) return "the context ends before it";
+    if (h->rope_shift_far && context <= MUTANT_FAR) return "the context ends before it";
     if (h->hides_from && context <= h->hides_from + 1) return "the context ends before it";
     if (h->scales_cos_only && c->attn_factor == 1) return "the attention factor is 1";
     if (is_of_factors && c->rope_scaling != ROPE_SCALING_LONGROPE)

@@ -3,7 +3,7 @@
 #define LATHE_MUTANTS_FAULTS_H
 
 #include "convert/convert.h"
-#include "runtime/host.h"
+#include "mutants/host.h"
 
 typedef enum { FAULT_GRAPH, FAULT_ROWS, FAULT_BYTES, FAULT_HOST, FAULT_KEYS } FaultKind;
 
@@ -33,7 +33,7 @@ typedef struct {
     ShardEdit *rows;
     BytesEdit *bytes;
     KeysEdit *keys;
-    HostFaults host;
+    HostChanges host;
     bool is_far; // shows in a long context only
 } Fault;
 

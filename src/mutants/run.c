@@ -195,7 +195,7 @@ static void hear(void *context, const char *gate, const char *scope, const char 
 // Runs those gates of the kind that are asked for. A bundle that they refuse to read is
 // noticed, too: by the gate that reads the packages. Any other reason not to run says nothing of
 // the mutant, and fails.
-static bool judge(const Run *run, const char *bundle, const HostFaults *faults, GateMutants kind,
+static bool judge(const Run *run, const char *bundle, const HostOps *host, GateMutants kind,
                   MutantVerdict *v, Err *err) {
     StrBuf list = {0};
     for (size_t i = 0; judge_at(i); i++)
@@ -207,7 +207,7 @@ static bool judge(const Run *run, const char *bundle, const HostFaults *faults, 
         .bundle_dir = bundle,
         .model_path = run->model_path,
         .gates = list.at,
-        .faults = faults,
+        .host = host,
         .tool_version = run->job->tool_version,
         .pool = run->job->pool,
         .line = hear,
@@ -221,13 +221,13 @@ static bool judge(const Run *run, const char *bundle, const HostFaults *faults, 
     return true;
 }
 
-static bool judge_all(const Run *run, const char *bundle, const HostFaults *faults,
-                      MutantVerdict *v, Err *err) {
+static bool judge_all(const Run *run, const char *bundle, const HostOps *host, MutantVerdict *v,
+                      Err *err) {
     *v = (MutantVerdict){0};
     for (size_t i = 0; judge_at(i); i++)
         if (!gate_is_listed(run->job->gates, mutants_gate(i))) v->cells[i] = CELL_NOT_RUN;
-    if (!judge(run, bundle, faults, MUTANTS_JUDGED, v, err)) return false;
-    if (!v->has_failed) return judge(run, bundle, faults, MUTANTS_JUDGED_LAST, v, err);
+    if (!judge(run, bundle, host, MUTANTS_JUDGED, v, err)) return false;
+    if (!v->has_failed) return judge(run, bundle, host, MUTANTS_JUDGED_LAST, v, err);
     for (size_t i = 0; judge_at(i); i++) // the mutant is killed: skip the costliest gate
         if (judge_at(i)->mutants == MUTANTS_JUDGED_LAST) v->cells[i] = CELL_NOT_RUN;
     return true;
@@ -289,12 +289,13 @@ static bool run_converted(Run *run, const Mutant *m, FaultHooks *hands, Arena *s
         leave_out(run, m, "no place for it in this model or under these options");
         return true;
     }
-    HostFaults faults = m->fault ? m->fault->host : (HostFaults){0};
-    if (m->misreading) faults.contract = &hands->reading.model.contract;
+    MutantHost host;
+    mutant_host(&host, m->fault ? &m->fault->host : &(HostChanges){0},
+                m->misreading ? &hands->reading.model.contract : NULL);
     if (m->fault && m->fault->kind != FAULT_HOST && is_same(&chain, &run->truth[kind]))
         return err_set(err, ERR_GATE, "%s changed nothing: its row is wrong", m->name);
     MutantVerdict v;
-    if (!judge_all(run, out, &faults, &v, err)) return err_prefix(err, "%s", m->name);
+    if (!judge_all(run, out, &host.ops, &v, err)) return err_prefix(err, "%s", m->name);
     record(run, m, &v);
     return true;
 }

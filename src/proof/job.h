@@ -19,17 +19,17 @@ typedef void VerifyNote(void *context, const char *text);
 
 typedef struct {
     const char *bundle_dir;
-    const char *model_path;          // NULL: the source's file name beside the bundle or here
-    ConfigFiles second;              // the publisher's files, for the contract gate
-    const char *chosen[USE_COUNT];   // of a model file: choices away from the publisher's use
-    bool accepts_template;           // a chat template that looks mangled is taken as it is
-    const char *gates;               // NULL: all; or names separated by commas
-    const char *vote_text;           // a file for the vote to read; NULL: the built-in text
-    bool is_vote_long;               // the vote also reads behind the original context
-    bool is_verbose;                 // every reading of the vote gets a line
-    bool resumes;                    // keeps results of the last run whose inputs are as they were
-    const struct HostFaults *faults; // for mutants: what the host does wrong; NULL in use
-    bool blames;                     // where layers fail: which op is the first to diverge
+    const char *model_path;        // NULL: the source's file name beside the bundle or here
+    ConfigFiles second;            // the publisher's files, for the contract gate
+    const char *chosen[USE_COUNT]; // of a model file: choices away from the publisher's use
+    bool accepts_template;         // a chat template that looks mangled is taken as it is
+    const char *gates;             // NULL: all; or names separated by commas
+    const char *vote_text;         // a file for the vote to read; NULL: the built-in text
+    bool is_vote_long;             // the vote also reads behind the original context
+    bool is_verbose;               // every reading of the vote gets a line
+    bool resumes;                  // keeps results of the last run whose inputs are as they were
+    const struct HostOps *host;    // what feeds the packages; NULL: host_ops (runtime/host.h)
+    bool blames;                   // where layers fail: which op is the first to diverge
     const char *tool_version;
     Pool *pool;
     const Progress *progress; // may be NULL

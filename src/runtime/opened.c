@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "bundle/seal.h"
 #include "bundle/source.h"
+#include "runtime/engines.h"
 
 static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
     if (seal_check(options->path, &o->except, progress, &o->unproved)) return true;
@@ -73,7 +74,7 @@ static bool open_reference(Opened *o, const OpenOptions *options, const char *pa
     o->contract = &o->model.contract;
     o->vocabulary = &o->source;
     ReferenceOptions as_used = {.n_positions = o->use.context, .rope_factors = o->use.rope_factors};
-    o->session = session_open_reference(&o->model, &as_used, o->pool, err);
+    o->session = session_open(model_runner_open_reference(&o->model, &as_used, o->pool, err), err);
     return o->session != NULL;
 }
 
@@ -93,15 +94,16 @@ static bool check_fixed(const OpenOptions *options, Err *err) {
     return true;
 }
 
-static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_reference,
+static bool open_bundle(Opened *o, const OpenOptions *options, const EngineInfo *engine,
                         const Progress *progress, Err *err) {
     if (!check_seal(o, options, progress, err) ||
         !bundle_open(&o->bundle, &o->arena, options->path, err))
         return false;
     if (!options->is_unsealed && !check_source(o, options, progress, err)) return false;
-    if (wants_reference && !options->model)
-        return err_set(err, ERR_USAGE, "--engine reference for a bundle needs --model");
-    if (wants_reference) return open_reference(o, options, options->model, err);
+    if (!(engine->capabilities & ENGINE_RUNS_BUNDLES)) {
+        if (options->model) return open_reference(o, options, options->model, err);
+        return err_set(err, ERR_USAGE, "--engine %s for a bundle needs --model", engine->name);
+    }
     if (!check_fixed(options, err)) return false;
     o->contract = &o->bundle.chain.contract;
     o->use = o->bundle.chain.use;
@@ -110,32 +112,32 @@ static bool open_bundle(Opened *o, const OpenOptions *options, bool wants_refere
     Arithmetic arithmetic = ARITHMETIC_FP16;
     if (options->arithmetic && !arithmetic_named(options->arithmetic, &arithmetic, err))
         return false;
-    o->session = session_open_bundle(&o->bundle, arithmetic, o->pool, err);
+    Execution how = {.engine = engine, .arithmetic = arithmetic, .pool = o->pool};
+    o->session = session_open(model_runner_open_bundle(&o->bundle, &how, err), err);
     return o->session != NULL;
 }
 
-static bool check_engine(const OpenOptions *options, bool is_bundle, Err *err) {
-    const char *engine = options->engine;
-    if (options->arithmetic && (!is_bundle || (engine && strcmp(engine, "reference") == 0)))
+static bool choose_engine(const EngineInfo **engine, const OpenOptions *options, bool is_bundle,
+                          Err *err) {
+    unsigned needs = is_bundle ? ENGINE_RUNS_BUNDLES : ENGINE_RUNS_MODELS;
+    if (!engine_choose(engine, options->engine, needs, err)) return false;
+    if (options->arithmetic && (!is_bundle || !((*engine)->capabilities & ENGINE_HAS_ARITHMETICS)))
         return err_set(err, ERR_USAGE,
                        "--arithmetic is for bundles on the cpu; the reference computes in fp32");
-    if (!engine || strcmp(engine, "reference") == 0) return true;
-    if (strcmp(engine, "coreml") == 0)
-        return err_set(err, ERR_USAGE, "--engine coreml: this build has no Core ML adapter yet");
-    if (strcmp(engine, "cpu") != 0)
-        return err_set(err, ERR_USAGE, "--engine %s: expected cpu or reference", engine);
-    if (!is_bundle)
-        return err_set(err, ERR_USAGE, "--engine cpu runs bundles; %s is none", options->path);
+    // The reference takes a bundle's model, when it is named.
+    if (!is_bundle && !((*engine)->capabilities & ENGINE_RUNS_MODELS))
+        return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is not a bundle",
+                       (*engine)->name, options->path);
     return true;
 }
 
 bool opened_open(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
     *o = (Opened){.has_bundle = path_is_dir(options->path)};
-    if (!check_engine(options, o->has_bundle, err)) return false;
+    const EngineInfo *engine;
+    if (!choose_engine(&engine, options, o->has_bundle, err)) return false;
     o->pool = pool_open(options->threads, err);
     if (!o->pool) return false;
-    bool wants_reference = options->engine && strcmp(options->engine, "reference") == 0;
-    return o->has_bundle ? open_bundle(o, options, wants_reference, progress, err)
+    return o->has_bundle ? open_bundle(o, options, engine, progress, err)
                          : open_reference(o, options, options->path, err);
 }
 

@@ -1,9 +1,6 @@
-// session.h — a model that is being fed tokens: one interface over the engines that can run it.
+// session.h — a model that is being fed tokens, whatever engine runs it.
 //
-//     reference  the GGUF file, fp32
-//     cpu        a bundle's packages, fp16 as Core ML would round
-//
-// Core ML itself is a third engine, on a Mac only; it is not part of this build yet.
+// The session knows which tokens were fed and asks a ModelRunner (model_runner.h) for their logits.
 //
 // One call that feeds tokens is one forward pass over the sequence as it is then. LongRoPE's factor
 // set follows its length (contract/use.h): where the set changes, on the way up or after a
@@ -12,16 +9,13 @@
 #define LATHE_RUNTIME_SESSION_H
 
 #include "base/progress.h"
-#include "bundle/bundle.h"
-#include "engine/engine.h"
-#include "reference/reference.h"
+#include "runtime/model_runner.h"
 
 typedef struct Session Session;
 
-// The arguments must outlive the session. NULL and `err` on failure.
-Session *session_open_reference(const Model *model, const ReferenceOptions *options, Pool *pool,
-                                Err *err);
-Session *session_open_bundle(const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
+// Takes `model` over, also when it fails: NULL and `err`. A `model` of NULL gives NULL, so that
+// opening both is one expression: session_open(model_runner_open_bundle(…, err), err).
+Session *session_open(ModelRunner *model, Err *err);
 void session_close(Session *s); // safe on NULL
 
 // "reference (fp32)", "cpu (fp16)", "cpu (ane, a model)"

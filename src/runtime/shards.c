@@ -1,64 +1,162 @@
 #include "runtime/shards.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/size.h"
 #include "decoder/ports.h"
 
-static bool open_function(Engine **out, const Package *p, const ChainShard *chain, const char *role,
-                          Arithmetic arithmetic, Pool *pool, Err *err) {
-    const ChainFunction *f = chain_function(chain, role);
-    if (!f) return true;
-    *out = engine_open(p, f->name, arithmetic, pool, err);
-    return *out != NULL || err_prefix(err, "%s", p->path);
+// ---- functions and their ports
+
+typedef struct {
+    const char *name;
+    uint32_t at;
+    size_t count; // numbers that the contract asks for
+    bool is_float;
+} PortCheck;
+
+static bool check_ports(const Runner *r, const PortCheck *wanted, size_t n, Err *err) {
+    for (size_t i = 0; i < n; i++) {
+        const PortCheck *w = &wanted[i];
+        const RunnerPort *p = w->at == RUNNER_NO_PORT ? NULL : &r->inputs[w->at];
+        if (p && p->count == w->count && p->is_float == w->is_float) continue;
+        return err_set(err, ERR_FORMAT, "input '%s': %zu %s, the contract asks for %zu %s", w->name,
+                       p ? p->count : 0, p && p->is_float ? "numbers" : "integers", w->count,
+                       w->is_float ? "numbers" : "integers");
+    }
+    return true;
+}
+
+static void find_ports(ShardFunction *f) {
+    const Runner *r = f->runner;
+    f->x = runner_find_input(r, INPUT_X);
+    f->cosines = runner_find_input(r, INPUT_COS);
+    f->sines = runner_find_input(r, INPUT_SIN);
+    f->mask = runner_find_input(r, INPUT_MASK);
+    f->kv_begin = runner_find_input(r, INPUT_KV_BEGIN);
+    f->kv_end = runner_find_input(r, INPUT_KV_END);
+    f->write_mask = runner_find_input(r, INPUT_WRITE_MASK);
+    f->hidden = runner_find_output(r, OUTPUT_HIDDEN);
+}
+
+// Whether a function of layers has the ports that write_step() writes, in the sizes that the
+// contract says.
+static bool layers_fit(const ShardFunction *f, const Host *h, uint32_t n_rows, Err *err) {
+    const Contract *c = h->contract;
+    size_t T = n_rows, S = h->shape.state_rows;
+    const PortCheck every[] = {
+        {INPUT_X, f->x, T * c->d_model, true},
+        {INPUT_COS, f->cosines, T * (c->rope_dim / 2), true},
+        {INPUT_SIN, f->sines, T * (c->rope_dim / 2), true},
+        {INPUT_MASK, f->mask, T * S, true},
+    };
+    const PortCheck slice[] = {
+        {INPUT_KV_BEGIN, f->kv_begin, 1, false},
+        {INPUT_KV_END, f->kv_end, 1, false},
+    };
+    const PortCheck overwrite[] = {{INPUT_WRITE_MASK, f->write_mask, T * S, true}};
+    bool is_slice = f->kv_begin != RUNNER_NO_PORT;
+    if (!check_ports(f->runner, every, COUNT_OF(every), err)) return false;
+    if (is_slice ? !check_ports(f->runner, slice, COUNT_OF(slice), err)
+                 : !check_ports(f->runner, overwrite, COUNT_OF(overwrite), err))
+        return false;
+    const RunnerPort *hidden = f->hidden == RUNNER_NO_PORT ? NULL : &f->runner->outputs[f->hidden];
+    if (hidden && hidden->is_float && hidden->count == T * c->d_model) return true;
+    return err_set(err, ERR_FORMAT,
+                   "output '" OUTPUT_HIDDEN "': %zu numbers, the contract asks for %zu",
+                   hidden ? hidden->count : 0, T * c->d_model);
 }
 
 // The head: one row in, the logits that chain.json states out.
 static bool head_fits(const Shard *shard, uint32_t d_model, Err *err) {
-    const ChainFunction *f = chain_function(shard->chain, FUNCTION_HEAD);
-    const EngineTensor *x = engine_input(shard->head, STR(INPUT_X));
+    const ShardFunction *f = &shard->head;
+    const RunnerPort *x = f->x == RUNNER_NO_PORT ? NULL : &f->runner->inputs[f->x];
     size_t n_logits = 0, wanted = shard->chain->end_logit - shard->chain->first_logit;
-    for (uint32_t k = 0; k < f->n_outputs; k++) {
-        const EngineTensor *slice = engine_output_at(shard->head, k);
-        n_logits += slice->f32 ? slice->count : 0;
-    }
-    if (x && x->f32 && x->count == d_model && n_logits == wanted) return true;
+    for (uint32_t k = 0; k < f->runner->n_outputs; k++)
+        n_logits += f->runner->outputs[k].is_float ? f->runner->outputs[k].count : 0;
+    if (x && x->is_float && x->count == d_model && n_logits == wanted) return true;
     return err_set(err, ERR_FORMAT,
                    "the head takes %zu numbers and gives %zu logits, expected %u and %zu",
                    x ? x->count : 0, n_logits, d_model, wanted);
 }
 
 static bool shard_fits(const Shard *shard, const Host *host, uint32_t prefill_rows, Err *err) {
-    return (!shard->decode || host_fits(host, shard->decode, 1, err)) &&
-           (!shard->prefill || host_fits(host, shard->prefill, prefill_rows, err)) &&
-           (!shard->head || head_fits(shard, host->contract->d_model, err));
+    return (!shard->decode.runner || layers_fit(&shard->decode, host, 1, err)) &&
+           (!shard->prefill.runner || layers_fit(&shard->prefill, host, prefill_rows, err)) &&
+           (!shard->head.runner || head_fits(shard, host->contract->d_model, err));
+}
+
+static bool open_function(ShardFunction *out, const Package *p, const ChainShard *chain,
+                          const char *role, const Execution *how, Err *err) {
+    const ChainFunction *f = chain_function(chain, role);
+    if (!f) return true;
+    out->runner = how->engine->runner->open(p, f->name, how->arithmetic, how->pool, err);
+    if (!out->runner) return err_prefix(err, "%s", p->path);
+    find_ports(out);
+    return true;
 }
 
 static bool open_shard(Shard *shard, const Package *p, const ChainShard *chain,
-                       Arithmetic arithmetic, Pool *pool, Err *err) {
+                       const Execution *how, Err *err) {
     shard->chain = chain;
-    if (!open_function(&shard->decode, p, chain, FUNCTION_DECODE, arithmetic, pool, err) ||
-        !open_function(&shard->prefill, p, chain, FUNCTION_PREFILL, arithmetic, pool, err) ||
-        !open_function(&shard->head, p, chain, FUNCTION_HEAD, arithmetic, pool, err))
+    if (!open_function(&shard->decode, p, chain, FUNCTION_DECODE, how, err) ||
+        !open_function(&shard->prefill, p, chain, FUNCTION_PREFILL, how, err) ||
+        !open_function(&shard->head, p, chain, FUNCTION_HEAD, how, err))
         return false;
-    if (!shard->decode) return true;
-    shard->state = engine_state_open(p, err);
+    Runner *r = shard->decode.runner;
+    if (!r) return true;
+    shard->state = r->ops->state_open(r, err);
     return shard->state != NULL;
 }
 
-bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err) {
+// ---- all packages
+
+static bool takes_write_mask(const ShardFunction *f) {
+    return f->runner && f->write_mask != RUNNER_NO_PORT;
+}
+
+static size_t longest_slice(const Runner *head) {
+    size_t most = 0;
+    for (uint32_t k = 0; head && k < head->n_outputs; k++)
+        most = max_size(most, head->outputs[k].count);
+    return most;
+}
+
+static bool open_host(Shards *s, Err *err) {
+    const Chain *c = &s->bundle->chain;
+    HostShape shape = {.context = c->context,
+                       .state_rows = c->state_rows,
+                       .most_rows = (uint32_t)max_size(1, c->prefill_rows),
+                       .rope_factors = c->use.rope_factors};
+    size_t n_slice = 1;
+    for (size_t i = 0; i < c->n_shards; i++) {
+        const Shard *shard = &s->shards[i];
+        shape.has_write_mask |=
+            takes_write_mask(&shard->decode) || takes_write_mask(&shard->prefill);
+        n_slice = max_size(n_slice, longest_slice(shard->head.runner));
+    }
+    size_t n_scaled = (size_t)shape.most_rows * c->contract.d_model;
+    s->scaled = big_alloc(n_scaled * sizeof *s->scaled, "activations", err);
+    s->slice = big_alloc(n_slice * sizeof *s->slice, "logits", err);
+    return s->scaled && s->slice &&
+           host_open(&s->host, s->how.host, &c->contract, s->bundle->embedding, &shape, err);
+}
+
+bool shards_open(Shards *s, const Bundle *bundle, const Execution *how, Err *err) {
     const Chain *c = &bundle->chain;
-    *s = (Shards){.bundle = bundle};
+    *s = (Shards){.bundle = bundle, .how = *how};
+    if (!how->engine) s->how.engine = &engines[ENGINE_cpu];
+    if (!how->host) s->how.host = &host_ops;
     s->shards = calloc(c->n_shards, sizeof *s->shards);
     if (!s->shards) die_out_of_memory(c->n_shards * sizeof *s->shards);
-    bool ok = host_open(&s->host, &c->contract, bundle->embedding, c->context, c->state_rows,
-                        c->use.rope_factors, bundle->faults, err);
+    bool ok = true;
+    for (size_t i = 0; ok && i < c->n_shards; i++)
+        ok = open_shard(&s->shards[i], &bundle->packages[i], &c->shards[i], &s->how, err);
+    ok = ok && open_host(s, err);
     for (size_t i = 0; ok && i < c->n_shards; i++) {
-        const Package *p = &bundle->packages[i];
         Err why = {0};
-        ok = open_shard(&s->shards[i], p, &c->shards[i], arithmetic, pool, err) &&
-             (shard_fits(&s->shards[i], &s->host, c->prefill_rows, &why) ||
-              err_prefix(&why, "%s", p->path) || chain_refuse(c, bundle->dir, &why, err));
+        ok = shard_fits(&s->shards[i], &s->host, c->prefill_rows, &why) ||
+             err_prefix(&why, "%s", bundle->packages[i].path) ||
+             chain_refuse(c, bundle->dir, &why, err);
     }
     if (!ok) shards_close(s);
     return ok;
@@ -66,84 +164,103 @@ bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *p
 
 void shards_close(Shards *s) {
     for (size_t i = 0; s->shards && i < s->bundle->chain.n_shards; i++) {
-        engine_close(s->shards[i].decode);
-        engine_close(s->shards[i].prefill);
-        engine_close(s->shards[i].head);
-        engine_state_close(s->shards[i].state);
+        runner_state_close(s->shards[i].state);
+        runner_close(s->shards[i].decode.runner);
+        runner_close(s->shards[i].prefill.runner);
+        runner_close(s->shards[i].head.runner);
     }
     free(s->shards);
+    free(s->scaled);
+    free(s->slice);
     host_close(&s->host);
     *s = (Shards){0};
 }
 
 void shards_reset(Shards *s) {
-    for (size_t i = 0; i < s->bundle->chain.n_shards; i++)
-        if (s->shards[i].state) engine_state_reset(s->shards[i].state);
+    for (size_t i = 0; i < s->bundle->chain.n_shards; i++) {
+        RunnerState *state = s->shards[i].state;
+        if (state) state->ops->state_reset(state);
+    }
 }
 
 void shards_follow_length(Shards *s, size_t length) {
-    host_take_factors(&s->host, host_is_long(&s->host, length));
-}
-
-// A KV state is [.., state_rows, dims]: slots are the last axis but one.
-static void repeat_rows(EngineTensor *t, uint32_t n_fed, uint32_t until) {
-    size_t dims = (size_t)t->type.dims[t->type.rank - 1];
-    size_t cache = (size_t)t->type.dims[t->type.rank - 2] * dims;
-    for (size_t at = 0; at < t->count; at += cache)
-        for (size_t slot = n_fed; slot < until; slot++)
-            memcpy(t->f32 + at + slot * dims, t->f32 + at + (slot - n_fed) * dims,
-                   dims * sizeof(float));
+    host_take_factors(&s->host, s->host.ops->is_long(&s->host, length));
 }
 
 void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until) {
     for (size_t i = 0; i < s->bundle->chain.n_shards; i++) {
-        if (!s->shards[i].state) continue;
-        const ChainFunction *f = chain_function(s->shards[i].chain, FUNCTION_DECODE);
-        for (size_t k = 0; k < f->n_states; k++)
-            repeat_rows(engine_state_find(s->shards[i].state, f->states[k].name), n_fed, until);
+        RunnerState *state = s->shards[i].state;
+        for (uint32_t at = n_fed; state && at < until; at += n_fed)
+            state->ops->state_copy_slots(state, at, 0, (uint32_t)min_size(n_fed, until - at));
     }
 }
 
-static void hand_over(float *out, const float *in, size_t n, float factor) {
+// ---- a step
+
+static void write_port(const ShardFunction *f, uint32_t port, const void *values) {
+    if (port != RUNNER_NO_PORT) f->runner->ops->write(f->runner, port, values);
+}
+
+static void write_step(const ShardFunction *f, const HostStep *step) {
+    write_port(f, f->cosines, step->cosines);
+    write_port(f, f->sines, step->sines);
+    write_port(f, f->mask, step->mask);
+    write_port(f, f->kv_begin, &step->kv_begin);
+    write_port(f, f->kv_end, &step->kv_end);
+    write_port(f, f->write_mask, step->write_mask);
+}
+
+static void scale(float *out, const float *in, size_t n, float factor) {
     for (size_t i = 0; i < n; i++) out[i] = in[i] * factor;
+}
+
+static bool run_function(Shards *s, const Shard *shard, const ShardFunction *f, const float *x,
+                         size_t n, RunnerState *state, uint32_t valid_length, Err *err) {
+    scale(s->scaled, x, n, 1 / shard->chain->residual_factor);
+    write_port(f, f->x, s->scaled);
+    return f->runner->ops->run(f->runner, state, valid_length, err) ||
+           err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
+}
+
+static bool run_step(Shards *s, size_t i, const HostStep *step, const float *x, float *out,
+                     Err *err) {
+    const Shard *shard = &s->shards[i];
+    const ShardFunction *f = step->n_rows == 1 ? &shard->decode : &shard->prefill;
+    size_t n = (size_t)s->bundle->chain.contract.d_model * step->n_rows;
+    write_step(f, step);
+    if (!run_function(s, shard, f, x, n, shard->state, step->position + step->n_rows, err))
+        return false;
+    f->runner->ops->read(f->runner, f->hidden, out);
+    scale(out, out, n, shard->chain->residual_factor);
+    return true;
 }
 
 bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,
                Err *err) {
-    Shard *shard = &s->shards[i];
-    Engine *e = n_rows == 1 ? shard->decode : shard->prefill;
-    size_t n = (size_t)s->bundle->chain.contract.d_model * n_rows;
-    float factor = shard->chain->residual_factor;
-    host_fill(&s->host, e, position, n_rows);
-    hand_over(engine_input(e, STR(INPUT_X))->f32, x, n, 1 / factor);
-    if (!engine_run(e, shard->state, err))
-        return err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
-    hand_over(out, engine_output(e, STR(OUTPUT_HIDDEN))->f32, n, factor);
-    return true;
+    return run_step(s, i, host_fill(&s->host, position, n_rows), x, out, err);
 }
 
 bool shards_run_layers(Shards *s, float *x, uint32_t position, uint32_t n_rows, Err *err) {
+    const HostStep *step = host_fill(&s->host, position, n_rows);
     for (size_t i = 0; i < s->bundle->chain.n_shards; i++)
-        if (s->shards[i].decode && !shard_run(s, i, x, x, position, n_rows, err)) return false;
+        if (s->shards[i].decode.runner && !run_step(s, i, step, x, x, err)) return false;
     return true;
 }
 
 bool shards_run_head(Shards *s, const float *row, float *logits, Err *err) {
     for (size_t i = 0; i < s->bundle->chain.n_shards; i++) {
         const Shard *shard = &s->shards[i];
-        if (!shard->head) continue;
-        hand_over(engine_input(shard->head, STR(INPUT_X))->f32, row,
-                  s->bundle->chain.contract.d_model, 1 / shard->chain->residual_factor);
-        if (!engine_run(shard->head, NULL, err))
-            return err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
-        const ChainFunction *f = chain_function(shard->chain, FUNCTION_HEAD);
-        float *at = logits + shard->chain->first_logit;
-        for (uint32_t k = 0; k < f->n_outputs; k++) {
-            const EngineTensor *slice = engine_output_at(shard->head, k);
-            memcpy(at, slice->f32, slice->count * sizeof(float));
-            at += slice->count;
+        const Runner *r = shard->head.runner;
+        if (!r) continue;
+        if (!run_function(s, shard, &shard->head, row, s->bundle->chain.contract.d_model, NULL, 0,
+                          err))
+            return false;
+        size_t at = shard->chain->first_logit;
+        for (uint32_t k = 0; k < r->n_outputs; k++) {
+            r->ops->read(r, k, s->slice);
+            s->host.ops->put_logits(&s->host, logits, at, s->slice, r->outputs[k].count);
+            at += r->outputs[k].count;
         }
     }
-    if (s->host.faults.lowers_one_logit) logits[host_fault_token(s->host.contract)] -= 1;
     return true;
 }

@@ -1,28 +1,52 @@
-// shards.h — a bundle's packages on the CPU engine, run one after the other.
+// shards.h — a bundle's packages, run one after the other by one engine.
+//
+// A step is one forward pass over n_rows positions: the host fills its tables once
+// (host_fill), each package gets copies of them and the rows that the one before it gave.
+// The ports of a function are found by name once, when it is opened.
 #ifndef LATHE_RUNTIME_SHARDS_H
 #define LATHE_RUNTIME_SHARDS_H
 
 #include "bundle/bundle.h"
+#include "runtime/engines.h"
 #include "runtime/host.h"
 
-// One package: its functions, planned, and its KV state. What a shard lacks is NULL.
+// How a bundle is executed.
+typedef struct {
+    const EngineInfo *engine; // one with a runner; NULL: the CPU engine
+    const HostOps *host;      // NULL: host_ops
+    Arithmetic arithmetic;
+    Pool *pool;
+} Execution;
+
+// One function of a package. A port that it lacks is RUNNER_NO_PORT.
+typedef struct {
+    Runner *runner; // NULL: the package has no such function
+    uint32_t x, cosines, sines, mask, kv_begin, kv_end, write_mask;
+    uint32_t hidden;
+} ShardFunction;
+
+// One package: its functions and its KV states.
 typedef struct {
     const ChainShard *chain;
-    Engine *decode, *prefill, *head;
-    EngineState *state;
+    ShardFunction decode, prefill, head;
+    RunnerState *state; // NULL: it has no layers
 } Shard;
 
 typedef struct {
     const Bundle *bundle;
+    Execution how; // with its defaults filled in
     Host host;
     Shard *shards; // [bundle->chain.n_shards]
+    float *scaled; // [d_model, rows of the widest function], scratch
+    float *slice;  // [logits of the widest slice of the head], scratch
 } Shards;
 
-// Plans every function. The bundle and the pool must outlive the shards.
-bool shards_open(Shards *s, const Bundle *bundle, Arithmetic arithmetic, Pool *pool, Err *err);
+// Opens every function and refuses a bundle whose ports are not those that the host writes. The
+// bundle and what `how` points at must outlive the shards.
+bool shards_open(Shards *s, const Bundle *bundle, const Execution *how, Err *err);
 void shards_close(Shards *s); // safe on a zeroed or half-opened Shards
 void shards_reset(Shards *s); // states back to zeros
-// Takes LongRoPE's factors as a sequence of `length` tokens has them (host_is_long).
+// Takes LongRoPE's factors as a sequence of `length` tokens has them.
 void shards_follow_length(Shards *s, size_t length);
 // Fills slots [n_fed, until) of every KV state with copies of slots [0, n_fed), again and again: a
 // long context for the price of a short one, for proofs.
@@ -35,7 +59,7 @@ void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until);
 // 1 or the prefill's. `out` [d_model, n_rows] takes what it makes; it may be x.
 bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,
                Err *err);
-// All layers, from the first shard to the last.
+// All layers, from the first shard to the last, as one step.
 bool shards_run_layers(Shards *s, float *x, uint32_t position, uint32_t n_rows, Err *err);
 // Logits [n_vocab] of one hidden row [d_model].
 bool shards_run_head(Shards *s, const float *row, float *logits, Err *err);

@@ -39,7 +39,6 @@ static bool open_all(Proof *p, Err *err) {
     if (!kernels) return false;
     p->kernels = kernels->name;
     if (!bundle_open(&p->bundle, p->arena, p->job->bundle_dir, err)) return false;
-    p->bundle.faults = p->job->faults;
     const char *model =
         verify_find_source(p->bundle.dir, &p->bundle.chain, p->job->model_path, p->arena, err);
     if (!model || !gguf_open(&p->source, p->arena, model, err)) return false;

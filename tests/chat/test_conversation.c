@@ -40,8 +40,10 @@ static void open_with(Fixture *t, uint32_t context, const Use *use, uint32_t max
                                                  .seconds = fake_seconds}};
     if (!gguf_open(&t->g, &t->arena, MODEL, &err) ||
         !model_read(&t->model, &t->g, &t->arena, &err) ||
-        !(t->session = session_open_reference(
-              &t->model, &(ReferenceOptions){.n_positions = context}, NULL, &err)) ||
+        !(t->session =
+              session_open(model_runner_open_reference(
+                               &t->model, &(ReferenceOptions){.n_positions = context}, NULL, &err),
+                           &err)) ||
         !(t->format = prompt_format_open(&t->g, &t->model.contract, use, &err)) ||
         !(t->chat = conversation_open(t->session, t->format, &options, &err)))
         fail_msg("%s", err.text);

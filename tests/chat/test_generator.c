@@ -34,7 +34,8 @@ static void open_fixture(Fixture *t, uint32_t context) {
     ReferenceOptions options = {.n_positions = context};
     if (!gguf_open(&t->g, &t->arena, MODEL, &err) ||
         !model_read(&t->model, &t->g, &t->arena, &err) ||
-        !(t->session = session_open_reference(&t->model, &options, NULL, &err)) ||
+        !(t->session =
+              session_open(model_runner_open_reference(&t->model, &options, NULL, &err), &err)) ||
         !(t->format = prompt_format_open(&t->g, &t->model.contract, &greedy, &err)) ||
         !(t->generator = generator_open(t->session, t->format, &err)) ||
         !prompt_format_encode_turn(t->format, "user", STR(QUESTION), 0, &t->prompt, &err))

@@ -97,7 +97,8 @@ int main(int argc, char **argv) {
         !model_read(&m, &g, &arena, &err))
         return fail(&err);
     Pool *pool = pool_open(0, &err);
-    if (!pool || !shards_open(&shards, &bundle, arithmetic, pool, &err)) return fail(&err);
+    Execution how = {.arithmetic = arithmetic, .pool = pool};
+    if (!pool || !shards_open(&shards, &bundle, &how, &err)) return fail(&err);
 
     const Chain *c = &bundle.chain;
     uint32_t *ids = arena_array(&arena, MAX_IDS, uint32_t);

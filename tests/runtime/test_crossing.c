@@ -67,7 +67,7 @@ static void open_reference(Crossing *c) {
     open_model(c);
     c->most_off = REFERENCE_OFF;
     ReferenceOptions options = {.n_positions = CONTEXT};
-    c->session = session_open_reference(&c->model, &options, NULL, &err);
+    c->session = session_open(model_runner_open_reference(&c->model, &options, NULL, &err), &err);
     if (!c->session) fail_msg("%s", err.text);
 }
 
@@ -89,7 +89,8 @@ static void open_bundle(Crossing *c) {
         !bundle_open(&c->bundle, &c->arena, job.out_path, &err))
         fail_msg("%s", err.text);
     c->bundle.chain.contract.original_context = ORIGINAL;
-    c->session = session_open_bundle(&c->bundle, ARITHMETIC_FP16, NULL, &err);
+    Execution how = {.arithmetic = ARITHMETIC_FP16};
+    c->session = session_open(model_runner_open_bundle(&c->bundle, &how, &err), &err);
     if (!c->session) fail_msg("%s", err.text);
 }
 

@@ -13,27 +13,16 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "decoder/ports.h"
-#include "engine/program.h"
 #include "runtime/host.h"
 
 enum { ROWS = 4, STATE = 32 };
 
-// The inputs of a prefill function of four rows, and something to do with them.
-#define INPUTS                                                                                     \
-    "program 9\nfunc main(x: fp16[1, 8, 1, 4], cos: fp16[1, 1, 2, 4], sin: fp16[1, 1, 2, 4], "     \
-    "mask: fp16[1, 1, 4, 32], "
-static const char slice_text[] = INPUTS "kv_begin: int32[1], kv_end: int32[1]) {\n"
-                                        "  y: fp16[1, 1, 4, 32] = relu(x = mask)\n} -> (y)\n";
-static const char overwrite_text[] = INPUTS "write_mask: fp16[1, 1, 32, 4]) {\n"
-                                            "  y: fp16[1, 1, 4, 32] = relu(x = mask)\n} -> (y)\n";
-
 typedef struct {
     Contract contract;
     Host host;
-    Program program;
 } Fixture;
 
-static void open_fixture(Fixture *t, const char *text, uint32_t window) {
+static void open_fixture(Fixture *t, bool has_write_mask, uint32_t window) {
     Err err = {0};
     *t = (Fixture){.contract = {.d_model = 8,
                                 .rope_dim = 4,
@@ -41,14 +30,13 @@ static void open_fixture(Fixture *t, const char *text, uint32_t window) {
                                 .rope_factor = 1,
                                 .attn_factor = 1,
                                 .attn_window = window}};
-    program_open(&t->program, text, ARITHMETIC_FP16, 1);
-    if (!host_open(&t->host, &t->contract, NULL, STATE, STATE, ROPE_FACTORS_AUTO, NULL, &err))
-        fail_msg("%s", err.text);
+    HostShape shape = {
+        .context = STATE, .state_rows = STATE, .most_rows = ROWS, .has_write_mask = has_write_mask};
+    if (!host_open(&t->host, &host_ops, &t->contract, NULL, &shape, &err)) fail_msg("%s", err.text);
 }
 
 static void close_fixture(Fixture *t) {
     host_close(&t->host);
-    program_close(&t->program);
 }
 
 static void test_mask_off_is_finite_exact_and_leaves_nothing(void **state) {
@@ -62,9 +50,8 @@ static void test_mask_off_is_finite_exact_and_leaves_nothing(void **state) {
 // Row t stands at position + t: it sees itself, what came before, and no more than the window.
 static void check_mask(uint32_t window, uint32_t position) {
     Fixture t;
-    open_fixture(&t, slice_text, window);
-    host_fill(&t.host, t.program.engine, position, ROWS);
-    const float *mask = program_input(&t.program, "mask");
+    open_fixture(&t, false, window);
+    const float *mask = host_fill(&t.host, position, ROWS)->mask;
     for (uint32_t r = 0; r < ROWS; r++)
         for (uint32_t s = 0; s < STATE; s++) {
             bool sees = s <= position + r && (window == 0 || s + window > position + r);
@@ -84,10 +71,11 @@ static void test_mask(void **state) {
 static void test_place_in_slice_form(void **state) {
     (void)state;
     Fixture t;
-    open_fixture(&t, slice_text, 0);
-    host_fill(&t.host, t.program.engine, 28, ROWS);
-    assert_int_equal(engine_input(t.program.engine, STR("kv_begin"))->i32[0], 28);
-    assert_int_equal(engine_input(t.program.engine, STR("kv_end"))->i32[0], 32);
+    open_fixture(&t, false, 0);
+    const HostStep *step = host_fill(&t.host, 28, ROWS);
+    assert_int_equal(step->kv_begin, 28);
+    assert_int_equal(step->kv_end, 32);
+    assert_null(step->write_mask);
     close_fixture(&t);
 }
 
@@ -95,10 +83,9 @@ static void test_place_in_slice_form(void **state) {
 static void test_place_in_overwrite_form(void **state) {
     (void)state;
     Fixture t;
-    open_fixture(&t, overwrite_text, 0);
-    host_fill(&t.host, t.program.engine, 3, ROWS);
-    host_fill(&t.host, t.program.engine, 28, ROWS);
-    const float *writes = program_input(&t.program, "write_mask");
+    open_fixture(&t, true, 0);
+    host_fill(&t.host, 3, ROWS);
+    const float *writes = host_fill(&t.host, 28, ROWS)->write_mask;
     for (uint32_t s = 0; s < STATE; s++)
         for (uint32_t r = 0; r < ROWS; r++)
             assert_true(writes[s * ROWS + r] == (s == 28 + r ? 1.0f : 0.0f));

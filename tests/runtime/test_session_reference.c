@@ -25,8 +25,10 @@ static void open_fixture(Fixture *t, uint32_t context) {
     *t = (Fixture){0};
     if (!gguf_open(&t->g, &t->arena, MODEL, &err) ||
         !model_read(&t->model, &t->g, &t->arena, &err) ||
-        !(t->session = session_open_reference(
-              &t->model, &(ReferenceOptions){.n_positions = context}, NULL, &err)))
+        !(t->session =
+              session_open(model_runner_open_reference(
+                               &t->model, &(ReferenceOptions){.n_positions = context}, NULL, &err),
+                           &err)))
         fail_msg("%s", err.text);
 }
 

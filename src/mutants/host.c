@@ -1,0 +1,198 @@
+// host.c — each piece of the host's work as a mutant does it: the true one is called with other
+// arguments, or what it gave is changed afterwards.
+#include "mutants/host.h"
+
+#include <stdlib.h>
+
+#include "base/half.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "decoder/ports.h"
+
+static const MutantHost *mutant_of(const Host *h) {
+    return (const MutantHost *)h->ops;
+}
+
+static const HostChanges *changes_of(const Host *h) {
+    return &mutant_of(h)->changes;
+}
+
+uint32_t mutant_token(const Contract *c) {
+    return c->n_vocab / 3 * 2;
+}
+
+// ---- rotary tables
+
+static bool open_tables(Host *h, Err *err) {
+    const HostChanges *m = changes_of(h);
+    if (mutant_of(h)->contract) h->contract = mutant_of(h)->contract;
+    if (!host_ops.open(h, err)) return false;
+    for (int i = 0; i < 2; i++)
+        for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
+            h->turns[i][pair] *= 1 + m->rope_speed_off;
+    if (m->takes_other_factors) {
+        double *shorter = h->turns[0];
+        h->turns[0] = h->turns[1];
+        h->turns[1] = shorter;
+    }
+    return true;
+}
+
+static uint32_t rotated_position(const HostChanges *m, const HostStep *step, uint32_t t) {
+    int64_t at = (int64_t)step->position + t;
+    if (m->rounds_position) at = (int64_t)round_to_half((float)at);
+    if (step->position + t >= MUTANT_FAR) at += m->rope_shift_far;
+    if (step->n_rows == 1)
+        at += m->rope_shift_decode;
+    else
+        at += m->rope_shift_prefill + (step->position ? m->rope_shift_later : 0);
+    return (uint32_t)at;
+}
+
+static bool shifts_positions(const HostChanges *m) {
+    return m->rounds_position || m->rope_shift_far || m->rope_shift_decode ||
+           m->rope_shift_prefill || m->rope_shift_later;
+}
+
+// The true tables of one row at a time, each at the position that the mutant takes it for.
+static void fill_shifted(const Host *h, HostStep *step) {
+    uint32_t pairs = h->contract->rope_dim / 2, n = step->n_rows;
+    float *column = calloc(2 * (size_t)pairs + 1, sizeof *column);
+    if (!column) die_out_of_memory(2 * pairs * sizeof *column);
+    for (uint32_t t = 0; t < n; t++) {
+        HostStep row = {.position = rotated_position(changes_of(h), step, t),
+                        .n_rows = 1,
+                        .cosines = column,
+                        .sines = column + pairs};
+        host_ops.fill_rope(h, &row);
+        for (uint32_t pair = 0; pair < pairs; pair++) {
+            step->cosines[(size_t)pair * n + t] = row.cosines[pair];
+            step->sines[(size_t)pair * n + t] = row.sines[pair];
+        }
+    }
+    free(column);
+}
+
+static void fill_rope(const Host *h, HostStep *step) {
+    const HostChanges *m = changes_of(h);
+    if (shifts_positions(m))
+        fill_shifted(h, step);
+    else
+        host_ops.fill_rope(h, step);
+    float gain = (float)(1 + m->rope_gain_off), sine_gain = gain;
+    if (m->scales_cos_only) sine_gain /= h->contract->attn_factor;
+    for (size_t i = 0; i < (size_t)(h->contract->rope_dim / 2) * step->n_rows; i++) {
+        float cosine = step->cosines[i] * gain, sine = step->sines[i] * sine_gain;
+        step->cosines[i] = m->swaps_cos_sin ? sine : cosine;
+        step->sines[i] = m->swaps_cos_sin ? cosine : sine;
+    }
+}
+
+static bool is_long(const Host *h, size_t length) {
+    const HostChanges *m = changes_of(h);
+    if (m->factors_by_context) length = h->shape.context;
+    int64_t shifted = (int64_t)length - m->crossing_shift;
+    return host_ops.is_long(h, shifted < 0 ? 0 : (size_t)shifted);
+}
+
+static uint32_t n_stale(const Host *h, size_t length) {
+    return changes_of(h)->keeps_cache ? 0 : host_ops.n_stale(h, length);
+}
+
+// ---- mask and place
+
+// The row of position `self`, of a window of `window` slots (0: none).
+static void change_mask_row(const HostChanges *m, uint32_t window, float *mask, uint32_t self,
+                            uint32_t n_slots) {
+    uint32_t oldest = window && self + 1 > window ? self + 1 - window : 0;
+    if (m->sees_shift > 0 && self + 1 < n_slots) mask[self + 1] = 0;
+    if (m->sees_shift < 0) mask[self] = MASK_OFF;
+    for (uint32_t s = oldest; s < oldest + m->n_missed && s < n_slots; s++) mask[s] = MASK_OFF;
+    for (uint32_t s = m->hides_from; m->hides_from && s < n_slots; s++)
+        if (s != self) mask[s] = MASK_OFF;
+    for (uint32_t s = 0; m->mask_off != 0 && s < n_slots; s++)
+        if (mask[s] != 0) mask[s] = m->mask_off;
+}
+
+static void fill_mask(const Host *h, HostStep *step) {
+    const HostChanges *m = changes_of(h);
+    Contract read = *h->contract;
+    if (read.attn_window) read.attn_window += (uint32_t)m->window_shift;
+    if (m->ignores_window) read.attn_window = 0;
+    Host other = *h;
+    other.contract = &read;
+    host_ops.fill_mask(&other, step);
+    uint32_t n_slots = h->shape.state_rows;
+    for (uint32_t t = 0; t < step->n_rows; t++)
+        change_mask_row(m, read.attn_window, step->mask + (size_t)t * n_slots, step->position + t,
+                        n_slots);
+}
+
+static void fill_place(const Host *h, HostStep *step) {
+    int64_t shifted = (int64_t)step->position + changes_of(h)->slot_shift;
+    HostStep moved = *step;
+    if (shifted >= 0 && shifted + step->n_rows <= h->shape.state_rows)
+        moved.position = (uint32_t)shifted;
+    host_ops.fill_place(h, &moved);
+    step->kv_begin = moved.kv_begin;
+    step->kv_end = moved.kv_end;
+}
+
+// ---- rows in, rows and logits out
+
+static void embed(const Host *h, const uint32_t *tokens, size_t n, float *x, size_t n_rows) {
+    const HostChanges *m = changes_of(h);
+    const Contract *c = h->contract;
+    uint32_t *read = calloc(n, sizeof *read);
+    if (!read) die_out_of_memory(n * sizeof *read);
+    for (size_t t = 0; t < n; t++) read[t] = (tokens[t] + m->token_shift) % c->n_vocab;
+    host_ops.embed(h, read, n, x, n_rows);
+    free(read);
+    for (size_t t = 0; t < n_rows; t++) {
+        bool is_zeroed = m->zeroes_one_embedding && tokens[min_size(t, n - 1)] == mutant_token(c);
+        for (size_t i = 0; i < c->d_model; i++)
+            x[i * n_rows + t] *= is_zeroed ? 0 : 1 + m->embedding_off;
+    }
+}
+
+static void take_row(const Host *h, const float *x, size_t n_rows, size_t at, float *row) {
+    host_ops.take_row(h, x, n_rows, changes_of(h)->reads_last_row ? n_rows - 1 : at, row);
+}
+
+static void put_logits(const Host *h, float *logits, size_t first, const float *slice, size_t n) {
+    host_ops.put_logits(h, logits, first, slice, n);
+    size_t token = mutant_token(h->contract);
+    if (changes_of(h)->lowers_one_logit && first <= token && token < first + n) logits[token] -= 1;
+}
+
+// ---- where the sequence is
+
+static void advance(Host *h, size_t n, size_t n_rows) {
+    const HostChanges *m = changes_of(h);
+    bool counts = m->counts_padding || (m->counts_later_padding && h->position > 0);
+    host_ops.advance(h, n, n_rows);
+    if (counts) h->position = (uint32_t)min_size(h->position + (n_rows - n), h->shape.context);
+}
+
+static void rewind_to(Host *h, uint32_t position) {
+    bool is_short = changes_of(h)->keeps_stale_slot && position && position < h->position;
+    host_ops.rewind(h, position + is_short);
+}
+
+void mutant_host(MutantHost *m, const HostChanges *changes, const Contract *contract) {
+    *m = (MutantHost){
+        .ops = {.open = open_tables,
+                .embed = embed,
+                .fill_rope = fill_rope,
+                .fill_mask = fill_mask,
+                .fill_place = fill_place,
+                .is_long = is_long,
+                .n_stale = n_stale,
+                .take_row = take_row,
+                .put_logits = put_logits,
+                .advance = advance,
+                .rewind = rewind_to},
+        .changes = *changes,
+        .contract = contract,
+    };
+}

@@ -1,0 +1,40 @@
+#include "runtime/engines.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "runtime/runner_cpu.h"
+
+const EngineInfo engines[ENGINE_COUNT] = {
+#define ENGINE(id, capabilities_, runner_, doc_, missing_)                                         \
+    [ENGINE_##id] = {.name = #id,                                                                  \
+                     .capabilities = capabilities_,                                                \
+                     .runner = runner_,                                                            \
+                     .doc = doc_,                                                                  \
+                     .missing = missing_},
+#include "runtime/engines.def"
+#undef ENGINE
+};
+
+static const EngineInfo *find_engine(const char *name, unsigned capabilities) {
+    for (size_t i = 0; i < COUNT_OF(engines); i++)
+        if (name ? strcmp(engines[i].name, name) == 0
+                 : (engines[i].capabilities & capabilities) == capabilities)
+            return &engines[i];
+    return NULL;
+}
+
+bool engine_choose(const EngineInfo **out, const char *name, unsigned capabilities, Err *err) {
+    const EngineInfo *e = *out = find_engine(name, capabilities);
+    if (!e)
+        return err_set(err, ERR_USAGE, "--engine %s: expected %s or %s", name,
+                       engines[ENGINE_cpu].name, engines[ENGINE_reference].name);
+    if (e->missing) return err_set(err, ERR_USAGE, "--engine %s: %s", e->name, e->missing);
+    return true;
+}
+
+void engine_label(const EngineInfo *engine, Arithmetic arithmetic, char *label, size_t size) {
+    snprintf(label, size, "%s (%s%s)", engine->name, arithmetic_name(arithmetic),
+             arithmetic == ARITHMETIC_ANE ? ", a model" : "");
+}

@@ -1,0 +1,38 @@
+// engines.h — the engines there are, by table (engines.def): what each can run and what it offers.
+#ifndef LATHE_RUNTIME_ENGINES_H
+#define LATHE_RUNTIME_ENGINES_H
+
+#include "runtime/runner.h"
+
+enum {
+    ENGINE_RUNS_MODELS = 1,     // GGUF files
+    ENGINE_RUNS_BUNDLES = 2,    // packages
+    ENGINE_HAS_TAPS = 4,        // values inside a program can be looked at (runner_tapped)
+    ENGINE_HAS_ARITHMETICS = 8, // --arithmetic chooses how results are rounded; else fp16
+};
+
+typedef enum {
+#define ENGINE(id, capabilities, runner, doc, missing) ENGINE_##id,
+#include "runtime/engines.def"
+#undef ENGINE
+    ENGINE_COUNT
+} EngineId;
+
+typedef struct EngineInfo {
+    const char *name;
+    unsigned capabilities;
+    const RunnerOps *runner;
+    const char *doc;
+    const char *missing;
+} EngineInfo;
+
+extern const EngineInfo engines[ENGINE_COUNT];
+
+// The engine `name`, or for NULL the first one with all of `capabilities`. ERR_USAGE when none is
+// called so or this build lacks it; what it can run is the caller's to judge.
+bool engine_choose(const EngineInfo **out, const char *name, unsigned capabilities, Err *err);
+
+// For people: "cpu (fp16)", "cpu (ane, a model)".
+void engine_label(const EngineInfo *engine, Arithmetic arithmetic, char *label, size_t size);
+
+#endif

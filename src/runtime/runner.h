@@ -1,0 +1,79 @@
+// runner.h — one function of a package, executed by some engine.
+//
+// The host knows programs by their ports alone (decoder/ports.h): it finds each port once, writes
+// numbers into inputs, runs, and reads numbers from outputs. How an engine stores them (fp16,
+// padded rows, buffers that it shares with a device) is its own business: write and read convert.
+// An engine is one file with a RunnerOps and one row of engines.def.
+//
+// Shapes: numbers are handed over contiguous and row-major, in the shape that the package declares;
+// floats for float ports, int32_t for integer ports.
+// Ownership: package and pool must outlive runner and state, and states are closed before runners.
+// What write() is given is copied; what read() gives is the caller's.
+// Threads: one at a time for all runners and states of a package.
+// Errors: run() fails for values (an index out of range) or a device; the states are undefined
+// afterwards, so the caller resets them.
+#ifndef LATHE_RUNTIME_RUNNER_H
+#define LATHE_RUNTIME_RUNNER_H
+
+#include "engine/engine.h"
+
+typedef struct {
+    Str name;
+    size_t count; // numbers
+    bool is_float;
+} RunnerPort;
+
+enum { RUNNER_NO_PORT = UINT32_MAX };
+
+typedef struct RunnerOps RunnerOps;
+
+// An engine's own struct begins with this one.
+typedef struct {
+    const RunnerOps *ops;
+    const RunnerPort *inputs, *outputs; // in the function's order; states are not among them
+    uint32_t n_inputs, n_outputs;
+} Runner;
+
+// The KV states of one conversation in one package, shared by its functions; zeroed when made.
+typedef struct {
+    const RunnerOps *ops;
+} RunnerState;
+
+struct RunnerOps {
+    // NULL and `err` when the package has no such function, or the engine cannot run it.
+    Runner *(*open)(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                    Err *err);
+    void (*close)(Runner *r);
+
+    void (*write)(Runner *r, uint32_t input, const void *values);
+    // The last run's. Float outputs only.
+    void (*read)(const Runner *r, uint32_t output, float *values);
+    // `state`: NULL for a function without states. `valid_length`: slots of the KV states, from the
+    // first, that hold rows once this run has written its own. The mask hides all others, so that
+    // an engine may leave them unread.
+    bool (*run)(Runner *r, RunnerState *state, uint32_t valid_length, Err *err);
+
+    // States of the package that `r` is of, for all of its functions.
+    RunnerState *(*state_open)(Runner *r, Err *err);
+    void (*state_close)(RunnerState *s);
+    void (*state_reset)(RunnerState *s); // back to zeros
+    // Both of the same package; numbers are rounded as a state of `to` stores them.
+    void (*state_copy)(RunnerState *to, const RunnerState *from);
+    // Slots [from, from + n) of every state to [to, to + n); the two do not overlap.
+    void (*state_copy_slots)(RunnerState *s, uint32_t to, uint32_t from, uint32_t n);
+
+    // For gates that look at values inside a program: the CPU engine that executes it. NULL in the
+    // table where the engine has no taps.
+    Engine *(*tapped)(Runner *r);
+};
+
+// RUNNER_NO_PORT when there is none of that name.
+uint32_t runner_find_input(const Runner *r, const char *name);
+uint32_t runner_find_output(const Runner *r, const char *name);
+
+void runner_close(Runner *r);            // safe on NULL
+void runner_state_close(RunnerState *s); // safe on NULL
+// The CPU engine behind `r`, to be tapped; NULL when `r` is NULL or its engine has no taps.
+Engine *runner_tapped(Runner *r);
+
+#endif

@@ -1,0 +1,138 @@
+// runner_cpu.c — functions of packages on the CPU engine (engine/engine.h). Ports are the engine's
+// own buffers of floats and int32, so writing and reading are copies.
+#include "runtime/runner_cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/memory.h"
+
+typedef struct {
+    Runner runner;
+    const Package *package;
+    Engine *engine;
+    bool rounds;       // states to binary16, where the program declares them so
+    RunnerPort *ports; // inputs, then outputs
+} CpuRunner;
+
+typedef struct {
+    RunnerState state;
+    EngineState *tensors;
+    bool rounds;
+} CpuState;
+
+static RunnerPort port_of(const EngineTensor *t) {
+    return (RunnerPort){.name = t->name, .count = t->count, .is_float = t->f32 != NULL};
+}
+
+static void list_ports(CpuRunner *c) {
+    uint32_t n_inputs = 0, n_outputs = 0;
+    while (engine_input_at(c->engine, n_inputs)) n_inputs++;
+    while (engine_output_at(c->engine, n_outputs)) n_outputs++;
+    size_t n = (size_t)n_inputs + n_outputs + 1;
+    c->ports = calloc(n, sizeof *c->ports);
+    if (!c->ports) die_out_of_memory(n * sizeof *c->ports);
+    for (uint32_t i = 0; i < n_inputs; i++) c->ports[i] = port_of(engine_input_at(c->engine, i));
+    for (uint32_t i = 0; i < n_outputs; i++)
+        c->ports[n_inputs + i] = port_of(engine_output_at(c->engine, i));
+    c->runner.inputs = c->ports;
+    c->runner.outputs = c->ports + n_inputs;
+    c->runner.n_inputs = n_inputs;
+    c->runner.n_outputs = n_outputs;
+}
+
+static Runner *open_cpu(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                        Err *err) {
+    Engine *engine = engine_open(package, function, arithmetic, pool, err);
+    if (!engine) return NULL;
+    CpuRunner *c = calloc(1, sizeof *c);
+    if (!c) die_out_of_memory(sizeof *c);
+    *c = (CpuRunner){.runner.ops = &runner_cpu,
+                     .package = package,
+                     .engine = engine,
+                     .rounds = arithmetic != ARITHMETIC_FP32};
+    list_ports(c);
+    return &c->runner;
+}
+
+static void close_cpu(Runner *r) {
+    CpuRunner *c = (CpuRunner *)r;
+    engine_close(c->engine);
+    free(c->ports);
+    free(c);
+}
+
+static void write_input(Runner *r, uint32_t input, const void *values) {
+    EngineTensor *t = engine_input_at(((CpuRunner *)r)->engine, input);
+    void *to = t->f32 ? (void *)t->f32 : (void *)t->i32;
+    memcpy(to, values, t->count * sizeof(float)); // an int32 is as long
+}
+
+static void read_output(const Runner *r, uint32_t output, float *values) {
+    const EngineTensor *t = engine_output_at(((const CpuRunner *)r)->engine, output);
+    memcpy(values, t->f32, t->count * sizeof *values);
+}
+
+static bool run_cpu(Runner *r, RunnerState *state, uint32_t valid_length, Err *err) {
+    (void)valid_length;
+    return engine_run(((CpuRunner *)r)->engine, state ? ((CpuState *)state)->tensors : NULL, err);
+}
+
+static RunnerState *open_state(Runner *r, Err *err) {
+    EngineState *tensors = engine_state_open(((CpuRunner *)r)->package, err);
+    if (!tensors) return NULL;
+    CpuState *s = calloc(1, sizeof *s);
+    if (!s) die_out_of_memory(sizeof *s);
+    *s = (CpuState){
+        .state.ops = &runner_cpu, .tensors = tensors, .rounds = ((CpuRunner *)r)->rounds};
+    return &s->state;
+}
+
+static void close_state(RunnerState *s) {
+    engine_state_close(((CpuState *)s)->tensors);
+    free(s);
+}
+
+static void reset_state(RunnerState *s) {
+    engine_state_reset(((CpuState *)s)->tensors);
+}
+
+static void copy_state(RunnerState *to, const RunnerState *from) {
+    const CpuState *a = (const CpuState *)to, *b = (const CpuState *)from;
+    EngineTensor *t;
+    for (uint32_t i = 0; (t = engine_state_at(a->tensors, i)); i++) {
+        const EngineTensor *source = engine_state_at(b->tensors, i);
+        for (size_t k = 0; k < t->count; k++)
+            t->f32[k] = a->rounds ? round_to_half(source->f32[k]) : source->f32[k];
+    }
+}
+
+// A KV state is [.., slots, dims]: slots are the last axis but one.
+static void copy_slots(RunnerState *s, uint32_t to, uint32_t from, uint32_t n) {
+    EngineTensor *t;
+    for (uint32_t i = 0; (t = engine_state_at(((CpuState *)s)->tensors, i)); i++) {
+        size_t dims = (size_t)t->type.dims[t->type.rank - 1];
+        size_t cache = (size_t)t->type.dims[t->type.rank - 2] * dims;
+        for (size_t at = 0; at < t->count; at += cache)
+            memcpy(t->f32 + at + to * dims, t->f32 + at + from * dims, n * dims * sizeof *t->f32);
+    }
+}
+
+static Engine *tapped_engine(Runner *r) {
+    return ((CpuRunner *)r)->engine;
+}
+
+const RunnerOps runner_cpu = {
+    .open = open_cpu,
+    .close = close_cpu,
+    .write = write_input,
+    .read = read_output,
+    .run = run_cpu,
+    .state_open = open_state,
+    .state_close = close_state,
+    .state_reset = reset_state,
+    .state_copy = copy_state,
+    .state_copy_slots = copy_slots,
+    .tapped = tapped_engine,
+};
