@@ -67,8 +67,11 @@ static bool check_ops(const Engine *e, Err *err) {
     for (uint32_t i = 0; i < e->f->n_ops; i++) {
         const MilOp *op = &e->f->ops[i];
         if (!op_row(op->info))
-            return err_set(err, ERR_FORMAT, "function '%.*s', op '%.*s': the engine has no %s",
-                           STR_ARG(e->f->name), STR_ARG(op->name), op->info->name);
+            return err_set(
+                err, ERR_FORMAT,
+                "function '%.*s', op '%.*s': the engine has no %s (`lathe run --ops` lists what "
+                "it has)",
+                STR_ARG(e->f->name), STR_ARG(op->name), op->info->name);
     }
     return true;
 }

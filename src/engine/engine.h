@@ -63,6 +63,8 @@ void engine_close(Engine *e);
 // into the numbers of `output` is what later ops read.
 typedef void EngineTap(void *context, const MilOp *op, const EngineTensor *output);
 void engine_set_tap(Engine *e, EngineTap *tap, void *context);
+// The name of op `i` that the engine has; NULL after the last.
+const char *engine_op_name(size_t i);
 // Whether the op is a conv, linear or matmul: one whose results are sums of products.
 bool engine_sums_products(const MilOp *op);
 // What engine_measure_sums() finds, over all results of such an op; zeros for other ops and

@@ -19,3 +19,7 @@ const OpRow *op_row(const MilOpInfo *info) {
         if (strcmp(rows[i].name, info->name) == 0) return &rows[i];
     return NULL;
 }
+
+const char *engine_op_name(size_t i) {
+    return i < COUNT_OF(rows) ? rows[i].name : NULL;
+}
