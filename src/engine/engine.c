@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/pass.h"
 #include "engine/prepare.h"
 
 static const char *const arithmetic_names[ARITHMETIC_COUNT] = {
@@ -102,7 +103,7 @@ static void list_state_values(Engine *e) {
 }
 
 Engine *engine_open_planned(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
-                            bool reuse, Err *err) {
+                            unsigned plan, Err *err) {
     const MilFunction *f = mil_find_function(package->program, function);
     if (!f) {
         err_set(err, ERR_FORMAT, "the package has no function '%.*s'", STR_ARG(function));
@@ -118,7 +119,8 @@ Engine *engine_open_planned(const Package *package, Str function, Arithmetic ari
     if (!check_ops(e, err)) goto fail;
     if (!init_values(e, err)) goto fail;
     if (!prepare_ops(e, err)) goto fail;
-    if (!plan_buffers(e, reuse, err)) goto fail;
+    if (plan & PLAN_RUNS_PASSES && !passes_run(e, err)) goto fail;
+    if (!plan_buffers(e, plan & PLAN_REUSES_BUFFERS, err)) goto fail;
     list_state_values(e);
     return e;
 
@@ -129,7 +131,7 @@ fail:
 
 Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
                     Err *err) {
-    return engine_open_planned(package, function, arithmetic, pool, true, err);
+    return engine_open_planned(package, function, arithmetic, pool, PLAN_WHOLE, err);
 }
 
 EngineTensor *engine_input(Engine *e, Str name) {
@@ -171,8 +173,8 @@ void engine_set_tap(Engine *e, EngineTap *tap, void *context) {
 static bool bind_states(Engine *e, EngineState *state, Err *err) {
     for (uint32_t i = 0; i < e->n_states; i++) {
         const EngineTensor *wanted = &e->tensors[e->states[i].value];
-        EngineTensor *found = state ? engine_state_find(state, wanted->name) : NULL;
-        if (!found || !mil_type_eq(&found->type, &wanted->type))
+        StateBuffer *found = state ? state_buffer_find(state, wanted->name) : NULL;
+        if (!found || !mil_type_eq(&found->tensor.type, &wanted->type))
             return err_set(err, ERR_FORMAT, "function '%.*s': state '%.*s' is %s",
                            STR_ARG(e->f->name), STR_ARG(wanted->name),
                            found ? "of another type in the states given" : "not given");
@@ -181,7 +183,7 @@ static bool bind_states(Engine *e, EngineState *state, Err *err) {
     for (uint32_t i = 0; i < e->n_in_states; i++) {
         uint32_t v = e->in_states[i];
         const ValueStorage *home = &e->homes[v];
-        const EngineTensor *bound = e->states[e->homes[home->root].slot].bound;
+        const EngineTensor *bound = &e->states[e->homes[home->root].slot].bound->tensor;
         if (bound->f32) e->tensors[v].f32 = bound->f32 + home->at;
         if (bound->i32) e->tensors[v].i32 = bound->i32 + home->at;
     }
@@ -203,6 +205,11 @@ bool engine_run(Engine *e, EngineState *state, Err *err) {
     }
     for (uint32_t i = 0; i < f->n_ops; i++) {
         const Node *n = &e->nodes[i];
+        if (n->span && !e->tap) { // a tap sees every value
+            if (!n->span->run(e, n->span, err)) return false;
+            i += n->span->n_ops - 1;
+            continue;
+        }
         if (!n->row->run && !n->is_view) continue; // constants
         if (!n->is_view && !n->row->run(e, n, err)) return false;
         for (uint32_t o = 0; e->tap && o < n->op->n_outputs; o++)

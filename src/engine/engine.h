@@ -12,6 +12,7 @@
 //   ane   fp16 as the Neural Engine is said to compute it (ane.h): sums of products in fixed point
 //         that overflow at 32768, small products lost, halves rounded away from zero, functions by
 //         table. A model made from published measurements of others; slow
+// Neighbouring ops may run as one where that changes no bit (pass.h; not in ane, nor under a tap).
 // Integers are exact and wrap. Results do not depend on the number of threads; they may differ in
 // the last bits between instruction sets (kernels/kernels.h).
 #ifndef LATHE_ENGINE_ENGINE_H
@@ -37,9 +38,14 @@ typedef struct {
 // Zeroed at open.
 typedef struct EngineState EngineState;
 EngineState *engine_state_open(const Package *package, Err *err);
-void engine_state_reset(EngineState *s);                   // back to zeros
-EngineTensor *engine_state_find(EngineState *s, Str name); // to look inside; NULL when absent
-EngineTensor *engine_state_at(EngineState *s, uint32_t i); // NULL past the last
+void engine_state_reset(EngineState *s); // back to zeros
+// To look inside; NULL when absent.
+const EngineTensor *engine_state_find(const EngineState *s, Str name);
+// `to` becomes `from`, of the same package; rounded to binary16 where `rounds`.
+void engine_state_copy(EngineState *to, const EngineState *from, bool rounds);
+// In every matrix of every state (its last two axes) rows [to, to + n) become what rows
+// [from, from + n) hold. The two do not overlap.
+void engine_state_copy_rows(EngineState *s, uint32_t to, uint32_t from, uint32_t n);
 void engine_state_close(EngineState *s);
 
 // One function of a package, planned. `package` and `pool` must outlive it; one thread at a time.

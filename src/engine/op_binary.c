@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/broadcast.h"
+#include "engine/columns.h"
 #include "engine/prepare.h"
 
 // ---- what the rows of binary.def use
@@ -149,14 +150,9 @@ static const int32_t *ints_of(const EngineTensor *t, size_t from, size_t step, s
     return piece;
 }
 
-typedef struct {
-    const Engine *e;
-    const Node *n;
-} Task;
-
 static void binary_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const BinaryPlan *p = task->n->plan;
     for (size_t at = first; at < end;) {
         BroadcastRun run = broadcast_run(&p->broadcast, at, end);
@@ -190,9 +186,13 @@ static void binary_task(void *context, size_t first, size_t end, unsigned worker
 bool run_binary(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const BinaryPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     pool_run(e->pool, p->broadcast.count, ELEMENT_GRAIN, binary_task, &task);
     return true;
+}
+
+void binary_run_columns(const Engine *e, const Node *n, Columns c) {
+    columns_run(e, n, c, binary_task);
 }
 
 // ---- select
@@ -226,7 +226,7 @@ bool prepare_select(Prepare *p) {
 
 static void select_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const SelectPlan *p = task->n->plan;
     for (size_t at = first; at < end;) {
         BroadcastRun run = broadcast_run(&p->broadcast, at, end);
@@ -246,7 +246,7 @@ static void select_task(void *context, size_t first, size_t end, unsigned worker
 bool run_select(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const SelectPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     pool_run(e->pool, p->broadcast.count, ELEMENT_GRAIN, select_task, &task);
     return true;
 }

@@ -96,11 +96,6 @@ bool prepare_conv(Prepare *p) {
     return true;
 }
 
-typedef struct {
-    const Engine *e;
-    const Node *n;
-} Task;
-
 static float bias_of(const ConvPlan *p, size_t channel) {
     return p->bias ? p->bias->f32[channel] : 0;
 }
@@ -109,7 +104,7 @@ static float bias_of(const ConvPlan *p, size_t channel) {
 
 static void column_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const ConvPlan *p = task->n->plan;
     size_t all = p->groups * p->out_channels;
     for (size_t i = first; i < end; i++) {
@@ -124,7 +119,7 @@ static void column_task(void *context, size_t first, size_t end, unsigned worker
 // ---- product over channels, many columns: rows are blocks of ROWS channels
 
 static void block_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *task = context;
+    const NodeTask *task = context;
     const ConvPlan *p = task->n->plan;
     float *weights = engine_scratch(task->e, worker);
     size_t area = p->out_area, blocks = (p->out_channels + ROWS - 1) / ROWS;
@@ -182,7 +177,7 @@ static void add_shifted(const Kernels *k, const ConvPlan *p, const size_t at[MOS
 }
 
 static void channel_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *task = context;
+    const NodeTask *task = context;
     const ConvPlan *p = task->n->plan;
     float *weights = engine_scratch(task->e, worker);
     size_t all = p->groups * p->out_channels, n_weights = p->in_channels * p->kernel_area;
@@ -213,7 +208,7 @@ typedef struct {
     SumKernel *kernel;
     void *context;
     float *out;
-} SumTask;
+} ConvSumTask;
 
 static const float *bias_at(const ConvPlan *p, size_t channel) {
     return p->bias ? p->bias->f32 + channel : NULL;
@@ -221,7 +216,7 @@ static const float *bias_at(const ConvPlan *p, size_t channel) {
 
 // One column: the input against strips of output channels.
 static void sum_column_task(void *context, size_t first, size_t end, unsigned worker) {
-    const SumTask *task = context;
+    const ConvSumTask *task = context;
     const ConvPlan *p = task->p;
     size_t depth = p->in_channels, strips = (p->out_channels + ANE_STRIP - 1) / ANE_STRIP;
     float *weights = engine_scratch(task->e, worker), *line = weights + depth * ANE_STRIP;
@@ -239,7 +234,7 @@ static void sum_column_task(void *context, size_t first, size_t end, unsigned wo
 
 // Many columns: one output channel against all of them.
 static void sum_block_task(void *context, size_t first, size_t end, unsigned worker) {
-    const SumTask *task = context;
+    const ConvSumTask *task = context;
     const ConvPlan *p = task->p;
     float *weights = engine_scratch(task->e, worker);
     size_t all = p->groups * p->out_channels, depth = p->in_channels;
@@ -273,7 +268,7 @@ static void gather_patch(const ConvPlan *p, const float *x, size_t at, float *pa
 }
 
 static void sum_channel_task(void *context, size_t first, size_t end, unsigned worker) {
-    const SumTask *task = context;
+    const ConvSumTask *task = context;
     const ConvPlan *p = task->p;
     size_t all = p->groups * p->out_channels, n_weights = p->in_channels * p->kernel_area;
     float *weights = engine_scratch(task->e, worker), *patch = weights + n_weights;
@@ -296,7 +291,7 @@ size_t conv_sums_scratch(const Node *n) {
 
 void conv_sums(const Engine *e, const Node *n, SumKernel *kernel, void *context, float *out) {
     const ConvPlan *p = n->plan;
-    SumTask task = {e, p, kernel, context, out};
+    ConvSumTask task = {e, p, kernel, context, out};
     size_t groups = p->batch * p->groups, strips = (p->out_channels + ANE_STRIP - 1) / ANE_STRIP;
     if (p->is_product && p->out_area == 1)
         pool_run(e->pool, groups * strips, 1, sum_column_task, &task);
@@ -308,7 +303,7 @@ void conv_sums(const Engine *e, const Node *n, SumKernel *kernel, void *context,
 bool run_conv(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const ConvPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     if (n->is_ane) {
         conv_sums(e, n, ane_sums, NULL, p->out->f32);
         return true;

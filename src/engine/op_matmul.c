@@ -135,14 +135,9 @@ bool prepare_einsum(Prepare *p) {
     return true;
 }
 
-typedef struct {
-    const Engine *e;
-    const Node *n;
-} Task;
-
 static void einsum_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const EinsumPlan *p = task->n->plan;
     size_t a_rows = p->a_h ? p->h * p->w : p->w, b_rows = p->b_h ? p->h * p->u : p->u;
     for (size_t i = first; i < end; i++) {
@@ -165,7 +160,7 @@ static void einsum_task(void *context, size_t first, size_t end, unsigned worker
 bool run_einsum(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const EinsumPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     pool_run(e->pool, p->n * p->h, 1, einsum_task, &task);
     return true;
 }

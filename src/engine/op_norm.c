@@ -4,11 +4,6 @@
 
 #include "engine/reduction.h"
 
-typedef struct {
-    const Engine *e;
-    const Node *n;
-} Task;
-
 // ---- layer_norm: (x - mean) / sqrt(variance + epsilon) gamma + beta over a set of axes
 
 typedef struct {
@@ -34,7 +29,7 @@ bool prepare_layer_norm(Prepare *p) {
 
 static void layer_norm_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const LayerNormPlan *p = task->n->plan;
     const Axes *reduced = &p->axes.reduced;
     double n = (double)reduced->count;
@@ -67,7 +62,7 @@ static void layer_norm_task(void *context, size_t first, size_t end, unsigned wo
 bool run_layer_norm(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const LayerNormPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     size_t work = p->axes.reduced.count * min_size(p->axes.inner, REDUCTION_LANES);
     pool_run(e->pool, reduction_pieces(&p->axes), 1 + ELEMENT_GRAIN / max_size(1, work),
              layer_norm_task, &task);
@@ -139,7 +134,7 @@ bool prepare_channel_norm(Prepare *p) {
 
 static void channel_norm_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const ChannelNormPlan *p = task->n->plan;
     for (size_t i = first; i < end; i++) {
         size_t channel = i % p->channels;
@@ -168,7 +163,7 @@ static void channel_norm_task(void *context, size_t first, size_t end, unsigned 
 bool run_channel_norm(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const ChannelNormPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     size_t rows = (size_t)p->x->type.dims[0] * p->channels;
     pool_run(e->pool, rows, 1 + ELEMENT_GRAIN / max_size(1, p->area), channel_norm_task, &task);
     return true;

@@ -96,14 +96,9 @@ static double finish(ReduceKind kind, double sum, size_t n) {
     }
 }
 
-typedef struct {
-    const Engine *e;
-    const Node *n;
-} Task;
-
 static void reduce_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const ReducePlan *p = task->n->plan;
     const Axes *reduced = &p->axes.reduced;
     for (size_t i = first; i < end; i++) {
@@ -176,7 +171,7 @@ bool run_reduce(const Engine *e, const Node *n, Err *err) {
         reduce_ints(p);
         return true;
     }
-    Task task = {e, n};
+    NodeTask task = {e, n};
     size_t work = p->axes.reduced.count * min_size(p->axes.inner, REDUCTION_LANES);
     pool_run(e->pool, reduction_pieces(&p->axes), 1 + ELEMENT_GRAIN / max_size(1, work),
              reduce_task, &task);

@@ -79,9 +79,10 @@ static int64_t slice_size(const SliceArgs *a, int axis, int64_t dim, int64_t beg
     return begin > end ? (begin - end - stride - 1) / -stride : 0;
 }
 
-// The slice as first element and steps within x. False when it has not the declared size.
+// The slice as first element and steps within x, and after which index it ends on each axis. False
+// when it has not the declared size.
 static bool locate(const Node *n, const SlicePlan *p, size_t *at, ptrdiff_t step[MIL_MAX_RANK],
-                   Err *err) {
+                   size_t last_end[MIL_MAX_RANK], Err *err) {
     const MilType *x = &p->x->type;
     size_t strides[MIL_MAX_RANK];
     row_major_strides(x, strides);
@@ -103,8 +104,10 @@ static bool locate(const Node *n, const SlicePlan *p, size_t *at, ptrdiff_t step
                 "axis %d of %lld: begin %lld and end %lld give %lld elements, expected %lld", i,
                 (long long)x->dims[i], (long long)begin, (long long)end, (long long)size,
                 (long long)p->size[i]);
+        int64_t stride = p->args.squeeze[i] ? 1 : p->args.stride[i];
         if (size) *at += (size_t)first * strides[i];
-        step[i] = (ptrdiff_t)strides[i] * (ptrdiff_t)(p->args.squeeze[i] ? 1 : p->args.stride[i]);
+        step[i] = (ptrdiff_t)strides[i] * (ptrdiff_t)stride;
+        last_end[i] = size ? (size_t)(stride > 0 ? first + (size - 1) * stride : first) + 1 : 0;
     }
     return true;
 }
@@ -160,9 +163,9 @@ bool prepare_slice(Prepare *p) {
 
 bool run_slice(const Engine *e, const Node *n, Err *err) {
     const SlicePlan *p = n->plan;
-    size_t at;
+    size_t at, last_end[MIL_MAX_RANK];
     ptrdiff_t step[MIL_MAX_RANK];
-    if (!locate(n, p, &at, step, err)) return false;
+    if (!locate(n, p, &at, step, last_end, err)) return false;
     Box box = slice_box(p, step, false);
     box_copy_threaded(&box, e->pool, tensor_data(p->out), element_at(p->x, at));
     return true;
@@ -179,11 +182,24 @@ bool prepare_slice_update(Prepare *p) {
     return true;
 }
 
+// Tells a state that lives in `out` how far it is written.
+static void note_state_write(const Engine *e, const EngineTensor *out,
+                             const size_t last_end[MIL_MAX_RANK]) {
+    const ValueStorage *root = &e->homes[e->homes[out - e->tensors].root];
+    if (root->kind != HOME_STATE) return;
+    StateBuffer *state = e->states[root->slot].bound;
+    if (mil_type_eq(&state->tensor.type, &out->type))
+        state_buffer_extend(state, last_end);
+    else // a view of another shape
+        state_buffer_extend_to_all(state);
+}
+
 bool run_slice_update(const Engine *e, const Node *n, Err *err) {
     const SlicePlan *p = n->plan;
-    size_t at;
+    size_t at, last_end[MIL_MAX_RANK];
     ptrdiff_t step[MIL_MAX_RANK];
-    if (!locate(n, p, &at, step, err)) return false; // before anything is written
+    if (!locate(n, p, &at, step, last_end, err)) return false; // before anything is written
+    note_state_write(e, p->out, last_end);
     if (tensor_data(p->out) != tensor_data(p->x))
         memcpy(tensor_data(p->out), tensor_data(p->x), p->x->count * sizeof(float));
     Box box = slice_box(p, step, true);

@@ -1,7 +1,9 @@
 // softmax and scaled_dot_product_attention. Within one op all is float; only its result is rounded.
+#include <assert.h>
 #include <math.h>
 
 #include "engine/broadcast.h"
+#include "engine/columns.h"
 #include "engine/prepare.h"
 
 enum { LANES = 64 }; // columns done together when the axis is not the last
@@ -15,7 +17,8 @@ typedef struct {
 typedef struct {
     const Engine *e;
     const Node *n;
-} Task;
+    size_t n_columns; // of a line over the last axis
+} SoftmaxTask;
 
 bool prepare_softmax(Prepare *p) {
     SoftmaxPlan *plan = prep_new(p, SoftmaxPlan);
@@ -83,31 +86,44 @@ static void softmax_columns(const Kernels *k, float *out, const float *x, size_t
 
 static void softmax_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const SoftmaxTask *task = context;
     const SoftmaxPlan *p = task->n->plan;
     size_t size = p->split.size, inner = p->split.inner, pieces = (inner + LANES - 1) / LANES;
     for (size_t i = first; i < end; i++) {
         size_t c0 = i % pieces * LANES, at = i / pieces * size * inner + c0;
         float *out = p->out->f32 + at;
         if (inner == 1)
-            softmax_line(task->e->k, out, p->x->f32 + at, size);
+            softmax_line(task->e->k, out, p->x->f32 + at, task->n_columns);
         else
             softmax_columns(task->e->k, out, p->x->f32 + at, size, inner,
                             min_size(LANES, inner - c0));
         for (size_t r = 0; inner > 1 && r < size; r++)
             node_round(task->e, task->n, out + r * inner, min_size(LANES, inner - c0));
-        if (inner == 1) node_round(task->e, task->n, out, size);
+        if (inner == 1) node_round(task->e, task->n, out, task->n_columns);
     }
 }
 
 bool run_softmax(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const SoftmaxPlan *p = n->plan;
-    Task task = {e, n};
+    SoftmaxTask task = {e, n, p->split.size};
     size_t pieces = (p->split.inner + LANES - 1) / LANES;
     size_t work = p->split.size * min_size(LANES, p->split.inner);
     if (work) pool_run(e->pool, p->split.outer * pieces, 1 + 8192 / work, softmax_task, &task);
     return true;
+}
+
+bool softmax_is_over_last_axis(const Node *n) {
+    const SoftmaxPlan *p = n->plan;
+    return p->split.inner == 1;
+}
+
+void softmax_run_columns(const Engine *e, const Node *n, size_t n_columns) {
+    static_assert(SOFTMAX_COLUMNS % PARTS == 0, "each column adds to the same partial sum");
+    const SoftmaxPlan *p = n->plan;
+    assert(p->split.inner == 1 && (n_columns % SOFTMAX_COLUMNS == 0 || n_columns == p->split.size));
+    SoftmaxTask task = {e, n, n_columns};
+    pool_run(e->pool, p->split.outer, 1 + 8192 / max_size(n_columns, 1), softmax_task, &task);
 }
 
 // ---- scaled_dot_product_attention: softmax(q kᵀ / √E + mask) v, one query row at a time
@@ -156,7 +172,7 @@ static void add_mask(const AttentionPlan *p, size_t row, float *scores) {
 }
 
 static void attention_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *task = context;
+    const NodeTask *task = context;
     const AttentionPlan *p = task->n->plan;
     const Kernels *k = task->e->k;
     float *scores = engine_scratch(task->e, worker);
@@ -190,7 +206,7 @@ static void attention_task(void *context, size_t first, size_t end, unsigned wor
 bool run_scaled_dot_product_attention(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const AttentionPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     size_t rows = p->value_dim ? p->out->count / p->value_dim : 0;
     pool_run(e->pool, rows, 1 + 16384 / max_size(1, p->keys * p->dim), attention_task, &task);
     return true;

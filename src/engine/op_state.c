@@ -26,20 +26,21 @@ bool prepare_write_state(Prepare *p) {
     return true;
 }
 
-static void copy_unless_same(void *to, const void *from, size_t count) {
-    if (to != from) memcpy(to, from, count * sizeof(float));
-}
-
 bool run_read_state(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const StatePlan *p = n->plan;
-    copy_unless_same(tensor_data(p->value), tensor_data(e->states[p->slot].bound), p->value->count);
+    const EngineTensor *state = &e->states[p->slot].bound->tensor;
+    if (tensor_data(p->value) != tensor_data(state))
+        memcpy(tensor_data(p->value), tensor_data(state), p->value->count * sizeof(float));
     return true;
 }
 
 bool run_write_state(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const StatePlan *p = n->plan;
-    copy_unless_same(tensor_data(e->states[p->slot].bound), tensor_data(p->value), p->value->count);
+    StateBuffer *state = e->states[p->slot].bound;
+    if (tensor_data(&state->tensor) == tensor_data(p->value)) return true; // written in place
+    state_buffer_extend_to_all(state);
+    memcpy(tensor_data(&state->tensor), tensor_data(p->value), p->value->count * sizeof(float));
     return true;
 }

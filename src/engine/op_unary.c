@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/prepare.h"
+#include "engine/columns.h"
 
 static int32_t wrap_negate(int32_t x) {
     return (int32_t) - (uint32_t)x;
@@ -161,14 +161,9 @@ bool prepare_gelu(Prepare *p) {
                      STR_ARG(mode));
 }
 
-typedef struct {
-    const Engine *e;
-    const Node *n;
-} Task;
-
 static void unary_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *task = context;
+    const NodeTask *task = context;
     const UnaryPlan *p = task->n->plan;
     if (p->x->i32 && p->row->ints) {
         p->row->ints(p->out->i32 + first, p->x->i32 + first, end - first);
@@ -192,9 +187,13 @@ static void unary_task(void *context, size_t first, size_t end, unsigned worker)
 bool run_unary(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const UnaryPlan *p = n->plan;
-    Task task = {e, n};
+    NodeTask task = {e, n};
     pool_run(e->pool, p->out->count, ELEMENT_GRAIN, unary_task, &task);
     return true;
+}
+
+void unary_run_columns(const Engine *e, const Node *n, Columns c) {
+    columns_run(e, n, c, unary_task);
 }
 
 // ---- logical_not, identity, cast

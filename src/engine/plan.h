@@ -4,8 +4,8 @@
 // reads the op's constants, settles its geometry into a struct of its family and says what it
 // needs: which operands as dense tensors, which as weights that may stay packed (weight.h), whether
 // its output is a view of an operand or may take over an operand's buffer, how much scratch a
-// worker needs. From that plan.c gives every value a home. A run then only calls the run functions
-// in order.
+// worker needs. Passes may then put spans over neighbouring nodes (pass.h), and plan.c gives every
+// value a place. A run only calls the run functions in order.
 //
 // Shapes are fixed: a function with a dimension that is not known before the run is refused at
 // open.
@@ -36,6 +36,15 @@ typedef struct {
 } OpRow;
 const OpRow *op_row(const MilOpInfo *info); // NULL for an op the engine lacks
 
+// What a pass puts over neighbouring ops to run them as one (pass.h).
+typedef struct Span Span;
+struct Span {
+    const char *pass;
+    uint32_t first, n_ops; // ops [first, first + n_ops)
+    void *plan;            // the pass's own struct
+    bool (*run)(const Engine *e, const Span *s, Err *err);
+};
+
 struct Node {
     const MilOp *op;
     const OpRow *row;
@@ -44,6 +53,7 @@ struct Node {
     bool rounds;          // its results are binary16 in fp16 and ane arithmetic
     bool is_ane;          // …and computed by the rules of ane.h
     bool is_view;         // every output is a view: nothing to run
+    const Span *span;     // the one that starts at this op, or NULL
 };
 
 enum { NO_INDEX = UINT32_MAX, MAX_IN_PLACE = 3 };
@@ -70,10 +80,22 @@ typedef struct {
     uint32_t last_use; // op index, over all views; n_ops for outputs
 } ValueStorage;
 
+// A state's numbers, and how far they were written: an element with an index of written[axis] or
+// more on any axis is +0, as the last reset left it.
+typedef struct {
+    EngineTensor tensor;
+    size_t written[MIL_MAX_RANK];
+} StateBuffer;
+// NULL when absent.
+StateBuffer *state_buffer_find(EngineState *s, Str name);
+// To be called before a write to the elements below end[axis] on every axis; to all of them.
+void state_buffer_extend(StateBuffer *b, const size_t end[MIL_MAX_RANK]);
+void state_buffer_extend_to_all(StateBuffer *b);
+
 // A state of the function, bound to a buffer at each run.
 typedef struct {
-    uint32_t value;      // the function input
-    EngineTensor *bound; // the caller's, for this run
+    uint32_t value;     // the function input
+    StateBuffer *bound; // the caller's, for this run
 } StateRef;
 
 struct Engine {
@@ -101,10 +123,17 @@ struct Engine {
     void *tap_context;
 };
 
-// As engine_open; without `reuse` every value has a buffer of its own and states are always copied:
-// the oracle of the plan.
+// How a function is planned. PLAN_AS_WRITTEN, where every value has a buffer of its own, states are
+// always copied and ops run one by one, is the oracle of the others: they change no bit.
+enum {
+    PLAN_AS_WRITTEN = 0,
+    PLAN_REUSES_BUFFERS = 1 << 0,
+    PLAN_RUNS_PASSES = 1 << 1, // those that LATHE_PASSES leaves on
+    PLAN_WHOLE = PLAN_REUSES_BUFFERS | PLAN_RUNS_PASSES,
+};
+// As engine_open, which has PLAN_WHOLE.
 Engine *engine_open_planned(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
-                            bool reuse, Err *err);
+                            unsigned plan, Err *err);
 
 // Gives every value its home, with offsets in the workspace; reads what prepare left in nodes and
 // homes.

@@ -58,6 +58,12 @@ bool prep_fail(Prepare *p, const char *fmt, ...) __attribute__((format(printf, 2
 // Same form as prep_fail, for values found wrong at run time.
 bool run_fail(const Node *n, Err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+// The context of tasks that need nothing else.
+typedef struct {
+    const Engine *e;
+    const Node *n;
+} NodeTask;
+
 static inline float *engine_scratch(const Engine *e, unsigned worker) {
     return (float *)((char *)e->scratch + worker * e->scratch_bytes);
 }

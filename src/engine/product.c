@@ -1,5 +1,6 @@
 #include "engine/product.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "engine/sums.h"
@@ -17,20 +18,21 @@ typedef struct {
     const Engine *e;
     const Node *n;
     const Product *p;
+    size_t n_columns, depth; // of p->n and p->k, those to compute
     size_t col_blocks;
-} Task;
+} ProductTask;
 
 // out columns [c0, c0 + cols) of one product whose operands start at x0 and y0.
-static void product_block(const Task *t, size_t x0, size_t y0, float *out, size_t c0, size_t cols,
-                          float *scratch) {
+static void product_block(const ProductTask *t, size_t x0, size_t y0, float *out, size_t c0,
+                          size_t cols, float *scratch) {
     const Product *p = t->p;
     const Kernels *k = t->e->k;
     float *y_block = scratch, *x_block = y_block + DEPTH * COLS, *line = x_block + ROWS * DEPTH;
     const float *x_ready = p->transpose_x ? NULL : weight_floats(p->x);
     const float *y_ready = p->transpose_y ? NULL : weight_floats(p->y);
     for (size_t m = 0; m < p->m; m++) memset(out + m * p->n + c0, 0, cols * sizeof *out);
-    for (size_t k0 = 0; k0 < p->k; k0 += DEPTH) {
-        size_t depth = min_size(DEPTH, p->k - k0), y_stride = y_ready ? p->n : COLS;
+    for (size_t k0 = 0; k0 < t->depth; k0 += DEPTH) {
+        size_t depth = min_size(DEPTH, t->depth - k0), y_stride = y_ready ? p->n : COLS;
         const float *y = y_ready ? y_ready + y0 + k0 * p->n + c0 : y_block;
         if (p->transpose_y)
             weight_block(p->y, y0 + c0 * p->k + k0, p->k, cols, depth, true, y_block, COLS, line);
@@ -60,13 +62,13 @@ static void product_dots(const Product *p, size_t x0, size_t y0, float *out, siz
 }
 
 static void product_task(void *context, size_t first, size_t end, unsigned worker) {
-    const Task *t = context;
+    const ProductTask *t = context;
     const Product *p = t->p;
     bool by_dots =
         p->transpose_y && p->m <= FEW_ROWS && (!p->transpose_x || p->m == 1) && weight_floats(p->x);
     for (size_t i = first; i < end; i++) {
         size_t batch = i / t->col_blocks, c0 = i % t->col_blocks * COLS;
-        size_t cols = min_size(COLS, p->n - c0);
+        size_t cols = min_size(COLS, t->n_columns - c0);
         BroadcastRun at = broadcast_run(&p->batches, batch, batch + 1);
         size_t x0 = at.from[0] * p->m * p->k, y0 = at.from[1] * p->k * p->n;
         float *out = p->out->f32 + batch * p->m * p->n;
@@ -76,6 +78,8 @@ static void product_task(void *context, size_t first, size_t end, unsigned worke
             product_block(t, x0, y0, out, c0, cols, engine_scratch(t->e, worker));
         for (size_t m = 0; m < p->m; m++) {
             float *row = out + m * p->n + c0;
+            // A sum that underflowed to -0 becomes +0 with the next product, +0, of those left out.
+            for (size_t c = 0; t->depth < p->k && c < cols; c++) row[c] += 0.0f;
             for (size_t c = 0; p->bias && c < cols; c++) row[c] += p->bias->f32[c0 + c];
             node_round(t->e, t->n, row, cols);
         }
@@ -91,10 +95,10 @@ typedef struct {
     void *context;
     float *out;
     size_t strips; // in a row
-} SumTask;
+} ProductSumTask;
 
 static void sum_task(void *context, size_t first, size_t end, unsigned worker) {
-    const SumTask *t = context;
+    const ProductSumTask *t = context;
     const Product *p = t->p;
     float *y_block = engine_scratch(t->e, worker), *line = y_block + p->k * ANE_STRIP;
     const float *x_ready = p->transpose_x ? NULL : weight_floats(p->x);
@@ -135,7 +139,7 @@ size_t product_sums_scratch(const Node *n) {
 
 void product_sums(const Engine *e, const Node *n, SumKernel *kernel, void *context, float *out) {
     const Product *p = n->plan;
-    SumTask task = {e, p, kernel, context, out, (p->n + ANE_STRIP - 1) / ANE_STRIP};
+    ProductSumTask task = {e, p, kernel, context, out, (p->n + ANE_STRIP - 1) / ANE_STRIP};
     pool_run(e->pool, p->batches.count * task.strips, 1, sum_task, &task);
 }
 
@@ -156,18 +160,21 @@ static void product_ints(const Product *p) {
     }
 }
 
-void product_run(const Engine *e, const Node *n, const Product *p) {
-    if (p->out->i32) {
-        product_ints(p);
-        return;
-    }
-    Task task = {e, n, p, (p->n + COLS - 1) / COLS};
-    if (n->is_ane) {
-        product_sums(e, n, ane_sums, NULL, p->out->f32);
-        return;
-    }
+void product_run_part(const Engine *e, const Node *n, const Product *p, size_t n_columns,
+                      size_t depth) {
+    assert(depth == p->k || !p->transpose_y);
+    ProductTask task = {e, n, p, n_columns, depth, (n_columns + COLS - 1) / COLS};
     // A block of 64 columns is worth a thread from about 64 K products on.
-    size_t work = p->m * p->k * min_size(COLS, p->n);
+    size_t work = p->m * depth * min_size(COLS, n_columns);
     pool_run(e->pool, p->batches.count * task.col_blocks, 1 + 65536 / max_size(work, 1),
              product_task, &task);
+}
+
+void product_run(const Engine *e, const Node *n, const Product *p) {
+    if (p->out->i32)
+        product_ints(p);
+    else if (n->is_ane)
+        product_sums(e, n, ane_sums, NULL, p->out->f32);
+    else
+        product_run_part(e, n, p, p->n, p->k);
 }

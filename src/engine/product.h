@@ -23,4 +23,10 @@ typedef struct {
 size_t product_scratch(const Node *n); // floats a worker, once n->plan is settled
 void product_run(const Engine *e, const Node *n, const Product *p);
 
+// The first `n_columns` of each row alone, as sums of the first `depth` products: with the bits of
+// the whole when the other products are +0. Not in `ane`; the
+// whole depth where y is stored transposed.
+void product_run_part(const Engine *e, const Node *n, const Product *p, size_t n_columns,
+                      size_t depth);
+
 #endif

@@ -1,13 +1,15 @@
 // The states of a package: one buffer a name, whatever functions use it.
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/prepare.h"
+#include "base/half.h"
+#include "engine/strided_copy.h"
 
 struct EngineState {
     Arena arena;
-    EngineTensor *tensors;
-    uint32_t n_tensors;
+    StateBuffer *buffers;
+    uint32_t n_buffers;
 };
 
 static size_t tensor_bytes(const EngineTensor *t) {
@@ -23,7 +25,7 @@ static bool add_state(EngineState *s, const MilFunction *f, const MilValue *valu
     if (known)
         return err_set(err, ERR_FORMAT, "function '%.*s': state '%.*s' has another type elsewhere",
                        STR_ARG(f->name), STR_ARG(value->name));
-    EngineTensor *t = &s->tensors[s->n_tensors];
+    EngineTensor *t = &s->buffers[s->n_buffers].tensor;
     *t = (EngineTensor){.name = value->name, .type = type};
     size_t bytes;
     if (!mil_type_count(&type, &t->count) || !mul_size(t->count, sizeof(float), &bytes))
@@ -35,7 +37,7 @@ static bool add_state(EngineState *s, const MilFunction *f, const MilValue *valu
         t->f32 = buffer;
     else
         t->i32 = buffer;
-    s->n_tensors++;
+    s->n_buffers++;
     return true;
 }
 
@@ -45,7 +47,7 @@ EngineState *engine_state_open(const Package *package, Err *err) {
     const MilProgram *p = package->program;
     size_t most = 0;
     for (uint32_t i = 0; i < p->n_functions; i++) most += p->functions[i]->n_inputs;
-    s->tensors = arena_array(&s->arena, most + 1, EngineTensor);
+    s->buffers = arena_array(&s->arena, most + 1, StateBuffer);
     for (uint32_t i = 0; i < p->n_functions; i++) {
         const MilFunction *f = p->functions[i];
         for (uint32_t j = 0; j < f->n_inputs; j++) {
@@ -61,27 +63,66 @@ EngineState *engine_state_open(const Package *package, Err *err) {
 }
 
 void engine_state_reset(EngineState *s) {
-    for (uint32_t i = 0; i < s->n_tensors; i++) {
-        EngineTensor *t = &s->tensors[i];
+    for (uint32_t i = 0; i < s->n_buffers; i++) {
+        EngineTensor *t = &s->buffers[i].tensor;
         memset(t->f32 ? (void *)t->f32 : (void *)t->i32, 0, tensor_bytes(t));
+        memset(s->buffers[i].written, 0, sizeof s->buffers[i].written);
     }
 }
 
-EngineTensor *engine_state_find(EngineState *s, Str name) {
-    for (uint32_t i = 0; i < s->n_tensors; i++)
-        if (str_eq(s->tensors[i].name, name)) return &s->tensors[i];
+StateBuffer *state_buffer_find(EngineState *s, Str name) {
+    for (uint32_t i = 0; i < s->n_buffers; i++)
+        if (str_eq(s->buffers[i].tensor.name, name)) return &s->buffers[i];
     return NULL;
 }
 
-EngineTensor *engine_state_at(EngineState *s, uint32_t i) {
-    return i < s->n_tensors ? &s->tensors[i] : NULL;
+void state_buffer_extend(StateBuffer *b, const size_t end[MIL_MAX_RANK]) {
+    for (int i = 0; i < b->tensor.type.rank; i++) b->written[i] = max_size(b->written[i], end[i]);
+}
+
+void state_buffer_extend_to_all(StateBuffer *b) {
+    for (int i = 0; i < b->tensor.type.rank; i++) b->written[i] = (size_t)b->tensor.type.dims[i];
+}
+
+const EngineTensor *engine_state_find(const EngineState *s, Str name) {
+    for (uint32_t i = 0; i < s->n_buffers; i++)
+        if (str_eq(s->buffers[i].tensor.name, name)) return &s->buffers[i].tensor;
+    return NULL;
+}
+
+void engine_state_copy(EngineState *to, const EngineState *from, bool rounds) {
+    assert(to->n_buffers == from->n_buffers);
+    for (uint32_t i = 0; i < to->n_buffers; i++) {
+        EngineTensor *t = &to->buffers[i].tensor;
+        const EngineTensor *source = &from->buffers[i].tensor;
+        assert(mil_type_eq(&t->type, &source->type));
+        memcpy(to->buffers[i].written, from->buffers[i].written, sizeof from->buffers[i].written);
+        if (t->i32) memcpy(t->i32, source->i32, tensor_bytes(t));
+        for (size_t k = 0; t->f32 && k < t->count; k++)
+            t->f32[k] = rounds ? round_to_half(source->f32[k]) : source->f32[k];
+    }
+}
+
+void engine_state_copy_rows(EngineState *s, uint32_t to, uint32_t from, uint32_t n) {
+    for (uint32_t i = 0; i < s->n_buffers; i++) {
+        EngineTensor *t = &s->buffers[i].tensor;
+        if (t->type.rank < 2) continue;
+        int axis = t->type.rank - 2;
+        size_t width = (size_t)t->type.dims[axis + 1], rows = (size_t)t->type.dims[axis];
+        assert(to + (size_t)n <= rows && from + (size_t)n <= rows);
+        size_t *written = &s->buffers[i].written[axis];
+        *written = max_size(*written, to + (size_t)n);
+        for (size_t at = 0; at < t->count; at += rows * width)
+            memcpy((char *)element_at(t, at + to * width), element_at(t, at + from * width),
+                   n * width * sizeof(float));
+    }
 }
 
 void engine_state_close(EngineState *s) {
     if (!s) return;
-    for (uint32_t i = 0; i < s->n_tensors; i++) {
-        free(s->tensors[i].f32);
-        free(s->tensors[i].i32);
+    for (uint32_t i = 0; i < s->n_buffers; i++) {
+        free(s->buffers[i].tensor.f32);
+        free(s->buffers[i].tensor.i32);
     }
     arena_free(&s->arena);
     free(s);

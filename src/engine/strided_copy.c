@@ -81,11 +81,11 @@ typedef struct {
     Box box;
     char *to;
     const char *from;
-} Task;
+} CopyTask;
 
 static void copy_task(void *context, size_t first, size_t end, unsigned worker) {
     (void)worker;
-    const Task *t = context;
+    const CopyTask *t = context;
     Box part = t->box;
     part.dims[0] = end - first;
     box_copy(&part, t->to + (ptrdiff_t)first * part.to_step[0] * ELEMENT,
@@ -95,7 +95,7 @@ static void copy_task(void *context, size_t first, size_t end, unsigned worker) 
 void box_copy_threaded(const Box *b, Pool *pool, void *to, const void *from) {
     size_t count = box_count(b);
     if (count == 0) return;
-    Task task = {merged(b), to, from};
+    CopyTask task = {merged(b), to, from};
     if (task.box.rank == 0 || count < 2 * ELEMENT_GRAIN) {
         copy_from_axis(&task.box, 0, to, from);
         return;

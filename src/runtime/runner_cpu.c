@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
 #include "base/memory.h"
 
 typedef struct {
@@ -75,7 +74,7 @@ static void read_output(const Runner *r, uint32_t output, float *values) {
 }
 
 static bool run_cpu(Runner *r, RunnerState *state, uint32_t valid_length, Err *err) {
-    (void)valid_length;
+    (void)valid_length; // the engine knows how far its states are written
     return engine_run(((CpuRunner *)r)->engine, state ? ((CpuState *)state)->tensors : NULL, err);
 }
 
@@ -99,24 +98,12 @@ static void reset_state(RunnerState *s) {
 }
 
 static void copy_state(RunnerState *to, const RunnerState *from) {
-    const CpuState *a = (const CpuState *)to, *b = (const CpuState *)from;
-    EngineTensor *t;
-    for (uint32_t i = 0; (t = engine_state_at(a->tensors, i)); i++) {
-        const EngineTensor *source = engine_state_at(b->tensors, i);
-        for (size_t k = 0; k < t->count; k++)
-            t->f32[k] = a->rounds ? round_to_half(source->f32[k]) : source->f32[k];
-    }
+    const CpuState *state = (const CpuState *)to;
+    engine_state_copy(state->tensors, ((const CpuState *)from)->tensors, state->rounds);
 }
 
-// A KV state is [.., slots, dims]: slots are the last axis but one.
 static void copy_slots(RunnerState *s, uint32_t to, uint32_t from, uint32_t n) {
-    EngineTensor *t;
-    for (uint32_t i = 0; (t = engine_state_at(((CpuState *)s)->tensors, i)); i++) {
-        size_t dims = (size_t)t->type.dims[t->type.rank - 1];
-        size_t cache = (size_t)t->type.dims[t->type.rank - 2] * dims;
-        for (size_t at = 0; at < t->count; at += cache)
-            memcpy(t->f32 + at + to * dims, t->f32 + at + from * dims, n * dims * sizeof *t->f32);
-    }
+    engine_state_copy_rows(((CpuState *)s)->tensors, to, from, n);
 }
 
 static Engine *tapped_engine(Runner *r) {

@@ -6,7 +6,7 @@
 // bits of each element of an input (floats as float, integers and bool as int32), and "%%" again.
 // For each arithmetic it prints its name and the outputs as "NAME TYPE BITS …", or "error: why";
 // then "%%". The same case also runs a second time, on two and three threads and with a plan that
-// reuses no buffer: "differs: …" is printed when one bit is another, and "allocates: N" when a run
+// reuses no buffer and runs no pass: "differs: …" is printed when one bit is another, and "allocates: N" when a run
 // asks for memory.
 #include <inttypes.h>
 #include <stdio.h>
@@ -83,10 +83,10 @@ static bool same_outputs(const Engine *a, const Engine *b) {
 
 // Opens, fills and runs; NULL when an error was printed.
 static Engine *run(const Case *c, const Package *package, Arithmetic arithmetic, unsigned n_threads,
-                   bool reuse) {
+                   unsigned plan) {
     Err err = {0};
     Pool *pool = c->pools[n_threads - 1];
-    Engine *e = engine_open_planned(package, STR("main"), arithmetic, pool, reuse, &err);
+    Engine *e = engine_open_planned(package, STR("main"), arithmetic, pool, plan, &err);
     const char *inputs = c->inputs.at ? c->inputs.at : "";
     if (!e) {
         printf("error: %s\n", err.text);
@@ -117,16 +117,18 @@ static void run_case(const Case *c) {
     if (!package.program) printf("error: %s\n", err.text);
     for (int a = 0; package.program && a < ARITHMETIC_COUNT; a++) {
         puts(arithmetic_name((Arithmetic)a));
-        Engine *e = run(c, &package, (Arithmetic)a, 1, true);
+        Engine *e = run(c, &package, (Arithmetic)a, 1, PLAN_WHOLE);
         if (!e) continue;
         print_outputs(e);
         static const struct {
             const char *what;
             unsigned n_threads;
-            bool reuse;
-        } others[] = {{"two threads", 2, true}, {"three threads", 3, true}, {"no reuse", 1, false}};
+            unsigned plan;
+        } others[] = {{"two threads", 2, PLAN_WHOLE},
+                      {"three threads", 3, PLAN_WHOLE},
+                      {"no reuse", 1, PLAN_AS_WRITTEN}};
         for (size_t i = 0; i < COUNT_OF(others); i++) {
-            Engine *other = run(c, &package, (Arithmetic)a, others[i].n_threads, others[i].reuse);
+            Engine *other = run(c, &package, (Arithmetic)a, others[i].n_threads, others[i].plan);
             if (other && !same_outputs(e, other)) printf("differs: %s\n", others[i].what);
             engine_close(other);
         }

@@ -281,8 +281,8 @@ static void test_reuse_of_buffers_changes_no_number(void **state) {
         Program p;
         program_open(&p, text.at, ARITHMETIC_FP16, 2);
         Err err = {0};
-        Engine *plain =
-            engine_open_planned(&p.package, STR("main"), ARITHMETIC_FP16, p.pool, false, &err);
+        Engine *plain = engine_open_planned(&p.package, STR("main"), ARITHMETIC_FP16, p.pool,
+                                            PLAN_AS_WRITTEN, &err);
         assert_non_null(plain);
         assert_true(engine_workspace_bytes(p.engine) < engine_workspace_bytes(plain));
         Engine *engines[] = {p.engine, plain};

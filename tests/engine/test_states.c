@@ -44,7 +44,7 @@ typedef struct {
 } Fixture;
 
 static void open_functions(Fixture *t, const char *text, const char *const *names, size_t n,
-                           bool reuse) {
+                           unsigned plan) {
     *t = (Fixture){0};
     t->package.program = mil_parse(&t->arena, str_of(text), &t->err);
     if (!t->package.program) fail_msg("%s", t->err.text);
@@ -52,7 +52,7 @@ static void open_functions(Fixture *t, const char *text, const char *const *name
     assert_non_null(t->pool);
     for (size_t i = 0; i < n; i++) {
         t->engines[i] = engine_open_planned(&t->package, str_of(names[i]), ARITHMETIC_FP16, t->pool,
-                                            reuse, &t->err);
+                                            plan, &t->err);
         if (!t->engines[i]) fail_msg("%s", t->err.text);
     }
     t->state = engine_state_open(&t->package, &t->err);
@@ -84,7 +84,7 @@ static void test_two_functions_share_a_cache(void **state) {
     (void)state;
     for (int reuse = 0; reuse < 2; reuse++) {
         Fixture t;
-        open_functions(&t, two_functions, both, 2, reuse);
+        open_functions(&t, two_functions, both, 2, reuse ? PLAN_WHOLE : PLAN_AS_WRITTEN);
         float want[ROWS * WIDTH] = {0};
         static const struct {
             int function, row;
@@ -126,7 +126,7 @@ static void test_a_slice_beyond_the_state_is_an_error(void **state) {
         {0, INT32_MIN, 1, "axis 0 of 8: begin -2147483648 and end -2147483647 give 0"},
     };
     Fixture t;
-    open_functions(&t, two_functions, both, 2, true);
+    open_functions(&t, two_functions, both, 2, PLAN_WHOLE);
     assert_true(put_rows(&t, 1, 2, 3, 7));
     float before[ROWS * WIDTH];
     const float *cache = engine_state_find(t.state, STR("cache"))->f32;
@@ -144,7 +144,7 @@ static void test_a_slice_beyond_the_state_is_an_error(void **state) {
 static void test_a_state_that_is_missing_or_of_another_type(void **state) {
     (void)state;
     Fixture t, other;
-    open_functions(&t, two_functions, both, 2, true);
+    open_functions(&t, two_functions, both, 2, PLAN_WHOLE);
     assert_false(engine_run(t.engines[0], NULL, &t.err));
     assert_non_null(strstr(t.err.text, "function 'decode': state 'cache' is not given"));
     static const char *const one[] = {"main"};
@@ -153,7 +153,7 @@ static void test_a_state_that_is_missing_or_of_another_type(void **state) {
                    "func main(cache: state<fp16[8, 5]>) {\n"
                    "  y: fp16[8, 5] = read_state(input = cache)\n"
                    "} -> (y)\n",
-                   one, 1, true);
+                   one, 1, PLAN_WHOLE);
     t.err = (Err){0};
     assert_false(engine_run(t.engines[0], other.state, &t.err));
     assert_non_null(strstr(t.err.text, "of another type in the states given"));
@@ -271,8 +271,8 @@ static void test_sharing_changes_no_number(void **state) {
                       "func main(x: fp16[1, 2], s: state<fp16[4, 2]>) {\n%s} -> (a, b)\n",
                       bodies[i]);
         Fixture plain, shared;
-        open_functions(&plain, text.at, one, 1, false);
-        open_functions(&shared, text.at, one, 1, true);
+        open_functions(&plain, text.at, one, 1, PLAN_AS_WRITTEN);
+        open_functions(&shared, text.at, one, 1, PLAN_WHOLE);
         for (int step = 0; step < 4; step++) {
             Fixture *both_plans[] = {&plain, &shared};
             for (int p = 0; p < 2; p++) {
@@ -308,7 +308,7 @@ static void test_the_old_content_by_hand(void **state) {
                   "func main(x: fp16[1, 2], s: state<fp16[4, 2]>) {\n%s} -> (a, b)\n",
                   bodies[0]);
     Fixture t;
-    open_functions(&t, text.at, one, 1, true);
+    open_functions(&t, text.at, one, 1, PLAN_WHOLE);
     float old[2] = {0, 0};
     for (int step = 1; step < 4; step++) {
         float *x = engine_input(t.engines[0], STR("x"))->f32;
@@ -328,7 +328,7 @@ static void test_a_step_allocates_nothing(void **state) {
     (void)state;
     if (!can_count_allocations()) skip();
     Fixture t;
-    open_functions(&t, two_functions, both, 2, true);
+    open_functions(&t, two_functions, both, 2, PLAN_WHOLE);
     size_t before = allocations_so_far();
     for (int i = 0; i < 4; i++) assert_true(put_rows(&t, i % 2, i, i % 2 ? 3 : 1, 1));
     assert_int_equal(allocations_so_far() - before, 0);

@@ -1,0 +1,40 @@
+// pass.h — passes over the prepared nodes, between prepare_ops and plan_buffers.
+//
+// A pass looks for neighbouring ops that it can run as one and puts a Span over them. The nodes below
+// stay as they are: with a tap set the engine runs them one by one, since a tap sees every value, and
+// in the arithmetic `ane`, which models each op, no pass runs at all. A span gives bit by bit what
+// its ops would have given to whoever reads a value after them; values that only its own ops read
+// may be left unwritten.
+//
+// A pass goes by opcodes, shapes and uses of values; it does not know names. It may not rely on
+// where values are stored: that is decided after it.
+#ifndef LATHE_ENGINE_PASS_H
+#define LATHE_ENGINE_PASS_H
+
+#include "engine/plan.h"
+
+// Runs the passes of the table, or those of them that the environment variable LATHE_PASSES lists
+// ("none", or names with commas between). False and `err` when it lists a pass there is not.
+bool passes_run(Engine *e, Err *err);
+
+// One line for each node that does work: "VALUES = OPCODE", and for a span "VALUES = PASS(VALUES OF
+// ITS OPS, …)".
+void nodes_print(const Engine *e, StrBuf *out);
+
+// ---- for passes
+
+// What reads the values of a function.
+typedef struct {
+    uint32_t n;    // readers, counted once for each operand; outputs of the function count, too
+    uint32_t only; // the op that reads it when n is 1, or NO_INDEX for an output
+} ValueUse;
+ValueUse *pass_uses(const Engine *e, Arena *arena); // [n_values]
+
+// The first op after op `i` that does work, or n_ops.
+uint32_t pass_next_op(const Engine *e, uint32_t i);
+Span *pass_new_span(Engine *e, const char *pass, uint32_t first, uint32_t n_ops);
+
+// ---- the passes, each in pass_<name>.c
+void pass_attend_written(Engine *e);
+
+#endif
