@@ -13,10 +13,10 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
-#include "runtime/opened.h"
+#include "runtime/loaded_model.h"
 
 typedef struct {
-    OpenOptions open;
+    LoadOptions open;
     const char *prompt, *system;
     TextList stops;
     uint32_t max_tokens;
@@ -26,7 +26,7 @@ typedef struct {
 
 // Everything an open conversation stands on.
 typedef struct {
-    Opened opened;
+    LoadedModel loaded;
     PromptFormat *format;
     Conversation *chat;
     Meter meter;
@@ -63,7 +63,7 @@ static const Option option_rows[] = {
      "of an answer (default: to the context's end)"},
     {"--stop", OPTION_TEXTS, offsetof(Arguments, stops), "TEXT",
      "end an answer before this text; may be repeated"},
-    {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", OPEN_ENGINES},
+    {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", engines_help},
     {"--arithmetic", OPTION_TEXT, offsetof(Arguments, open.arithmetic), "NAME",
      "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
      "Engine's"},
@@ -110,31 +110,31 @@ static bool open_chat(ChatState *t, const Arguments *a, Err *err) {
     double start = now_seconds();
     meter_start(&t->meter);
     t->progress = meter_progress(&t->meter);
-    bool ok = opened_open(&t->opened, &a->open, &t->progress, err);
+    bool ok = loaded_model_open(&t->loaded, &a->open, &t->progress, err);
     if (ok)
         t->format =
-            prompt_format_open(t->opened.vocabulary, t->opened.contract, &t->opened.use, err);
+            prompt_format_open(t->loaded.tokenizer_file, t->loaded.contract, &t->loaded.use, err);
     ConversationOptions options = {
-        .generator = {.sampling = sampler_options(&t->opened.use, a->seed),
+        .generator = {.sampling = sampler_options(&t->loaded.use, a->seed),
                       .max_tokens = a->max_tokens,
                       .stops = a->stops.at,
                       .n_stops = a->stops.count,
                       .seconds = now_seconds},
         .date = today,
     };
-    if (t->format) t->chat = conversation_open(t->opened.session, t->format, &options, err);
+    if (t->format) t->chat = conversation_open(t->loaded.session, t->format, &options, err);
     if (t->chat) conversation_set_system(t->chat, a->system);
     t->load_seconds = now_seconds() - start;
     meter_rest(&t->meter);
-    if (t->chat && !a->is_quiet && t->opened.except.len)
-        fprintf(stderr, "[proved, except: %s]\n", t->opened.except.at);
+    if (t->chat && !a->is_quiet && t->loaded.except.len)
+        fprintf(stderr, "[proved, except: %s]\n", t->loaded.except.at);
     return t->chat != NULL;
 }
 
 static void close_chat(ChatState *t) {
     conversation_close(t->chat);
     prompt_format_close(t->format);
-    opened_close(&t->opened);
+    loaded_model_close(&t->loaded);
 }
 
 // ---- talking
@@ -181,17 +181,17 @@ static void print_stats(const ChatState *t, const GeneratorStats *s) {
         stderr,
         "[%s; load %.2f s; prefill %zu tokens, %.1f tok/s (%zu reused); decode %zu tokens, %.1f "
         "tok/s; %s; position %u of %u]\n",
-        session_engine(t->opened.session), t->load_seconds, s->n_prompt,
+        session_engine(t->loaded.session), t->load_seconds, s->n_prompt,
         rate(s->n_prompt, s->prefill_seconds), s->n_reused, s->n_answer,
         rate(s->n_answer, s->decode_seconds), stop_reason_rows[s->stop].text,
-        session_position(t->opened.session), session_context(t->opened.session));
+        session_position(t->loaded.session), session_context(t->loaded.session));
 }
 
 static bool say(ChatState *t, const char *text, const Arguments *a, GeneratorStats *stats,
                 Err *err) {
     interrupted = 0;
     // Above every answer, --quiet or not: nobody may take it for the model's.
-    if (t->opened.unproved.kind) fprintf(stderr, "[NOT PROVED: %s]\n", t->opened.unproved.text);
+    if (t->loaded.unproved.kind) fprintf(stderr, "[NOT PROVED: %s]\n", t->loaded.unproved.text);
     if (!conversation_say(t->chat, str_of(text), print_text, t, &t->progress, stats, err))
         return false;
     meter_rest(&t->meter);
@@ -269,9 +269,9 @@ static bool talk(ChatState *t, const Arguments *a, Err *err) {
     if (isatty(STDERR_FILENO)) rl_outstream = stderr; // prompts are no result
     catch_interrupts();
     if (!a->is_quiet) {
-        fprintf(stderr, "%s, %s, context %u, ", a->open.path, session_engine(t->opened.session),
-                session_context(t->opened.session));
-        print_sampling(&t->opened.use);
+        fprintf(stderr, "%s, %s, context %u, ", a->open.path, session_engine(t->loaded.session),
+                session_context(t->loaded.session));
+        print_sampling(&t->loaded.use);
         fputs(". /quit ends, Ctrl-C stops an answer.\n", stderr);
     }
     for (char *line; (line = read_input()); free(line)) {
@@ -307,7 +307,7 @@ bool command_chat(int argc, char **argv, Err *err) {
     ChatState t = {0};
     GeneratorStats stats;
     bool ok = open_chat(&t, &a, err);
-    if (ok) print_deviations(&t.opened.use);
+    if (ok) print_deviations(&t.loaded.use);
     if (ok) ok = a.prompt ? say(&t, a.prompt, &a, &stats, err) : talk(&t, &a, err);
     meter_stop(&t.meter);
     close_chat(&t);

@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -12,12 +11,12 @@
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "proof/eval.h"
-#include "runtime/opened.h"
+#include "runtime/loaded_model.h"
 
 enum { DEFAULT_CHUNK = 512 }; // llama-perplexity's
 
 typedef struct {
-    OpenOptions open;
+    LoadOptions open;
     const char *text;
     uint32_t chunk;
     bool is_json, parses_control;
@@ -25,7 +24,7 @@ typedef struct {
 
 // What is evaluated, and its source or nothing.
 typedef struct {
-    Opened model, source;
+    LoadedModel model, source;
     Tokenizer *tokenizer;
     FileMap text;
     Meter meter;
@@ -41,7 +40,7 @@ static const Option option_rows[] = {
      "long"},
     {"--model", OPTION_TEXT, offsetof(Arguments, open.model), "MODEL.gguf",
      "a bundle's source: also its perplexity, and how far the bundle is from it"},
-    {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", OPEN_ENGINES},
+    {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", engines_help},
     {"--arithmetic", OPTION_TEXT, offsetof(Arguments, open.arithmetic), "NAME",
      "of a bundle on the cpu: fp16 (default), fp32, or ane"},
     {"--special", OPTION_FLAG, offsetof(Arguments, parses_control), NULL,
@@ -77,8 +76,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
 // ---- opening
 
 static bool is_source_wanted(const Work *w, const Arguments *a) {
-    bool is_reference = a->open.engine && strcmp(a->open.engine, "reference") == 0;
-    return a->open.model && w->model.has_bundle && !is_reference;
+    bool runs_bundle = w->model.engine->capabilities & ENGINE_RUNS_BUNDLES;
+    return a->open.model && w->model.has_bundle && runs_bundle;
 }
 
 // The source, used as the bundle is.
@@ -88,12 +87,12 @@ static bool open_source(Work *w, const Arguments *a, Err *err) {
     StrBuf factors = {0};
     use_print(use, USE_rope_factors, &factors);
     snprintf(context, sizeof context, "%u", use->context);
-    OpenOptions options = {
+    LoadOptions options = {
         .path = a->open.model,
         .use = {[USE_context] = context, [USE_rope_factors] = factors.at},
         .threads = a->open.threads,
     };
-    bool ok = opened_open(&w->source, &options, &w->progress, err);
+    bool ok = loaded_model_open(&w->source, &options, &w->progress, err);
     strbuf_free(&factors);
     if (!ok) return false;
     Sha256 digest = contract_digest(w->source.contract);
@@ -104,7 +103,7 @@ static bool open_source(Work *w, const Arguments *a, Err *err) {
 static bool open_work(Work *w, Arguments *a, Err *err) {
     meter_start(&w->meter);
     w->progress = meter_progress(&w->meter);
-    OpenOptions options = a->open;
+    LoadOptions options = a->open;
     bool is_bundle = path_is_dir(options.path);
     if (!is_bundle && options.model)
         return err_set(err, ERR_USAGE, "--model names the source of a bundle; %s is none",
@@ -114,18 +113,18 @@ static bool open_work(Work *w, Arguments *a, Err *err) {
     char chunk[16];
     snprintf(chunk, sizeof chunk, "%u", a->chunk ? a->chunk : DEFAULT_CHUNK);
     if (!is_bundle) options.use[USE_context] = chunk;
-    if (!opened_open(&w->model, &options, &w->progress, err)) return false;
+    if (!loaded_model_open(&w->model, &options, &w->progress, err)) return false;
     uint32_t most = session_context(w->model.session);
     if (!a->chunk) a->chunk = most < DEFAULT_CHUNK ? most : DEFAULT_CHUNK;
     if (is_source_wanted(w, a) && !open_source(w, a, err)) return false;
-    w->tokenizer = tokenizer_open(w->model.vocabulary, err);
+    w->tokenizer = tokenizer_open(w->model.tokenizer_file, err);
     return w->tokenizer || err_prefix(err, "%s", options.path);
 }
 
 static void close_work(Work *w) {
     tokenizer_close(w->tokenizer);
-    opened_close(&w->source);
-    opened_close(&w->model);
+    loaded_model_close(&w->source);
+    loaded_model_close(&w->model);
     unmap_file(&w->text);
 }
 

@@ -17,6 +17,12 @@ const EngineInfo engines[ENGINE_COUNT] = {
 #undef ENGINE
 };
 
+const char engines_help[] = "default: the first that runs the file"
+#define ENGINE(id, capabilities_, runner_, doc_, missing_) "; " #id ": " doc_
+#include "runtime/engines.def"
+#undef ENGINE
+    ;
+
 static const EngineInfo *find_engine(const char *name, unsigned capabilities) {
     for (size_t i = 0; i < COUNT_OF(engines); i++)
         if (name ? strcmp(engines[i].name, name) == 0

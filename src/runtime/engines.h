@@ -27,6 +27,7 @@ typedef struct EngineInfo {
 } EngineInfo;
 
 extern const EngineInfo engines[ENGINE_COUNT];
+extern const char engines_help[]; // of an option that takes a name of the table
 
 // The engine `name`, or for NULL the first one with all of `capabilities`. ERR_USAGE when none is
 // called so or this build lacks it; what it can run is the caller's to judge.

@@ -1,6 +1,4 @@
-#include "runtime/opened.h"
-
-#include <string.h>
+#include "runtime/loaded_model.h"
 
 #include "base/file.h"
 #include "base/size.h"
@@ -8,7 +6,8 @@
 #include "bundle/source.h"
 #include "runtime/engines.h"
 
-static bool check_seal(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
+static bool check_seal(LoadedModel *o, const LoadOptions *options, const Progress *progress,
+                       Err *err) {
     if (seal_check(options->path, &o->except, progress, &o->unproved)) return true;
     if (options->is_unsealed) return true;
     *err = o->unproved;
@@ -16,7 +15,7 @@ static bool check_seal(Opened *o, const OpenOptions *options, const Progress *pr
 }
 
 // What a replaced source leaves to do: it is converted, or it is not this bundle's.
-static bool refuse_source(const OpenOptions *options, const char *path, const char *why,
+static bool refuse_source(const LoadOptions *options, const char *path, const char *why,
                           Arena *scratch, Err *err) {
     const char *bundle = shell_word(scratch, options->path), *word = shell_word(scratch, path);
     return err_set(err, ERR_GATE,
@@ -29,7 +28,7 @@ static bool refuse_source(const OpenOptions *options, const char *path, const ch
 // The source, where it can be found, must still be the file that the bundle was made of, and mean
 // the same: it may have been replaced, and this lathe may read it otherwise than the one that
 // converted it.
-static bool check_source(Opened *o, const OpenOptions *options, const Progress *progress,
+static bool check_source(LoadedModel *o, const LoadOptions *options, const Progress *progress,
                          Err *err) {
     Arena scratch = {0};
     Gguf source = {0};
@@ -58,7 +57,7 @@ static bool check_source(Opened *o, const OpenOptions *options, const Progress *
     return ok;
 }
 
-static bool open_reference(Opened *o, const OpenOptions *options, const char *path, Err *err) {
+static bool open_reference(LoadedModel *o, const LoadOptions *options, const char *path, Err *err) {
     if (!gguf_open(&o->source, &o->arena, path, err)) return false;
     if (!model_read(&o->model, &o->source, &o->arena, err)) return err_prefix(err, "%s", path);
     if (o->has_bundle) {
@@ -72,14 +71,14 @@ static bool open_reference(Opened *o, const OpenOptions *options, const char *pa
         return false;
     if (!use_choose_all(&o->use, options->use, &o->model.contract, &o->arena, err)) return false;
     o->contract = &o->model.contract;
-    o->vocabulary = &o->source;
+    o->tokenizer_file = &o->source;
     ReferenceOptions as_used = {.n_positions = o->use.context, .rope_factors = o->use.rope_factors};
     o->session = session_open(model_runner_open_reference(&o->model, &as_used, o->pool, err), err);
     return o->session != NULL;
 }
 
 // What a bundle's packages and proof rest on cannot be chosen again.
-static bool check_fixed(const OpenOptions *options, Err *err) {
+static bool check_fixed(const LoadOptions *options, Err *err) {
     static const UseId fixed[] = {USE_context, USE_rope_factors};
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         if (options->use[fixed[i]])
@@ -94,54 +93,53 @@ static bool check_fixed(const OpenOptions *options, Err *err) {
     return true;
 }
 
-static bool open_bundle(Opened *o, const OpenOptions *options, const EngineInfo *engine,
-                        const Progress *progress, Err *err) {
+static bool open_bundle(LoadedModel *o, const LoadOptions *options, const Progress *progress,
+                        Err *err) {
     if (!check_seal(o, options, progress, err) ||
         !bundle_open(&o->bundle, &o->arena, options->path, err))
         return false;
     if (!options->is_unsealed && !check_source(o, options, progress, err)) return false;
-    if (!(engine->capabilities & ENGINE_RUNS_BUNDLES)) {
+    if (!(o->engine->capabilities & ENGINE_RUNS_BUNDLES)) {
         if (options->model) return open_reference(o, options, options->model, err);
-        return err_set(err, ERR_USAGE, "--engine %s for a bundle needs --model", engine->name);
+        return err_set(err, ERR_USAGE, "--engine %s for a bundle needs --model", o->engine->name);
     }
     if (!check_fixed(options, err)) return false;
     o->contract = &o->bundle.chain.contract;
     o->use = o->bundle.chain.use;
     if (!use_choose_all(&o->use, options->use, o->contract, &o->arena, err)) return false;
-    o->vocabulary = &o->bundle.host;
+    o->tokenizer_file = &o->bundle.host;
     Arithmetic arithmetic = ARITHMETIC_FP16;
     if (options->arithmetic && !arithmetic_named(options->arithmetic, &arithmetic, err))
         return false;
-    Execution how = {.engine = engine, .arithmetic = arithmetic, .pool = o->pool};
+    Execution how = {.engine = o->engine, .arithmetic = arithmetic, .pool = o->pool};
     o->session = session_open(model_runner_open_bundle(&o->bundle, &how, err), err);
     return o->session != NULL;
 }
 
-static bool choose_engine(const EngineInfo **engine, const OpenOptions *options, bool is_bundle,
-                          Err *err) {
-    unsigned needs = is_bundle ? ENGINE_RUNS_BUNDLES : ENGINE_RUNS_MODELS;
-    if (!engine_choose(engine, options->engine, needs, err)) return false;
-    if (options->arithmetic && (!is_bundle || !((*engine)->capabilities & ENGINE_HAS_ARITHMETICS)))
+static bool choose_engine(LoadedModel *o, const LoadOptions *options, Err *err) {
+    unsigned needs = o->has_bundle ? ENGINE_RUNS_BUNDLES : ENGINE_RUNS_MODELS;
+    if (!engine_choose(&o->engine, options->engine, needs, err)) return false;
+    unsigned has = o->engine->capabilities;
+    if (options->arithmetic && (!o->has_bundle || !(has & ENGINE_HAS_ARITHMETICS)))
         return err_set(err, ERR_USAGE,
                        "--arithmetic is for bundles on the cpu; the reference computes in fp32");
-    // The reference takes a bundle's model, when it is named.
-    if (!is_bundle && !((*engine)->capabilities & ENGINE_RUNS_MODELS))
-        return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is not a bundle",
-                       (*engine)->name, options->path);
-    return true;
+    // An engine of model files can stand in for a bundle's: it runs the model that --model names.
+    if (o->has_bundle || (has & ENGINE_RUNS_MODELS)) return true;
+    return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is a model file", o->engine->name,
+                   options->path);
 }
 
-bool opened_open(Opened *o, const OpenOptions *options, const Progress *progress, Err *err) {
-    *o = (Opened){.has_bundle = path_is_dir(options->path)};
-    const EngineInfo *engine;
-    if (!choose_engine(&engine, options, o->has_bundle, err)) return false;
+bool loaded_model_open(LoadedModel *o, const LoadOptions *options, const Progress *progress,
+                       Err *err) {
+    *o = (LoadedModel){.has_bundle = path_is_dir(options->path)};
+    if (!choose_engine(o, options, err)) return false;
     o->pool = pool_open(options->threads, err);
     if (!o->pool) return false;
-    return o->has_bundle ? open_bundle(o, options, engine, progress, err)
+    return o->has_bundle ? open_bundle(o, options, progress, err)
                          : open_reference(o, options, options->path, err);
 }
 
-void opened_close(Opened *o) {
+void loaded_model_close(LoadedModel *o) {
     session_close(o->session);
     if (o->has_bundle) bundle_close(&o->bundle);
     gguf_close(&o->source);
