@@ -32,7 +32,8 @@ def vote(path, *options):
     return run.returncode, {line.split()[1]: (line, not line.endswith("  FAILED")) for line in lines}
 
 
-@pytest.mark.parametrize("path", [HELLO, HELLO_F16, NATURAL], ids=lambda p: p.stem)
+# The first is what test_a_model_alone_has_no_other_gates reads, too.
+@pytest.mark.parametrize("path", [pytest.param(HELLO, marks=pytest.mark.full), HELLO_F16, NATURAL], ids=lambda p: p.stem)
 def test_a_true_contract_stands(path):
     code, fields = vote(path)
     assert code == 0
@@ -64,7 +65,9 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.full if name == "natural: rope_dim of the whole head" else ()) for name in WRONG
+])
 def test_a_wrong_contract_is_named(name, tmp_path):
     path, keys, tensors, field = WRONG[name]
     code, fields = vote(edit(path, tmp_path / "wrong.gguf", keys, tensors))
@@ -88,7 +91,9 @@ UNSEEN = {
 }
 
 
-@pytest.mark.parametrize("name", UNSEEN)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.full if name == "natural: factors dropped" else ()) for name in UNSEEN
+])
 def test_what_it_cannot_see_it_says(name, tmp_path):
     path, keys, tensors, field = UNSEEN[name]
     code, fields = vote(edit(path, tmp_path / "wrong.gguf", keys, tensors))
@@ -118,8 +123,11 @@ def test_long_factors_show_beyond_the_original_context(long, passes, tmp_path):
         assert "rope_factors_long_are_short fits better" in line and "this field is suspect" in line
 
 
-@pytest.mark.parametrize("path, original", [(HELLO, 1024), (NATURAL, 1024), (NATURAL, 896)],
-                         ids=["hello", "natural", "natural from 896"])  # fmt: skip
+@pytest.mark.parametrize("path, original", [
+    pytest.param(HELLO, 1024, id="hello", marks=pytest.mark.full),
+    pytest.param(NATURAL, 1024, id="natural", marks=pytest.mark.full),
+    pytest.param(NATURAL, 896, id="natural from 896"),
+])
 def test_no_alarm_beyond_the_original_context(path, original, tmp_path):
     """Neither was taught there. From position 896 on hello-natural does better with ten times the base, by five standard
     errors, and still not well: that accuses nothing."""
@@ -195,6 +203,7 @@ def test_smollm2():
         assert "not told apart" not in fields[field][0], fields[field][0]
 
 
+@pytest.mark.full
 def test_smollm2_misread(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("To make bread you need flour, water, salt and yeast. Mix the flour with the water and the yeast, "

@@ -322,7 +322,15 @@ CASES = [(number, way, what, check, arguments) for way, (check, table) in TABLES
 CASES += [(number, way, check.__name__, check, ()) for number, way, check in OTHERS]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} {case[1]}: {case[2]}")
+# These files are byte by byte those of test_vote.py or of another row, and a vote takes a quarter of a minute.
+ELSEWHERE = {"a tenth of the base", "ten times the base", "short and long factors exchanged", "attention factor 1",
+             "rope_dim taken for head_dim", "rows of q and k in the other order", "eps times 1000", "scores over sqrt(24)"}
+
+
+@pytest.mark.parametrize("case", [
+    pytest.param(case, id=f"{case[0]} {case[1]}: {case[2]}", marks=pytest.mark.full if case[2] in ELSEWHERE else ())
+    for case in CASES
+])
 def test_is_caught(case, tmp_path):
     _, _, _, check, arguments = case
     check(*arguments, tmp_path)

@@ -1,0 +1,206 @@
+// chain.json is believed in nothing: hello-phi3's, wrong in one named way at a time, is refused
+// with a message that says where.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "bundle/chain.h"
+#include "convert/convert.h"
+#include "mlpackage/scratch.h"
+
+static Scratch scratch;
+static Arena arena;
+static const char *bundle;
+static json_t *right; // what convert wrote
+
+static int make_bundle(void **state) {
+    (void)state;
+    Err err = {0};
+    Chain chain;
+    bundle = path_join(&arena, scratch.path, "m.lathe");
+    ConvertJob job = {
+        .model_path = LATHE_MODELS "/hello-phi3-q8_0.gguf",
+        .out_path = bundle,
+        .chosen = {[USE_context] = "128"},
+        .options = {.prefill_rows = 64, .target = target_named("macos27"), .layers_per_shard = 2},
+        .tool_version = "lathe test",
+    };
+    if (!bundle_convert(&chain, &arena, &job, &err)) fail_msg("%s", err.text);
+    right = json_read_file(path_join(&arena, bundle, "chain.json"), &err);
+    assert_non_null(right);
+    return 0;
+}
+
+static int drop_bundle(void **state) {
+    (void)state;
+    json_decref(right);
+    return 0;
+}
+
+static bool read_back(json_t *json, Err *err) {
+    Arena scratch_arena = {0};
+    Chain chain;
+    assert_true(json_write_file(json, path_join(&scratch_arena, bundle, "chain.json"), NULL));
+    bool ok = chain_read(&chain, &scratch_arena, bundle, err);
+    arena_free(&scratch_arena);
+    return ok;
+}
+
+// The member or item at `path` ("shards.0.layers"): its container, and the last step.
+static json_t *find(json_t *json, const char *path, const char **last) {
+    for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
+        char step[64];
+        size_t n = (size_t)(dot - path);
+        assert_true(n < sizeof step);
+        memcpy(step, path, n);
+        step[n] = 0;
+        json = json_is_array(json) ? json_array_get(json, (size_t)atoi(step))
+                                   : json_object_get(json, step);
+        assert_non_null(json);
+    }
+    *last = path;
+    return json;
+}
+
+// Puts the JSON text `value` at `path`; NULL removes what is there.
+static void edit(json_t *json, const char *path, const char *value) {
+    const char *last;
+    json_t *at = find(json, path, &last);
+    json_t *fresh = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
+    assert_true(fresh || !value);
+    if (json_is_array(at))
+        assert_int_equal(fresh ? json_array_set_new(at, (size_t)atoi(last), fresh)
+                               : json_array_remove(at, (size_t)atoi(last)),
+                         0);
+    else
+        assert_int_equal(fresh ? json_object_set_new(at, last, fresh) : json_object_del(at, last),
+                         0);
+}
+
+static void test_what_convert_writes_is_read(void **state) {
+    (void)state;
+    Err err = {0};
+    if (!read_back(right, &err)) fail_msg("%s", err.text);
+}
+
+static const struct {
+    const char *path, *value, *message;
+} rows[] = {
+    {"schema", "4", "schema 4, this lathe reads 5"},
+    {"schema", "\"5\"", "member \"schema\": another type"},
+    {"tool", NULL, "member \"tool\": absent"},
+    {"source", "[]", "member \"source\": another type, expected an object"},
+    {"source.name", "\"../m.gguf\"", "'../m.gguf' does not stay inside the bundle"},
+    {"source.name", "\"/m.gguf\"", "does not stay inside the bundle"},
+    {"source.name", "\"\"", "does not stay inside the bundle"},
+    {"source.bytes", "-1", "member \"bytes\": -1, expected 0 to"},
+    {"contract_sha256", "\"00\"", "it was altered"},
+    {"contract.n_layers", "5", "it was altered"},
+    {"contract.norm_eps", NULL, "norm_eps"},
+    {"use.context", "\"64\"", "another type, expected an object"},
+    {"use.context.value", "\"64\"", "contradict"},
+    {"use", "[]", "member \"use\": another type"},
+    {"options.context", "0", "contradict"},
+    {"options.context", "4294967296", "expected 0 to 4294967295"},
+    {"options.state_rows", "64", "contradict"},
+    {"options.prefill_rows", "129", "contradict"},
+    {"host.path", "\"shards/../../etc\"", "does not stay inside the bundle"},
+    {"host.path", "\"a//b\"", "does not stay inside the bundle"},
+    {"host.path", "\"./host.gguf\"", "does not stay inside the bundle"},
+    {"shards", "[]", "shards end at layer 0"},
+    {"shards", "{}", "member \"shards\": another type"},
+    {"shards.0", "7", "absent"},
+    {"shards.1", NULL, "shards end at layer 2"},
+    {"shards.0.layers", "[1, 2]", "which comes there"},
+    {"shards.0.layers", "[0]", "member \"layers\": expected [first, end]"},
+    {"shards.0.layers", "[2, 0]", "member \"layers\": expected [first, end]"},
+    {"shards.0.layers", "[0, 4294967296]", "member \"layers\": expected [first, end]"},
+    {"shards.0.layers", "[0, 4294967295]", "member \"landmarks\""},
+    {"shards.1.logits", "[0, 2047]", "vocabulary row 2047"},
+    {"shards.1.logits", "[1, 2048]", "begins at vocabulary row 1, expected 0"},
+    {"shards.0.residual_factor", "3", "residual_factor"},
+    {"shards.0.residual_factor", "0", "residual_factor"},
+    {"shards.0.residual_factor", "-2", "residual_factor"},
+    {"shards.0.files.0.path", "\"..\"", "does not stay inside the bundle"},
+    {"shards.0.functions", "[]", "has layers but no decode function"},
+    {"shards.0.functions.0.role", "\"x\"", "has layers but no"},
+    {"shards.0.functions.0.inputs.0.dtype", "\"fp7\"", "'fp7'"},
+    {"shards.0.functions.0.inputs.0.shape", "[1, 0]", "dimension 1"},
+    {"shards.0.functions.0.inputs.0.shape", "[1, 2.5]", "dimension 1"},
+    {"shards.0.functions.0.inputs.0.shape", "[2147483648]", "dimension 0"},
+    {"shards.0.functions.0.inputs.0.shape", "[1,1,1,1,1,1,1,1,1]", "expected at most"},
+    {"shards.0.tensors.0.rows", "1000000", "expected 1000000"},
+    {"shards.0.tensors.0.parts", "[]", "parts of 0 rows in all"},
+    {"shards.0.tensors.0.parts.0.first_row", "1", "do not follow one another"},
+    {"shards.0.tensors.0.parts.0.rows", "4294967295", "parts"},
+    {"shards.0.tensors.0.parts.0.factor", "1.5", "factor"},
+    {"shards.0.tensors.0.layer", "\"0\"", "member \"layer\": another type"},
+    {"shards.0.landmarks.0.place", "\"no_such\"", "member \"landmarks\": item 0"},
+    {"shards.0.landmarks.1.layer", "7", "member \"landmarks\": item 1"},
+    {"shards.0.landmarks.0", NULL, "member \"landmarks\": item 0"},
+    {"ranges", "{}", "member"},
+};
+
+static void test_each_wrong_member_is_named(void **state) {
+    (void)state;
+    size_t n_wrong = 0; // of the table's rows: all are shown
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        Err err = {0};
+        json_t *wrong = json_deep_copy(right);
+        edit(wrong, rows[i].path, rows[i].value);
+        bool is_read = read_back(wrong, &err);
+        // Whatever is wrong, the bundle is converted again, by this command.
+        if (is_read || err.kind != ERR_FORMAT || !strstr(err.text, rows[i].message) ||
+            !strstr(err.text, "lathe convert ")) {
+            n_wrong++;
+            print_error("%s = %s: \"%s\", expected \"%s\"\n", rows[i].path,
+                        rows[i].value ? rows[i].value : "nothing", err.text, rows[i].message);
+        }
+        json_decref(wrong);
+    }
+    assert_int_equal(n_wrong, 0);
+}
+
+static void test_every_member_is_needed(void **state) {
+    (void)state;
+    const char *key;
+    json_t *value;
+    json_object_foreach(right, key, value) {
+        Err err = {0};
+        json_t *wrong = json_deep_copy(right);
+        json_object_del(wrong, key);
+        if (read_back(wrong, &err)) fail_msg("without \"%s\" it was read", key);
+        assert_non_null(strstr(err.text, key));
+        json_decref(wrong);
+    }
+}
+
+static void test_a_folder_without_chain_json_is_not_a_bundle(void **state) {
+    (void)state;
+    Err err = {0};
+    Chain chain;
+    assert_false(chain_read(&chain, &arena, scratch.path, &err));
+    assert_int_equal(err.kind, ERR_FORMAT);
+    assert_non_null(strstr(err.text, "no chain.json"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_convert_writes_is_read),
+        cmocka_unit_test(test_each_wrong_member_is_named),
+        cmocka_unit_test(test_every_member_is_needed),
+        cmocka_unit_test(test_a_folder_without_chain_json_is_not_a_bundle),
+    };
+    scratch = scratch_open("test-chain-read");
+    int n_failed = cmocka_run_group_tests(tests, make_bundle, drop_bundle);
+    scratch_close(&scratch);
+    arena_free(&arena);
+    return n_failed;
+}
