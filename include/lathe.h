@@ -1,4 +1,10 @@
-// lathe.h — the public API of liblathe: open, run, tokenize, convert and verify models.
+// lathe.h — the public API of liblathe: tokenize, apply chat templates, generate text, convert models
+// to Core ML packages, verify them, run packages.
+//
+//     LatheError err;
+//     LatheModel *model = lathe_model_open("model.gguf", NULL, &err);
+//     lathe_answer(model, "[{\"role\": \"user\", \"content\": \"Hi\"}]", NULL, on_text, NULL, NULL, &err);
+//     lathe_model_close(model);
 //
 // Build with `pkg-config --cflags --libs lathe`. Every type is opaque; strings are UTF-8.
 //
@@ -8,13 +14,13 @@
 // small allocation fails, it writes a line to stderr and exits with code 4. Large buffers (KV cache,
 // workspace) report failure as LATHE_ERROR_SYSTEM.
 //
-// Ownership. What `…_open` returns is closed by the caller with `…_close`, which takes NULL. Pointers
-// that other functions return belong to the object they were asked of and live as long as it does,
-// unless their comment says otherwise.
+// Ownership. What `…_open` returns is closed by the caller with `…_close`, which takes NULL. What a
+// function stores through a `**` parameter is released with lathe_free(). Other pointers belong to the
+// object they were asked of and live as long as it does.
 //
 // Threads. Different objects may be used by different threads at the same time. One object is used by
-// one thread at a time, and so are all objects opened from the same LathePackage; exceptions are
-// stated. Callbacks are called on the calling thread.
+// one thread at a time, and so are all objects opened from the same LathePackage; a LatheTokenizer may
+// be used by any number of threads at once. Callbacks are called on the calling thread.
 #ifndef LATHE_H
 #define LATHE_H
 
@@ -45,8 +51,63 @@ typedef struct {
 } LatheError;
 
 LATHE_API const char *lathe_version(void); // "0.1.0"
+LATHE_API void lathe_free(void *at);       // safe on NULL
 
-// ---- Core ML packages, executed on the CPU
+// ---- progress of long work
+
+typedef struct {
+    // Called repeatedly: `done` of `total` (bytes or steps; total 0 if unknown) of the stage `what`.
+    // Returns false to end the work, which then fails with LATHE_ERROR_STOPPED. May be NULL.
+    bool (*step)(void *context, const char *what, uint64_t done, uint64_t total);
+    // Called with a remark worth a line of its own. May be NULL.
+    void (*note)(void *context, const char *text);
+    void *context;
+} LatheProgress;
+
+// ---- tokenizers
+
+typedef struct LatheTokenizer LatheTokenizer;
+
+// The vocabulary of `path`: a GGUF file (it needs no weights) or a bundle made by lathe_convert().
+LATHE_API LatheTokenizer *lathe_tokenizer_open(const char *path, LatheError *err);
+LATHE_API void lathe_tokenizer_close(LatheTokenizer *t);
+LATHE_API size_t lathe_tokenizer_count(const LatheTokenizer *t); // ids are below it
+// The bytes of token `id`, perhaps a part of a character; `*n_bytes` receives their number.
+LATHE_API const char *lathe_tokenizer_piece(const LatheTokenizer *t, uint32_t id, size_t *n_bytes);
+
+enum {
+    LATHE_PARSE_SPECIAL = 1, // names of control tokens in the text are those tokens, not text
+    LATHE_ADD_SPECIAL =
+        2, // bos before and eos after the text, where the model's file asks for them
+    LATHE_SHOW_SPECIAL = 4, // lathe_detokenize: control tokens give their names instead of nothing
+};
+
+enum { LATHE_MAX_TEXT = 1 << 28 }; // bytes that one call of lathe_tokenize() takes
+
+// The ids of `text` [n_bytes]: `*ids` [*n_ids]. Bytes that are not UTF-8 count as U+FFFD.
+LATHE_API bool lathe_tokenize(const LatheTokenizer *t, const char *text, size_t n_bytes,
+                              unsigned flags, uint32_t **ids, size_t *n_ids, LatheError *err);
+// The text of `ids`: `*text` [*n_bytes], valid UTF-8, NUL-terminated. An id out of range is an error.
+LATHE_API bool lathe_detokenize(const LatheTokenizer *t, const uint32_t *ids, size_t n_ids,
+                                unsigned flags, char **text, size_t *n_bytes, LatheError *err);
+
+// ---- chat templates
+
+typedef struct LatheTemplate LatheTemplate;
+
+// The chat template of `path`: a GGUF file, a bundle, or a file of Jinja source.
+LATHE_API LatheTemplate *lathe_template_open(const char *path, LatheError *err);
+LATHE_API void lathe_template_close(LatheTemplate *t);
+// Renders with the variables in `json` [n_bytes]: a list of messages, or an object with `messages`,
+// `tools`, `add_generation_prompt` and any other. bos_token and eos_token are the model's unless given.
+// `begins_answer` sets add_generation_prompt. `date`: seconds since 1970, for strftime_now(). `*text`
+// [*n_text] is NUL-terminated. LATHE_ERROR_USAGE when `json` is wrong, LATHE_ERROR_FORMAT when the
+// template is, or refuses the conversation.
+LATHE_API bool lathe_template_render(LatheTemplate *t, const char *json, size_t n_bytes,
+                                     bool begins_answer, int64_t date, char **text, size_t *n_text,
+                                     LatheError *err);
+
+// ---- models
 
 // How results are rounded.
 typedef enum {
@@ -54,6 +115,122 @@ typedef enum {
     LATHE_ARITHMETIC_FP32, // nothing is rounded beyond float
     LATHE_ARITHMETIC_ANE,  // a model of the Neural Engine, made from published measurements; slow
 } LatheArithmetic;
+
+// Zeroed, it is the default.
+typedef struct {
+    unsigned n_threads;         // 0: one a processor
+    LatheArithmetic arithmetic; // of a bundle
+    const char *source;         // the model file of a bundle; NULL: found beside it
+    bool accepts_unproved;      // open a bundle that has no seal of lathe_verify(), too
+    uint32_t context;           // of a GGUF file, in tokens; 0: the model's, at most 4096
+} LatheModelOptions;
+
+// A model ready to generate text, with one KV cache.
+typedef struct LatheModel LatheModel;
+
+// `path`: a bundle, run as Core ML would round on the CPU, or a GGUF file, run by the fp32 reference.
+// `options` may be NULL. A bundle without a seal, or whose files changed since, is LATHE_ERROR_GATE.
+LATHE_API LatheModel *lathe_model_open(const char *path, const LatheModelOptions *options,
+                                       LatheError *err);
+LATHE_API void lathe_model_close(LatheModel *model);
+LATHE_API const LatheTokenizer *lathe_model_tokenizer(const LatheModel *model);
+// Why the model does not count as proved, for whoever reads its answers: a bundle without a seal, opened
+// with accepts_unproved. NULL when it is proved, and for a GGUF file, which the reference runs as it is.
+LATHE_API const char *lathe_model_unproved(const LatheModel *model);
+LATHE_API uint32_t lathe_model_context(const LatheModel *model); // tokens that it can hold
+
+typedef struct {
+    float temperature;    // 0: always the most likely token
+    uint32_t top_k;       // keep this many; 0: all
+    float top_p;          // keep the fewest that hold this share of probability; 1: all
+    float min_p;          // keep those of at least this share of the most likely one; 0: all
+    float repeat_penalty; // divides positive, multiplies negative logits of tokens seen; 1: none
+} LatheSampling;
+// What the model's publisher recommends.
+LATHE_API LatheSampling lathe_model_sampling(const LatheModel *model);
+
+// Zeroed, it is the default.
+typedef struct {
+    const LatheSampling *sampling; // NULL: lathe_model_sampling()
+    uint64_t seed;                 // the same prompt, options and seed give the same text
+    uint32_t max_tokens;           // of the answer; 0: as many as the context holds
+    const char *const *stops; // [n_stops] texts that end the answer; it is cut before the first
+    size_t n_stops;
+    const char *tools; // lathe_answer(): a JSON list of tools for the template; NULL: none
+    int64_t date;      // lathe_answer(): seconds since 1970, for the template
+} LatheGenerateOptions;
+
+typedef enum {
+    LATHE_STOP_END_OF_TURN, // the model ended its turn
+    LATHE_STOP_STRING,      // the text came to a stop string
+    LATHE_STOP_MAX_TOKENS,
+    LATHE_STOP_CONTEXT,   // the context is full
+    LATHE_STOP_CANCELLED, // the callback returned false
+} LatheStop;
+
+typedef struct {
+    size_t n_prompt; // tokens of the prompt that were computed
+    size_t n_reused; // tokens of the prompt that the KV cache held already
+    size_t n_answer; // tokens generated, without the one that ends the turn
+    double prefill_seconds, decode_seconds;
+    LatheStop stop;
+} LatheStats;
+
+// Receives text of the answer as it comes, whole characters, and sometimes none: also while the prompt
+// is computed. Not NUL-terminated. Returns false to cancel.
+typedef bool LatheText(void *context, const char *text, size_t n_bytes);
+
+// Generates after `prompt` [n_prompt]. Tokens that the prompt has in common with the KV cache from the
+// first on are not computed again. `options` and `stats` may be NULL. Fails with LATHE_ERROR_USAGE when
+// the prompt exceeds the context.
+LATHE_API bool lathe_generate(LatheModel *model, const uint32_t *prompt, size_t n_prompt,
+                              const LatheGenerateOptions *options, LatheText *on_text,
+                              void *context, LatheStats *stats, LatheError *err);
+// Answers a conversation: a JSON list of {"role": …, "content": …}, through the model's template.
+LATHE_API bool lathe_answer(LatheModel *model, const char *messages,
+                            const LatheGenerateOptions *options, LatheText *on_text, void *context,
+                            LatheStats *stats, LatheError *err);
+
+// ---- conversion and proof
+
+// Zeroed, it is the default; strings as the options of `lathe convert` take them.
+typedef struct {
+    unsigned n_threads;        // 0: one a processor
+    uint32_t layers_per_shard; // at most; 0: as the target allows
+    uint32_t context;          // tokens; 0: the model's, at most 4096
+    const char *weights;       // NULL: "int8"
+    const char *kv;            // NULL: "slice"
+    const char *target;        // NULL: "macos27"
+    bool has_no_prefill;       // only decode: smaller packages, slow prompts
+    bool skips_ranges;         // do not measure activations: minutes for a billion weights
+    bool replaces;             // an older bundle at the place may go
+} LatheConvertOptions;
+
+// Converts the GGUF file `model` to a bundle of Core ML packages at `out`. `options` and `progress` may
+// be NULL. When it fails, an older bundle at `out` is unchanged.
+LATHE_API bool lathe_convert(const char *model, const char *out, const LatheConvertOptions *options,
+                             const LatheProgress *progress, LatheError *err);
+
+typedef enum { LATHE_PASSED, LATHE_FAILED, LATHE_UNPROVED, LATHE_NOTE } LatheVerdict;
+
+// Zeroed, it is the default.
+typedef struct {
+    unsigned n_threads; // 0: one a processor
+    const char *model;  // the bundle's source; NULL: found beside it
+    const char *gates;  // names separated by commas; NULL: all
+    bool resumes;       // keep results of an interrupted run whose inputs are unchanged
+    // Called for each result: of which gate, what it looked at, the figures. May be NULL.
+    void (*result)(void *context, const char *gate, const char *scope, const char *figures,
+                   LatheVerdict verdict);
+    void *context;
+} LatheVerifyOptions;
+
+// Proves that the bundle means what its model means; seals it when all gates pass. `*is_sealed` (may be
+// NULL) says whether it is sealed afterwards. LATHE_ERROR_GATE when a gate failed.
+LATHE_API bool lathe_verify(const char *bundle, const LatheVerifyOptions *options,
+                            const LatheProgress *progress, bool *is_sealed, LatheError *err);
+
+// ---- Core ML packages, executed on the CPU
 
 typedef enum {
     LATHE_FP16,  // IEEE binary16, two bytes an element

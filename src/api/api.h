@@ -4,9 +4,31 @@
 
 #include <lathe.h>
 
+#include "base/arena.h"
 #include "base/err.h"
+#include "base/progress.h"
+#include "gguf/gguf.h"
+#include "tokenizer/tokenizer.h"
 
 // Copies `from` to the caller's error, which may be NULL. Returns false.
 bool api_fail(LatheError *to, const Err *from);
+
+// The text in `text`, which is emptied, as a caller gets it: NUL-terminated, freed by lathe_free().
+char *api_take_text(StrBuf *text, size_t *n_bytes);
+
+// A caller's progress as the library's: valid while `adapter` is. `from` may be NULL.
+typedef struct {
+    const LatheProgress *from;
+    bool is_stopped;
+    Progress progress;
+} ProgressAdapter;
+const Progress *api_progress(ProgressAdapter *adapter, const LatheProgress *from);
+
+struct LatheTokenizer {
+    const Tokenizer *tokenizer;
+};
+
+// Opens the file with vocabulary and template of `path`: the GGUF file itself, or a bundle's host.gguf.
+bool api_open_vocabulary(Gguf *g, Arena *arena, const char *path, Err *err);
 
 #endif

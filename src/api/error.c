@@ -1,7 +1,9 @@
-// error.c — errors of the library as errors of the public API.
+// error.c — errors and texts of the library as callers of the public API get them.
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
+#include "base/file.h"
 
 static const LatheErrorKind kinds[] = {
     [ERR_NONE] = LATHE_OK,
@@ -11,8 +13,7 @@ static const LatheErrorKind kinds[] = {
     [ERR_SYSTEM] = LATHE_ERROR_SYSTEM,
     [ERR_STOPPED] = LATHE_ERROR_STOPPED,
 };
-_Static_assert(sizeof(((Err *)0)->text) == sizeof(((LatheError *)0)->text),
-               "texts are copied whole");
+_Static_assert(sizeof(((Err *)0)->text) == sizeof(((LatheError *)0)->text), "copied whole");
 
 bool api_fail(LatheError *to, const Err *from) {
     if (!to) return false;
@@ -21,6 +22,44 @@ bool api_fail(LatheError *to, const Err *from) {
     return false;
 }
 
+char *api_take_text(StrBuf *text, size_t *n_bytes) {
+    strbuf_add(text, STR("")); // so that there is a NUL
+    char *at = text->at;
+    if (n_bytes) *n_bytes = text->len;
+    *text = (StrBuf){0};
+    return at;
+}
+
 const char *lathe_version(void) {
     return LATHE_VERSION;
+}
+
+void lathe_free(void *at) {
+    free(at);
+}
+
+// ---- progress
+
+static void report(void *context, const char *what, uint64_t done, uint64_t total) {
+    ProgressAdapter *a = context;
+    if (a->from->step && !a->from->step(a->from->context, what, done, total)) a->is_stopped = true;
+}
+
+static bool goes_on(void *context) {
+    return !((const ProgressAdapter *)context)->is_stopped;
+}
+
+static void note(void *context, const char *text) {
+    const ProgressAdapter *a = context;
+    if (a->from->note) a->from->note(a->from->context, text);
+}
+
+const Progress *api_progress(ProgressAdapter *a, const LatheProgress *from) {
+    *a = (ProgressAdapter){.from = from};
+    a->progress = (Progress){report, a, goes_on, note};
+    return from ? &a->progress : NULL;
+}
+
+bool api_open_vocabulary(Gguf *g, Arena *arena, const char *path, Err *err) {
+    return gguf_open(g, arena, path_is_dir(path) ? path_join(arena, path, "host.gguf") : path, err);
 }

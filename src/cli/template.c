@@ -1,17 +1,15 @@
-// template.c — `lathe template MODEL.gguf|FILE.jinja --messages FILE.json`.
+// template.c — `lathe template MODEL.gguf|FILE.jinja --messages FILE.json`, through the public API.
 #include <jansson.h>
+#include <lathe.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/map.h"
+#include "cli/api_error.h"
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "gguf/gguf.h"
-#include "jinja/template.h"
-#include "prompt/prompt_format.h"
-#include "prompt/template_key.h"
 
 static bool read_stream(FILE *in, StrBuf *out, Err *err) {
     char block[1 << 16];
@@ -20,50 +18,13 @@ static bool read_stream(FILE *in, StrBuf *out, Err *err) {
     return !ferror(in) || err_errno(err, "standard input");
 }
 
-// The list of messages, or the object with `messages` and other variables.
-static json_t *read_variables(const char *path, Err *err) {
-    StrBuf text = {0};
-    FileMap map = {0};
-    bool is_stdin = strcmp(path, "-") == 0;
-    bool ok = is_stdin ? read_stream(stdin, &text, err) : map_file(&map, path, err);
-    Str all = is_stdin ? strbuf_str(&text) : (Str){map.len ? (const char *)map.at : "", map.len};
-    json_t *json = ok ? template_read_json(all, err) : NULL;
-    if (ok && !json) err_prefix(err, "%s", path);
-    unmap_file(&map);
-    strbuf_free(&text);
-    if (!json) return NULL;
-    if (json_is_array(json)) return json_pack("{s:o}", "messages", json);
-    if (json_is_object(json) && json_is_array(json_object_get(json, "messages"))) return json;
-    json_decref(json);
-    err_set(err, ERR_FORMAT, "%s: expected a list of messages, or an object with \"messages\"",
-            path);
-    return NULL;
-}
-
-static bool model_source(const char *path, json_t *variables, Arena *arena, Str *source, Err *err) {
-    Gguf g;
-    const json_t *tools = json_object_get(variables, "tools");
-    if (!gguf_open(&g, arena, path, err)) return false;
-    bool ok = template_find(&g, tools && !json_is_null(tools), source, err);
-    Tokenizer *t = ok ? tokenizer_open(&g, err) : NULL;
-    if (!t) err_prefix(err, "%s", path);
-    if (t) {
-        *source = arena_str(arena, *source);
-        prompt_set_token_texts(variables, t);
-    }
-    tokenizer_close(t);
-    gguf_close(&g);
-    return t != NULL;
-}
-
-// A GGUF file is known by its first bytes: stores of models name files by a digest.
-static bool read_source(const char *path, json_t *variables, Arena *arena, Str *source, Err *err) {
+static bool read_file(const char *path, StrBuf *out, Err *err) {
     FileMap map;
+    if (strcmp(path, "-") == 0) return read_stream(stdin, out, err);
     if (!map_file(&map, path, err)) return false;
-    bool is_model = gguf_has_magic(map.at, map.len);
-    if (!is_model) *source = arena_str(arena, (Str){(const char *)map.at, map.len});
+    strbuf_add(out, (Str){(const char *)map.at, map.len});
     unmap_file(&map);
-    return !is_model || model_source(path, variables, arena, source, err);
+    return true;
 }
 
 typedef struct {
@@ -93,27 +54,29 @@ const CommandLine template_line = {
     .n_required = 1,
 };
 
+static bool render(const Arguments *a, Str json, Err *err) {
+    LatheError error;
+    char *text = NULL;
+    size_t n_text;
+    LatheTemplate *t = lathe_template_open(a->path, &error);
+    if (!t) return err_of_lathe(&error, err);
+    bool ok = lathe_template_render(t, json.at, json.len, a->adds_prompt, (int64_t)time(NULL),
+                                    &text, &n_text, &error);
+    lathe_template_close(t);
+    if (ok) fwrite(text, 1, n_text, stdout);
+    lathe_free(text);
+    if (ok) return true;
+    if (error.kind != LATHE_ERROR_USAGE) return err_of_lathe(&error, err);
+    return err_set(err, ERR_FORMAT, "%s: %s", a->messages, error.text); // the file of messages
+}
+
 bool command_template(int argc, char **argv, Err *err) {
     Arguments a = {0};
     bool is_done;
     if (!options_read(&template_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
     if (!a.messages) return err_set(err, ERR_USAGE, "missing --messages FILE.json");
-    json_t *variables = read_variables(a.messages, err);
-    if (!variables) return false;
-    if (a.adds_prompt) json_object_set_new(variables, "add_generation_prompt", json_true());
-
-    Arena arena = {0};
-    Str source;
-    bool ok = read_source(a.path, variables, &arena, &source, err);
-    Template *t = ok ? template_compile(source, err) : NULL;
-    StrBuf out = {0};
-    if (ok && !t) err_prefix(err, "%s", a.path);
-    ok = t && (template_render(t, variables, (int64_t)time(NULL), &out, err) ||
-               err_prefix(err, "%s", a.path));
-    if (ok) fwrite(out.at ? out.at : "", 1, out.len, stdout);
-    strbuf_free(&out);
-    template_close(t);
-    json_decref(variables);
-    arena_free(&arena);
+    StrBuf json = {0};
+    bool ok = read_file(a.messages, &json, err) && render(&a, strbuf_str(&json), err);
+    strbuf_free(&json);
     return ok;
 }

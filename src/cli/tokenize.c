@@ -1,12 +1,19 @@
-// tokenize.c — `lathe tokenize`: the token ids of a text.
+// tokenize.c — `lathe tokenize`: the token ids of a text, through the public API.
 #include <jansson.h>
+#include <lathe.h>
 #include <stddef.h>
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "cli/api_error.h"
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "tokenizer/tokenizer.h"
+
+// What lathe_tokenize() found.
+typedef struct {
+    uint32_t *at;
+    size_t count;
+} Ids;
 
 typedef struct {
     const char *path, *text; // text NULL: standard input
@@ -46,7 +53,7 @@ static bool read_all(FILE *in, StrBuf *out, Err *err) {
     size_t n;
     while ((n = fread(block, 1, sizeof block, in)) > 0) {
         strbuf_add(out, (Str){block, n});
-        if (out->len > TOKENIZER_MAX_TEXT) break; // tokenizer_encode refuses it
+        if (out->len > LATHE_MAX_TEXT) break; // lathe_tokenize refuses it
     }
     return !ferror(in) || err_errno(err, "standard input");
 }
@@ -72,12 +79,18 @@ static void print_piece(Str piece) {
     putchar('"');
 }
 
-static void print_lines(const Tokenizer *t, const TokenList *ids, bool shows_pieces) {
+static Str piece_of(const LatheTokenizer *t, uint32_t id) {
+    Str piece;
+    piece.at = lathe_tokenizer_piece(t, id, &piece.len);
+    return piece;
+}
+
+static void print_lines(const LatheTokenizer *t, const Ids *ids, bool shows_pieces) {
     for (size_t i = 0; i < ids->count; i++) {
         printf("%u", ids->at[i]);
         if (shows_pieces) {
             putchar('\t');
-            print_piece(tokenizer_piece(t, ids->at[i]));
+            print_piece(piece_of(t, ids->at[i]));
         }
         putchar('\n');
     }
@@ -93,30 +106,34 @@ static json_t *piece_json(uint32_t id, Str piece) {
     return value;
 }
 
-static void print_json(const Tokenizer *t, const TokenList *ids, bool shows_pieces) {
+static void print_json(const LatheTokenizer *t, const Ids *ids, bool shows_pieces) {
     json_t *list = json_array();
     for (size_t i = 0; i < ids->count; i++)
-        json_array_append_new(list, shows_pieces
-                                        ? piece_json(ids->at[i], tokenizer_piece(t, ids->at[i]))
-                                        : json_integer(ids->at[i]));
+        json_array_append_new(list, shows_pieces ? piece_json(ids->at[i], piece_of(t, ids->at[i]))
+                                                 : json_integer(ids->at[i]));
     json_t *all = json_pack("{s:o}", shows_pieces ? "pieces" : "ids", list);
     json_dumpf(all, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(all);
 }
 
-static bool print_tokens(const Tokenizer *t, const Arguments *a, Err *err) {
+static bool print_tokens(const LatheTokenizer *t, const Arguments *a, Err *err) {
     unsigned flags = 0;
-    if (!a->ignores_special) flags |= TOKENIZER_PARSE_SPECIAL;
-    if (!a->has_no_bos) flags |= TOKENIZER_ADD_BOS | TOKENIZER_ADD_EOS;
+    if (!a->ignores_special) flags |= LATHE_PARSE_SPECIAL;
+    if (!a->has_no_bos) flags |= LATHE_ADD_SPECIAL;
     StrBuf input = {0};
-    TokenList ids = {0};
-    bool ok = a->text || read_all(stdin, &input, err);
+    Ids ids = {0};
+    LatheError error;
+    if (!a->text && !read_all(stdin, &input, err)) {
+        strbuf_free(&input);
+        return false;
+    }
     Str text = a->text ? str_of(a->text) : strbuf_str(&input);
-    ok = ok && tokenizer_encode(t, text, flags, &ids, err);
+    bool ok = lathe_tokenize(t, text.at, text.len, flags, &ids.at, &ids.count, &error) ||
+              err_of_lathe(&error, err);
     if (ok && a->as_json) print_json(t, &ids, a->shows_pieces);
     if (ok && !a->as_json) print_lines(t, &ids, a->shows_pieces);
-    token_list_free(&ids);
+    lathe_free(ids.at);
     strbuf_free(&input);
     return ok;
 }
@@ -124,15 +141,11 @@ static bool print_tokens(const Tokenizer *t, const Arguments *a, Err *err) {
 bool command_tokenize(int argc, char **argv, Err *err) {
     Arguments a = {0};
     bool is_done;
+    LatheError error;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
-    Arena arena = {0};
-    Gguf g = {0};
-    bool ok = gguf_open(&g, &arena, a.path, err);
-    Tokenizer *t = ok ? tokenizer_open(&g, err) : NULL;
-    if (ok && !t) ok = err_prefix(err, "%s", a.path);
-    gguf_close(&g);
-    arena_free(&arena);
-    ok = ok && print_tokens(t, &a, err);
-    tokenizer_close(t);
+    LatheTokenizer *t = lathe_tokenizer_open(a.path, &error);
+    if (!t) return err_of_lathe(&error, err);
+    bool ok = print_tokens(t, &a, err);
+    lathe_tokenizer_close(t);
     return ok;
 }
