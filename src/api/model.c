@@ -6,20 +6,20 @@
 #include "base/usage.h"
 #include "chat/generator.h"
 #include "jinja/template.h"
-#include "runtime/opened.h"
+#include "runtime/loaded_model.h"
 
 struct LatheModel {
-    Opened opened;
+    LoadedModel loaded;
     PromptFormat *format;
     Generator *generator;
     LatheTokenizer tokenizer;
 };
 
-static OpenOptions open_options(const char *path, const LatheModelOptions *o, char *context) {
+static LoadOptions load_options(const char *path, const LatheModelOptions *o, char *context) {
     static const char *const arithmetics[] = {[LATHE_ARITHMETIC_FP16] = NULL, // the default
                                               [LATHE_ARITHMETIC_FP32] = "fp32",
                                               [LATHE_ARITHMETIC_ANE] = "ane"};
-    OpenOptions options = {.path = path,
+    LoadOptions options = {.path = path,
                            .arithmetic = arithmetics[o->arithmetic],
                            .model = o->source,
                            .threads = o->n_threads,
@@ -35,11 +35,12 @@ LatheModel *lathe_model_open(const char *path, const LatheModelOptions *given, L
     LatheModel *m = calloc(1, sizeof *m);
     if (!m) die_out_of_memory(sizeof *m);
     snprintf(context, sizeof context, "%u", o.context);
-    OpenOptions options = open_options(path, &o, context);
-    if (!opened_open(&m->opened, &options, NULL, &err)) goto fail;
-    m->format = prompt_format_open(m->opened.vocabulary, m->opened.contract, &m->opened.use, &err);
+    LoadOptions options = load_options(path, &o, context);
+    if (!loaded_model_open(&m->loaded, &options, NULL, &err)) goto fail;
+    m->format =
+        prompt_format_open(m->loaded.tokenizer_file, m->loaded.contract, &m->loaded.use, &err);
     if (!m->format) goto fail;
-    m->generator = generator_open(m->opened.session, m->format, &err);
+    m->generator = generator_open(m->loaded.session, m->format, &err);
     if (!m->generator) goto fail;
     m->tokenizer.tokenizer = prompt_format_tokenizer(m->format);
     return m;
@@ -54,7 +55,7 @@ void lathe_model_close(LatheModel *m) {
     if (!m) return;
     generator_close(m->generator);
     prompt_format_close(m->format);
-    opened_close(&m->opened);
+    loaded_model_close(&m->loaded);
     free(m);
 }
 
@@ -63,15 +64,15 @@ const LatheTokenizer *lathe_model_tokenizer(const LatheModel *m) {
 }
 
 uint32_t lathe_model_context(const LatheModel *m) {
-    return session_context(m->opened.session);
+    return session_context(m->loaded.session);
 }
 
 const char *lathe_model_unproved(const LatheModel *m) {
-    return m->opened.unproved.kind ? m->opened.unproved.text : NULL;
+    return m->loaded.unproved.kind ? m->loaded.unproved.text : NULL;
 }
 
 LatheSampling lathe_model_sampling(const LatheModel *m) {
-    SamplerOptions s = sampler_options(&m->opened.use, 0);
+    SamplerOptions s = sampler_options(&m->loaded.use, 0);
     return (LatheSampling){s.temperature, s.top_k, s.top_p, s.min_p, s.repeat_penalty};
 }
 
@@ -98,7 +99,7 @@ static bool check_sampling(const LatheSampling *s, Err *err) {
 }
 
 static bool check_prompt(const LatheModel *m, const uint32_t *prompt, size_t n, Err *err) {
-    uint32_t n_vocab = session_n_vocab(m->opened.session);
+    uint32_t n_vocab = session_n_vocab(m->loaded.session);
     if (!n) return err_set(err, ERR_USAGE, "the prompt has no tokens");
     for (size_t i = 0; i < n; i++)
         if (prompt[i] >= n_vocab)
