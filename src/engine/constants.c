@@ -28,7 +28,7 @@ const void *constant_bytes(Engine *e, uint32_t v) {
 static const Weight *raw_weight(Engine *e, uint32_t v) {
     Weight *w = arena_new(&e->arena, Weight);
     *w = (Weight){
-        .form = WEIGHT_RAW,
+        .storage = WEIGHT_RAW,
         .count = e->tensors[v].count,
         .k = e->k,
         .dtype = e->f->values[v].type.dtype,
@@ -52,13 +52,13 @@ static const float *constant_floats(Engine *e, uint32_t v, Err *err) {
     return out;
 }
 
-static Weight *new_weight(Engine *e, WeightStorage form, uint32_t result) {
+static Weight *new_weight(Engine *e, WeightStorage storage, uint32_t result) {
     Weight *w = arena_new(&e->arena, Weight);
     const EngineTensor *t = &e->tensors[result];
     *w = (Weight){
-        .form = form,
+        .storage = storage,
         .count = t->count,
-        .rounds = e->arithmetic != ARITHMETIC_FP32 && t->type.dtype == MIL_F16,
+        .rounds = e->rules->round && t->type.dtype == MIL_F16,
         .k = e->k,
     };
     return w;

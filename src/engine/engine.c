@@ -5,25 +5,6 @@
 #include "engine/pass.h"
 #include "engine/prepare.h"
 
-static const char *const arithmetic_names[ARITHMETIC_COUNT] = {
-    [ARITHMETIC_FP32] = "fp32",
-    [ARITHMETIC_FP16] = "fp16",
-    [ARITHMETIC_ANE] = "ane",
-};
-
-const char *arithmetic_name(Arithmetic arithmetic) {
-    return arithmetic_names[arithmetic];
-}
-
-bool arithmetic_named(const char *name, Arithmetic *out, Err *err) {
-    for (int i = 0; i < ARITHMETIC_COUNT; i++)
-        if (strcmp(arithmetic_names[i], name) == 0) {
-            *out = (Arithmetic)i;
-            return true;
-        }
-    return err_set(err, ERR_USAGE, "arithmetic '%s': expected fp32, fp16 or ane", name);
-}
-
 static bool tensor_init(EngineTensor *t, const MilFunction *f, uint32_t v, Err *err) {
     const MilValue *value = &f->values[v];
     *t = (EngineTensor){.name = value->name, .type = value->type};
@@ -87,9 +68,8 @@ static bool prepare_ops(Engine *e, Err *err) {
             .row = op_row(op->info),
             .output = &e->tensors[op->first_output],
         };
-        n->rounds =
-            op->n_outputs && e->arithmetic != ARITHMETIC_FP32 && n->output->type.dtype == MIL_F16;
-        n->is_ane = n->rounds && e->arithmetic == ARITHMETIC_ANE;
+        bool is_half = op->n_outputs && n->output->type.dtype == MIL_F16;
+        n->rules = is_half ? e->rules : arithmetic_rules(ARITHMETIC_FP32);
         Prepare p = {e, e->f, op, n, i, err};
         if (!n->row->prepare(&p)) return false;
     }
@@ -111,7 +91,7 @@ Engine *engine_open_planned(const Package *package, Str function, Arithmetic ari
     }
     Engine *e = calloc(1, sizeof *e);
     if (!e) die_out_of_memory(sizeof *e);
-    *e = (Engine){.package = package, .f = f, .arithmetic = arithmetic, .pool = pool};
+    *e = (Engine){.package = package, .f = f, .rules = arithmetic_rules(arithmetic), .pool = pool};
     e->k = kernels_choose(err);
     if (!e->k) goto fail;
     e->outputs = arena_array(&e->arena, f->n_outputs + 1, EngineTensor);
@@ -198,7 +178,7 @@ static void copy_tensor(EngineTensor *to, const EngineTensor *from) {
 bool engine_run(Engine *e, EngineState *state, Err *err) {
     const MilFunction *f = e->f;
     if (!bind_states(e, state, err)) return false;
-    for (uint32_t i = 0; e->arithmetic != ARITHMETIC_FP32 && i < f->n_inputs; i++) {
+    for (uint32_t i = 0; e->rules->round && i < f->n_inputs; i++) {
         EngineTensor *t = &e->tensors[f->inputs[i].at];
         if (e->homes[f->inputs[i].at].kind == HOME_INPUT && t->type.dtype == MIL_F16)
             e->k->round_half(t->f32, t->count);

@@ -21,8 +21,14 @@
 #include "base/pool.h"
 #include "mlpackage/package.h"
 
-typedef enum { ARITHMETIC_FP32, ARITHMETIC_FP16, ARITHMETIC_ANE, ARITHMETIC_COUNT } Arithmetic;
-const char *arithmetic_name(Arithmetic arithmetic); // "fp32", "fp16", "ane"
+typedef enum {
+#define ARITHMETIC_ROW(id, ...) ARITHMETIC_##id,
+#include "engine/arithmetics.def"
+    ARITHMETIC_COUNT
+} Arithmetic;
+const char *arithmetic_name(Arithmetic arithmetic);  // "fp32", "fp16", "ane"
+const char *arithmetic_label(Arithmetic arithmetic); // for people: "fp16", "ane, a model"
+bool arithmetic_rounds(Arithmetic arithmetic);       // what programs declare fp16, to binary16
 // The one called `name`; false and `err`, with the names there are, when there is none.
 bool arithmetic_named(const char *name, Arithmetic *out, Err *err);
 

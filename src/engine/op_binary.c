@@ -171,9 +171,10 @@ static void binary_task(void *context, size_t first, size_t end, unsigned worker
             if (p->row->compare) {
                 p->row->compare(p->out->i32 + to, x, y, n);
             } else {
-                if (task->n->is_ane) {
-                    x = ane_decode(x, a, n);
-                    y = ane_decode(y, b, n);
+                const ArithmeticRules *rules = task->n->rules;
+                if (rules->decode_operands) {
+                    x = rules->decode_operands(x, a, n);
+                    y = rules->decode_operands(y, b, n);
                 }
                 p->row->floats(p->out->f32 + to, x, y, n);
                 node_round(task->e, task->n, p->out->f32 + to, n);

@@ -89,7 +89,7 @@ bool prepare_conv(Prepare *p) {
     plan->groups = (size_t)groups;
     plan->in_channels = (size_t)weight->dims[1];
     plan->out_channels = (size_t)weight->dims[0] / plan->groups;
-    if (p->node->is_ane)
+    if (p->node->rules->sum_products)
         prep_scratch(p, conv_sums_scratch(p->node));
     else
         prep_scratch(p, plan->is_product ? ROWS * DEPTH : plan->in_channels * plan->kernel_area);
@@ -304,8 +304,8 @@ bool run_conv(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const ConvPlan *p = n->plan;
     NodeTask task = {e, n};
-    if (n->is_ane) {
-        conv_sums(e, n, ane_sums, NULL, p->out->f32);
+    if (n->rules->sum_products) {
+        conv_sums(e, n, n->rules->sum_products, NULL, p->out->f32);
         return true;
     }
     size_t groups = p->batch * p->groups, rows = groups * p->out_channels;

@@ -28,7 +28,7 @@ static GatherPlan *gather_plan(Prepare *p) {
         return plan->table ? plan : NULL;
     }
     Weight *w = arena_new(&p->e->arena, Weight);
-    *w = (Weight){.form = WEIGHT_TENSOR, .k = p->e->k, .tensor = prep_in(p, "x")};
+    *w = (Weight){.storage = WEIGHT_TENSOR, .k = p->e->k, .tensor = prep_in(p, "x")};
     plan->table = w;
     return plan;
 }

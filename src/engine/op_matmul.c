@@ -9,7 +9,7 @@ static const Weight *factor(Prepare *p, const char *param) {
     const EngineTensor *out = prep_out(p, 0);
     if (is_float(out->type.dtype)) return prep_weight(p, param);
     Weight *w = arena_new(&p->e->arena, Weight);
-    *w = (Weight){.form = WEIGHT_TENSOR, .k = p->e->k, .tensor = prep_in(p, param)};
+    *w = (Weight){.storage = WEIGHT_TENSOR, .k = p->e->k, .tensor = prep_in(p, param)};
     return w;
 }
 
@@ -145,10 +145,11 @@ static void einsum_task(void *context, size_t first, size_t end, unsigned worker
         float *out = p->out->f32 + n * p->c * p->h * p->u + h * p->u;
         const float *a = p->a->f32 + n * p->a_n + h * p->a_h;
         const float *b = p->b->f32 + n * p->b_n + h * p->b_h;
-        if (task->n->is_ane) {
+        SumKernel *sum = task->n->rules->sum_products;
+        if (sum) {
             for (size_t c = 0; c < p->c; c++)
-                ane_products(task->e->k, out + c * p->h * p->u, a + c * a_rows, b, b_rows, p->w,
-                             p->u, NULL, 0);
+                sum(NULL, task->e->k, out + c * p->h * p->u, a + c * a_rows, b, b_rows, p->w, p->u,
+                    NULL, 0);
             continue;
         }
         for (size_t c = 0; c < p->c; c++) memset(out + c * p->h * p->u, 0, p->u * sizeof *out);

@@ -175,6 +175,7 @@ static void attention_task(void *context, size_t first, size_t end, unsigned wor
     const NodeTask *task = context;
     const AttentionPlan *p = task->n->plan;
     const Kernels *k = task->e->k;
+    SumKernel *sum = task->n->rules->sum_products;
     float *scores = engine_scratch(task->e, worker);
     for (size_t row = first; row < end; row++) {
         size_t batch = row / p->rows;
@@ -182,8 +183,8 @@ static void attention_task(void *context, size_t first, size_t end, unsigned wor
         const float *values = p->value->f32 + batch * p->keys * p->value_dim;
         const float *query = p->query->f32 + row * p->dim;
         for (size_t s = 0; s < p->keys; s++) {
-            if (task->n->is_ane)
-                ane_products(k, &scores[s], query, keys + s * p->dim, 1, p->dim, 1, NULL, 0);
+            if (sum)
+                sum(NULL, k, &scores[s], query, keys + s * p->dim, 1, p->dim, 1, NULL, 0);
             else
                 scores[s] = k->dot_f32_f32(query, keys + s * p->dim, p->dim);
             scores[s] *= p->scale;
@@ -191,9 +192,9 @@ static void attention_task(void *context, size_t first, size_t end, unsigned wor
         if (p->mask) add_mask(p, row, scores);
         softmax_line(k, scores, scores, p->keys);
         float *out = p->out->f32 + row * p->value_dim;
-        if (task->n->is_ane) { // its inside is not published: two products with a softmax between
-            ane_round(scores, p->keys);
-            ane_products(k, out, scores, values, p->value_dim, p->keys, p->value_dim, NULL, 0);
+        if (sum) { // its inside is not published: two products with a softmax between
+            node_round(task->e, task->n, scores, p->keys);
+            sum(NULL, k, out, scores, values, p->value_dim, p->keys, p->value_dim, NULL, 0);
             continue;
         }
         for (size_t i = 0; i < p->value_dim; i++) out[i] = 0;

@@ -117,7 +117,7 @@ typedef struct {
     const EngineTensor *x;
     EngineTensor *out;
     float a, b;
-    const AneCurve *curve; // in place of the row's floats, in ane arithmetic
+    const AneCurve *curve; // in place of the row's floats, where the arithmetic has one
 } UnaryPlan;
 
 static UnaryPlan *unary_plan(Prepare *p, const char *row) {
@@ -126,14 +126,14 @@ static UnaryPlan *unary_plan(Prepare *p, const char *row) {
         if (strcmp(rows[i].op, row) == 0) plan->row = &rows[i];
     plan->x = prep_in(p, "x");
     plan->out = prep_out(p, 0);
-    if (p->node->is_ane) plan->curve = ane_curve(p->op->info->name);
+    if (p->node->rules->curve_of) plan->curve = p->node->rules->curve_of(p->op->info->name);
     prep_in_place(p, plan->x);
     return plan;
 }
 
 // An epsilon of 1e-12 or 1e-45 given as default takes x's dtype: nothing in binary16.
 static double default_in(const Prepare *p, const UnaryPlan *plan, double number) {
-    if (p->e->arithmetic == ARITHMETIC_FP32 || plan->x->type.dtype != MIL_F16) return number;
+    if (!p->e->rules->round || plan->x->type.dtype != MIL_F16) return number;
     float half = (float)number;
     p->e->k->round_half(&half, 1);
     return (double)half;
@@ -225,7 +225,7 @@ bool prepare_cast(Prepare *p) {
     plan->out = prep_out(p, 0);
     MilDtype from = plan->x->type.dtype, to = plan->out->type.dtype;
     bool same_kind = is_float(from) == is_float(to);
-    bool keeps_all = from == to || from == MIL_BOOL || (is_float(from) && !p->node->rounds) ||
+    bool keeps_all = from == to || from == MIL_BOOL || (is_float(from) && !p->node->rules->round) ||
                      (!is_float(to) && to == MIL_I32);
     if (same_kind && keeps_all)
         prep_view(p, 0, plan->x, 0);

@@ -68,7 +68,7 @@ static bool is_matmul(const Engine *e, uint32_t op, bool transpose_y) {
     if (e->f->ops[op].info->opcode != MIL_OP_matmul) return false;
     const Product *p = e->nodes[op].plan;
     return is_float(p->out->type.dtype) && !p->transpose_x && p->transpose_y == transpose_y &&
-           p->y->form == WEIGHT_TENSOR && p->x->form == WEIGHT_TENSOR &&
+           p->y->storage == WEIGHT_TENSOR && p->x->storage == WEIGHT_TENSOR &&
            p->x->tensor->type.rank > 1 && p->y->tensor->type.rank > 1;
 }
 

@@ -45,7 +45,7 @@ bool passes_run(Engine *e, Err *err) {
     Choice choice;
     if (!choose_passes(&choice, err)) return false;
     for (size_t i = 0; i < COUNT_OF(passes); i++)
-        if (choice.is_on[i] && e->arithmetic != ARITHMETIC_ANE) passes[i].run(e);
+        if (choice.is_on[i] && e->rules->allows_spans) passes[i].run(e);
     return true;
 }
 

@@ -21,6 +21,7 @@
 
 #include "base/arena.h"
 #include "base/size.h"
+#include "engine/arithmetic.h"
 #include "engine/engine.h"
 #include "engine/weight.h"
 #include "kernels/kernels.h"
@@ -48,12 +49,11 @@ struct Span {
 struct Node {
     const MilOp *op;
     const OpRow *row;
-    void *plan;           // what prepare settled: the family's own struct
-    EngineTensor *output; // the first of op->n_outputs
-    bool rounds;          // its results are binary16 in fp16 and ane arithmetic
-    bool is_ane;          // …and computed by the rules of ane.h
-    bool is_view;         // every output is a view: nothing to run
-    const Span *span;     // the one that starts at this op, or NULL
+    void *plan;                   // what prepare settled: the family's own struct
+    EngineTensor *output;         // the first of op->n_outputs
+    const ArithmeticRules *rules; // of its results
+    bool is_view;                 // every output is a view: nothing to run
+    const Span *span;             // the one that starts at this op, or NULL
 };
 
 enum { NO_INDEX = UINT32_MAX, MAX_IN_PLACE = 3 };
@@ -102,7 +102,7 @@ struct Engine {
     Arena arena;
     const Package *package;
     const MilFunction *f;
-    Arithmetic arithmetic;
+    const ArithmeticRules *rules;
     Pool *pool;
     const Kernels *k;
 

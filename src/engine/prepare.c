@@ -65,7 +65,7 @@ const Weight *prep_weight(Prepare *p, const char *param) {
     p->e->homes[v].wants_dense = true;
     Weight *w = arena_new(&p->e->arena, Weight);
     *w = (Weight){
-        .form = WEIGHT_TENSOR,
+        .storage = WEIGHT_TENSOR,
         .count = p->e->tensors[v].count,
         .k = p->e->k,
         .tensor = &p->e->tensors[v],

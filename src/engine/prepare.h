@@ -3,7 +3,6 @@
 #ifndef LATHE_ENGINE_PREPARE_H
 #define LATHE_ENGINE_PREPARE_H
 
-#include "engine/ane.h"
 #include "engine/plan.h"
 
 struct Prepare {
@@ -70,10 +69,7 @@ static inline float *engine_scratch(const Engine *e, unsigned worker) {
 
 // Rounds results that belong to output 0 of `n`, where the arithmetic asks for it.
 static inline void node_round(const Engine *e, const Node *n, float *x, size_t count) {
-    if (n->is_ane)
-        ane_round(x, count);
-    else if (n->rounds)
-        e->k->round_half(x, count);
+    if (n->rules->round) n->rules->round(e->k, x, count);
 }
 
 // ---- shapes

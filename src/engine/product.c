@@ -10,7 +10,7 @@
 enum { COLS = 64, DEPTH = 256, ROWS = 24, FEW_ROWS = 4 };
 
 size_t product_scratch(const Node *n) {
-    if (n->is_ane) return product_sums_scratch(n);
+    if (n->rules->sum_products) return product_sums_scratch(n);
     return DEPTH * COLS + ROWS * DEPTH + DEPTH;
 }
 
@@ -126,12 +126,6 @@ static void sum_task(void *context, size_t first, size_t end, unsigned worker) {
     }
 }
 
-void ane_sums(void *context, const Kernels *k, float *out, const float *w, const float *x,
-              size_t x_stride, size_t depth, size_t cols, const float *bias, size_t bias_step) {
-    (void)context;
-    ane_products(k, out, w, x, x_stride, depth, cols, bias, bias_step);
-}
-
 size_t product_sums_scratch(const Node *n) {
     const Product *p = n->plan;
     return p->k * (ANE_STRIP + 1);
@@ -173,8 +167,8 @@ void product_run_part(const Engine *e, const Node *n, const Product *p, size_t n
 void product_run(const Engine *e, const Node *n, const Product *p) {
     if (p->out->i32)
         product_ints(p);
-    else if (n->is_ane)
-        product_sums(e, n, ane_sums, NULL, p->out->f32);
+    else if (n->rules->sum_products)
+        product_sums(e, n, n->rules->sum_products, NULL, p->out->f32);
     else
         product_run_part(e, n, p, p->n, p->k);
 }

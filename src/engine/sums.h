@@ -1,17 +1,10 @@
 // sums.h — the sums of products of conv, linear and matmul, one by one: each whole, its bias first,
-// given to a kernel. So does the arithmetic `ane` compute them (ane.h), and so is measured how
-// large they can become.
+// given to a kernel. An arithmetic may compute them so (arithmetic.h), and so is measured how large
+// they can become.
 #ifndef LATHE_ENGINE_SUMS_H
 #define LATHE_ENGINE_SUMS_H
 
 #include "engine/prepare.h"
-
-// For c < cols: out[c] of bias[c bias_step] and w[k] x[k x_stride + c], k < depth. `bias` may be
-// NULL. `out` takes one number a sum, as the op's output lies.
-typedef void SumKernel(void *context, const Kernels *k, float *out, const float *w, const float *x,
-                       size_t x_stride, size_t depth, size_t cols, const float *bias,
-                       size_t bias_step);
-SumKernel ane_sums; // ane_products()
 
 // Walks the sums of a node of that family; results of float only. Workers need conv_sums_scratch()
 // or product_sums_scratch() floats.

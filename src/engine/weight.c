@@ -107,9 +107,14 @@ static size_t block_at(const Blocks *b, size_t element, size_t *run) {
     return index;
 }
 
+// int8 codes as they lie, without offsets: what kernels take whole.
+static bool is_plain_i8(const Weight *w) {
+    return w->codes->storage == WEIGHT_RAW && w->codes->dtype == MIL_I8 && !w->offset;
+}
+
 static void decode_scaled(const Weight *w, size_t first, size_t n, float *out) {
     const Weight *codes = w->codes;
-    bool plain_i8 = codes->form == WEIGHT_RAW && codes->dtype == MIL_I8 && !w->offset;
+    bool plain_i8 = is_plain_i8(w);
     if (!plain_i8) weight_decode(codes, first, n, out);
     for (size_t done = 0; done < n;) {
         size_t run, index = block_at(&w->blocks, first + done, &run);
@@ -165,53 +170,82 @@ static void decode_sparse(const Weight *w, size_t first, size_t n, float *out) {
     }
 }
 
-const float *weight_floats(const Weight *w) {
-    if (w->form == WEIGHT_TENSOR) return w->tensor->f32;
-    if (w->form == WEIGHT_RAW && w->dtype == MIL_F32) return w->bytes;
-    return NULL;
+static void decode_tensor(const Weight *w, size_t first, size_t n, float *out) {
+    if (w->tensor->f32)
+        memcpy(out, w->tensor->f32 + first, n * sizeof *out);
+    else
+        for (size_t i = 0; i < n; i++) out[i] = (float)w->tensor->i32[first + i];
 }
 
-void weight_decode(const Weight *w, size_t first, size_t n, float *out) {
-    if (n == 0) return;
-    switch (w->form) {
-    case WEIGHT_TENSOR:
-        if (w->tensor->f32)
-            memcpy(out, w->tensor->f32 + first, n * sizeof *out);
-        else
-            for (size_t i = 0; i < n; i++) out[i] = (float)w->tensor->i32[first + i];
-        return;
-    case WEIGHT_RAW: decode_floats(w->k, w->dtype, w->bytes, first, n, out); return;
-    case WEIGHT_SCALED: decode_scaled(w, first, n, out); return;
-    case WEIGHT_PALETTE: decode_palette(w, first, n, out); return;
-    case WEIGHT_SPARSE: decode_sparse(w, first, n, out); return;
-    }
+static void decode_raw(const Weight *w, size_t first, size_t n, float *out) {
+    decode_floats(w->k, w->dtype, w->bytes, first, n, out);
 }
 
-float weight_dot(const Weight *w, size_t first, size_t n, const float *x) {
-    const float *ready = weight_floats(w);
-    if (ready) return w->k->dot_f32_f32(ready + first, x, n);
-    if (w->form == WEIGHT_RAW && w->dtype == MIL_F16)
-        return w->k->dot_f16_f32((const uint16_t *)w->bytes + first, x, n);
-    float sum = 0;
-    if (w->form == WEIGHT_SCALED && !w->offset && w->codes->form == WEIGHT_RAW &&
-        w->codes->dtype == MIL_I8) {
-        for (size_t done = 0; done < n;) {
-            size_t run, index = block_at(&w->blocks, first + done, &run);
-            size_t now = min_size(run, n - done);
-            const int8_t *at = (const int8_t *)w->codes->bytes + first + done;
-            sum += (w->rounds ? w->k->dot_i8h_f32 : w->k->dot_i8_f32)(at, w->scale[index], x + done,
-                                                                      now);
-            done += now;
-        }
-        return sum;
-    }
-    float piece[PIECE];
+// ---- products with floats
+
+// Any storage: decoded piece by piece.
+static float dot_decoded(const Weight *w, size_t first, size_t n, const float *x) {
+    float sum = 0, piece[PIECE];
     for (size_t done = 0; done < n; done += PIECE) {
         size_t now = min_size(n - done, PIECE);
         weight_decode(w, first + done, now, piece);
         sum += w->k->dot_f32_f32(piece, x + done, now);
     }
     return sum;
+}
+
+static float dot_tensor(const Weight *w, size_t first, size_t n, const float *x) {
+    if (!w->tensor->f32) return dot_decoded(w, first, n, x);
+    return w->k->dot_f32_f32(w->tensor->f32 + first, x, n);
+}
+
+static float dot_raw(const Weight *w, size_t first, size_t n, const float *x) {
+    switch (w->dtype) {
+    case MIL_F32: return w->k->dot_f32_f32((const float *)w->bytes + first, x, n);
+    case MIL_F16: return w->k->dot_f16_f32((const uint16_t *)w->bytes + first, x, n);
+    default: return dot_decoded(w, first, n, x);
+    }
+}
+
+static float dot_scaled(const Weight *w, size_t first, size_t n, const float *x) {
+    if (!is_plain_i8(w)) return dot_decoded(w, first, n, x);
+    float sum = 0;
+    for (size_t done = 0; done < n;) {
+        size_t run, index = block_at(&w->blocks, first + done, &run);
+        size_t now = min_size(run, n - done);
+        const int8_t *at = (const int8_t *)w->codes->bytes + first + done;
+        sum +=
+            (w->rounds ? w->k->dot_i8h_f32 : w->k->dot_i8_f32)(at, w->scale[index], x + done, now);
+        done += now;
+    }
+    return sum;
+}
+
+// ---- one row a storage
+
+static const struct {
+    void (*decode)(const Weight *w, size_t first, size_t n, float *out);   // n > 0
+    float (*dot)(const Weight *w, size_t first, size_t n, const float *x); // Σ w[first + i] x[i]
+} storages[] = {
+    [WEIGHT_TENSOR] = {decode_tensor, dot_tensor},
+    [WEIGHT_RAW] = {decode_raw, dot_raw},
+    [WEIGHT_SCALED] = {decode_scaled, dot_scaled},
+    [WEIGHT_PALETTE] = {decode_palette, dot_decoded},
+    [WEIGHT_SPARSE] = {decode_sparse, dot_decoded},
+};
+
+const float *weight_floats(const Weight *w) {
+    if (w->storage == WEIGHT_TENSOR) return w->tensor->f32;
+    if (w->storage == WEIGHT_RAW && w->dtype == MIL_F32) return w->bytes;
+    return NULL;
+}
+
+void weight_decode(const Weight *w, size_t first, size_t n, float *out) {
+    if (n > 0) storages[w->storage].decode(w, first, n, out);
+}
+
+float weight_dot(const Weight *w, size_t first, size_t n, const float *x) {
+    return storages[w->storage].dot(w, first, n, x);
 }
 
 void weight_block(const Weight *w, size_t first, size_t row_stride, size_t rows, size_t cols,

@@ -30,7 +30,7 @@ typedef struct {
 } Blocks;
 
 struct Weight {
-    WeightStorage form;
+    WeightStorage storage;
     size_t count;
     bool rounds;
     const Kernels *k;

@@ -41,6 +41,5 @@ bool engine_choose(const EngineInfo **out, const char *name, unsigned capabiliti
 }
 
 void engine_label(const EngineInfo *engine, Arithmetic arithmetic, char *label, size_t size) {
-    snprintf(label, size, "%s (%s%s)", engine->name, arithmetic_name(arithmetic),
-             arithmetic == ARITHMETIC_ANE ? ", a model" : "");
+    snprintf(label, size, "%s (%s)", engine->name, arithmetic_label(arithmetic));
 }

@@ -50,7 +50,7 @@ static Runner *open_cpu(const Package *package, Str function, Arithmetic arithme
     *c = (CpuRunner){.runner.ops = &runner_cpu,
                      .package = package,
                      .engine = engine,
-                     .rounds = arithmetic != ARITHMETIC_FP32};
+                     .rounds = arithmetic_rounds(arithmetic)};
     list_ports(c);
     return &c->runner;
 }

@@ -246,7 +246,7 @@ static void run_step(Fixture *t, const Step *step, uint32_t seed) {
     Engine *e = t->engine;
     uint32_t random = 2463534242u + seed;
     if (step->odd == RESET) engine_state_reset(t->state);
-    if (step->odd == COPIED) engine_state_copy_rows(t->state, 190, 3, 1);
+    if (step->odd == COPIED) engine_state_copy_rows(t->state, 190, 6, 1);
     EngineTensor *q = engine_input(e, STR("q")), *mask = engine_input(e, STR("mask"));
     EngineTensor *rows = engine_input(e, STR("rows"));
     fill(q, &random, step->odd == HUGE_Q ? 60000 : 3);
