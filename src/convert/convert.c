@@ -17,12 +17,12 @@
 
 typedef struct {
     const ConvertJob *job;
+    const ConvertSteps *steps;
     Arena *arena;    // of the chain
     const char *out; // job->out_path without a slash at its end
     const char *dir; // being written
     Gguf gguf;
     Model model;
-    Model read; // what the compiler is given: `model`, but for mutants
     Use use;
     ShardPlan plan;
     Chain *chain;
@@ -130,34 +130,50 @@ static bool describe_file(Conversion *c, ChainFile *out, const char *path, Err *
 
 // ---- writing
 
-typedef struct {
-    Conversion *conversion;
-    const CompiledShard *shard;
-} Filling;
-
 static bool put_bytes(void *sink, uint64_t offset, uint64_t at, const void *bytes, size_t n,
                       Err *err) {
     return blob_sink_put(sink, offset, at, bytes, n, err);
 }
 
 static bool fill_weights(void *context, BlobSink *sink, Err *err) {
-    const Filling *filling = context;
-    Conversion *c = filling->conversion;
-    PackJob job = {
-        .put = put_bytes,
-        .put_context = sink,
-        .pool = c->job->pool,
-        .progress = c->job->progress,
-        .done_bytes = &c->done_bytes,
-        .total_bytes = c->total_bytes,
-        .rope_dim = c->read.contract.rope_dim,
-        .head_dim = c->read.contract.head_dim,
-        .is_conditioned = c->plan.options.ranges != NULL,
-    };
-    for (size_t i = 0; i < filling->shard->n_tensors; i++)
-        if (!pack_weights(&filling->shard->tensors[i], &job, err)) return false;
+    const ShardWriting *w = context;
+    PackJob job = w->pack;
+    job.put = put_bytes;
+    job.put_context = sink;
+    for (size_t i = 0; i < w->shard->n_tensors; i++)
+        if (!pack_weights(&w->shard->tensors[i], &job, err)) return false;
     return true;
 }
+
+static bool compile(const ConvertSteps *steps, CompiledShard *shard, const Model *model,
+                    const ShardPlan *plan, const ShardRange *range, Arena *arena, Err *err) {
+    (void)steps;
+    return compile_shard(shard, model, plan, range, arena, err);
+}
+
+static bool write_package(const ConvertSteps *steps, const ShardWriting *w, Arena *arena,
+                          Err *err) {
+    (void)steps, (void)arena;
+    ShardWriting writing = *w;
+    PackageSource source = {
+        .program = w->shard->program,
+        .blobs = &w->shard->blobs,
+        .description = "One shard of a language model for the Apple Neural Engine, made by lathe",
+        .notes = w->notes,
+        .n_notes = w->n_notes,
+        .fill = fill_weights,
+        .context = &writing,
+    };
+    return package_write(w->path, &source, err);
+}
+
+static bool write_host_file(const ConvertSteps *steps, const HostWriting *w, Arena *arena,
+                            Err *err) {
+    (void)steps, (void)arena;
+    return gguf_write(w->path, w->alignment, w->keys, w->n_keys, w->tensors, w->n_tensors, err);
+}
+
+const ConvertSteps convert_steps = {compile, write_package, write_host_file};
 
 static const char *shard_path(Conversion *c, size_t i, const ShardRange *r) {
     Str head = r->end_logit == r->first_logit ? STR("")
@@ -172,24 +188,27 @@ static const char *shard_path(Conversion *c, size_t i, const ShardRange *r) {
         .at;
 }
 
-static bool write_package(Conversion *c, const CompiledShard *shard, const char *path, Err *err) {
-    Filling filling = {c, shard};
+static bool pack_shard(Conversion *c, CompiledShard *shard, const char *path, Err *err) {
     Chain *chain = c->chain;
     const PackageNote notes[] = {
         {"lathe.contract", arena_cstr(c->arena, chain->contract_digest)},
         {"lathe.source", arena_cstr(c->arena, chain->source_sha256)},
         {"lathe.version", c->job->tool_version},
     };
-    PackageSource source = {
-        .program = shard->program,
-        .blobs = &shard->blobs,
-        .description = "One shard of a language model for the Apple Neural Engine, made by lathe",
+    ShardWriting writing = {
+        .shard = shard,
+        .path = path,
+        .pack = {.pool = c->job->pool,
+                 .progress = c->job->progress,
+                 .done_bytes = &c->done_bytes,
+                 .total_bytes = c->total_bytes,
+                 .rope_dim = c->model.contract.rope_dim,
+                 .head_dim = c->model.contract.head_dim,
+                 .is_conditioned = c->plan.options.ranges != NULL},
         .notes = notes,
         .n_notes = COUNT_OF(notes),
-        .fill = fill_weights,
-        .context = &filling,
     };
-    return package_write(path, &source, err);
+    return c->steps->write_package(c->steps, &writing, c->arena, err);
 }
 
 static bool write_shard(Conversion *c, size_t i, Err *err) {
@@ -199,15 +218,10 @@ static bool write_shard(Conversion *c, size_t i, Err *err) {
     out->package = str_of(package);
 
     CompiledShard shard;
-    const ConvertFault *fault = c->job->fault;
-    if (!compile_shard(&shard, &c->read, &c->plan, range, c->arena, err)) return false;
-    describe_shard(c, out, &shard);
-    if (fault && fault->shard && !fault->shard(fault->context, &shard, c->arena, err)) return false;
-    const char *dir = path_join(c->arena, c->dir, package);
-    if (!write_package(c, &shard, dir, err)) return false;
-    const char *weights = path_join(c->arena, dir, "Data/com.apple.CoreML/weights/weight.bin");
-    if (fault && fault->weights && !fault->weights(fault->context, &shard, weights, err))
+    if (!c->steps->compile(c->steps, &shard, &c->model, &c->plan, range, c->arena, err))
         return false;
+    describe_shard(c, out, &shard);
+    if (!pack_shard(c, &shard, path_join(c->arena, c->dir, package), err)) return false;
 
     static const char *const members[] = {
         "Manifest.json",
@@ -239,8 +253,6 @@ static bool write_host(Conversion *c, Err *err) {
     for (size_t i = 0; i < g->n_keys; i++)
         // A split's bookkeeping would make host.gguf look like the first of several files.
         if (!str_starts(g->keys[i].name, STR("split."))) keys[n_keys++] = &g->keys[i];
-    const ConvertFault *fault = c->job->fault;
-    if (fault && fault->keys) fault->keys(fault->context, keys, n_keys, c->arena);
     static const char *const wanted[] = {"token_embd.weight", "rope_factors_short.weight",
                                          "rope_factors_long.weight", "rope_freqs.weight"};
     const TensorInfo *tensors[COUNT_OF(wanted)];
@@ -248,8 +260,9 @@ static bool write_host(Conversion *c, Err *err) {
         const TensorInfo *t = gguf_find_tensor(g, str_of(wanted[i]));
         if (t) tensors[n_tensors++] = t;
     }
-    return gguf_write(path_join(c->arena, c->dir, "host.gguf"), g->alignment, keys, n_keys, tensors,
-                      n_tensors, err) &&
+    HostWriting writing = {
+        path_join(c->arena, c->dir, "host.gguf"), g->alignment, keys, n_keys, tensors, n_tensors};
+    return c->steps->write_host(c->steps, &writing, c->arena, err) &&
            describe_file(c, &c->chain->host, "host.gguf", err);
 }
 
@@ -391,16 +404,6 @@ static bool read_model(Conversion *c, Err *err) {
     return t != NULL;
 }
 
-static void read_for_compiler(Conversion *c) {
-    const ConvertFault *fault = c->job->fault;
-    c->read = c->model;
-    if (!fault || !fault->model) return;
-    size_t n_layers = c->model.contract.n_layers;
-    c->read.weights.layers = arena_array(c->arena, n_layers, LayerWeights);
-    memcpy(c->read.weights.layers, c->model.weights.layers, n_layers * sizeof(LayerWeights));
-    fault->model(fault->context, &c->read, c->arena);
-}
-
 // chain.json and messages are text.
 static bool check_names(const Conversion *c, Err *err) {
     const char *const names[] = {c->job->model_path, c->out};
@@ -413,7 +416,10 @@ static bool check_names(const Conversion *c, Err *err) {
 }
 
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
-    Conversion c = {.job = job, .arena = arena, .chain = chain};
+    Conversion c = {.job = job,
+                    .steps = job->steps ? job->steps : &convert_steps,
+                    .arena = arena,
+                    .chain = chain};
     c.out = without_slash(arena, job->out_path);
     c.dir = arena_printf(arena, "%s.partial", c.out).at;
     if (!check_names(&c, err) || !check_place(&c, err)) return false;
@@ -427,8 +433,7 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
     options.context = c.use.context;
     ok = ok && plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
          plan_shards(&c.plan, &c.model, &options, arena, err);
-    if (ok) read_for_compiler(&c);
-    ok = ok && plan_keeps_eps(&c.plan, &c.read.contract, err);
+    ok = ok && plan_keeps_eps(&c.plan, &c.model.contract, err);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.
         dir_unlock(&fresh);

@@ -14,21 +14,38 @@
 #include "compile/compile.h"
 #include "contract/stated.h"
 #include "gguf/gguf.h"
+#include "mlpackage/package.h"
 
-// A deliberate fault of the conversion, so that `verify --mutants` can see whether a gate notices
-// it: what the compiler makes goes through these hands on its way to the disk, and chain.json goes
-// on saying what a right conversion would have said. Each may be NULL.
+// A shard to be written as a package: chain.json has been told of `shard` already.
 typedef struct {
-    // What the compiler reads of the model; a copy, with layers of its own.
-    void (*model)(void *context, Model *m, Arena *arena);
-    // A shard that chain.json has been told of, before it is written.
-    bool (*shard)(void *context, CompiledShard *shard, Arena *arena, Err *err);
-    // Its weight file at `path`, before digests are taken.
-    bool (*weights)(void *context, const CompiledShard *shard, const char *path, Err *err);
-    // The keys of host.gguf, each to be replaced by another.
-    void (*keys)(void *context, const GgufKey **keys, size_t n_keys, Arena *arena);
-    void *context;
-} ConvertFault;
+    CompiledShard *shard;
+    const char *path; // of the package, which does not exist yet
+    PackJob pack;     // but for put and its context
+    const PackageNote *notes;
+    size_t n_notes;
+} ShardWriting;
+
+// The keys and tensors of host.gguf.
+typedef struct {
+    const char *path;
+    size_t alignment;
+    const GgufKey **keys;
+    size_t n_keys;
+    const TensorInfo *const *tensors;
+    size_t n_tensors;
+} HostWriting;
+
+// The steps of a conversion that make its files, as a table: another way to compile or to write
+// replaces entries of `convert_steps` and may call the originals. Its own data follow the table in a
+// struct that begins with it. Memory in `arena` lives as long as the chain.
+typedef struct ConvertSteps ConvertSteps;
+struct ConvertSteps {
+    bool (*compile)(const ConvertSteps *steps, CompiledShard *shard, const Model *model,
+                    const ShardPlan *plan, const ShardRange *range, Arena *arena, Err *err);
+    bool (*write_package)(const ConvertSteps *steps, const ShardWriting *w, Arena *arena, Err *err);
+    bool (*write_host)(const ConvertSteps *steps, const HostWriting *w, Arena *arena, Err *err);
+};
+extern const ConvertSteps convert_steps;
 
 typedef struct {
     const char *model_path, *out_path;
@@ -43,7 +60,7 @@ typedef struct {
     const char *tool_version;
     Pool *pool;
     const Progress *progress;  // may be NULL
-    const ConvertFault *fault; // of mutants; NULL in use
+    const ConvertSteps *steps; // NULL: convert_steps
 } ConvertJob;
 
 // On success `chain` (in the arena) is what was written.

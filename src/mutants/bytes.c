@@ -1,9 +1,9 @@
-// bytes.c — a weight file with a few bytes changed, behind every digest: they are taken after this.
+// bytes.c — a weight file with a few bytes changed. Digests are taken afterwards, so they are right.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"
-#include "mutants/faults.h"
+#include "mutants/bundle_mutants.h"
 
 // A packed matrix as it lies in the file.
 typedef struct {
@@ -25,8 +25,8 @@ static Matrix matrix_at(uint8_t *bytes, const PackedTensor *t) {
 
 static bool layer_matrix(Matrix *m, const CompiledShard *shard, PackedSlot slot, uint8_t *bytes) {
     const ShardRange *r = &shard->range;
-    if (FAULT_LAYER < r->first_layer || FAULT_LAYER >= r->end_layer) return false;
-    size_t at = (size_t)(FAULT_LAYER - r->first_layer) * PACKED_PER_LAYER + slot;
+    if (MUTANT_LAYER < r->first_layer || MUTANT_LAYER >= r->end_layer) return false;
+    size_t at = (size_t)(MUTANT_LAYER - r->first_layer) * PACKED_PER_LAYER + slot;
     *m = matrix_at(bytes, &shard->tensors[at]);
     return true;
 }

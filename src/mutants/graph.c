@@ -7,10 +7,10 @@
 
 #include "base/size.h"
 #include "decoder/ports.h"
-#include "mutants/faults.h"
+#include "mutants/bundle_mutants.h"
 
 typedef struct {
-    const Fault *fault;
+    const BundleMutant *mutant;
     const Contract *contract;
     Arena *arena;
     const CompiledShard *shard;
@@ -20,13 +20,13 @@ typedef struct {
 // `text` with the table's signs replaced.
 static Str expand(const Editing *e, const char *text) {
     const Contract *c = e->contract;
-    bool is_first = FAULT_LAYER == e->shard->range.first_layer;
+    bool is_first = MUTANT_LAYER == e->shard->range.first_layer;
     const struct {
         char sign[3];
         Str value;
     } signs[] = {
-        {"%", arena_printf(e->arena, "layer_%02u_", FAULT_LAYER)},
-        {"^", is_first ? STR("x") : arena_printf(e->arena, "layer_%02u_out", FAULT_LAYER - 1)},
+        {"%", arena_printf(e->arena, "layer_%02u_", MUTANT_LAYER)},
+        {"^", is_first ? STR("x") : arena_printf(e->arena, "layer_%02u_out", MUTANT_LAYER - 1)},
         {"$M", c->n_heads == c->n_kv_heads ? STR("mask") : STR("mask_stacked")},
         {"$K", arena_printf(e->arena, "%u", c->n_kv_heads)},
         {"$G", arena_printf(e->arena, "%u", c->n_heads / c->n_kv_heads)},
@@ -66,11 +66,12 @@ static bool is_line_of(Str line, Str name) {
            (line.at[name.len] == ':' || line.at[name.len] == '(');
 }
 
-static bool is_wanted(const Fault *fault, Str function, uint32_t *n_rows, uint32_t prefill_rows) {
+static bool is_wanted(const BundleMutant *mutant, Str function, uint32_t *n_rows,
+                      uint32_t prefill_rows) {
     *n_rows = str_is(function, FUNCTION_PREFILL) ? prefill_rows : 1;
-    if (str_is(function, FUNCTION_PREFILL)) return (fault->functions & IN_PREFILL) != 0;
-    if (str_is(function, FUNCTION_HEAD)) return (fault->functions & IN_HEAD) != 0;
-    return (fault->functions & IN_DECODE) != 0;
+    if (str_is(function, FUNCTION_PREFILL)) return (mutant->functions & IN_PREFILL) != 0;
+    if (str_is(function, FUNCTION_HEAD)) return (mutant->functions & IN_HEAD) != 0;
+    return (mutant->functions & IN_DECODE) != 0;
 }
 
 // One edit in the text of the whole program. `n_found`: lines changed.
@@ -85,7 +86,7 @@ static Str apply(Editing *e, Str text, const GraphEdit *edit, uint32_t prefill_r
         if (str_starts(line, STR("func "))) {
             size_t n = 0;
             while (line.at[5 + n] != '(') n++;
-            is_in = is_wanted(e->fault, (Str){line.at + 5, n}, &e->n_rows, prefill_rows);
+            is_in = is_wanted(e->mutant, (Str){line.at + 5, n}, &e->n_rows, prefill_rows);
         }
         Str from = expand(e, edit->from);
         const char *at = is_in && is_line_of(line, expand(e, edit->line)) ? find(line, from) : NULL;
@@ -103,10 +104,10 @@ static Str apply(Editing *e, Str text, const GraphEdit *edit, uint32_t prefill_r
     return edited;
 }
 
-static bool has_place(const CompiledShard *shard, const Fault *fault) {
+static bool has_place(const CompiledShard *shard, const BundleMutant *mutant) {
     const ShardRange *r = &shard->range;
-    if (fault->functions & IN_HEAD) return r->end_logit > r->first_logit && r->first_logit == 0;
-    return r->first_layer <= FAULT_LAYER && FAULT_LAYER < r->end_layer;
+    if (mutant->functions & IN_HEAD) return r->end_logit > r->first_logit && r->first_logit == 0;
+    return r->first_layer <= MUTANT_LAYER && MUTANT_LAYER < r->end_layer;
 }
 
 static uint32_t prefill_rows(const CompiledShard *shard) {
@@ -116,21 +117,21 @@ static uint32_t prefill_rows(const CompiledShard *shard) {
     return (uint32_t)mil_value(f, x)->type.dims[3];
 }
 
-bool graph_edit(CompiledShard *shard, const Fault *fault, const Contract *c, bool *is_put,
+bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract *c, bool *is_put,
                 Arena *arena, Err *err) {
-    if (!has_place(shard, fault)) return true;
+    if (!has_place(shard, mutant)) return true;
     *is_put = true;
-    Editing e = {.fault = fault, .contract = c, .arena = arena, .shard = shard};
+    Editing e = {.mutant = mutant, .contract = c, .arena = arena, .shard = shard};
     StrBuf printed = {0};
     mil_print(shard->program, &printed);
     Str text = arena_str(arena, strbuf_str(&printed));
     strbuf_free(&printed);
-    for (size_t i = 0; i < MAX_EDITS && fault->edits[i].line; i++) {
+    for (size_t i = 0; i < MAX_EDITS && mutant->edits[i].line; i++) {
         size_t n_found = 0;
-        text = apply(&e, text, &fault->edits[i], prefill_rows(shard), &n_found);
+        text = apply(&e, text, &mutant->edits[i], prefill_rows(shard), &n_found);
         if (n_found == 0)
             return err_set(err, ERR_USAGE, "no line '%s' with '%s' in the program",
-                           fault->edits[i].line, fault->edits[i].from);
+                           mutant->edits[i].line, mutant->edits[i].from);
     }
     MilProgram *program = mil_parse(arena, text, err);
     if (program) shard->program = program;

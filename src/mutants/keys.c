@@ -1,7 +1,7 @@
 // keys.c — host.gguf with one key changed. Values are edited as they are encoded (gguf.h).
 #include <string.h>
 
-#include "mutants/faults.h"
+#include "mutants/bundle_mutants.h"
 
 // An encoded value that is ours to change; `at` NULL when there is no such key.
 typedef struct {

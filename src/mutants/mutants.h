@@ -1,17 +1,15 @@
-// mutants.h — do the gates notice? A compiler and a host that are wrong on purpose, judged by the
-// ordinary gates.
+// mutants.h — do the gates notice? Bundles that are wrong on purpose, judged by the ordinary gates.
 //
-// Each mutant is a fresh conversion with one thing wrong: the compiler and the host read another
-// contract than the file states (contract/mutants.def), or a graph, a weight file, the host's
-// arithmetic or its metadata is not what it should be (faults.def). The reference never is: it
-// reads the file. chain.json goes on stating the truth and every digest is right, so nothing gives
-// the mutant away but what it computes. The bundle is written to disk and read back by the gates
-// like any other; a mutant that no gate fails is a survivor, and means that such an error would
-// pass.
+// A mutant is a conversion or a host with one thing wrong: both read another contract than the file
+// states (contract/mutants.def), or a graph, a weight file, the metadata or what the host computes
+// is not what it should be (bundle_mutants.def). The reference is always right: it reads the file.
+// chain.json states the truth and every digest is right, so that only what the bundle computes
+// gives the mutant away. It is written to disk and read back by the gates like any bundle. A mutant
+// that no gate fails has survived: such an error would pass unnoticed.
 //
-// The true conversion is judged first, and has to pass: so a mutant that changes nothing survives,
-// and shows. Mutants are made by this layer alone; what they need of others are hooks that are
-// empty in use (ConvertJob.fault, Bundle.faults).
+// The true conversion is judged first and has to pass. A mutant that changes nothing therefore
+// survives, and shows. Mutants are made from outside: by steps of the conversion (ConvertSteps) and
+// of the host (HostOps) that replace the true ones.
 #ifndef LATHE_MUTANTS_MUTANTS_H
 #define LATHE_MUTANTS_MUTANTS_H
 
@@ -22,7 +20,7 @@
 typedef enum {
     CELL_PASSED,
     CELL_FAILED,  // killed the mutant
-    CELL_NOT_RUN, // not asked for; the text gate also when another one has killed it
+    CELL_NOT_RUN, // not asked for, or another gate had killed it already (text)
 } MutantCell;
 
 // One row of the matrix. `cells` in the order of mutants_gate(); `killer` is the first line that

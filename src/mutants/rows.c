@@ -1,10 +1,10 @@
-// rows.c — the tensors of a shard made of other rows than they should be. chain.json has been told
-// the truth by the time these run.
+// rows.c — a shard whose tensors are made of the wrong rows. chain.json has been told the truth
+// before these run.
 #include <stddef.h>
 #include <string.h>
 
 #include "base/size.h"
-#include "mutants/faults.h"
+#include "mutants/bundle_mutants.h"
 
 static PackedTensor *layer_tensor(CompiledShard *shard, uint32_t layer, PackedSlot slot) {
     const ShardRange *r = &shard->range;
@@ -12,7 +12,7 @@ static PackedTensor *layer_tensor(CompiledShard *shard, uint32_t layer, PackedSl
     return &shard->tensors[(layer - r->first_layer) * PACKED_PER_LAYER + slot];
 }
 
-// The tensors behind those of the layers: the final norm, then slices of the head.
+// The tensors after those of the layers: the final norm, then slices of the head.
 static PackedTensor *head_tensors(CompiledShard *shard, size_t *n) {
     size_t first = (size_t)(shard->range.end_layer - shard->range.first_layer) * PACKED_PER_LAYER;
     *n = shard->n_tensors - first;
@@ -47,32 +47,32 @@ static bool take_from(PackedTensor *t, const Model *model, uint32_t layer) {
 }
 
 static uint32_t next_layer(const Model *model) {
-    return FAULT_LAYER + 1 < model->contract.n_layers ? FAULT_LAYER + 1 : FAULT_LAYER - 1;
+    return MUTANT_LAYER + 1 < model->contract.n_layers ? MUTANT_LAYER + 1 : MUTANT_LAYER - 1;
 }
 
 bool edit_layers_exchanged(CompiledShard *shard, const Model *model) {
     bool is_put = false;
-    if (FAULT_LAYER >= model->contract.n_layers) return false;
+    if (MUTANT_LAYER >= model->contract.n_layers) return false;
     for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
         is_put |=
-            take_from(layer_tensor(shard, FAULT_LAYER, (PackedSlot)slot), model, FAULT_LAYER - 1);
+            take_from(layer_tensor(shard, MUTANT_LAYER, (PackedSlot)slot), model, MUTANT_LAYER - 1);
         is_put |=
-            take_from(layer_tensor(shard, FAULT_LAYER - 1, (PackedSlot)slot), model, FAULT_LAYER);
+            take_from(layer_tensor(shard, MUTANT_LAYER - 1, (PackedSlot)slot), model, MUTANT_LAYER);
     }
     return is_put;
 }
 
 bool edit_down_of_the_next_layer(CompiledShard *shard, const Model *model) {
-    return take_from(layer_tensor(shard, FAULT_LAYER, PACKED_DOWN), model, next_layer(model));
+    return take_from(layer_tensor(shard, MUTANT_LAYER, PACKED_DOWN), model, next_layer(model));
 }
 
 bool edit_attn_out_of_the_next_layer(CompiledShard *shard, const Model *model) {
-    return take_from(layer_tensor(shard, FAULT_LAYER, PACKED_ATTN_OUT), model, next_layer(model));
+    return take_from(layer_tensor(shard, MUTANT_LAYER, PACKED_ATTN_OUT), model, next_layer(model));
 }
 
 bool edit_norm_plus_1(CompiledShard *shard, const Model *model) {
     (void)model;
-    PackedTensor *t = layer_tensor(shard, FAULT_LAYER, PACKED_ATTN_NORM);
+    PackedTensor *t = layer_tensor(shard, MUTANT_LAYER, PACKED_ATTN_NORM);
     if (t) t->offset += 1;
     return t != NULL;
 }
@@ -104,14 +104,14 @@ bool edit_head_rows_shifted(CompiledShard *shard, const Model *model) {
 
 bool edit_q_unrolled_wrongly(CompiledShard *shard, const Model *model) {
     (void)model;
-    PackedTensor *t = layer_tensor(shard, FAULT_LAYER, PACKED_QKV);
+    PackedTensor *t = layer_tensor(shard, MUTANT_LAYER, PACKED_QKV);
     if (t) t->parts[0].is_deinterleaved = !t->parts[0].is_deinterleaved;
     return t != NULL;
 }
 
 bool edit_up_rows_doubled(CompiledShard *shard, const Model *model) {
     (void)model;
-    PackedTensor *t = layer_tensor(shard, FAULT_LAYER, PACKED_GATE_UP);
+    PackedTensor *t = layer_tensor(shard, MUTANT_LAYER, PACKED_GATE_UP);
     if (t) t->parts[1].factor *= 2;
     return t != NULL;
 }

@@ -10,7 +10,7 @@
 #include "base/size.h"
 #include "bundle/gates.h"
 #include "contract/mutants.h"
-#include "mutants/faults.h"
+#include "mutants/conversion.h"
 #include "mutants/mutants.h"
 #include "verify/verify.h"
 
@@ -31,11 +31,11 @@ const char *mutants_gate(size_t i) {
     return gate ? gate->name : NULL;
 }
 
-// A mutant is one of the two.
+// A row of one of the two tables.
 typedef struct {
     const char *name, *kind, *doc;
-    const ContractMutant *misreading;
-    const Fault *fault;
+    const ContractMutant *contract;
+    const BundleMutant *bundle;
 } Mutant;
 
 typedef struct {
@@ -52,68 +52,11 @@ typedef struct {
     Chain truth[CONTEXT_COUNT];
 } Run;
 
-// What the hands of one conversion share.
-typedef struct {
-    const Run *run;
-    const Mutant *mutant;
-    Reading reading; // of a misreading
-    bool is_put;     // something was changed, or meant to be
-} FaultHooks;
-
-// ---- hands
-
-static void put_misreading(void *context, Model *m, Arena *arena) {
-    FaultHooks *h = context;
-    (void)arena;
-    *m = h->reading.model;
-    h->is_put = true;
-}
-
-static bool put_shard(void *context, CompiledShard *shard, Arena *arena, Err *err) {
-    FaultHooks *h = context;
-    const Fault *f = h->mutant->fault;
-    if (f->kind == FAULT_GRAPH)
-        return graph_edit(shard, f, &h->run->model.contract, &h->is_put, arena, err);
-    h->is_put |= f->rows(shard, &h->run->model);
-    return true;
-}
-
-static bool put_bytes(void *context, const CompiledShard *shard, const char *path, Err *err) {
-    FaultHooks *h = context;
-    FileMap map;
-    if (!map_file(&map, path, err)) return false;
-    uint8_t *bytes = big_alloc(map.len, "a weight file", err);
-    if (bytes) memcpy(bytes, map.at, map.len);
-    size_t n = map.len;
-    unmap_file(&map);
-    bool is_changed = bytes && h->mutant->fault->bytes(shard, &h->run->model, bytes);
-    bool ok = bytes && (!is_changed || file_write(path, bytes, n, err));
-    h->is_put |= is_changed;
-    free(bytes);
-    return ok;
-}
-
-static void put_keys(void *context, const GgufKey **keys, size_t n_keys, Arena *arena) {
-    FaultHooks *h = context;
-    h->is_put |= h->mutant->fault->keys(keys, n_keys, &h->run->model, arena);
-}
-
-static ConvertFault fault_hooks(FaultHooks *h) {
-    ConvertFault out = {.context = h};
-    const Fault *f = h->mutant->fault;
-    if (h->mutant->misreading) out.model = put_misreading;
-    if (f && (f->kind == FAULT_GRAPH || f->kind == FAULT_ROWS)) out.shard = put_shard;
-    if (f && f->kind == FAULT_BYTES) out.weights = put_bytes;
-    if (f && f->kind == FAULT_KEYS) out.keys = put_keys;
-    if (f && f->kind == FAULT_HOST) h->is_put = true;
-    return out;
-}
-
 // ---- converting
 
 static ContextKind context_kind(const Mutant *m) {
-    if (m->fault && m->fault->is_far) return CONTEXT_FAR;
-    return m->misreading && m->misreading->sight == SEEN_LONG ? CONTEXT_LONG : CONTEXT_SHORT;
+    if (m->bundle && m->bundle->is_far) return CONTEXT_FAR;
+    return m->contract && m->contract->sight == SEEN_LONG ? CONTEXT_LONG : CONTEXT_SHORT;
 }
 
 static uint32_t context_of(const Run *run, ContextKind kind) {
@@ -141,7 +84,7 @@ static void take_use(ConvertJob *job, const Use *use, uint32_t context, Arena *a
     job->chosen[USE_context] = arena_printf(arena, "%u", context).at;
 }
 
-static bool convert(Run *run, const char *out, uint32_t context, const ConvertFault *fault,
+static bool convert(Run *run, const char *out, uint32_t context, const ConvertSteps *steps,
                     Chain *chain, Arena *arena, Err *err) {
     const Chain *like = &run->chain;
     ConvertJob job = {
@@ -154,13 +97,15 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertFa
         .replaces = true,
         .tool_version = run->job->tool_version,
         .pool = run->job->pool,
-        .fault = fault,
+        .steps = steps,
     };
     take_use(&job, &like->use, context, arena);
     if (!kv_form_named(arena_cstr(arena, like->kv), &job.options.kv) ||
         !weight_form_named(arena_cstr(arena, like->weights), &job.options.weights) ||
         !job.options.target)
-        return err_set(err, ERR_FORMAT, "%s: options of another lathe", run->job->bundle_dir);
+        return err_set(err, ERR_FORMAT,
+                       "%s: chain.json has options that this lathe does not know; convert again",
+                       run->job->bundle_dir);
     return bundle_convert(chain, arena, &job, err);
 }
 
@@ -272,53 +217,64 @@ static bool judge_truth(Run *run, ContextKind kind, uint32_t context, Err *err) 
                    context, v.killer);
 }
 
-static bool run_converted(Run *run, const Mutant *m, FaultHooks *hands, Arena *scratch, Err *err) {
+static bool run_converted(Run *run, const Mutant *m, const Reading *reading, Arena *scratch,
+                          Err *err) {
     ContextKind kind = context_kind(m);
     uint32_t context = context_of(run, kind);
     if (!judge_truth(run, kind, context, err)) return false;
     const char *out = path_join(scratch, run->dir, "mutant.lathe");
-    ConvertFault fault = fault_hooks(hands);
+    bool is_put;
+    MutantConversion conversion;
+    mutant_conversion(&conversion, &run->model, m->bundle, m->contract ? reading : NULL, &is_put);
     Chain chain;
     Err why = {0};
-    if (!convert(run, out, context, &fault, &chain, scratch, &why)) {
+    if (!convert(run, out, context, &conversion.steps, &chain, scratch, &why)) {
         if (why.kind == ERR_SYSTEM) return err_set(err, why.kind, "%s: %s", m->name, why.text);
         leave_out(run, m, why.text); // the bundle has no such line, or the compiler no such form
         return true;
     }
-    if (!hands->is_put) {
+    if (!is_put) {
         leave_out(run, m, "no place for it in this model or under these options");
         return true;
     }
+    if (m->bundle && m->bundle->kind != MUTANT_HOST && is_same(&chain, &run->truth[kind]))
+        return err_set(err, ERR_GATE, "mutant %s changed no byte of the bundle: mend its row",
+                       m->name);
     MutantHost host;
-    mutant_host(&host, m->fault ? &m->fault->host : &(HostChanges){0},
-                m->misreading ? &hands->reading.model.contract : NULL);
-    if (m->fault && m->fault->kind != FAULT_HOST && is_same(&chain, &run->truth[kind]))
-        return err_set(err, ERR_GATE, "%s changed nothing: its row is wrong", m->name);
+    mutant_host(&host, m->bundle ? &m->bundle->host : &(HostChanges){0},
+                m->contract ? &reading->model.contract : NULL);
     MutantVerdict v;
     if (!judge_all(run, out, &host.ops, &v, err)) return err_prefix(err, "%s", m->name);
     record(run, m, &v);
     return true;
 }
 
+// Why a mutant of the contract does not apply; NULL when `reading` is another reading of the model.
+static const char *contract_idle_reason(const Run *run, const Mutant *m, Reading *reading,
+                                        Arena *arena) {
+    if (!contract_mutant_apply(m->contract, &run->model, reading, arena))
+        return "this model cannot be read so";
+    if (reading->tiles_kv_heads)
+        return "the contract has no field for it: see kv_heads_tiled_in_graph";
+    if (m->contract->sight == SEEN_LONG &&
+        context_of(run, CONTEXT_LONG) <= run->model.contract.original_context)
+        return "no position lies after the original context";
+    return NULL;
+}
+
 static bool run_mutant(Run *run, const Mutant *m, Err *err) {
     Arena scratch = {0};
-    FaultHooks hands = {.run = run, .mutant = m};
-    const char *why = NULL;
-    if (m->misreading) {
-        if (!contract_mutant_apply(m->misreading, &run->model, &hands.reading, &scratch))
-            why = "no other reading of this model";
-        else if (hands.reading.tiles_kv_heads)
-            why = "not a matter of the contract: see kv_heads_tiled_in_graph";
-        else if (m->misreading->sight == SEEN_LONG &&
-                 context_of(run, CONTEXT_LONG) <= run->model.contract.original_context)
-            why = "nothing lies behind the original context";
+    Reading reading;
+    const char *why;
+    if (m->contract) {
+        why = contract_idle_reason(run, m, &reading, &scratch);
     } else {
         uint32_t context = context_of(run, context_kind(m));
-        why = fault_idle_reason(m->fault, &run->model.contract, context,
-                                (uint32_t)min_size(run->chain.prefill_rows, context));
+        why = bundle_mutant_idle_reason(m->bundle, &run->model.contract, context,
+                                        (uint32_t)min_size(run->chain.prefill_rows, context));
     }
     if (why) leave_out(run, m, why);
-    bool ok = why || run_converted(run, m, &hands, &scratch, err);
+    bool ok = why || run_converted(run, m, &reading, &scratch, err);
     arena_free(&scratch);
     return ok;
 }
@@ -326,11 +282,11 @@ static bool run_mutant(Run *run, const Mutant *m, Err *err) {
 // ---- all of them
 
 static const char *const kinds[] = {
-    [FAULT_GRAPH] = "graph", [FAULT_ROWS] = "rows", [FAULT_BYTES] = "bytes",
-    [FAULT_HOST] = "host",   [FAULT_KEYS] = "keys",
+    [MUTANT_GRAPH] = "graph", [MUTANT_ROWS] = "rows", [MUTANT_BYTES] = "bytes",
+    [MUTANT_HOST] = "host",   [MUTANT_KEYS] = "keys",
 };
 
-// Contract mutants first, then faults; false past the last.
+// Mutants of the contract first, then those of the bundle; false past the last.
 static bool mutant_at(size_t i, Mutant *m) {
     size_t n = 0;
     while (contract_mutant_at(n)) n++;
@@ -339,7 +295,7 @@ static bool mutant_at(size_t i, Mutant *m) {
         *m = (Mutant){c->name, "contract", c->doc, c, NULL};
         return true;
     }
-    const Fault *f = fault_at(i - n);
+    const BundleMutant *f = bundle_mutant_at(i - n);
     if (f) *m = (Mutant){f->name, kinds[f->kind], f->doc, NULL, f};
     return f != NULL;
 }
@@ -412,7 +368,7 @@ bool mutants_run(const MutantsJob *job, MutantsSum *sum, Err *err) {
         .job = job, .sum = sum, .arena = &arena, .rows = json_array(), .left_out = json_array()};
     *sum = (MutantsSum){0};
     size_t n = 0;
-    Mutant m;
+    Mutant m = {0};
     while (mutant_at(n, &m)) n++;
     bool ok = check_names(job->names, err) && check_gates(job->gates, err) && open_run(&run, err);
     for (size_t i = 0; ok && i < n; i++) {

@@ -48,10 +48,8 @@ struct RunnerOps {
     void (*write)(Runner *r, uint32_t input, const void *values);
     // The last run's. Float outputs only.
     void (*read)(const Runner *r, uint32_t output, float *values);
-    // `state`: NULL for a function without states. `valid_length`: slots of the KV states, from the
-    // first, that hold rows once this run has written its own. The mask hides all others, so that
-    // an engine may leave them unread.
-    bool (*run)(Runner *r, RunnerState *state, uint32_t valid_length, Err *err);
+    // `state`: NULL for a function without states.
+    bool (*run)(Runner *r, RunnerState *state, Err *err);
 
     // States of the package that `r` is of, for all of its functions.
     RunnerState *(*state_open)(Runner *r, Err *err);

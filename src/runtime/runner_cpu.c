@@ -73,8 +73,7 @@ static void read_output(const Runner *r, uint32_t output, float *values) {
     memcpy(values, t->f32, t->count * sizeof *values);
 }
 
-static bool run_cpu(Runner *r, RunnerState *state, uint32_t valid_length, Err *err) {
-    (void)valid_length; // the engine knows how far its states are written
+static bool run_cpu(Runner *r, RunnerState *state, Err *err) {
     return engine_run(((CpuRunner *)r)->engine, state ? ((CpuState *)state)->tensors : NULL, err);
 }
 

@@ -215,10 +215,10 @@ static void scale(float *out, const float *in, size_t n, float factor) {
 }
 
 static bool run_function(Shards *s, const Shard *shard, const ShardFunction *f, const float *x,
-                         size_t n, RunnerState *state, uint32_t valid_length, Err *err) {
+                         size_t n, RunnerState *state, Err *err) {
     scale(s->scaled, x, n, 1 / shard->chain->residual_factor);
     write_port(f, f->x, s->scaled);
-    return f->runner->ops->run(f->runner, state, valid_length, err) ||
+    return f->runner->ops->run(f->runner, state, err) ||
            err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
 }
 
@@ -228,8 +228,7 @@ static bool run_step(Shards *s, size_t i, const HostStep *step, const float *x, 
     const ShardFunction *f = step->n_rows == 1 ? &shard->decode : &shard->prefill;
     size_t n = (size_t)s->bundle->chain.contract.d_model * step->n_rows;
     write_step(f, step);
-    if (!run_function(s, shard, f, x, n, shard->state, step->position + step->n_rows, err))
-        return false;
+    if (!run_function(s, shard, f, x, n, shard->state, err)) return false;
     f->runner->ops->read(f->runner, f->hidden, out);
     scale(out, out, n, shard->chain->residual_factor);
     return true;
@@ -252,7 +251,7 @@ bool shards_run_head(Shards *s, const float *row, float *logits, Err *err) {
         const Shard *shard = &s->shards[i];
         const Runner *r = shard->head.runner;
         if (!r) continue;
-        if (!run_function(s, shard, &shard->head, row, s->bundle->chain.contract.d_model, NULL, 0,
+        if (!run_function(s, shard, &shard->head, row, s->bundle->chain.contract.d_model, NULL,
                           err))
             return false;
         size_t at = shard->chain->first_logit;

@@ -83,13 +83,13 @@ static void read_output(const Runner *r, uint32_t output, float *values) {
         values[i] = is_head ? f->x[0] + f->x[1] + (float)(3 * output + i) : f->x[i] + 1;
 }
 
-static bool run(Runner *r, RunnerState *state, uint32_t valid_length, Err *err) {
+static bool run(Runner *r, RunnerState *state, Err *err) {
     FakeRunner *f = (FakeRunner *)r;
     FakeBundle *b = the_bundle;
     assert_true(b->n_calls < FAKE_MOST_CALLS);
     assert_true((state != NULL) == (strcmp(f->function, FUNCTION_HEAD) != 0));
     FakeCall *call = &b->calls[b->n_calls++];
-    *call = (FakeCall){f->package, "", f->n_rows, valid_length, f->begin, f->end, f->mask[0]};
+    *call = (FakeCall){f->package, "", f->n_rows, f->begin, f->end, f->mask[0]};
     snprintf(call->function, sizeof call->function, "%s", f->function);
     if (b->spoils) f->x[0] = NAN;
     b->spoils = false;

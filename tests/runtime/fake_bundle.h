@@ -22,7 +22,7 @@ enum {
 typedef struct {
     int package;
     char function[16];
-    uint32_t n_rows, valid_length;
+    uint32_t n_rows;
     int32_t kv_begin, kv_end;
     float first_mask; // of the mask that it was given
 } FakeCall;

@@ -61,13 +61,13 @@ static void close_fixture(Fixture *t) {
 
 static void run(Fixture *t, RunnerState *state, float *before, float *sum) {
     Err err = {0};
-    if (!runner_cpu.run(t->main, state, 4, &err)) fail_msg("%s", err.text);
+    if (!runner_cpu.run(t->main, state, &err)) fail_msg("%s", err.text);
     if (before) runner_cpu.read(t->main, 0, before);
     if (sum) runner_cpu.read(t->main, 1, sum);
 }
 
 static void held(Fixture *t, RunnerState *state, float *y) {
-    assert_true(runner_cpu.run(t->look, state, 4, NULL));
+    assert_true(runner_cpu.run(t->look, state, NULL));
     runner_cpu.read(t->look, 0, y);
 }
 

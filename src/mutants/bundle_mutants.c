@@ -1,4 +1,4 @@
-#include "mutants/faults.h"
+#include "mutants/bundle_mutants.h"
 
 #include <string.h>
 
@@ -11,22 +11,22 @@ enum {
     HEAD = IN_HEAD,
 };
 
-static const Fault faults[] = {
+static const BundleMutant mutants[] = {
 #define GRAPH(name_, functions_, doc_, ...)                                                        \
     {.name = #name_,                                                                               \
      .doc = doc_,                                                                                  \
-     .kind = FAULT_GRAPH,                                                                          \
+     .kind = MUTANT_GRAPH,                                                                         \
      .functions = functions_,                                                                      \
      .edits = {__VA_ARGS__}},
-#define ROWS(name_, doc_) {.name = #name_, .doc = doc_, .kind = FAULT_ROWS, .rows = edit_##name_},
+#define ROWS(name_, doc_) {.name = #name_, .doc = doc_, .kind = MUTANT_ROWS, .rows = edit_##name_},
 #define BYTES(name_, doc_)                                                                         \
-    {.name = #name_, .doc = doc_, .kind = FAULT_BYTES, .bytes = edit_##name_},
+    {.name = #name_, .doc = doc_, .kind = MUTANT_BYTES, .bytes = edit_##name_},
 #define HOST(name_, doc_, ...)                                                                     \
-    {.name = #name_, .doc = doc_, .kind = FAULT_HOST, .host = {__VA_ARGS__}},
+    {.name = #name_, .doc = doc_, .kind = MUTANT_HOST, .host = {__VA_ARGS__}},
 #define HOST_FAR(name_, doc_, ...)                                                                 \
-    {.name = #name_, .doc = doc_, .kind = FAULT_HOST, .is_far = true, .host = {__VA_ARGS__}},
-#define KEYS(name_, doc_) {.name = #name_, .doc = doc_, .kind = FAULT_KEYS, .keys = edit_##name_},
-#include "mutants/faults.def"
+    {.name = #name_, .doc = doc_, .kind = MUTANT_HOST, .is_far = true, .host = {__VA_ARGS__}},
+#define KEYS(name_, doc_) {.name = #name_, .doc = doc_, .kind = MUTANT_KEYS, .keys = edit_##name_},
+#include "mutants/bundle_mutants.def"
 #undef GRAPH
 #undef ROWS
 #undef BYTES
@@ -35,20 +35,20 @@ static const Fault faults[] = {
 #undef KEYS
 };
 
-const Fault *fault_at(size_t i) {
-    return i < COUNT_OF(faults) ? &faults[i] : NULL;
+const BundleMutant *bundle_mutant_at(size_t i) {
+    return i < COUNT_OF(mutants) ? &mutants[i] : NULL;
 }
 
 // Whether the edits deal with how query heads are shared out.
-static bool regroups_heads(const Fault *fault) {
-    for (size_t i = 0; i < MAX_EDITS && fault->edits[i].line; i++)
-        if (strstr(fault->edits[i].to, "$G")) return true;
+static bool regroups_heads(const BundleMutant *mutant) {
+    for (size_t i = 0; i < MAX_EDITS && mutant->edits[i].line; i++)
+        if (strstr(mutant->edits[i].to, "$G")) return true;
     return false;
 }
 
-const char *fault_idle_reason(const Fault *fault, const Contract *c, uint32_t context,
-                              uint32_t prefill_rows) {
-    const HostChanges *h = &fault->host;
+const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract *c,
+                                      uint32_t context, uint32_t prefill_rows) {
+    const HostChanges *h = &mutant->host;
     // Angles that are all off by as much turn queries and keys alike.
     bool is_of_chunks = h->rope_shift_decode || h->rope_shift_prefill || h->rope_shift_later ||
                         h->counts_padding || h->counts_later_padding || h->reads_last_row;
@@ -68,7 +68,7 @@ const char *fault_idle_reason(const Fault *fault, const Contract *c, uint32_t co
     if (is_of_chunks && !prefill_rows) return "the bundle has no prefill";
     if ((h->rope_shift_later || h->counts_later_padding) && context < 2 * (uint64_t)prefill_rows)
         return "a second chunk does not fit in the context";
-    if (regroups_heads(fault) && (c->n_kv_heads == 1 || c->n_kv_heads == c->n_heads))
+    if (regroups_heads(mutant) && (c->n_kv_heads == 1 || c->n_kv_heads == c->n_heads))
         return "query heads can be shared out in one way only";
     return NULL;
 }

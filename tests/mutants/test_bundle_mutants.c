@@ -1,4 +1,4 @@
-// Every graph fault of the table finds its line in a real shard, gives a valid program, and changes
+// Every graph mutant of the table finds its line in a real shard, gives a valid program, and changes
 // the functions it is meant for and no other.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include "contract/mutants.h"
 #include "decoder/ports.h"
-#include "mutants/faults.h"
+#include "mutants/bundle_mutants.h"
 
 typedef struct {
     Arena arena;
@@ -75,24 +75,24 @@ static bool is_changed(const MilProgram *a, const MilProgram *b, const char *fun
 static void test_names_are_unique(void **state) {
     (void)state;
     size_t n = 0;
-    for (; fault_at(n); n++) {
-        assert_null(contract_mutant_named(str_of(fault_at(n)->name)));
+    for (; bundle_mutant_at(n); n++) {
+        assert_null(contract_mutant_named(str_of(bundle_mutant_at(n)->name)));
         for (size_t k = 0; k < n; k++)
-            assert_string_not_equal(fault_at(k)->name, fault_at(n)->name);
+            assert_string_not_equal(bundle_mutant_at(k)->name, bundle_mutant_at(n)->name);
     }
     assert_true(n >= 60);
 }
 
-static void test_graph_faults_change_what_they_say(void **state) {
+static void test_graph_mutants_change_what_they_say(void **state) {
     Hello *hello = *state;
-    for (size_t i = 0; fault_at(i); i++) {
-        const Fault *f = fault_at(i);
-        if (f->kind != FAULT_GRAPH) continue;
+    for (size_t i = 0; bundle_mutant_at(i); i++) {
+        const BundleMutant *m = bundle_mutant_at(i);
+        if (m->kind != MUTANT_GRAPH) continue;
         CompiledShard truth = compile(hello), shard = truth;
         bool is_put = false;
         Err err = {0};
-        if (!graph_edit(&shard, f, &hello->model.contract, &is_put, &hello->arena, &err))
-            fail_msg("%s: %s", f->name, err.text);
+        if (!graph_edit(&shard, m, &hello->model.contract, &is_put, &hello->arena, &err))
+            fail_msg("%s: %s", m->name, err.text);
         assert_true(is_put);
         static const struct {
             const char *function;
@@ -101,34 +101,34 @@ static void test_graph_faults_change_what_they_say(void **state) {
             {FUNCTION_DECODE, IN_DECODE}, {FUNCTION_PREFILL, IN_PREFILL}, {FUNCTION_HEAD, IN_HEAD}};
         for (size_t k = 0; k < 3; k++)
             if (is_changed(truth.program, shard.program, functions[k].function) !=
-                ((f->functions & functions[k].bit) != 0))
-                fail_msg("%s: function %s", f->name, functions[k].function);
+                ((m->functions & functions[k].bit) != 0))
+                fail_msg("%s: function %s", m->name, functions[k].function);
     }
 }
 
 static void test_an_edit_without_its_line_is_refused(void **state) {
     Hello *hello = *state;
-    Fault fault = {.name = "none",
-                   .kind = FAULT_GRAPH,
-                   .functions = IN_DECODE,
-                   .edits = {{"%rope_first", "divide(", "add("}}};
+    BundleMutant mutant = {.name = "none",
+                           .kind = MUTANT_GRAPH,
+                           .functions = IN_DECODE,
+                           .edits = {{"%rope_first", "divide(", "add("}}};
     CompiledShard shard = compile(hello);
     bool is_put = false;
     Err err = {0};
-    assert_false(graph_edit(&shard, &fault, &hello->model.contract, &is_put, &hello->arena, &err));
+    assert_false(graph_edit(&shard, &mutant, &hello->model.contract, &is_put, &hello->arena, &err));
     assert_non_null(strstr(err.text, "no line"));
 }
 
 static void test_an_invalid_program_is_refused(void **state) {
     Hello *hello = *state;
-    Fault fault = {.name = "none",
-                   .kind = FAULT_GRAPH,
-                   .functions = IN_DECODE,
-                   .edits = {{"%rope_first", "sub(x = %rope_low_cos", "sub(x = %nothing"}}};
+    BundleMutant mutant = {.name = "none",
+                           .kind = MUTANT_GRAPH,
+                           .functions = IN_DECODE,
+                           .edits = {{"%rope_first", "sub(x = %rope_low_cos", "sub(x = %nothing"}}};
     CompiledShard shard = compile(hello);
     bool is_put = false;
     Err err = {0};
-    assert_false(graph_edit(&shard, &fault, &hello->model.contract, &is_put, &hello->arena, &err));
+    assert_false(graph_edit(&shard, &mutant, &hello->model.contract, &is_put, &hello->arena, &err));
 }
 
 // Token types in one byte each, which a file may have: there is no place for a 32-bit one.
@@ -178,7 +178,7 @@ static void test_one_layer_has_no_second(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_unique),
-        cmocka_unit_test(test_graph_faults_change_what_they_say),
+        cmocka_unit_test(test_graph_mutants_change_what_they_say),
         cmocka_unit_test(test_an_edit_without_its_line_is_refused),
         cmocka_unit_test(test_an_invalid_program_is_refused),
         cmocka_unit_test(test_narrow_token_types_are_left_alone),
