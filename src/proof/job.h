@@ -28,8 +28,11 @@ typedef struct {
     bool is_vote_long;             // the vote also reads behind the original context
     bool is_verbose;               // every reading of the vote gets a line
     bool resumes;                  // keeps results of the last run whose inputs are as they were
-    const struct HostOps *host;    // what feeds the packages; NULL: host_ops (runtime/host.h)
-    bool blames;                   // where layers fail: which op is the first to diverge
+    // What runs the packages, NULL: the CPU engine (runtime/engines.h), and what feeds them, NULL:
+    // host_ops (runtime/host.h). Gates that look inside programs keep the CPU engine.
+    const struct EngineInfo *engine;
+    const struct HostOps *host;
+    bool blames; // where layers fail: which op is the first to diverge
     const char *tool_version;
     Pool *pool;
     const Progress *progress; // may be NULL
