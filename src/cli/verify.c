@@ -12,44 +12,11 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "cli/verify_screen.h"
 #include "mutants/mutants.h"
 #include "report/journal.h"
 #include "report/report.h"
 #include "verify/verify.h"
-
-typedef struct {
-    Meter meter;
-    bool has_colour;
-    bool has_head;     // of the matrix, printed
-    json_t *lines;     // where lines go instead, for --json; NULL: to stdout
-    size_t n_unproved; // lines so far
-} Screen;
-
-static void print_line(void *context, const char *gate, const char *scope, const char *figures,
-                       ProofVerdict verdict) {
-    static const char *const colours[PROOF_VERDICT_COUNT] = {
-        [PROOF_PASSED] = "\x1b[32m", [PROOF_FAILED] = "\x1b[31m", [PROOF_UNPROVED] = "\x1b[33m"};
-    Screen *s = context;
-    s->n_unproved += verdict == PROOF_UNPROVED;
-    if (s->lines) {
-        json_array_append_new(
-            s->lines, json_pack("{s:s, s:s, s:b, s:s, s:o}", "gate", gate, "scope", scope, "passed",
-                                (int)(verdict != PROOF_FAILED), "verdict",
-                                proof_verdict_name(verdict), "text", json_of_str(str_of(figures))));
-        return;
-    }
-    meter_clear(&s->meter);
-    const char *on = s->has_colour ? colours[verdict] : NULL;
-    printf("%-13s %-22s %s  %s%s%s\n", gate, scope, figures, on ? on : "",
-           proof_verdict_word(verdict), on ? "\x1b[0m" : "");
-    fflush(stdout);
-}
-
-static void print_note(void *context, const char *text) {
-    Screen *s = context;
-    meter_clear(&s->meter);
-    fprintf(stderr, "%s\n", text);
-}
 
 static void list_gates(StrBuf *out) {
     strbuf_add(out, STR("\ngates:\n"));
@@ -57,8 +24,8 @@ static void list_gates(StrBuf *out) {
         strbuf_printf(out, "  %-13s %s\n", gates[i].name, gates[i].doc);
 }
 
-// The page and the entry of a run that failed are wanted most; what goes wrong with them is told
-// only when nothing else did.
+// The page and the entry matter most when a gate failed; an error in writing them is reported only
+// when there is no other.
 static bool has_written(bool ok, const Err *why, Err *err) {
     if (!ok && err->kind == ERR_NONE) *err = *why;
     return ok;
@@ -190,7 +157,7 @@ static const Option option_rows[] = {
      "where gates graph or layer golden fail: name the first op that diverges, or the row of a "
      "weight"},
     {"--verbose", OPTION_FLAG, offsetof(Arguments, job.is_verbose), NULL,
-     "a line for every reading of the vote"},
+     "a line for every result with its figures and bounds, and for every reading of the vote"},
     {"--intent", OPTION_TEXT, offsetof(Arguments, notes.intent), "TEXT",
      "for verify/journal.md: what this run should show"},
     {"--surprise", OPTION_TEXT, offsetof(Arguments, notes.surprise), "TEXT",
@@ -227,16 +194,17 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     return true;
 }
 
-// What cannot be asked for together, and what a model alone has not.
+// Refuses options that exclude each other, and those that need a bundle.
 static bool check_arguments(const Arguments *a, Err *err) {
     if (a->as_json && a->mutants)
         return err_set(err, ERR_USAGE, "--json: the matrix of --mutants is in verify/mutants.json");
     bool is_bundle = path_is_dir(a->name);
     for (int i = 0; is_bundle && i < USE_COUNT; i++)
         if (a->job.chosen[i])
-            return err_set(err, ERR_USAGE,
-                           "%s: how a bundle is used was fixed by convert; convert again with it",
-                           use_rows[i].option);
+            return err_set(
+                err, ERR_USAGE,
+                "%s: convert fixed how the bundle is used; convert again with this option",
+                use_rows[i].option);
     const struct {
         const char *option;
         bool is_given;
@@ -247,14 +215,15 @@ static bool check_arguments(const Arguments *a, Err *err) {
     if (path_is_dir(a->name) || !path_exists(a->name)) return true;
     for (size_t i = 0; i < sizeof of_bundles / sizeof of_bundles[0]; i++)
         if (of_bundles[i].is_given)
-            return err_set(err, ERR_USAGE,
-                           "%s is of bundles, and %s is none; convert the model first, then: lathe "
-                           "verify OUT.lathe %s",
-                           of_bundles[i].option, a->name, of_bundles[i].option);
+            return err_set(
+                err, ERR_USAGE,
+                "%s applies to bundles; %s is a model file: convert it first, then: lathe "
+                "verify OUT.lathe %s",
+                of_bundles[i].option, a->name, of_bundles[i].option);
     return true;
 }
 
-// Looked at before gates run for an hour.
+// Checked before gates run for an hour.
 static bool check_page(const char *page, Err *err) {
     if (!page) return true;
     Arena arena = {0};
@@ -265,26 +234,13 @@ static bool check_page(const char *page, Err *err) {
                              : arena_printf(&arena, "%.*s", (int)(slash - page), page).at;
     bool ok = true;
     if (!path_is_dir(folder))
-        ok = err_set(err, ERR_SYSTEM, "--report %s: there is no folder %s", page, folder);
+        ok = err_set(err, ERR_SYSTEM, "--report %s: no folder %s", page, folder);
     else if (path_is_dir(page))
-        ok = err_set(err, ERR_SYSTEM, "--report %s: it is a folder, expected a file's name", page);
+        ok = err_set(err, ERR_SYSTEM, "--report %s: a folder, expected a file", page);
     else if (access(path_exists(page) ? page : folder, W_OK) != 0)
         ok = err_errno(err, "--report %s", page);
     arena_free(&arena);
     return ok;
-}
-
-static void print_end(const Arguments *a, const Screen *screen, bool is_model, bool is_sealed) {
-    printf(is_model        ? "%s: the gates for a model alone passed; a bundle has more"
-           : !a->job.gates ? "%s: all gates passed, sealed"
-           : is_sealed     ? "%s: the gates asked for passed; it is sealed"
-                           : "%s: the gates asked for passed; a seal takes all of them",
-           a->name);
-    if (screen->n_unproved)
-        printf("; %zu %s unproved (above)", screen->n_unproved,
-               screen->n_unproved == 1 ? "thing" : "things");
-    printf("\n");
-    fflush(stdout);
 }
 
 static bool run(Arguments *a, Screen *screen, Err *err) {
@@ -303,9 +259,16 @@ static bool run(Arguments *a, Screen *screen, Err *err) {
     bool has_passed = ok;
     if (a->as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))
         ok = print_json(screen, is_model ? NULL : a->name, is_sealed, has_passed, err) && ok;
-    if (ok && !a->mutants && !a->as_json) print_end(a, screen, is_model, is_sealed);
-    bool has_run = has_report || is_model || a->mutants;
-    if (ok || (has_run && err->kind == ERR_GATE)) meter_finish(&screen->meter, "verified");
+    if (ok && !a->mutants && !a->as_json)
+        screen_print_end(screen, a->name,
+                         is_model      ? END_MODEL
+                         : !job->gates ? END_ALL
+                         : is_sealed   ? END_STILL_SEALED
+                                       : END_SOME);
+    if (a->mutants && (ok || err->kind == ERR_GATE))
+        meter_finish(&screen->meter, "judged mutants");
+    else if (!a->mutants && screen->n_gates && (ok || err->kind == ERR_GATE))
+        screen_print_cost(screen);
     return ok;
 }
 
@@ -318,15 +281,15 @@ bool command_verify(int argc, char **argv, Err *err) {
     Pool *pool = is_fit ? pool_open(a.threads, err) : NULL;
     bool ok = pool != NULL;
     if (ok) {
-        Screen screen = {.has_colour = isatty(STDOUT_FILENO),
-                         .lines = a.as_json ? json_array() : NULL};
-        meter_start(&screen.meter);
+        Screen screen;
+        screen_start(&screen, a.job.is_verbose, a.as_json);
         Progress progress = meter_progress(&screen.meter);
         a.job.tool_version = "lathe " LATHE_VERSION;
         a.job.pool = pool;
         a.job.progress = &progress;
-        a.job.line = print_line;
-        a.job.note = print_note;
+        a.job.line = screen_line;
+        a.job.gate_ended = screen_gate;
+        a.job.note = screen_note;
         a.job.line_context = &screen;
         ok = run(&a, &screen, err);
         json_decref(screen.lines);

@@ -37,9 +37,9 @@ static const char *find_host_difference(const Proof *p, Str *name) {
 // A file alone: model_read() has gone through all of it, or the gates would not run.
 static void report_model(Proof *p) {
     Sha256 contract = contract_digest(&p->model.contract);
-    proof_result(p, "contract", true, json_pack("{s:s}", "sha256", contract.hex), "digest",
-                 "sha256=%.16s…, every key and tensor read or harmless (%zu)", contract.hex,
-                 p->model.n_harmless);
+    proof_verdict(p, "contract", PROOF_NOTE, json_pack("{s:s}", "sha256", contract.hex), "digest",
+                  "sha256=%.16s…; every key and tensor was read or is known to be harmless (%zu)",
+                  contract.hex, p->model.n_harmless);
 }
 
 enum { MOST_OF_VALUE = 60 }; // bytes of one in a line
@@ -96,8 +96,9 @@ static bool compare_second(Proof *p, TemplateWaivers *waivers, Err *err) {
     }
     proof_section(p, "agreement", section);
     if (!e.has_files && !e.known.len)
-        proof_result(p, "contract", true, NULL, "second source",
-                     "none: no --config given, and the file names no model of contracts/");
+        proof_note(p, "contract", "second source",
+                   "skipped: no publisher's file was given (--config config.json), and the model "
+                   "file names no model of contracts/");
     return true;
 }
 

@@ -1,9 +1,9 @@
 // residency.c — what the Neural Engine would take of each package, by published rules.
 //
-// A prediction: the program is judged as it stands on disk, with the bytes of the files there, for
-// the system that the bundle is for. What a device did would stand beside it, and nothing has run
-// on one. The segment cost model is printed as an estimate and passes or fails nothing: it rests on
-// anchors of one chip, and a small model belongs on the CPU anyway.
+// A prediction: the program is judged as it is on disk, with the bytes of the files there, for the
+// system that the bundle is for. Nothing has run on a device. What the segment cost model estimates
+// is a note, which passes or fails nothing: it rests on measurements of one chip that others
+// published, and a small model runs faster on the CPU anyway.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,16 +181,17 @@ static void say_estimate(Proof *p, size_t i, const Placement *placement) {
     StrBuf text = {0};
     for (size_t k = 0; k < placement->n_functions; k++) {
         const FunctionPlacement *f = &placement->functions[k];
-        static const char *const words[] = {[PLACE_ANE] = "the ANE",
-                                            [PLACE_UNKNOWN] = "open",
-                                            [PLACE_NOT] = "the CPU, too small to pay"};
-        strbuf_printf(&text, "%s%.*s %.3g ms against %.3g on the CPU: %s", k ? "; " : "",
+        static const char *const words[] = {[PLACE_ANE] = "ANE predicted",
+                                            [PLACE_UNKNOWN] = "too close to call",
+                                            [PLACE_NOT] =
+                                                "CPU predicted: too small to repay the call"};
+        strbuf_printf(&text, "%s%.*s: ANE %.3g ms, CPU %.3g ms, %s", k ? "; " : "",
                       STR_ARG(f->function->name), f->estimate.ane_ms, f->estimate.cpu_ms,
                       words[f->estimate.verdict]);
     }
     char scope[48];
     snprintf(scope, sizeof scope, "shard %02zu estimate", i);
-    proof_result(p, "residency", true, NULL, scope, "%.*s", STR_ARG(strbuf_str(&text)));
+    proof_note(p, "residency", scope, "%.*s", STR_ARG(strbuf_str(&text)));
     strbuf_free(&text);
 }
 
@@ -211,7 +212,7 @@ bool gate_residency(Proof *p, Err *err) {
         say_estimate(p, i, &placement);
         json_array_append_new(shards, shard_json(p, i, &placement, rules));
     }
-    proof_note(p, "residency", "measured", "nothing: no device has planned or run these packages");
+    proof_note(p, "residency", "measured", "skipped: no device has planned or run these packages");
     json_t *section = json_pack("{s:s, s:n, s:o, s:o}", "target", target->name, "measured",
                                 "shards", shards, "rules", rules);
     if (!section) die_out_of_memory(0);

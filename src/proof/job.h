@@ -2,6 +2,7 @@
 #ifndef LATHE_PROOF_JOB_H
 #define LATHE_PROOF_JOB_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/pool.h"
@@ -14,7 +15,10 @@
 typedef void VerifyLine(void *context, const char *gate, const char *scope, const char *figures,
                         ProofVerdict verdict);
 
-// A remark that is no result.
+// A gate has ended: its results as in report.json, whether they were kept from an earlier run.
+typedef void VerifyGate(void *context, const char *gate, const json_t *results, bool is_kept);
+
+// A remark, not a result.
 typedef void VerifyNote(void *context, const char *text);
 
 typedef struct {
@@ -25,7 +29,7 @@ typedef struct {
     bool accepts_template;         // a chat template that looks mangled is taken as it is
     const char *gates;             // NULL: all; or names separated by commas
     const char *vote_text;         // a file for the vote to read; NULL: the built-in text
-    bool is_vote_long;             // the vote also reads behind the original context
+    bool is_vote_long;             // the vote also reads beyond the original context
     bool is_verbose;               // every reading of the vote gets a line
     bool resumes;                  // keeps results of the last run whose inputs are as they were
     // What runs the packages, NULL: the CPU engine (runtime/engines.h), and what feeds them, NULL:
@@ -37,8 +41,9 @@ typedef struct {
     Pool *pool;
     const Progress *progress; // may be NULL
     VerifyLine *line;         // may be NULL
+    VerifyGate *gate_ended;   // may be NULL
     VerifyNote *note;         // may be NULL
-    void *line_context;       // of both
+    void *line_context;       // of the three
     bool *is_sealed;          // set when the run ends with a seal that holds; may be NULL
     bool *has_report;         // set once verify/report.json is written; may be NULL
 } VerifyJob;

@@ -69,23 +69,24 @@ static const Section sections[] = {
 
 // ✓, ✗ or – of the gates that a section shows; NULL where it has no verdict.
 static const char *mark_of(Page *p, const Section *s, const char **state) {
-    size_t n = 0, n_passed = 0;
+    bool has_run = false, has_failed = false;
     if (s->gates) {
         for (int i = 0; i < GATE_COUNT; i++) {
             if (!gate_is_listed(s->gates, gates[i].name)) continue;
             GateSum sum = page_gate_sum(p->report, gates[i].name);
-            n += sum.n;
-            n_passed += sum.n_passed;
+            has_run = has_run || sum.has_run;
+            has_failed = has_failed || sum.counts[PROOF_FAILED];
         }
     } else if (s->write == page_mutants) {
-        size_t n_survived;
+        size_t n, n_survived;
         page_count_mutants(p->report, &n, &n_survived);
-        n_passed = n - n_survived;
+        has_run = n > 0;
+        has_failed = n_survived > 0;
     } else {
         return NULL;
     }
-    *state = n == 0 ? "maybe" : n_passed == n ? "ok" : "no";
-    return n == 0 ? "–" : n_passed == n ? "✓" : "✗";
+    *state = !has_run ? "maybe" : has_failed ? "no" : "ok";
+    return !has_run ? "–" : has_failed ? "✗" : "✓";
 }
 
 static void write_way_around(Page *p) {

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "report/members.h"
+#include "report/report.h"
 
 typedef struct {
     StrBuf *out;
@@ -39,16 +40,6 @@ void page_number(StrBuf *out, const json_t *object, const char *key);
 // A command as code, with the bundle's name for the word BUNDLE and the source's for SOURCE.
 void page_command(Page *p, const char *command);
 
-// How much of what a gate allows a result used, the most of (1 - cos) against (1 - bound), of all
-// rows and of the worst, and of the worst group of channels; NaN for results that are no cosine.
-double page_use(const json_t *result);
-
-// Results of a gate: how many there are and passed, and the most page_use() of them.
-typedef struct {
-    size_t n, n_passed;
-    double most_used; // NaN: none says
-    const json_t *nearest;
-} GateSum;
 GateSum page_gate_sum(const json_t *report, const char *gate);
 
 // What the weights and a second source say of one field.

@@ -31,13 +31,13 @@ static void write_some(StrBuf *out, const json_t *list, bool passed) {
 
 // Failures stand alone, what passed beside them is folded.
 static void write_results(StrBuf *out, const json_t *list, const GateSum *sum) {
-    if (sum->n_passed == sum->n) {
+    if (sum->counts[PROOF_FAILED] == 0) {
         write_some(out, list, true);
         return;
     }
     write_some(out, list, false);
-    if (sum->n_passed == 0) return;
-    strbuf_printf(out, "<details><summary>%zu passed</summary>", sum->n_passed);
+    if (json_array_size(list) == sum->counts[PROOF_FAILED]) return;
+    strbuf_printf(out, "<details><summary>%zu passed</summary>", sum->counts[PROOF_PASSED]);
     write_some(out, list, true);
     strbuf_add(out, STR("</details>"));
 }
@@ -46,21 +46,23 @@ static void write_gate(Page *p, GateId id) {
     const GateInfo *gate = &gates[id];
     GateSum sum = page_gate_sum(p->report, gate->name);
     StrBuf *out = p->out;
-    const char *state = sum.n == 0 ? "maybe" : sum.n_passed == sum.n ? "ok" : "no";
-    const char *mark = sum.n == 0 ? "–" : sum.n_passed == sum.n ? "✓" : "✗";
+    size_t n_failed = sum.counts[PROOF_FAILED], n_unproved = sum.counts[PROOF_UNPROVED];
+    const char *state = !sum.has_run ? "maybe" : n_failed ? "no" : "ok";
+    const char *mark = !sum.has_run ? "–" : n_failed ? "✗" : "✓";
     strbuf_printf(out, "<details%s><summary><span class=\"mark %s\">%s</span><b>%s</b> ",
-                  sum.n_passed < sum.n ? " open" : "", state, mark, gate->name);
-    if (sum.n == 0)
+                  n_failed ? " open" : "", state, mark, gate->name);
+    if (!sum.has_run)
         strbuf_add(out, STR("not run"));
-    else if (sum.n_passed == sum.n)
-        strbuf_printf(out, "%zu of %zu", sum.n_passed, sum.n);
+    else if (n_failed)
+        strbuf_printf(out, "<b class=\"no\">%zu of %zu failed</b>", n_failed, sum.n_checks);
     else
-        strbuf_printf(out, "<b class=\"no\">%zu of %zu failed</b>", sum.n - sum.n_passed, sum.n);
+        strbuf_printf(out, "%zu of %zu", sum.counts[PROOF_PASSED], sum.n_checks);
+    if (n_unproved) strbuf_printf(out, ", %zu unproved", n_unproved);
     if (!isnan(sum.most_used))
         strbuf_printf(out, ", %.0f %% of the error allowed", 100 * sum.most_used);
     strbuf_printf(out, "<span class=\"dim\">%s</span></summary><p class=\"dim\">Compared: %s.</p>",
                   gate->question, gate->doc);
-    if (sum.n)
+    if (sum.has_run)
         write_results(out, json_object_get(json_object_get(p->report, "gates"), gate->name), &sum);
     strbuf_add(out, STR("</details>"));
 }

@@ -7,7 +7,7 @@
 #include "report/page.h"
 
 typedef struct {
-    size_t n_run, n_failed, n_results, n_results_failed;
+    size_t n_run, n_failed, n_checks, n_checks_failed;
     const char *failed[GATE_COUNT];
     // the gate whose result used most of what it allows
     const char *nearest_gate;
@@ -18,10 +18,10 @@ static Tally tally_of(const json_t *report) {
     Tally t = {.nearest_use = NAN};
     for (int i = 0; i < GATE_COUNT; i++) {
         GateSum sum = page_gate_sum(report, gates[i].name);
-        t.n_run += sum.n > 0;
-        t.n_results += sum.n;
-        t.n_results_failed += sum.n - sum.n_passed;
-        if (sum.n_passed < sum.n) t.failed[t.n_failed++] = gates[i].name;
+        t.n_run += sum.has_run;
+        t.n_checks += sum.n_checks;
+        t.n_checks_failed += sum.counts[PROOF_FAILED];
+        if (sum.counts[PROOF_FAILED]) t.failed[t.n_failed++] = gates[i].name;
         if (isnan(sum.most_used) || sum.most_used <= t.nearest_use) continue;
         t.nearest_use = sum.most_used;
         t.nearest_gate = gates[i].name;
@@ -36,7 +36,7 @@ static void write_verdict(Page *p, const Tally *t) {
             out,
             "<div class=\"verdict bad\"><b class=\"top\">✗ Not proved</b>%zu of %zu checks "
             "failed, in %s ",
-            t->n_results_failed, t->n_results, t->n_failed > 1 ? "gates" : "gate");
+            t->n_checks_failed, t->n_checks, t->n_failed > 1 ? "gates" : "gate");
         for (size_t i = 0; i < t->n_failed; i++)
             strbuf_printf(out, "%s<a href=\"#gates\">%s</a>", i ? ", " : "", t->failed[i]);
         strbuf_add(out, STR(". The bundle is not sealed, and chat refuses it.</div>"));
@@ -54,7 +54,7 @@ static void write_verdict(Page *p, const Tally *t) {
                       "<div class=\"verdict good\"><b class=\"top\">✓ Proved on this machine's "
                       "CPU</b>All %zu checks of %d gates passed, and the bundle was sealed: chat "
                       "uses it. Nothing here ran on Apple hardware.</div>",
-                      t->n_results, (int)GATE_COUNT);
+                      t->n_checks, (int)GATE_COUNT);
     }
 }
 

@@ -59,7 +59,7 @@ void page_failures(Page *p) {
     bool is_open = false;
     for (int i = 0; i < GATE_COUNT; i++) {
         GateSum sum = page_gate_sum(p->report, gates[i].name);
-        if (sum.n_passed == sum.n) continue;
+        if (!sum.counts[PROOF_FAILED]) continue;
         if (!is_open)
             strbuf_add(p->out, STR("<div class=\"alarm\" id=\"failures\"><h2>What failed, and what "
                                    "to do</h2>"));
@@ -74,11 +74,12 @@ void page_failures(Page *p) {
 static void weak_gates(Page *p) {
     StrBuf *out = p->out;
     size_t n_absent = 0, n = 0;
-    for (int i = 0; i < GATE_COUNT; i++) n_absent += page_gate_sum(p->report, gates[i].name).n == 0;
+    for (int i = 0; i < GATE_COUNT; i++)
+        n_absent += !page_gate_sum(p->report, gates[i].name).has_run;
     if (!n_absent) return;
     strbuf_add(out, STR("<li><b class=\"maybe\">Gates that did not run: "));
     for (int i = 0; i < GATE_COUNT; i++)
-        if (page_gate_sum(p->report, gates[i].name).n == 0)
+        if (!page_gate_sum(p->report, gates[i].name).has_run)
             strbuf_printf(out, "%s%s", n++ ? ", " : "", gates[i].name);
     strbuf_add(out, STR("</b>. All of them: "));
     page_command(p, "lathe verify BUNDLE");

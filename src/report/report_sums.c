@@ -4,7 +4,7 @@
 
 #include "report/page.h"
 
-double page_use(const json_t *result) {
+double result_use(const json_t *result) {
     const json_t *f = json_object_get(result, "figures");
     const double uses[] = {
         (1 - member_number(f, "cos")) / (1 - member_number(f, "least_cos")),
@@ -18,19 +18,23 @@ double page_use(const json_t *result) {
     return most;
 }
 
-GateSum page_gate_sum(const json_t *report, const char *gate) {
-    const json_t *list = member_list(json_object_get(report, "gates"), gate), *result;
-    GateSum sum = {.most_used = NAN};
+GateSum gate_sum(const json_t *results) {
+    GateSum sum = {.has_run = json_array_size(results) > 0, .most_used = NAN};
+    const json_t *result;
     size_t i;
-    json_array_foreach(list, i, result) {
-        double use = page_use(result);
-        sum.n++;
-        sum.n_passed += member_is_yes(result, "passed");
+    json_array_foreach(results, i, result) {
+        double use = result_use(result);
+        sum.counts[proof_verdict_of(result)]++;
         if (isnan(use) || use <= sum.most_used) continue;
         sum.most_used = use;
         sum.nearest = result;
     }
+    sum.n_checks = sum.counts[PROOF_PASSED] + sum.counts[PROOF_FAILED];
     return sum;
+}
+
+GateSum page_gate_sum(const json_t *report, const char *gate) {
+    return gate_sum(json_object_get(json_object_get(report, "gates"), gate));
 }
 
 FieldWitness page_witness(const json_t *report, const char *field) {

@@ -86,13 +86,22 @@ static bool check_holds(const Proof *p, Err *err) {
                    why.text, p->bundle.dir);
 }
 
+static void end_gate(const Proof *p, GateId id, bool is_kept) {
+    if (p->job->gate_ended)
+        p->job->gate_ended(p->job->line_context, gates[id].name,
+                           json_object_get(p->gates, gates[id].name), is_kept);
+}
+
 // `resume` NULL: every gate runs, and nothing is written.
 static bool run_gates(Proof *p, Resume *resume, Err *err) {
     for (int i = 0; i < GATE_COUNT; i++) {
         if (!p->has_bundle && !gates[i].takes_model) continue;
         if (!gate_is_listed(p->job->gates, gates[i].name)) continue;
         p->gate_failed = false;
-        if (resume_keep(resume, p, (GateId)i)) continue;
+        if (resume_keep(resume, p, (GateId)i)) {
+            end_gate(p, (GateId)i, true);
+            continue;
+        }
         p->running = gates[i].name;
         if (resume && !progress_write(resume, p, err)) return false;
         if (resume) resume_forget(resume, p, (GateId)i);
@@ -102,12 +111,12 @@ static bool run_gates(Proof *p, Resume *resume, Err *err) {
         bool has_run = runs[i](p, &why);
         json_object_set_new(p->seconds, gates[i].name, json_real(now_seconds() - started));
         if (resume && !check_holds(p, err)) return false;
-        if (has_run) continue;
-        if (why.kind != ERR_GATE) {
+        if (!has_run && why.kind != ERR_GATE) {
             if (err) *err = why;
             return err_prefix(err, "gate '%s' could not run", gates[i].name);
         }
-        proof_result(p, gates[i].name, false, NULL, "-", "%s", why.text);
+        if (!has_run) proof_result(p, gates[i].name, false, NULL, "-", "%s", why.text);
+        end_gate(p, (GateId)i, false);
     }
     return true;
 }
@@ -262,7 +271,7 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
     return ok;
 }
 
-// A gate that was asked for by name and needs a bundle is a mistake of the asker.
+// Refuses names of gates that need a bundle.
 static bool check_model_list(const char *list, Err *err) {
     if (!gate_check_list(list, err)) return false;
     for (int i = 0; list && i < GATE_COUNT; i++)

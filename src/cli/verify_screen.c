@@ -1,0 +1,207 @@
+#include "cli/verify_screen.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "base/usage.h"
+#include "report/report.h"
+
+enum { NAME = 13, INDENT = NAME + 1, SCOPE = 22 }; // columns
+
+void screen_start(Screen *s, bool is_verbose, bool as_json) {
+    *s = (Screen){.has_colour = isatty(STDOUT_FILENO),
+                  .is_verbose = is_verbose,
+                  .lines = as_json ? json_array() : NULL};
+    struct winsize size;
+    if (s->has_colour && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) s->width = size.ws_col;
+    meter_start(&s->meter);
+}
+
+// The columns that UTF-8 text takes, one a character.
+static size_t columns(const char *text, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return count;
+}
+
+// Prints `text`, which begins at column `at`, and goes on at column `indent` where the next word
+// would cross the terminal's edge.
+static void print_wrapped(const Screen *s, const char *text, size_t at, size_t indent) {
+    for (bool is_first = true; *text; is_first = false) {
+        size_t n_spaces = strspn(text, " "), n = strcspn(text + n_spaces, " ");
+        size_t wide = columns(text, n_spaces + n);
+        if (s->width && !is_first && at + wide > s->width) {
+            printf("\n%*s%.*s", (int)indent, "", (int)n, text + n_spaces);
+            at = indent + wide - n_spaces;
+        } else {
+            printf("%.*s", (int)(n_spaces + n), text);
+            at += wide;
+        }
+        text += n_spaces + n;
+    }
+}
+
+static void print_verdict(const Screen *s, ProofVerdict verdict) {
+    static const char *const colours[PROOF_VERDICT_COUNT] = {
+        [PROOF_PASSED] = "\x1b[32m", [PROOF_FAILED] = "\x1b[31m", [PROOF_UNPROVED] = "\x1b[33m"};
+    const char *on = s->has_colour ? colours[verdict] : NULL;
+    printf("%s%s%s", on ? on : "", proof_verdict_word(verdict), on ? "\x1b[0m" : "");
+}
+
+void screen_line(void *context, const char *gate, const char *scope, const char *figures,
+                 ProofVerdict verdict) {
+    Screen *s = context;
+    s->n_unproved += verdict == PROOF_UNPROVED;
+    if (s->lines) {
+        json_array_append_new(
+            s->lines, json_pack("{s:s, s:s, s:b, s:s, s:o}", "gate", gate, "scope", scope, "passed",
+                                (int)(verdict != PROOF_FAILED), "verdict",
+                                proof_verdict_name(verdict), "text", json_of_str(str_of(figures))));
+        return;
+    }
+    if (!s->is_verbose && verdict != PROOF_FAILED) return;
+    meter_clear(&s->meter);
+    size_t n = columns(scope, strlen(scope));
+    printf("%-*s %s%*s ", NAME, gate, scope, n < SCOPE ? (int)(SCOPE - n) : 0, "");
+    print_wrapped(s, figures, INDENT + (n < SCOPE ? SCOPE : n) + 1, INDENT);
+    printf("  ");
+    print_verdict(s, verdict);
+    printf("\n");
+    fflush(stdout);
+}
+
+void screen_note(void *context, const char *text) {
+    Screen *s = context;
+    meter_clear(&s->meter);
+    fprintf(stderr, "%s\n", text);
+}
+
+// ---- a line a gate
+
+static const char *text_of(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static bool is_unproved(const json_t *result) {
+    return proof_verdict_of(result) == PROOF_UNPROVED;
+}
+
+static bool is_skipped(const json_t *result) {
+    return proof_verdict_of(result) == PROOF_NOTE &&
+           str_starts(str_of(text_of(result, "text")), STR("skipped:"));
+}
+
+// "; unproved: norm_eps, attn_window": results of a kind by their scope.
+static void list_scopes(StrBuf *out, const json_t *results, const char *title,
+                        bool is_listed(const json_t *)) {
+    const json_t *result;
+    size_t i, n = 0;
+    json_array_foreach(results, i, result) {
+        if (!is_listed(result)) continue;
+        const char *scope = text_of(result, "scope");
+        strbuf_printf(out, "%s%s", n++ ? ", " : title,
+                      strcmp(scope, "-") == 0 ? text_of(result, "text") : scope);
+    }
+}
+
+static void describe(StrBuf *out, const json_t *results, const GateSum *sum, bool is_kept) {
+    if (sum->counts[PROOF_FAILED])
+        strbuf_printf(out, "%zu of %zu checks failed (above)", sum->counts[PROOF_FAILED],
+                      sum->n_checks);
+    else
+        strbuf_printf(out, "%zu %s", sum->n_checks, sum->n_checks == 1 ? "check" : "checks");
+    if (sum->nearest)
+        strbuf_printf(out, "; nearest to its bound: %s, at %.0f %% of what is allowed",
+                      text_of(sum->nearest, "scope"), 100 * sum->most_used);
+    list_scopes(out, results, "; unproved: ", is_unproved);
+    list_scopes(out, results, "; skipped: ", is_skipped);
+    if (is_kept) strbuf_add(out, STR(" (kept)"));
+}
+
+static void print_text(const Screen *s, const char *title, const char *text) {
+    StrBuf line = {0};
+    strbuf_printf(&line, "%s", text);
+    str_replace_controls(line.at, 0);
+    printf("%*s%s ", INDENT, "", title);
+    print_wrapped(s, line.at, INDENT + strlen(title) + 1, INDENT);
+    printf("\n");
+    strbuf_free(&line);
+}
+
+// One question with both answers, the shortest: what "the same" means, to look at.
+static void print_answer(const Screen *s, const json_t *results) {
+    const json_t *result, *shortest = NULL;
+    size_t i, n_least = SIZE_MAX;
+    json_array_foreach(results, i, result) {
+        const json_t *figures = json_object_get(result, "figures");
+        size_t n = json_string_length(json_object_get(figures, "source_answer"));
+        if (!json_object_get(figures, "question") || n >= n_least) continue;
+        n_least = n;
+        shortest = figures;
+    }
+    if (!shortest) return;
+    const char *source = text_of(shortest, "source_answer");
+    const char *bundle = text_of(shortest, "bundle_answer");
+    print_text(s, "asked: ", text_of(shortest, "question"));
+    print_text(s, "source:", source);
+    print_text(s, "bundle:", strcmp(source, bundle) == 0 ? "the same" : bundle);
+}
+
+void screen_gate(void *context, const char *gate, const json_t *results, bool is_kept) {
+    Screen *s = context;
+    GateSum sum = gate_sum(results);
+    s->n_gates++;
+    s->n_failed += sum.counts[PROOF_FAILED] > 0;
+    if (s->lines || s->is_verbose) return;
+    meter_clear(&s->meter);
+    ProofVerdict verdict = sum.counts[PROOF_FAILED] ? PROOF_FAILED : PROOF_PASSED;
+    StrBuf text = {0};
+    describe(&text, results, &sum, is_kept);
+    printf("%-*s ", NAME, gate);
+    print_verdict(s, verdict);
+    printf("  ");
+    print_wrapped(s, text.at, INDENT + strlen(proof_verdict_word(verdict)) + 2, INDENT);
+    printf("\n");
+    strbuf_free(&text);
+    print_answer(s, results);
+    fflush(stdout);
+}
+
+// ---- the end
+
+void screen_print_end(const Screen *s, const char *name, ScreenEnd end) {
+    static const char *const words[] = {
+        [END_MODEL] = "these gates passed; a bundle of it has more of them",
+        [END_ALL] = "all gates passed, sealed",
+        [END_STILL_SEALED] = "these gates passed; the bundle is sealed",
+        [END_SOME] = "these gates passed; run all gates to seal",
+    };
+    printf("%s: %s", name, words[end]);
+    if (s->n_unproved)
+        printf("; %zu %s unproved (%s)", s->n_unproved, s->n_unproved == 1 ? "thing" : "things",
+               s->is_verbose ? "above" : "--verbose says why");
+    printf("\n");
+    if (end == END_ALL)
+        printf(
+            "Sealed: the packages compute what the model file computes, within the bounds of the "
+            "gates.\nThis says nothing about how good the model is; no Neural Engine has run "
+            "it.\n");
+    fflush(stdout);
+}
+
+void screen_print_cost(Screen *s) {
+    meter_stop(&s->meter);
+    fprintf(stderr, "ran %zu %s in %.1f s: ", s->n_gates, s->n_gates == 1 ? "gate" : "gates",
+            now_seconds() - s->meter.started);
+    if (s->n_failed)
+        fprintf(stderr, "%zu failed", s->n_failed);
+    else
+        fprintf(stderr, "all passed");
+    fprintf(stderr, "; peak memory %.0f MiB resident\n", peak_bytes() / (1 << 20));
+}
