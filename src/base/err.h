@@ -12,11 +12,12 @@
 
 typedef enum {
     ERR_NONE,
-    ERR_GATE,    // a proof failed                                              exit code 1
-    ERR_USAGE,   // the command line is wrong                                   exit code 2
-    ERR_FORMAT,  // input is broken, contradictory or unsupported               exit code 3
-    ERR_SYSTEM,  // disk, memory, device                                        exit code 4
-    ERR_STOPPED, // the caller ended it (Progress.goes_on)                      exit code 4
+    ERR_GATE,     // a proof failed                                              exit code 1
+    ERR_USAGE,    // the command line is wrong                                   exit code 2
+    ERR_FORMAT,   // input is broken, contradictory or unsupported               exit code 3
+    ERR_SYSTEM,   // disk, memory, device                                        exit code 4
+    ERR_UNPROVED, // no seal, or one that no longer counts: nothing was found wrong, exit code 5
+    ERR_STOPPED,  // the caller ended it (Progress.goes_on)                      exit code 4
 } ErrKind;
 
 typedef struct {

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
+#include "base/str.h"
 
 // What a gate's result depends on, besides the contract and the options of the conversion: --resume
 // keeps the result while these are as they were.
@@ -58,6 +60,9 @@ typedef enum {
 } GateId;
 
 extern const GateInfo gates[GATE_COUNT];
+
+// The row's command with the words BUNDLE and SOURCE replaced. In the arena.
+Str gate_command(Arena *arena, const GateInfo *gate, const char *bundle, const char *source);
 
 // Whether `list` ("graph,layer-golden") names the gate; '-' in the list also stands for a space in
 // the name. NULL names all gates.

@@ -41,7 +41,8 @@ bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err
 // `why` follows the bundle's name. The command runs as it stands; `chain` is as far as it was read.
 static bool refuse_unproved(Err *err, const char *dir, const Chain *chain, const char *why) {
     Arena scratch = {0};
-    err_set(err, ERR_GATE, "%s %s; prove it: %s", dir, why, verify_command(&scratch, dir, chain));
+    err_set(err, ERR_UNPROVED, "%s %s; prove it: %s", dir, why,
+            verify_command(&scratch, dir, chain));
     arena_free(&scratch);
     return false;
 }
@@ -85,11 +86,12 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
     long process;
     if (dir_is_locked(dir, &process)) {
         Str who = process ? arena_printf(scratch, " by process %ld", process) : STR("");
-        err_set(err, ERR_GATE, "%s is not sealed: it is being verified%.*s%s%s; wait for the end",
-                dir, STR_ARG(who), progress ? ", now at gate " : " or converted",
+        err_set(err, ERR_UNPROVED,
+                "%s is not sealed: it is being verified%.*s%s%s; wait for the end", dir,
+                STR_ARG(who), progress ? ", now at gate " : " or converted",
                 progress ? running : "");
     } else if (progress) {
-        err_set(err, ERR_GATE,
+        err_set(err, ERR_UNPROVED,
                 "%s is not sealed: its verification was interrupted at gate '%s'; go on: %s "
                 "--resume",
                 dir, running, command);
@@ -100,7 +102,7 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
                 dir, gate, text_of(failure, "scope"), text_of(failure, "text"), dir, command);
     } else {
         refuse_unproved(err, dir, chain,
-                        report ? "is not sealed: the gates that ran passed, and more are to run"
+                        report ? "is not sealed: the gates that ran passed, others have not run"
                                : "is not sealed: it was never verified");
     }
     json_decref(progress);
@@ -110,7 +112,7 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
 
 static bool refuse_broken(Err *err, const char *dir, const Chain *chain, const Err *why) {
     Arena scratch = {0};
-    err_set(err, ERR_GATE, "%s has a broken seal (%s); prove it: %s", dir, why->text,
+    err_set(err, ERR_UNPROVED, "%s has a broken seal (%s); prove it: %s", dir, why->text,
             verify_command(&scratch, dir, chain));
     arena_free(&scratch);
     return false;
@@ -129,11 +131,12 @@ static bool check_gates(const char *dir, const Chain *chain, const json_t *seal,
         if (json_array_size(json_object_get(all, gates[i].name)) > 0 &&
             json_integer_value(number) >= gates[i].schema)
             continue;
-        return refuse_unproved(err, dir, chain,
-                               arena_printf(scratch,
-                                            "was sealed before gate '%s' became what it is now",
-                                            gates[i].name)
-                                   .at);
+        return refuse_unproved(
+            err, dir, chain,
+            arena_printf(scratch,
+                         "was sealed by an older version of gate '%s', which is stricter now",
+                         gates[i].name)
+                .at);
     }
     return !find_failure(seal, &failed) ||
            refuse_unproved(err, dir, chain, "has a seal with a gate that failed");
@@ -151,7 +154,7 @@ static bool check_seal(const char *dir, const Chain *chain, json_t *seal, Sha256
     need_object(&n, seal, "gate_schemas");
     if (!n.failed && schema != SEAL_SCHEMA)
         return refuse_unproved(err, dir, chain,
-                               "was sealed by a lathe whose gates have changed since");
+                               "was sealed by a version of lathe that wrote another form of seal");
     Str build = need_str(&n, seal, "build");
     need_str(&n, seal, "kernels");
     need_str(&n, seal, "contract_sha256");
@@ -166,14 +169,12 @@ static bool check_seal(const char *dir, const Chain *chain, json_t *seal, Sha256
     if (str_is(build, build_id)) return true;
     return refuse_unproved(
         err, dir, chain,
-        arena_printf(scratch,
-                     "was proved by another build of lathe (%.12s…, this one is %.12s…), of which "
-                     "nothing can be kept",
+        arena_printf(scratch, "was proved by another build of lathe (%.12s…, this one is %.12s…)",
                      build.at, build_id)
             .at);
 }
 
-// The text itself: spaces that are not as they were written mean that somebody was at it.
+// The text itself, byte for byte: reformatting counts as tampering.
 static bool check_text(const char *dir, const Chain *chain, const char *path, const json_t *seal,
                        Err *err) {
     FileMap map;
@@ -229,7 +230,7 @@ bool seal_check(const char *dir, StrBuf *unproved, const Progress *progress, Err
     Chain chain = {0};
     Sha256 found = {{0}};
     const char *path = path_join(&scratch, dir, "seal.json");
-    // What is no bundle at all is not called unproved.
+    // A folder that is not a bundle gets chain_read()'s message, not "unproved".
     bool ok = path_exists(path) || (chain_read(&chain, &scratch, dir, err) &&
                                     refuse_unsealed(dir, &chain, &scratch, err));
     Err why = {0};

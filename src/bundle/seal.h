@@ -32,8 +32,9 @@ typedef struct {
 bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err *err);
 
 // Whether `dir` may be used: sealed by gates of this schema and by this build, over exactly these
-// bytes. Reads every file once (XXH3-128). Failures are ERR_GATE, say how far a proof has come, and
-// name the mending command. `unproved` (may be NULL) gets what the gates could not tell, as one
+// bytes. Reads every file once (XXH3-128). Failures say how far a proof has come and name the
+// command that helps: ERR_UNPROVED where a proof is missing or no longer counts, ERR_GATE where a
+// gate failed or files are not as they were sealed. `unproved` (may be NULL) gets what the gates could not tell, as one
 // line; it is left alone when there is nothing.
 bool seal_check(const char *dir, StrBuf *unproved, const Progress *progress, Err *err);
 

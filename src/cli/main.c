@@ -6,7 +6,8 @@
 #include "cli/commands.h"
 #include "cli/describe.h"
 
-static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the system";
+static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the "
+                                 "system, 5 not proved yet";
 
 static void print_usage(FILE *out) {
     const Command *c;
@@ -20,6 +21,7 @@ static int exit_code(const Err *err) {
     case ERR_GATE: return 1;
     case ERR_USAGE: return 2;
     case ERR_FORMAT: return 3;
+    case ERR_UNPROVED: return 5;
     default: return 4;
     }
 }

@@ -36,8 +36,26 @@ typedef struct {
     double noise; // of logits, from the held text
     double worst_margin;
     Metrics logits;
-    StrBuf example; // of the worst difference
+    StrBuf example;           // of the worst difference
+    TokenList source, bundle; // the most likely token of each, step by step
 } Walk;
+
+static void walk_free(Walk *w) {
+    strbuf_free(&w->example);
+    token_list_free(&w->source);
+    token_list_free(&w->bundle);
+}
+
+// The text of an answer, its end included when it is a token of text.
+static json_t *answer_json(const Proof *p, const TokenList *ids) {
+    Detokenizer d = detokenizer_start(p->tokenizer, DETOKENIZER_MID_TEXT);
+    StrBuf text = {0};
+    for (size_t i = 0; i < ids->count; i++) detokenizer_add(&d, ids->at[i], &text);
+    detokenizer_flush(&d, &text);
+    json_t *json = json_of_str(strbuf_str(&text));
+    strbuf_free(&text);
+    return json;
+}
 
 // 67 " Hello", with what does not print spelt out and long ones cut.
 static void add_token(const Proof *p, uint32_t id, StrBuf *out) {
@@ -60,6 +78,8 @@ static void compare_step(Proof *p, Walk *w, const float *found, const float *wan
     uint32_t n = p->bundle.chain.contract.n_vocab;
     uint32_t a = logits_argmax(found, n), b = logits_argmax(wanted, n);
     metrics_add(&w->logits, found, wanted, n);
+    token_list_add(&w->bundle, a);
+    token_list_add(&w->source, b);
     w->n_steps++;
     if (a == b) return;
     w->n_differ++;
@@ -104,17 +124,20 @@ static void report(Proof *p, const Walk *w, const char *prompt) {
     double off = metrics_rmse(&w->logits), allowed = NOISE_FACTOR * w->noise;
     bool is_quiet = off <= MOST_NOISE_RATIO * w->noise && !w->logits.has_bad;
     bool ok = w->worst_margin <= allowed && is_quiet;
-    json_t *figures =
-        json_pack("{s:I, s:I, s:o, s:o, s:o}", "steps", (json_int_t)w->n_steps, "differing",
-                  (json_int_t)w->n_differ, "worst_margin", json_of_real(w->worst_margin),
-                  "logits_off", json_of_real(off), "logit_noise", json_of_real(w->noise));
+    json_t *figures = json_pack(
+        "{s:I, s:I, s:o, s:o, s:o, s:s, s:o, s:o}", "steps", (json_int_t)w->n_steps, "differing",
+        (json_int_t)w->n_differ, "worst_margin", json_of_real(w->worst_margin), "logits_off",
+        json_of_real(off), "logit_noise", json_of_real(w->noise), "question", prompt,
+        "source_answer", answer_json(p, &w->source), "bundle_answer", answer_json(p, &w->bundle));
     StrBuf says = {0};
-    strbuf_printf(&says, "%zu/%zu ids equal", w->n_steps - w->n_differ, w->n_steps);
+    strbuf_printf(&says, "%zu of %zu tokens match", w->n_steps - w->n_differ, w->n_steps);
     if (w->n_differ)
-        strbuf_printf(&says, "; %s, gap %.3g is %s %.0f x noise %.3g", w->example.at,
-                      w->worst_margin, w->worst_margin <= allowed ? "within" : "BEYOND",
-                      NOISE_FACTOR, w->noise);
-    strbuf_printf(&says, "; logits off by %.3g%s", off, is_quiet ? "" : ", MORE THAN NOISE");
+        strbuf_printf(&says, "; the %s (%s): the source prefers its own by %.3g, %s",
+                      w->n_differ == 1 ? "other" : "worst other", w->example.at, w->worst_margin,
+                      w->worst_margin <= allowed ? "a near tie" : "NO NEAR TIE");
+    if (w->n_differ) strbuf_printf(&says, " (up to %.3g)", allowed);
+    strbuf_printf(&says, "; logits differ by %.3g, allowed %.3g%s", off,
+                  MOST_NOISE_RATIO * w->noise, is_quiet ? "" : ": MORE THAN NOISE");
     proof_result(p, "text", ok, figures, prompt, "%s", says.at);
     strbuf_free(&says);
 }
@@ -246,7 +269,7 @@ bool gate_text(Proof *p, Err *err) {
         Walk w = {.noise = noise};
         ok = walk(p, &w, format, bundle, reference, prompts[i], found, wanted, err);
         if (ok) report(p, &w, prompts[i]);
-        strbuf_free(&w.example);
+        walk_free(&w);
     }
     prompt_format_close(format);
     session_close(reference);

@@ -194,11 +194,31 @@ static bool check_source(Proof *p, Err *err) {
                    shell_word(p->arena, p->bundle.dir));
 }
 
+// The gates that failed, the page, and the command of the first one's row.
+static bool say_failure(const Proof *p, Err *err) {
+    StrBuf names = {0};
+    const GateInfo *first = NULL;
+    for (int i = 0; i < GATE_COUNT; i++) {
+        if (!proof_any_failed(json_object_get(p->gates, gates[i].name))) continue;
+        strbuf_printf(&names, first ? ", %s" : "%s", gates[i].name);
+        if (!first) first = &gates[i];
+    }
+    const char *dir = p->bundle.dir;
+    Str command = gate_command(p->arena, first, shell_word(p->arena, dir),
+                               shell_word(p->arena, p->source.parts[0].path));
+    err_set(err, ERR_GATE,
+            "%s: a gate failed; the bundle is not sealed. Failed: %s; %s/verify/report.html says "
+            "more. %s %.*s",
+            dir, names.at, dir, first->hint, STR_ARG(command));
+    strbuf_free(&names);
+    return false;
+}
+
 // Where one gate of several failed, what the others said of the same bytes is no proof any more.
 static bool refuse(Proof *p, const Resume *resume, Err *err) {
     if (!unseal(p, err) || !write_report(p, resume, false, err)) return false;
     progress_remove(p);
-    return err_set(err, ERR_GATE, "%s: a gate failed; the bundle is not sealed", p->bundle.dir);
+    return say_failure(p, err);
 }
 
 static bool seal(Proof *p, Err *err) {
