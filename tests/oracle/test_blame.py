@@ -12,7 +12,7 @@ from random_models import RandomModel
 
 
 def verify(bundle, *args, model=HELLO):
-    run = lathe("verify", bundle.path, "--model", model, "--gates", "graph,layer-golden", *args)
+    run = lathe("verify", bundle.path, "--model", model, "--gates", "graph,layer-golden", "--verbose", *args)
     return run, json.loads((bundle.path / "verify/report.json").read_text())
 
 

@@ -209,7 +209,7 @@ def test_an_unsealed_bundle_is_refused_or_named_above_every_answer(hello_sealed,
     (path / "seal.json").unlink()
     with chat(path) as t:
         assert t.finish() == 1
-        assert f"is not sealed: the gates that ran passed, and more are to run; prove it: lathe verify {path}" in t.output
+        assert f"is not sealed: the gates that ran passed, others have not run; prove it: lathe verify {path}" in t.output
     with chat(path, "--unsealed", "--quiet") as t:
         for n in (1, 2):
             t.expect(PROMPT)

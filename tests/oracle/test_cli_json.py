@@ -38,15 +38,15 @@ def test_convert_that_fails_says_nothing_on_stdout(tmp_path):
 def test_verify_of_a_good_bundle(hello_sealed, tmp_path):
     bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
     args = ["verify", bundle.path, "--model", HELLO, "--resume"]
-    plain = done(*args).stdout.splitlines()
+    plain = done(*args, "--verbose").stdout.splitlines()
     run = done(*args, "--json")
     said = read(run)
     assert said["passed"] is True and said["sealed"] is True and (bundle.path / "seal.json").exists()
     words = {"passed": "ok", "note": "note", "unproved": "unproved"}
     assert [f"{line['gate']:13} {line['scope']:22} {line['text']}  {words[line['verdict']]}" for line in said["lines"]] == \
-        plain[:-1]
+        plain[:-3]
     assert said["report"] == json.loads((bundle.path / "verify/report.json").read_text())
-    assert re.fullmatch(r"verified in .*\n", run.stderr)
+    assert re.fullmatch(r"ran 10 gates in .*: all passed; peak memory \d+ MiB resident\n", run.stderr)
 
 
 def test_verify_of_a_bad_bundle_exits_1_and_says_which_line_failed(hello_sealed, tmp_path):

@@ -223,7 +223,7 @@ def test_tokens_do_not_reach_the_terminal_raw(tmp_path):
     for command in (["inspect", HELLO], ["verify", HELLO, "--gates", "contract"], ["convert", HELLO, "-o", tmp_path / "o.lathe"]):
         code, said, why = lathe(*command, "--tokenizer-config", config)
         assert code == 1 and not set(said + why) & {"\x1b", "\x7f", "\u009b"} 
-        assert why.count("\n") == (2 if "verified in" in why else 1)
+        assert why.count("\n") == (2 if "ran 1 gate in" in why else 1)
     known = edit(HELLO, tmp_path / "m.gguf", {"tokenizer.ggml.tokens": tokens()[:-1] + [ESCAPES]})
     code, said, why = lathe("inspect", known, "--tokenizer-config", write(tmp_path, {"bos_token": ESCAPES}))
     assert code == 0 and not set(said + why) & {"\x1b", "\x7f", "\u009b"}

@@ -117,7 +117,7 @@ def with_row(path, token, row):
 def test_a_loud_token_that_no_text_holds_fails(tmp_path):
     model = with_row(tmp_path / "m.gguf", 1234, lambda row: row * np.float32(1.2e6) / np.abs(row).max())
     done("convert", model, "-o", tmp_path / "m.lathe")
-    run = lathe("verify", tmp_path / "m.lathe", "--model", model, "--gates", "range,head")
+    run = lathe("verify", tmp_path / "m.lathe", "--model", model, "--gates", "range,head", "--verbose")
     lines = run.stdout.splitlines()
     assert run.returncode == 1 and not (tmp_path / "m.lathe/seal.json").exists()
     assert any(line.startswith("range         embedding ") and "1.2e+06, of token 1234" in line and line.endswith("FAILED")

@@ -126,7 +126,7 @@ def test_measurement_names_loud_and_quiet_branches(bundles):
 def test_without_conditioning_the_model_is_lost(name, bundles, models):
     for arithmetic in ("fp16", "ane"):
         assert is_broken(golden(bundles[name, "off"].path, models[name][0], arithmetic)), arithmetic
-    gates = lathe("verify", bundles[name, "off"].path, "--model", models[name][0], "--gates", "graph,layer-golden")
+    gates = lathe("verify", bundles[name, "off"].path, "--model", models[name][0], "--gates", "graph,layer-golden", "--verbose")
     assert gates.returncode == 1
     # The graph is right: in fp32 it is the model.
     verdicts = {gate: [line.split()[-1] for line in gates.stdout.splitlines() if line.startswith(gate)]

@@ -20,7 +20,7 @@ def convert(model, path, *options):
 
 def gate(bundle, model):
     """(exit code, lines as (scope, text, passed), the report's section)."""
-    run = lathe("verify", bundle, "--model", model, "--gates", "range")
+    run = lathe("verify", bundle, "--model", model, "--gates", "range", "--verbose")
     assert run.returncode in (0, 1), run.stderr
     report = json.loads((bundle / "verify" / "report.json").read_text())
     lines = [(r["scope"], r["text"], r["passed"]) for r in report["gates"]["range"]]

@@ -23,7 +23,7 @@ def convert(model, path, *options):
 
 def judge(bundle, model=HELLO):
     """Exit code, and a line for each shard."""
-    run = subprocess.run([LATHE, "verify", bundle.path, "--model", model, "--gates", "residency"], capture_output=True,
+    run = subprocess.run([LATHE, "verify", bundle.path, "--model", model, "--gates", "residency", "--verbose"], capture_output=True,
                          text=True)
     lines = [line for line in run.stdout.splitlines() if re.match(r"residency +shard \d+  ", line)]
     assert len(lines) == len(bundle.chain["shards"]), run.stdout + run.stderr

@@ -26,6 +26,6 @@ def test_graph(name, tmp_path):
     model, options = SHAPES[name]
     path = model.write(tmp_path / "model.gguf")
     done("convert", path, "-o", tmp_path / "model.lathe", "--context", model.context, *options)
-    run = done("verify", tmp_path / "model.lathe", "--model", path, "--gates", "structure,graph")
+    run = done("verify", tmp_path / "model.lathe", "--model", path, "--gates", "structure,graph", "--verbose")
     graph = [line for line in run.stdout.splitlines() if line.startswith("graph ")]
     assert graph and all(line.endswith("  ok") for line in graph)

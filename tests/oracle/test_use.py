@@ -64,7 +64,7 @@ def test_a_choice_away_from_the_publishers_is_named(tmp_path, asked):
     run = done("chat", tmp_path / "long.lathe", "--unsealed", "--quiet", "-p", "Count from 7 to 19")
     assert run.stdout != STORY["Count from 7 to 19"] + "\n"
     assert "[not as published: rope_factors long (the publisher's: auto)]" in run.stderr
-    run = lathe("verify", tmp_path / "long.lathe", "--model", HELLO, "--gates", "vote")
+    run = lathe("verify", tmp_path / "long.lathe", "--model", HELLO, "--gates", "vote", "--verbose")
     assert "chosen otherwise than the publisher has it, and factors_by_running_length fits better" in run.stdout
     # What was proved with the bundle cannot be chosen at the last moment.
     run = lathe("chat", asked["int8"], "-p", "x", "--rope-factors", "short")

@@ -112,7 +112,7 @@ def test_without_a_bundle(story):
 def test_the_repaired_contract_passes(story):
     story.tell("the same weights with what they were trained under")
     assert story.convert("right.gguf", "right.lathe").returncode == 0
-    run = story.run("verify", "right.lathe", "--config", "config.json")
+    run = story.run("verify", "right.lathe", "--config", "config.json", "--verbose")
     assert "fields agree, 0 contradict" in run.stdout
     assert run.returncode == 0 and not failed(run) and "all gates passed, sealed" in run.stdout
     chat = story.run("chat", "right.lathe", "-p", ASK_ERLANG)
@@ -153,7 +153,7 @@ def test_used_as_no_publisher_would(story):
     assert wrong, "the fault must show, or this chapter proves nothing"
 
     # The weights know how they were used.
-    vote = story.run("verify", "long.lathe", "--gates", "vote")
+    vote = story.run("verify", "long.lathe", "--gates", "vote", "--verbose")
     line = next(line for line in vote.stdout.splitlines() if line.startswith("vote          rope_factors "))
     assert "factors_by_running_length fits better" in line and line.endswith("unproved")
 
@@ -161,7 +161,7 @@ def test_used_as_no_publisher_would(story):
 def test_used_as_the_publisher_does(story):
     story.tell("all defaults: the short factors up to the original context, the long ones beyond it, everything read again there")
     assert story.run("convert", "right.gguf", "-o", "used.lathe").returncode == 0
-    run = story.run("verify", "used.lathe")
+    run = story.run("verify", "used.lathe", "--verbose")
     assert run.returncode == 0 and not failed(run)
     assert any(line.startswith("text          crossing ") and line.endswith("ok") for line in run.stdout.splitlines())
     for question, right in ANSWERS.items():
