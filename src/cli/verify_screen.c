@@ -134,21 +134,24 @@ static void print_text(const Screen *s, const char *title, const char *text) {
     strbuf_free(&line);
 }
 
-// One question with both answers, the shortest: what "the same" means, to look at.
+// One question with both answers, to see what was compared: the longest answer that is one line.
 static void print_answer(const Screen *s, const json_t *results) {
-    const json_t *result, *shortest = NULL;
-    size_t i, n_least = SIZE_MAX;
+    enum { MOST = 72 };
+    const json_t *result, *shown = NULL;
+    size_t i, n_longest = 0;
     json_array_foreach(results, i, result) {
         const json_t *figures = json_object_get(result, "figures");
-        size_t n = json_string_length(json_object_get(figures, "source_answer"));
-        if (!json_object_get(figures, "question") || n >= n_least) continue;
-        n_least = n;
-        shortest = figures;
+        const char *answer = text_of(figures, "source_answer");
+        size_t n = strlen(answer);
+        if (!json_object_get(figures, "question") || n > MOST || strchr(answer, '\n')) continue;
+        if (shown && n <= n_longest) continue;
+        n_longest = n;
+        shown = figures;
     }
-    if (!shortest) return;
-    const char *source = text_of(shortest, "source_answer");
-    const char *bundle = text_of(shortest, "bundle_answer");
-    print_text(s, "asked: ", text_of(shortest, "question"));
+    if (!shown) return;
+    const char *source = text_of(shown, "source_answer");
+    const char *bundle = text_of(shown, "bundle_answer");
+    print_text(s, "asked: ", text_of(shown, "question"));
     print_text(s, "source:", source);
     print_text(s, "bundle:", strcmp(source, bundle) == 0 ? "the same" : bundle);
 }

@@ -212,7 +212,7 @@ bool gate_residency(Proof *p, Err *err) {
         say_estimate(p, i, &placement);
         json_array_append_new(shards, shard_json(p, i, &placement, rules));
     }
-    proof_note(p, "residency", "measured", "skipped: no device has planned or run these packages");
+    proof_note(p, "residency", "device", "skipped: no device has planned or run these packages");
     json_t *section = json_pack("{s:s, s:n, s:o, s:o}", "target", target->name, "measured",
                                 "shards", shards, "rules", rules);
     if (!section) die_out_of_memory(0);
