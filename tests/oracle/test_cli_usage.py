@@ -8,8 +8,8 @@ import subprocess
 import pytest
 from command import HELLO, LATHE, ROOT, commands, done, lathe, options_of
 
-# Of ./check, and of meson.
-OF_SCRIPTS = {"--quick", "--full", "--format"}
+# Of ./check, meson, pytest and git in the documents.
+OF_OTHERS = {"--quick", "--full", "--format", "--collect-only", "--no-rebuild", "--suite"}
 VERSION = re.search(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text())[1]
 
 
@@ -36,18 +36,26 @@ def test_version_is_the_build_systems(word):
     assert done(word).stdout == f"lathe {VERSION}\n"
 
 
-def test_readme_lists_the_commands_of_the_table():
-    section = re.search(r"^## Commands\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+def test_the_documents_list_the_commands_of_the_table():
+    section = re.search(r"^## Commands\n(.*?)^## ", (ROOT / "docs/using.md").read_text(), re.M | re.S)[1]
     assert re.findall(r"^    lathe (\w+)", section, re.M) == commands()
 
 
-def test_readme_names_no_option_that_is_not_there():
-    # Options of what is not lathe stand in no code block and no backticks of the README.
-    text = (ROOT / "README.md").read_text()
+def test_the_documents_list_the_gates_of_the_table():
+    help = done("verify", "--help").stdout
+    gates = re.findall(r"^  ([a-z]+(?: [a-z]+)?) +\S", help.split("\ngates:\n")[1].split("\n\n")[0], re.M)
+    section = re.search(r"^## The gates\n(.*?)^## ", (ROOT / "docs/proof.md").read_text(), re.M | re.S)[1]
+    assert re.findall(r"^\| (?!gate |---)([a-z ]+?) \|", section, re.M) == gates
+
+
+@pytest.mark.parametrize("document", sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
+def test_documents_name_no_option_that_is_not_there(document):
+    # Options stand in code blocks and backticks; those of other programs are listed here.
+    text = (ROOT / document).read_text()
     code = "\n".join(re.findall(r"^    .*$|`[^`\n]+`", text, re.M))
     named = set(re.findall(r"(?<![\w-])(--[a-z][-a-z]+)", code))
-    known = {"--help", "--version"}.union(*map(options_of, commands()), OF_SCRIPTS)
-    assert named and not named - known
+    known = {"--help", "--version"}.union(*map(options_of, commands()), OF_OTHERS)
+    assert not named - known
 
 
 @pytest.mark.parametrize("command", commands())
