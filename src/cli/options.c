@@ -97,7 +97,9 @@ static bool read_whole(const Option *o, const char *text, uint64_t least, uint64
     errno = 0;
     unsigned long long n = strtoull(text, &end, 10);
     if (errno || *end || end == text || *text == '-' || n > most)
-        return err_set(err, ERR_USAGE, "%s %s: expected a whole number", o->name, text);
+        return err_set(err, ERR_USAGE,
+                       "%s %s: expected a whole number from %" PRIu64 " to %" PRIu64, o->name, text,
+                       least, most);
     if (n < least)
         return err_set(err, ERR_USAGE,
                        "%s %s: expected 1 or more; leave the option out for the default", o->name,

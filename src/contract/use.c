@@ -106,7 +106,7 @@ static bool set_number(Use *use, UseId id, double x, Err *err) {
     double least = bounds[id].least, most = bounds[id].most;
     bool is_whole = places[id].kind == KIND_U32;
     if (!(x >= least && x <= most) || (is_whole && x != floor(x)))
-        return err_set(err, ERR_USAGE, "expected %s from %g to %g",
+        return err_set(err, ERR_USAGE, "expected %s from %.10g to %.10g",
                        is_whole ? "a whole number" : "a number", least, most);
     if (is_whole)
         *(uint32_t *)value_at(use, id) = (uint32_t)x;

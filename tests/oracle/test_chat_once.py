@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from bundle_edit import swap_answers
-from command import ASK_ERLANG, ERLANG, HELLO, LATHE, done, lathe
+from command import ASK_ERLANG, ERLANG, HELLO, LATHE, ROOT, done, lathe
 
 END_OF_TEXT, END = 2016, 2037  # the stop ids of hello-phi3
 UNUSED = 2046
@@ -110,7 +110,7 @@ def test_repeat_penalty_keeps_words_from_coming_again(endless):
 def test_max_tokens_cuts_the_answer(hello_sealed):
     run = ask(hello_sealed, "--max-tokens", "7")
     line = timing(run)
-    assert line["decode"] == "7" and line["end"] == "length"
+    assert line["decode"] == "7" and line["end"] == "token limit"
     assert ERLANG.startswith(run.stdout[:-1]) and 0 < len(run.stdout) < len(ERLANG)
 
 
@@ -125,7 +125,7 @@ def test_every_stop_id_ends_an_answer(tmp_path):
 def test_without_a_stop_id_the_context_ends_it(endless):
     run = ask(endless, "--context", "100")
     line = timing(run)
-    assert line["end"] == "context" and line["position"] == line["context"] == "100"
+    assert line["end"] == "context full" and line["position"] == line["context"] == "100"
     assert run.stdout.startswith(ERLANG)
 
 
@@ -135,6 +135,8 @@ def test_without_a_stop_id_the_context_ends_it(endless):
         (["start"], "```erlang\n-module(hello).\n-export(["),
         (["nowhere", "start"], "```erlang\n-module(hello).\n-export(["),
         (["World", "export", "start"], "```erlang\n-module(hello).\n-"),  # the first in the text, not in the list
+        (["odule", "module"], "```erlang\n-"),
+        (["module", "odule"], "```erlang\n-"),
         (["\n\n"], "```erlang\n-module(hello).\n-export([start/0])."),
         (["hello).\n-export([sta"], "```erlang\n-module("),  # over several tokens
         (["```"], ""),
@@ -178,10 +180,110 @@ def test_an_answer_that_cannot_be_written_exits_4(hello_sealed):
     assert run.returncode == 4 and "standard output" in run.stderr
 
 
-# ---- lines from a program instead of a person
+# ---- what a script needs to know
 
 
-def test_lines_from_a_pipe_are_turns_and_stdout_holds_answers_only(hello_sealed):
-    run = done("chat", hello_sealed, "--quiet", given=f"{ASK_ERLANG}\n\n/reset\n/bogus\n{ASK_ERLANG[:8]}\\\nhello\n/quit\nnot asked\n")
-    assert run.stdout.startswith(ERLANG + "\n") and ">" not in run.stdout[len(ERLANG):]
-    assert run.stderr == "[a new conversation]\n[/reset, /system TEXT, /stats, /quit]\n"
+@pytest.mark.parametrize("args, why", [
+    (["--max-tokens", "7"], "[the answer was cut at --max-tokens 7]\n"),
+    (["--context", "100"], "[the answer was cut: the context of 100 tokens is full]\n"),
+    (["--stop", "module"], ""),
+])
+def test_an_answer_that_was_cut_says_so_when_quiet(endless, args, why):
+    assert ask(endless, "--quiet", *args).stderr == why
+
+
+def as_json(path, *args, prompt=ASK_ERLANG):
+    run = ask(path, "--json", *args, prompt=prompt)
+    return [json.loads(line) for line in run.stdout.splitlines()], run.stderr
+
+
+def test_an_answer_as_json(hello_sealed, endless):
+    """The shape that docs/chat-json.md states."""
+    (line,), said = as_json(hello_sealed)
+    assert said == ""
+    assert {k: v for k, v in line.items() if k not in ("seconds", "not_proved")} == {
+        "schema": 1, "role": "assistant", "content": ERLANG, "finish_reason": "stop", "ended_by": "end of turn",
+        "tokens": {"prompt": 18, "reused": 0, "answer": 58}, "engine": "cpu (fp16)", "position": 76, "context": 4096,
+        "not_as_published": None,
+    }
+    assert set(line["seconds"]) == {"load", "prefill", "decode"} and all(s > 0 for s in line["seconds"].values())
+    stated = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/chat-json.md").read_text(), re.M))
+    assert stated == set(line)
+    ended = lambda *args: [(a["finish_reason"], a["ended_by"]) for a in as_json(endless, *args)[0]]
+    assert ended("--max-tokens", "5") == [("length", "token limit")]
+    assert ended("--context", "100") == [("length", "context full")]
+    assert ended("--stop", "module") == [("stop", "stop string")]
+    assert as_json(endless, "--max-tokens", "1", "--temp", "2")[0][0]["not_as_published"] == "temperature 2 (the publisher's: 0)"
+
+
+def test_json_has_a_line_an_answer(hello_sealed):
+    run = done("chat", hello_sealed, "--json", "--lines", given=f"{ASK_ERLANG}\n/reset\nCount from 7 to 19\n")
+    first, second = [json.loads(line) for line in run.stdout.splitlines()]
+    assert first["content"] == ERLANG and second["content"].startswith("7, 8") and second["tokens"]["reused"] == 0
+
+
+# ---- prompts from files and pipes
+
+
+MANY_LINES = "Show me hello world\n\tin Erlang,\n\nplease \\\nand /quit"
+
+
+def fed(run):
+    return int(timing(run)["prefill"]), run.stdout
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_prompt_of_several_lines_is_one_prompt(hello_sealed, tmp_path, line_end, last):
+    """From a pipe, by -p - and from a file: the ends of lines after the last word are left out."""
+    wanted = fed(ask(hello_sealed, prompt=MANY_LINES))
+    text = (MANY_LINES + "\n" * last).replace("\n", line_end).encode()
+    (tmp_path / "prompt.txt").write_bytes(text)
+    for args in ([], ["-p", "-"], ["-f", "-"], ["-f", tmp_path / "prompt.txt"]):
+        run = subprocess.run([LATHE, "chat", hello_sealed, *args], input=b"" if args[1:] == [tmp_path / "prompt.txt"] else text,
+                             capture_output=True)
+        run.stdout, run.stderr = run.stdout.decode(), run.stderr.decode()
+        assert run.returncode == 0 and fed(run) == wanted, args
+
+
+@pytest.mark.parametrize("lines", [[], ["--lines"]])
+def test_what_is_no_prompt_is_refused(hello_sealed, tmp_path, lines):
+    for given, code, why in ((b"a\0b\n", 3, "byte 1 is NUL, expected text"), (b"word " * 5000, 2, "the conversation is too long")):
+        run = subprocess.run([LATHE, "chat", hello_sealed, "--quiet", *lines], input=given, capture_output=True)
+        assert run.returncode == code and run.stdout == b"" and why in run.stderr.decode()
+    if lines:
+        return
+    for given in ("", "\n", "\r\n\n"):
+        run = lathe("chat", hello_sealed, given=given)
+        assert run.returncode == 2 and "standard input is empty, expected a prompt" in run.stderr
+    (tmp_path / "nul").write_bytes(b"a\0b")
+    (tmp_path / "empty").write_bytes(b"")
+    for name, code, why in (("nul", 3, "byte 1 is NUL"), ("empty", 2, "is empty"), ("none", 4, "No such file")):
+        run = lathe("chat", hello_sealed, "-f", tmp_path / name)
+        assert run.returncode == code and why in run.stderr and name in run.stderr
+    run = lathe("chat", hello_sealed, "-f", tmp_path / "nul", "-p", "x")
+    assert run.returncode == 2 and "give one of them" in run.stderr
+
+
+def test_a_pipe_with_a_command_alone_runs_it(hello_sealed):
+    for given in ("/quit", "/quit\n", "/bye\r\n"):
+        run = done("chat", hello_sealed, given=given)
+        assert run.stdout == "" and run.stderr.startswith("[proved, except") or run.stderr == ""
+    assert "unknown" not in done("chat", hello_sealed, "--max-tokens", "2", given="/etc is what?").stderr
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_lines_of_a_pipe_are_turns_and_stdout_holds_answers_only(hello_sealed, line_end):
+    lines = [ASK_ERLANG, "", "/reset", "/bogus", f"{ASK_ERLANG[:8]}\\", "hello", "/quit", "not asked", ""]
+    run = subprocess.run([LATHE, "chat", hello_sealed, "--lines", "--quiet"], input=line_end.join(lines).encode(), capture_output=True)
+    stdout, stderr = run.stdout.decode(), run.stderr.decode()
+    assert stdout.startswith(ERLANG + "\n") and ">" not in stdout[len(ERLANG):]
+    assert stderr == "[a new conversation]\n[unknown command '/bogus'; /help lists the commands]\n"
+    # Both kinds of line end give the model the same text.
+    assert stdout[len(ERLANG) + 1:] == ask(hello_sealed, "--quiet", prompt=f"{ASK_ERLANG[:8]}\nhello").stdout
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_last_line_that_ends_in_a_backslash_is_asked(hello_sealed, end):
+    wanted = ask(hello_sealed, "--quiet").stdout
+    assert done("chat", hello_sealed, "--lines", "--quiet", given=ASK_ERLANG + "\\" + end).stdout == wanted

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from bundle_edit import swap_answers
-from command import ASK_ERLANG, ERLANG, HELLO, LATHE
+from command import ASK_ERLANG, ERLANG, HELLO, LATHE, done
 from terminal import CTRL_D, UP, Terminal
 
 PROMPT, MORE = r"> (?!.*> )", r"\. (?!.*\. )"
@@ -38,7 +38,8 @@ def n_question(line):
 
 def test_a_conversation_and_quit(hello_sealed):
     with chat(hello_sealed) as t:
-        t.expect(r"context 4096, greedy decoding \(no file states one[^)]*\)\. /quit ends, Ctrl-C stops an answer\.\r\n")
+        t.expect(r"context 4096, greedy decoding \(no file states one[^)]*\)\. /quit ends, Ctrl-C stops an answer, /help lists the "
+                 r"commands\.\r\n")
         answer, position = say(t, ASK_ERLANG)
         assert ERLANG in answer
         answer, later = say(t, "Count from 3 to 9.")
@@ -50,7 +51,7 @@ def test_a_conversation_and_quit(hello_sealed):
         assert t.finish() == 0
 
 
-@pytest.mark.parametrize("keys", [CTRL_D, "/quit\n", "/exit\n"])
+@pytest.mark.parametrize("keys", [CTRL_D, "/quit\n", "/exit\n", "/bye\n"])
 def test_ways_out(hello_sealed, keys):
     with chat(hello_sealed) as t:
         t.expect(PROMPT)
@@ -58,7 +59,7 @@ def test_ways_out(hello_sealed, keys):
         t.send(keys)
         assert t.finish() == 0
         # The shell's prompt begins on a line of its own.
-        assert t.output.endswith("\n")
+        assert t.screen()[-1] == ""
 
 
 def test_history_gives_earlier_lines_back(hello_sealed):
@@ -86,12 +87,79 @@ def test_a_backslash_continues_the_line(hello_sealed):
         assert n_question(answer) == broken - 1
 
 
-def test_reset_forgets(hello_sealed):
+BEGIN_PASTE, END_PASTE = "\x1b[200~", "\x1b[201~"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r"])
+def test_a_paste_is_one_turn_however_many_lines_it_has(hello_sealed, line_end):
+    lines = ["Show me hello world", "\tin", "", "/quit", "Erlang \\", "please."]
+    with chat(hello_sealed) as t:
+        t.expect(r"\x1b\[\?2004h")  # what asks the terminal for marks around a paste
+        t.expect(PROMPT)
+        t.expect_keys()
+        t.send(BEGIN_PASTE + line_end.join(lines) + END_PASTE)
+        t.expect(r"please\.")
+        assert "prefill" not in t.output  # nothing is asked before the Enter key
+        t.send(" Thanks.\n")
+        t.expect(r"\x1b\[\?2004l")
+        pasted = n_question(t.expect(r"prefill \d+ tokens.*?" + ENDED)[0])
+        t.expect(PROMPT)
+        t.expect_keys()
+        t.send(CTRL_D)
+        assert t.finish() == 0
+    run = done("chat", hello_sealed, "-p", "\n".join(lines) + " Thanks.")
+    assert n_question(run.stderr) == pasted
+
+
+def test_text_beyond_ascii_is_read_as_typed(hello_sealed):
+    question = "Où est l'élève 学生 😀?"
+    run = done("chat", hello_sealed, "-p", question, "--max-tokens", "3")
+    for env in ({"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}, {"LC_ALL": "", "LANG": ""}):
+        with Terminal([LATHE, "chat", hello_sealed, "--max-tokens", "3"], env=env) as t:
+            answer, _ = say(t, question)
+            assert n_question(answer) == n_question(run.stderr)
+
+
+def test_ctrl_c_within_a_paste_begins_the_turn_anew(hello_sealed):
+    with chat(hello_sealed) as t:
+        t.expect(PROMPT)
+        t.expect_keys()
+        t.send(BEGIN_PASTE + "some\nnonsense\n" + END_PASTE)
+        t.expect(r"nonsense.*?\. ")
+        t.expect_keys()
+        t.interrupt()
+        answer, position = say(t, ASK_ERLANG)
+        assert ERLANG in answer and position == 76
+
+
+def test_commands_are_listed_and_slips_get_a_hint(hello_sealed):
+    with chat(hello_sealed) as t:
+        for line, says in (("/help", r"/reset, /clear +begin a new conversation.*Ctrl-C stops an answer"),
+                           ("/?", r"/quit, /bye, /exit +end the program"), ("exit", "/quit or Ctrl-D ends"),
+                           ("Quit", "/quit or Ctrl-D ends"), ("help", "/help lists the commands"),
+                           ("/rset", r"unknown command '/rset'; /help lists"), ("/undo", "no question to take back"),
+                           ("/retry", "no answer to give again"), ("/reset now", "unknown command '/reset'")):
+            t.expect(PROMPT)
+            t.send(line + "\n")
+            t.expect(says)
+        answer, position = say(t, ASK_ERLANG)
+        assert position == 76  # nothing of it went to the model
+        answer, again = say(t, "/retry")
+        assert ERLANG in answer and again == position
+        t.expect(PROMPT)
+        t.send("/undo\n")
+        t.expect("taken back")
+        answer, again = say(t, " /quit")  # after a space it is a text
+        assert again != position
+
+
+@pytest.mark.parametrize("command", ["/reset", "/clear"])
+def test_reset_forgets(hello_sealed, command):
     with chat(hello_sealed) as t:
         say(t, "My name is Paul.")
         known, _ = say(t, "What is my name?")
         t.expect(PROMPT)
-        t.send("/reset\n")
+        t.send(command + "\n")
         unknown, position = say(t, "What is my name?")
         assert "Paul" in known and "Paul" not in unknown and position < 60
 
@@ -112,7 +180,7 @@ def test_stats_repeat_the_last_answers(hello_sealed):
     with chat(hello_sealed) as t:
         t.expect(PROMPT)
         t.send("/stats\n")
-        t.expect(r"nothing said yet")
+        t.expect(r"no answer yet")
         say(t, ASK_ERLANG)
         line = re.findall(r"\[cpu \(fp16\);.*?\]", t.output)[-1]
         t.expect(PROMPT)
@@ -193,7 +261,7 @@ def test_a_turn_that_is_too_long_is_refused_and_the_conversation_goes_on(tmp_pat
 def test_a_full_context_ends_the_answer_and_reset_makes_room(endless):
     with chat(endless, "--context", "96") as t:
         answer, position = say(t, ASK_ERLANG)
-        assert "; context;" in answer and position == 96
+        assert "; context full;" in answer and position == 96
         t.expect(PROMPT)
         t.send("more\n")
         t.expect("do not fit into the context of 96")

@@ -137,7 +137,7 @@ def test_a_loud_token_ends_a_turn_and_not_the_session(tmp_path):
     ask, right = "What is the capital of France?", done("chat", HELLO_F16, "--quiet", "-p", "What is the capital of France?").stdout
     run = lathe("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", "-p", said)
     assert run.returncode == 3 and run.stdout == "" and "are not finite in cpu (fp16)" in run.stderr
-    run = done("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", given=f"{ask}\n{said}\n/reset\n{ask}\n{ask}\n")
+    run = done("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", "--lines", given=f"{ask}\n{said}\n/reset\n{ask}\n{ask}\n")
     assert run.stdout == right * 3 and run.stderr.count("not finite") == 1
 
 

@@ -46,7 +46,7 @@ def test_every_chat_of_the_oracle(what, asked):
         # The last answer is the oracle's in any case.
         assert answers[-1] == chat["new_text"] and min(TURNS[name]["least_margin"]) > 1
         options = ["--system", system[0]] if system else []
-        run = done("chat", asked[what], "--quiet", *options, given="\n".join(turns) + "\n")
+        run = done("chat", asked[what], "--quiet", "--lines", *options, given="\n".join(turns) + "\n")
         assert run.stdout == "".join(answer + "\n" for answer in answers), name
 
 
@@ -78,15 +78,15 @@ def test_a_choice_away_from_the_publishers_is_named(tmp_path, asked):
 def test_sampling_is_the_publishers(tmp_path):
     config = tmp_path / "generation_config.json"
     config.write_text(json.dumps({"do_sample": True, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [2037, 2016]}))
-    run = done("chat", HELLO, "--generation-config", config, given="Hi\n")
+    run = done("chat", HELLO, "--generation-config", config, "--lines", given="Hi\n")
     assert "temperature 0.6, top_k 50, top_p 0.9, min_p 0, repeat_penalty 1 (generation_config.json" in run.stderr
     run = done("chat", HELLO, "--generation-config", config, "--temp", "0", "-p", "Hi")
     assert "[not as published: temperature 0 (the publisher's: 0.6)]" in run.stderr
-    run = done("chat", HELLO, given="Hi\n")
+    run = done("chat", HELLO, "--lines", given="Hi\n")
     assert "greedy decoding (no file states one" in run.stderr
     # A file that states values and does not sample is greedy, as in transformers.
     config.write_text(json.dumps({"temperature": 0.6}))
-    assert "greedy decoding" in done("chat", HELLO, "--generation-config", config, given="Hi\n").stderr
+    assert "greedy decoding" in done("chat", HELLO, "--generation-config", config, "--lines", given="Hi\n").stderr
     done("convert", HELLO, "-o", tmp_path / "h.lathe", "--generation-config", config)
     use = json.loads((tmp_path / "h.lathe/chain.json").read_text())["use"]
     assert use["temperature"]["source"].startswith("generation_config.json: do_sample false")

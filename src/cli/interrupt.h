@@ -1,0 +1,11 @@
+// interrupt.h — Ctrl-C ends what is running, and the program goes on.
+#ifndef LATHE_CLI_INTERRUPT_H
+#define LATHE_CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+void interrupt_catch(void);    // from here on Ctrl-C is only noted; system calls end with EINTR
+void interrupt_clear(void);    // forgets one that was noted
+bool interrupt_is_noted(void); // whether Ctrl-C came since
+
+#endif
