@@ -1,7 +1,9 @@
 // Constants of a program as weights: what const and the constexpr ops mean, without expanding it.
+#include "engine/constants.h"
+
 #include <string.h>
 
-#include "engine/prepare.h"
+#include "engine/layout.h"
 
 static bool op_is_constexpr(const MilOp *op) {
     return (op->info->flags & MIL_OP_CONSTEXPR) != 0;

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "engine/columns.h"
+#include "engine/constants.h"
 #include "engine/pass.h"
 #include "engine/product.h"
 

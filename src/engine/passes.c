@@ -1,4 +1,4 @@
-// The table of passes, and what several of them need.
+// The table of passes.
 #include "engine/pass.h"
 
 #include <stdlib.h>
@@ -47,67 +47,4 @@ bool passes_run(Engine *e, Err *err) {
     for (size_t i = 0; i < COUNT_OF(passes); i++)
         if (choice.is_on[i] && e->rules->allows_spans) passes[i].run(e);
     return true;
-}
-
-static bool works(const Node *n) {
-    return n->row->run && !n->is_view;
-}
-
-uint32_t pass_next_op(const Engine *e, uint32_t i) {
-    do i++;
-    while (i < e->f->n_ops && !works(&e->nodes[i]));
-    return i;
-}
-
-ValueUse *pass_uses(const Engine *e, Arena *arena) {
-    const MilFunction *f = e->f;
-    ValueUse *uses = arena_array(arena, f->n_values + 1, ValueUse);
-    for (uint32_t i = 0; i < f->n_ops; i++) {
-        const MilOp *op = &f->ops[i];
-        for (uint32_t p = 0; p < op->info->n_params; p++)
-            for (uint32_t a = 0; a < op->args[p].count; a++) {
-                ValueUse *use = &uses[f->operands[op->args[p].first + a].at];
-                *use = (ValueUse){use->n + 1, i};
-            }
-    }
-    for (uint32_t i = 0; i < f->n_outputs; i++) {
-        ValueUse *use = &uses[f->outputs[i].at];
-        *use = (ValueUse){use->n + 1, NO_INDEX};
-    }
-    return uses;
-}
-
-Span *pass_new_span(Engine *e, const char *pass, uint32_t first, uint32_t n_ops) {
-    Span *s = arena_new(&e->arena, Span);
-    *s = (Span){.pass = pass, .first = first, .n_ops = n_ops};
-    e->nodes[first].span = s;
-    return s;
-}
-
-static void print_values(const Engine *e, const MilOp *op, StrBuf *out) {
-    if (op->n_outputs == 0) strbuf_add(out, op->name); // write_state gives no value
-    for (uint32_t o = 0; o < op->n_outputs; o++)
-        strbuf_printf(out, "%s%.*s", o ? ", " : "",
-                      STR_ARG(e->f->values[op->first_output + o].name));
-}
-
-void nodes_print(const Engine *e, StrBuf *out) {
-    for (uint32_t i = 0; i < e->f->n_ops; i++) {
-        const Span *s = e->nodes[i].span;
-        if (!s) {
-            if (!works(&e->nodes[i])) continue;
-            print_values(e, &e->f->ops[i], out);
-            strbuf_printf(out, " = %s\n", e->f->ops[i].info->name);
-            continue;
-        }
-        uint32_t last = s->first + s->n_ops - 1;
-        print_values(e, &e->f->ops[last], out);
-        strbuf_printf(out, " = %s(", s->pass);
-        for (uint32_t k = s->first; k < last; k = pass_next_op(e, k)) {
-            if (k > s->first) strbuf_printf(out, ", ");
-            print_values(e, &e->f->ops[k], out);
-        }
-        strbuf_printf(out, ")\n");
-        i = last;
-    }
 }

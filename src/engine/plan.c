@@ -1,5 +1,6 @@
 // Homes for values: which share a buffer, which take over another's, where each lies in the
 // workspace.
+#include "engine/constants.h"
 #include "engine/prepare.h"
 
 #include <string.h>

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/constants.h"
+
 static bool fail_va(const MilOp *op, Err *err, const char *fmt, va_list args) {
     char text[512];
     vsnprintf(text, sizeof text, fmt, args);
@@ -191,19 +193,4 @@ void prep_in_place(Prepare *p, const EngineTensor *x) {
 void prep_scratch(Prepare *p, size_t n_floats) {
     size_t bytes = (size_t)round_up(n_floats * sizeof(float), 64);
     p->e->scratch_bytes = max_size(p->e->scratch_bytes, bytes);
-}
-
-AxisSplit axis_split(const MilType *t, int axis) {
-    AxisSplit s = {1, (size_t)t->dims[axis], 1};
-    for (int i = 0; i < axis; i++) s.outer *= (size_t)t->dims[i];
-    for (int i = axis + 1; i < t->rank; i++) s.inner *= (size_t)t->dims[i];
-    return s;
-}
-
-void row_major_strides(const MilType *t, size_t strides[MIL_MAX_RANK]) {
-    size_t stride = 1;
-    for (int i = t->rank - 1; i >= 0; i--) {
-        strides[i] = stride;
-        stride *= (size_t)t->dims[i];
-    }
 }

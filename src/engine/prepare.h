@@ -3,6 +3,7 @@
 #ifndef LATHE_ENGINE_PREPARE_H
 #define LATHE_ENGINE_PREPARE_H
 
+#include "engine/layout.h"
 #include "engine/plan.h"
 
 struct Prepare {
@@ -71,21 +72,6 @@ static inline float *engine_scratch(const Engine *e, unsigned worker) {
 static inline void node_round(const Engine *e, const Node *n, float *x, size_t count) {
     if (n->rules->round) n->rules->round(e->k, x, count);
 }
-
-// ---- shapes
-
-static inline bool is_float(MilDtype dtype) {
-    return dtype == MIL_F16 || dtype == MIL_F32 || dtype == MIL_F64 || dtype == MIL_BF16;
-}
-
-// A tensor as [outer, size, inner] around `axis`.
-typedef struct {
-    size_t outer, size, inner;
-} AxisSplit;
-AxisSplit axis_split(const MilType *t, int axis);
-
-// Elements between neighbours along each axis of a row-major tensor.
-void row_major_strides(const MilType *t, size_t strides[MIL_MAX_RANK]);
 
 // Elementwise work is worth another thread from this many elements on.
 enum { ELEMENT_GRAIN = 16384 };
