@@ -1,3 +1,4 @@
+// The arithmetic `ane`: rounding, decoding and sums in fixed point (rules I01, I02 and I07).
 #include "engine/ane.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+// Shapes that broadcast, as strides over merged axes.
 #include "engine/broadcast.h"
 
 #include "base/size.h"

@@ -1,3 +1,4 @@
+// Tasks over part of each line of an output.
 #include "engine/columns.h"
 
 typedef struct {

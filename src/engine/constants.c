@@ -96,8 +96,8 @@ static const Weight *affine_weight(Engine *e, const MilOp *op, uint32_t result, 
     decode_ints(MIL_I32, constant_bytes(e, axis_value), 0, 1, &axis);
     if (axis < 0) axis += whole->rank;
     if (axis < 0 || axis >= whole->rank) {
-        err_set(err, ERR_FORMAT, "op '%.*s': axis %d of rank %d", STR_ARG(op->name), axis,
-                whole->rank);
+        err_set(err, ERR_FORMAT, "op '%.*s' (%s): axis %d is outside of rank %d", STR_ARG(op->name),
+                op->info->name, axis, whole->rank);
         return NULL;
     }
     int64_t cuts[MIL_MAX_RANK];
@@ -217,7 +217,7 @@ static const Weight *make_weight(Engine *e, uint32_t v, Err *err) {
 }
 
 const Weight *weight_of_constant(Engine *e, uint32_t v, Err *err) {
-    ValueStorage *home = &e->homes[v];
-    if (!home->weight) home->weight = make_weight(e, v, err);
-    return home->weight;
+    ValueStorage *stored = &e->storages[v];
+    if (!stored->weight) stored->weight = make_weight(e, v, err);
+    return stored->weight;
 }

@@ -28,17 +28,17 @@ static bool tensor_init(EngineTensor *t, const MilFunction *f, uint32_t v, Err *
 static bool init_values(Engine *e, Err *err) {
     const MilFunction *f = e->f;
     e->tensors = arena_array(&e->arena, f->n_values + 1, EngineTensor);
-    e->homes = arena_array(&e->arena, f->n_values + 1, ValueStorage);
+    e->storages = arena_array(&e->arena, f->n_values + 1, ValueStorage);
     for (uint32_t v = 0; v < f->n_values; v++) {
         if (!tensor_init(&e->tensors[v], f, v, err)) return false;
-        e->homes[v] = (ValueStorage){.root = v};
+        e->storages[v] = (ValueStorage){.root = v};
     }
     e->states = arena_array(&e->arena, f->n_inputs + 1, StateRef);
     for (uint32_t i = 0; i < f->n_inputs; i++) {
         uint32_t v = f->inputs[i].at;
-        e->homes[v].kind = f->values[v].type.is_state ? HOME_STATE : HOME_INPUT;
+        e->storages[v].kind = f->values[v].type.is_state ? STORED_IN_STATE : STORED_AS_INPUT;
         if (!f->values[v].type.is_state) continue;
-        e->homes[v].slot = e->n_states;
+        e->storages[v].slot = e->n_states;
         e->states[e->n_states++].value = v;
     }
     return true;
@@ -79,14 +79,24 @@ static bool prepare_ops(Engine *e, Err *err) {
 static void list_state_values(Engine *e) {
     e->in_states = arena_array(&e->arena, e->f->n_values + 1, uint32_t);
     for (uint32_t v = 0; v < e->f->n_values; v++)
-        if (e->homes[e->homes[v].root].kind == HOME_STATE) e->in_states[e->n_in_states++] = v;
+        if (e->storages[e->storages[v].root].kind == STORED_IN_STATE)
+            e->in_states[e->n_in_states++] = v;
+}
+
+static void no_function(const MilProgram *program, Str function, Err *err) {
+    StrBuf names = {0};
+    for (uint32_t i = 0; i < program->n_functions; i++)
+        strbuf_printf(&names, "%s%.*s", i ? ", " : "", STR_ARG(program->functions[i]->name));
+    err_set(err, ERR_FORMAT, "the package has no function '%.*s', expected one of: %s",
+            STR_ARG(function), names.at ? names.at : "");
+    strbuf_free(&names);
 }
 
 Engine *engine_open_planned(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
                             unsigned plan, Err *err) {
     const MilFunction *f = mil_find_function(package->program, function);
     if (!f) {
-        err_set(err, ERR_FORMAT, "the package has no function '%.*s'", STR_ARG(function));
+        no_function(package->program, function, err);
         return NULL;
     }
     Engine *e = calloc(1, sizeof *e);
@@ -117,7 +127,7 @@ Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic,
 EngineTensor *engine_input(Engine *e, Str name) {
     for (uint32_t i = 0; i < e->f->n_inputs; i++) {
         uint32_t v = e->f->inputs[i].at;
-        if (e->homes[v].kind == HOME_INPUT && str_eq(e->tensors[v].name, name))
+        if (e->storages[v].kind == STORED_AS_INPUT && str_eq(e->tensors[v].name, name))
             return &e->tensors[v];
     }
     return NULL;
@@ -126,7 +136,7 @@ EngineTensor *engine_input(Engine *e, Str name) {
 EngineTensor *engine_input_at(Engine *e, uint32_t i) {
     for (uint32_t k = 0; k < e->f->n_inputs; k++) {
         uint32_t v = e->f->inputs[k].at;
-        if (e->homes[v].kind == HOME_INPUT && i-- == 0) return &e->tensors[v];
+        if (e->storages[v].kind == STORED_AS_INPUT && i-- == 0) return &e->tensors[v];
     }
     return NULL;
 }
@@ -162,10 +172,10 @@ static bool bind_states(Engine *e, EngineState *state, Err *err) {
     }
     for (uint32_t i = 0; i < e->n_in_states; i++) {
         uint32_t v = e->in_states[i];
-        const ValueStorage *home = &e->homes[v];
-        const EngineTensor *bound = &e->states[e->homes[home->root].slot].bound->tensor;
-        if (bound->f32) e->tensors[v].f32 = bound->f32 + home->at;
-        if (bound->i32) e->tensors[v].i32 = bound->i32 + home->at;
+        const ValueStorage *stored = &e->storages[v];
+        const EngineTensor *bound = &e->states[e->storages[stored->root].slot].bound->tensor;
+        if (bound->f32) e->tensors[v].f32 = bound->f32 + stored->at;
+        if (bound->i32) e->tensors[v].i32 = bound->i32 + stored->at;
     }
     return true;
 }
@@ -180,7 +190,7 @@ bool engine_run(Engine *e, EngineState *state, Err *err) {
     if (!bind_states(e, state, err)) return false;
     for (uint32_t i = 0; e->rules->round && i < f->n_inputs; i++) {
         EngineTensor *t = &e->tensors[f->inputs[i].at];
-        if (e->homes[f->inputs[i].at].kind == HOME_INPUT && t->type.dtype == MIL_F16)
+        if (e->storages[f->inputs[i].at].kind == STORED_AS_INPUT && t->type.dtype == MIL_F16)
             e->k->round_half(t->f32, t->count);
     }
     for (uint32_t i = 0; i < f->n_ops; i++) {

@@ -1,6 +1,6 @@
 // engine.h — run any ML Program on the CPU, op by op, from one table.
 //
-// The engine executes what stands in the package on disk; it knows ops, not models. An op it lacks
+// The engine executes the program in the package on disk; it knows ops, not models. An op it lacks
 // is an error at open that names it, and so is a shape not known before the run. Buffers are
 // planned once; a run allocates nothing. All numbers are held as float (fp16, fp32) or int32
 // (integers, bool); the arithmetic says how results are rounded:
@@ -29,7 +29,7 @@ typedef enum {
 const char *arithmetic_name(Arithmetic arithmetic);  // "fp32", "fp16", "ane"
 const char *arithmetic_label(Arithmetic arithmetic); // for people: "fp16", "ane, a model"
 bool arithmetic_rounds(Arithmetic arithmetic);       // what programs declare fp16, to binary16
-// The one called `name`; false and `err`, with the names there are, when there is none.
+// The one called `name`; false and `err`, with the names there are, when it is unknown.
 bool arithmetic_named(const char *name, Arithmetic *out, Err *err);
 
 typedef struct {

@@ -1,3 +1,4 @@
+// Strides and splits of row-major shapes.
 #include "engine/layout.h"
 
 AxisSplit axis_split(const MilType *t, int axis) {

@@ -217,7 +217,9 @@ bool prepare_select(Prepare *p) {
         int64_t dim = cond->dims[i];
         fits = dim == 1 || dim == out->dims[out->rank - cond->rank + i];
     }
-    if (!fits) return prep_fail(p, "cond is larger than the result; make a or b as large");
+    if (!fits)
+        return prep_fail(p, "cond has a larger shape than a and b together, expected one that "
+                            "broadcasts to theirs");
     const MilType *operands[] = {cond, &plan->a->type, &plan->b->type};
     plan->broadcast = broadcast_of(out, operands, 3);
     prep_in_place(p, plan->a);

@@ -44,8 +44,11 @@ static bool conv_geometry(Prepare *p, ConvPlan *plan, const MilType *weight) {
     size_t wanted = (size_t)n_axes;
     if (n_axes < 1 || n_axes > MOST_SPATIAL || (n_strides && n_strides != wanted) ||
         (n_dilations && n_dilations != wanted) || (is_custom && n_pads && n_pads != 2 * wanted))
-        return prep_fail(p, "x has %d spatial axes, which strides, dilations or pad do not fit",
-                         n_axes);
+        return prep_fail(
+            p,
+            "x has %d spatial axes, expected 1 to 3, each with one entry in strides and "
+            "dilations and two in pad",
+            n_axes);
     plan->in_area = plan->out_area = plan->kernel_area = 1;
     plan->is_product = true;
     for (int i = 0; i < MOST_SPATIAL; i++) plan->axes[i] = (ConvAxis){1, 1, 1, 1, 1, 0};

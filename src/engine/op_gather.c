@@ -62,7 +62,8 @@ bool prepare_gather(Prepare *p) {
     if (!prep_int(p, "batch_dims", 0, &batch_dims)) return false;
     if (batch_dims < 0) batch_dims += plan->indices->type.rank;
     if (batch_dims < 0 || batch_dims > axis || batch_dims > plan->indices->type.rank)
-        return prep_fail(p, "batch_dims %lld with axis %d", (long long)batch_dims, axis);
+        return prep_fail(p, "batch_dims is %lld, expected 0 to axis %d at most",
+                         (long long)batch_dims, axis);
     AxisSplit split = axis_split(x, axis);
     plan->batch = plan->n_indices = 1;
     for (int i = 0; i < (int)batch_dims; i++) plan->batch *= (size_t)x->dims[i];
@@ -121,7 +122,8 @@ bool prepare_gather_nd(Prepare *p) {
     plan->batch_dims = (int)batch_dims;
     plan->index_dims = (int)indices->dims[indices->rank - 1];
     if (batch_dims < 0 || plan->batch_dims + plan->index_dims > x->rank)
-        return prep_fail(p, "indices name %d axes of %d", plan->index_dims, x->rank);
+        return prep_fail(p, "an index has %d numbers after %lld batch axes, but x has %d axes",
+                         plan->index_dims, (long long)batch_dims, x->rank);
     plan->batch = plan->inner = plan->n_indices = 1;
     for (int i = 0; i < plan->batch_dims; i++) plan->batch *= (size_t)x->dims[i];
     for (int i = plan->batch_dims; i + 1 < indices->rank; i++)

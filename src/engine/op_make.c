@@ -71,8 +71,8 @@ bool run_range_1d(const Engine *e, const Node *n, Err *err) {
     double step = p->step->f32 ? (double)p->step->f32[0] : p->step->i32[0];
     double count = step == 0 ? -1 : fmax(0, ceil((end - start) / step));
     if (count != (double)p->out->count)
-        return run_fail(n, err, "from %g to %g by %g are %g numbers, expected %zu", start, end,
-                        step, count, p->out->count);
+        return run_fail(n, err, "start %g, end %g and step %g give %g numbers, expected %zu", start,
+                        end, step, count, p->out->count);
     for (size_t i = 0; i < p->out->count; i++) {
         double value = start + (double)i * step;
         if (p->out->f32)
@@ -112,7 +112,8 @@ bool run_one_hot(const Engine *e, const Node *n, Err *err) {
 bool prepare_band_part(Prepare *p) {
     MakePlan *plan = make_plan(p, "x");
     prep_in_place(p, plan->x);
-    if (plan->x->type.rank < 2) return prep_fail(p, "x has rank %d", plan->x->type.rank);
+    if (plan->x->type.rank < 2)
+        return prep_fail(p, "x has rank %d, expected 2 or more", plan->x->type.rank);
     return prep_int(p, "lower", -1, &plan->lower) && prep_int(p, "upper", -1, &plan->upper);
 }
 

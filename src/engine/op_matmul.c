@@ -131,7 +131,8 @@ bool prepare_einsum(Prepare *p) {
     plan->b_h = b_h == 1 ? 0 : plan->u;
     plan->a_n = a->rank == 4 && a->dims[0] > 1 ? plan->c * a_h * plan->w : 0;
     plan->b_n = a->rank == 4 && b->dims[0] > 1 ? plan->w * b_h * plan->u : 0;
-    if (plan->out->type.dtype == MIL_I32) return prep_fail(p, "the engine has it for floats only");
+    if (plan->out->type.dtype == MIL_I32)
+        return prep_fail(p, "values are integers, expected fp16 or fp32");
     return true;
 }
 

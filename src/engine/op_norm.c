@@ -113,7 +113,7 @@ typedef struct {
     const EngineTensor *x, *mean, *variance, *gamma, *beta; // [channels]; the last two may be NULL
     EngineTensor *out;
     double epsilon;
-    size_t channels, area; // elements behind one channel
+    size_t channels, area; // elements of one channel
 } ChannelNormPlan;
 
 bool prepare_channel_norm(Prepare *p) {
@@ -187,7 +187,8 @@ bool prepare_local_response_norm(Prepare *p) {
     if (!prep_float(p, "alpha", 1e-4, &plan->alpha)) return false;
     if (!prep_float(p, "beta", 0.75, &plan->beta)) return false;
     if (!prep_float(p, "k", 1, &plan->k)) return false;
-    if (plan->size < 1) return prep_fail(p, "size %lld", (long long)plan->size);
+    if (plan->size < 1)
+        return prep_fail(p, "size is %lld, expected 1 or more", (long long)plan->size);
     plan->split = axis_split(&plan->x->type, 1);
     return true;
 }

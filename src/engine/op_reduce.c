@@ -193,7 +193,7 @@ bool prepare_reduce_arg(Prepare *p) {
     plan->out = prep_out(p, 0);
     plan->wants_largest = strcmp(p->op->info->name, "reduce_argmax") == 0;
     int axis;
-    if (plan->x->type.rank == 0) return prep_fail(p, "x is a scalar");
+    if (plan->x->type.rank == 0) return prep_fail(p, "x is a scalar, expected at least one axis");
     if (!prep_axis(p, "axis", -1, plan->x->type.rank, &axis)) return false;
     plan->split = axis_split(&plan->x->type, axis);
     return true;

@@ -152,7 +152,8 @@ bool prepare_scatter_nd(Prepare *p) {
     const MilType *data = &plan->data->type, *indices = &plan->indices->type;
     plan->index_dims = (int)indices->dims[indices->rank - 1];
     if (plan->index_dims > data->rank)
-        return prep_fail(p, "indices name %d axes of %d", plan->index_dims, data->rank);
+        return prep_fail(p, "an index has %d numbers, but data has %d axes", plan->index_dims,
+                         data->rank);
     plan->n_indices = plan->inner = 1;
     for (int i = 0; i + 1 < indices->rank; i++) plan->n_indices *= (size_t)indices->dims[i];
     for (int i = plan->index_dims; i < data->rank; i++) plan->inner *= (size_t)data->dims[i];

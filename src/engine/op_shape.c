@@ -9,7 +9,7 @@
 bool prepare_reshape(Prepare *p) {
     const EngineTensor *x = prep_in(p, "x");
     if (x->count != prep_out(p, 0)->count)
-        return prep_fail(p, "%zu elements cannot take a shape of %zu", x->count,
+        return prep_fail(p, "x has %zu elements, the shape has %zu", x->count,
                          prep_out(p, 0)->count);
     prep_view(p, 0, x, 0);
     return true;
@@ -58,7 +58,8 @@ bool prepare_transpose(Prepare *p) {
     for (size_t i = 0; i < rank; i++) {
         int64_t axis = perm[i] < 0 ? perm[i] + x->rank : perm[i];
         if (axis < 0 || axis >= x->rank)
-            return prep_fail(p, "perm names axis %lld", (long long)perm[i]);
+            return prep_fail(p, "perm[%zu] is %lld, but x has %zu axes", i, (long long)perm[i],
+                             rank);
         plan->box.from_step[i] = (ptrdiff_t)strides[axis];
         if (x->dims[axis] == 1) continue;
         keeps_order = keeps_order && axis > last;

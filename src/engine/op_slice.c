@@ -33,14 +33,14 @@ static bool read_args(Prepare *p, SliceArgs *a, int rank) {
     if (!prep_ints(p, "stride", a->stride, &count)) return false;
     for (int i = 0; i < rank && count == 0; i++) a->stride[i] = 1;
     for (int i = 0; i < rank; i++)
-        if (a->stride[i] == 0) return prep_fail(p, "stride[%d] is 0", i);
+        if (a->stride[i] == 0) return prep_fail(p, "stride[%d] cannot be 0", i);
     if (!read_mask(p, "begin_mask", rank, a->begin_mask)) return false;
     if (!read_mask(p, "end_mask", rank, a->end_mask)) return false;
     if (!read_mask(p, "squeeze_mask", rank, a->squeeze)) return false;
     a->begin = prep_in(p, "begin");
     a->end = prep_in(p, "end");
     if (a->begin->count != (size_t)rank || (a->end && a->end->count != (size_t)rank))
-        return prep_fail(p, "begin or end has not one number for each of %d axes", rank);
+        return prep_fail(p, "begin and end: expected one number for each of %d axes", rank);
     return true;
 }
 
@@ -54,7 +54,7 @@ static bool sizes_of(Prepare *p, SlicePlan *plan, const MilType *slice) {
         else if (at < slice->rank)
             plan->size[i] = slice->dims[at++];
         else
-            return prep_fail(p, "the slice has %d axes, too few", slice->rank);
+            return prep_fail(p, "the slice has %d axes, expected more", slice->rank);
     }
     return at == slice->rank || prep_fail(p, "the slice has %d axes, expected %d", slice->rank, at);
 }
@@ -185,8 +185,8 @@ bool prepare_slice_update(Prepare *p) {
 // Tells a state that lives in `out` how far it is written.
 static void note_state_write(const Engine *e, const EngineTensor *out,
                              const size_t last_end[MIL_MAX_RANK]) {
-    const ValueStorage *root = &e->homes[e->homes[out - e->tensors].root];
-    if (root->kind != HOME_STATE) return;
+    const ValueStorage *root = &e->storages[e->storages[out - e->tensors].root];
+    if (root->kind != STORED_IN_STATE) return;
     StateBuffer *state = e->states[root->slot].bound;
     if (mil_type_eq(&state->tensor.type, &out->type))
         state_buffer_extend(state, last_end);

@@ -25,7 +25,7 @@ bool prepare_softmax(Prepare *p) {
     plan->x = prep_in(p, "x");
     plan->out = prep_out(p, 0);
     int axis;
-    if (plan->x->type.rank == 0) return prep_fail(p, "x is a scalar");
+    if (plan->x->type.rank == 0) return prep_fail(p, "x is a scalar, expected at least one axis");
     if (!prep_axis(p, "axis", -1, plan->x->type.rank, &axis)) return false;
     plan->split = axis_split(&plan->x->type, axis);
     prep_in_place(p, plan->x);

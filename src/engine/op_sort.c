@@ -38,7 +38,7 @@ bool prepare_topk(Prepare *p) {
     plan->values = prep_out(p, 0);
     if (p->op->n_outputs > 1) plan->indices = prep_out(p, 1);
     return plan->k <= plan->split.size ||
-           prep_fail(p, "k is %zu, the axis has %zu", plan->k, plan->split.size);
+           prep_fail(p, "k is %zu, but the axis has %zu elements", plan->k, plan->split.size);
 }
 
 bool prepare_argsort(Prepare *p) {

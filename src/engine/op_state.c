@@ -12,7 +12,7 @@ typedef struct {
 static StatePlan *state_plan(Prepare *p) {
     StatePlan *plan = prep_new(p, StatePlan);
     uint32_t v = mil_operand(p->f, p->op, mil_param(p->op->info, "input")).at;
-    plan->slot = p->e->homes[v].slot;
+    plan->slot = p->e->storages[v].slot;
     return plan;
 }
 

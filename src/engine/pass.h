@@ -14,7 +14,7 @@
 #include "engine/plan.h"
 
 // Runs the passes of the table, or those of them that the environment variable LATHE_PASSES lists
-// ("none", or names with commas between). False and `err` when it lists a pass there is not.
+// ("none", or names with commas between). False and `err` when it lists an unknown pass.
 bool passes_run(Engine *e, Err *err);
 
 // One line for each node that does work: "VALUES = OPCODE", and for a span "VALUES = PASS(VALUES OF

@@ -130,8 +130,8 @@ static uint32_t match(Engine *e, const ValueUse *uses, uint32_t first, AttendPla
 
 // Rows of every matrix of value `v` before which all that is not zero lies; `slots` when unknown.
 static size_t written_rows(const Engine *e, uint32_t v, size_t slots) {
-    const ValueStorage *home = &e->homes[v], *root = &e->homes[home->root];
-    if (root->kind != HOME_STATE) return slots;
+    const ValueStorage *stored = &e->storages[v], *root = &e->storages[stored->root];
+    if (root->kind != STORED_IN_STATE) return slots;
     const StateBuffer *state = e->states[root->slot].bound;
     const MilType *whole = &state->tensor.type, *part = &e->tensors[v].type;
     if (whole->rank < 2) return slots;
@@ -140,7 +140,7 @@ static size_t written_rows(const Engine *e, uint32_t v, size_t slots) {
     int64_t rows = part->dims[part->rank - 2], width = part->dims[part->rank - 1];
     bool is_matrices = whole->dims[whole->rank - 2] == rows &&
                        whole->dims[whole->rank - 1] == width &&
-                       home->at % (size_t)(rows * width) == 0;
+                       stored->at % (size_t)(rows * width) == 0;
     return is_matrices ? state->written[whole->rank - 2] : slots;
 }
 

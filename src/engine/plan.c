@@ -1,4 +1,4 @@
-// Homes for values: which share a buffer, which take over another's, where each lies in the
+// Where values are stored: which share a buffer, which take over another's, where each lies in the
 // workspace.
 #include "engine/constants.h"
 #include "engine/prepare.h"
@@ -6,14 +6,14 @@
 #include <string.h>
 
 static void use(Engine *e, uint32_t v, uint32_t op) {
-    ValueStorage *root = &e->homes[e->homes[v].root];
+    ValueStorage *root = &e->storages[e->storages[v].root];
     if (root->last_use == NO_INDEX || root->last_use < op) root->last_use = op;
 }
 
 // last_use of every root: over all its views, and the end of the run for outputs.
 static void find_last_uses(Engine *e) {
     const MilFunction *f = e->f;
-    for (uint32_t v = 0; v < f->n_values; v++) e->homes[v].last_use = NO_INDEX;
+    for (uint32_t v = 0; v < f->n_values; v++) e->storages[v].last_use = NO_INDEX;
     for (uint32_t i = 0; i < f->n_ops; i++) {
         const MilOp *op = &f->ops[i];
         for (uint32_t p = 0; p < op->info->n_params; p++)
@@ -100,14 +100,14 @@ typedef struct {
 // True when every other operand of `op` that lies in `slot` is the same elements in the same order
 // as `x`, so that overwriting x element by element is safe.
 static bool overlaps_only_evenly(const Engine *e, const MilOp *op, uint32_t x, uint32_t slot) {
-    const ValueStorage *home = &e->homes[x];
+    const ValueStorage *stored = &e->storages[x];
     for (uint32_t p = 0; p < op->info->n_params; p++)
         for (uint32_t a = 0; a < op->args[p].count; a++) {
             uint32_t v = e->f->operands[op->args[p].first + a].at;
-            const ValueStorage *other = &e->homes[v], *root = &e->homes[other->root];
-            if (root->kind != HOME_WORKSPACE || root->slot != slot) continue;
+            const ValueStorage *other = &e->storages[v], *root = &e->storages[other->root];
+            if (root->kind != STORED_IN_WORKSPACE || root->slot != slot) continue;
             const MilType *a_type = &e->tensors[x].type, *b_type = &e->tensors[v].type;
-            if (other->root != home->root || other->at != home->at ||
+            if (other->root != stored->root || other->at != stored->at ||
                 a_type->rank != b_type->rank ||
                 memcmp(a_type->dims, b_type->dims, (size_t)a_type->rank * sizeof *a_type->dims) !=
                     0)
@@ -118,12 +118,12 @@ static bool overlaps_only_evenly(const Engine *e, const MilOp *op, uint32_t x, u
 
 // A buffer that output 0 of op `i` can take over, or NO_INDEX.
 static uint32_t slot_in_place(const Engine *e, const Slot *slots, uint32_t i, uint32_t root) {
-    const ValueStorage *home = &e->homes[root];
-    for (uint32_t c = 0; c < home->n_in_place; c++) {
-        uint32_t x = home->in_place[c];
-        const ValueStorage *from = &e->homes[e->homes[x].root];
-        if (from->kind != HOME_WORKSPACE || slots[from->slot].last_use != i) continue;
-        if (e->homes[x].at != 0 || e->tensors[x].count != e->tensors[root].count) continue;
+    const ValueStorage *stored = &e->storages[root];
+    for (uint32_t c = 0; c < stored->n_in_place; c++) {
+        uint32_t x = stored->in_place[c];
+        const ValueStorage *from = &e->storages[e->storages[x].root];
+        if (from->kind != STORED_IN_WORKSPACE || slots[from->slot].last_use != i) continue;
+        if (e->storages[x].at != 0 || e->tensors[x].count != e->tensors[root].count) continue;
         if (slots[from->slot].bytes != bytes_of(e, root)) continue;
         if (overlaps_only_evenly(e, &e->f->ops[i], x, from->slot)) return from->slot;
     }
@@ -131,8 +131,8 @@ static uint32_t slot_in_place(const Engine *e, const Slot *slots, uint32_t i, ui
 }
 
 static void close_slots_of(Engine *e, Workspace *w, Slot *slots, uint32_t v, uint32_t i) {
-    const ValueStorage *root = &e->homes[e->homes[v].root];
-    if (root->kind != HOME_WORKSPACE) return;
+    const ValueStorage *root = &e->storages[e->storages[v].root];
+    if (root->kind != STORED_IN_WORKSPACE) return;
     Slot *s = &slots[root->slot];
     if (!s->is_open || s->last_use != i) return;
     s->is_open = false;
@@ -145,17 +145,17 @@ static void place_values(Engine *e, Slot *slots, uint32_t *n_slots, Workspace *w
         const MilOp *op = &f->ops[i];
         for (uint32_t o = 0; o < op->n_outputs; o++) {
             uint32_t v = op->first_output + o;
-            ValueStorage *home = &e->homes[v];
-            if (home->root != v || home->kind != HOME_WORKSPACE) continue;
-            if (home->last_use == NO_INDEX) home->last_use = i; // nobody reads it
+            ValueStorage *stored = &e->storages[v];
+            if (stored->root != v || stored->kind != STORED_IN_WORKSPACE) continue;
+            if (stored->last_use == NO_INDEX) stored->last_use = i; // nobody reads it
             uint32_t slot = reuse && o == 0 ? slot_in_place(e, slots, i, v) : NO_INDEX;
             if (slot == NO_INDEX) {
                 slot = (*n_slots)++;
                 size_t bytes = bytes_of(e, v);
                 slots[slot] = (Slot){workspace_take(w, bytes), bytes, i, true};
             }
-            home->slot = slot;
-            if (slots[slot].last_use < home->last_use) slots[slot].last_use = home->last_use;
+            stored->slot = slot;
+            if (slots[slot].last_use < stored->last_use) slots[slot].last_use = stored->last_use;
         }
         if (!reuse) continue;
         for (uint32_t p = 0; p < op->info->n_params; p++)
@@ -173,16 +173,16 @@ static void point(EngineTensor *t, void *base, size_t at) {
         t->i32 = (int32_t *)base + at;
 }
 
-// Inputs and expanded constants: one buffer each kind, homes in value order.
-static bool place_fixed(Engine *e, HomeKind kind, void **buffer, const char *what, Err *err) {
+// Inputs and expanded constants: one buffer each kind, in value order.
+static bool place_fixed(Engine *e, StorageKind kind, void **buffer, const char *what, Err *err) {
     size_t bytes = 0;
     for (uint32_t v = 0; v < e->f->n_values; v++)
-        if (e->homes[v].kind == kind && e->homes[v].root == v) bytes += bytes_of(e, v);
+        if (e->storages[v].kind == kind && e->storages[v].root == v) bytes += bytes_of(e, v);
     *buffer = big_alloc(bytes, what, err);
     if (!*buffer) return false;
     char *at = *buffer;
     for (uint32_t v = 0; v < e->f->n_values; v++)
-        if (e->homes[v].kind == kind && e->homes[v].root == v) {
+        if (e->storages[v].kind == kind && e->storages[v].root == v) {
             point(&e->tensors[v], at, 0);
             at += bytes_of(e, v);
         }
@@ -190,10 +190,11 @@ static bool place_fixed(Engine *e, HomeKind kind, void **buffer, const char *wha
 }
 
 static bool expand_constants(Engine *e, Err *err) {
-    if (!place_fixed(e, HOME_CONSTANT, &e->constants, "constants of the engine", err)) return false;
+    if (!place_fixed(e, STORED_AS_CONSTANT, &e->constants, "constants of the engine", err))
+        return false;
     for (uint32_t v = 0; v < e->f->n_values; v++) {
         EngineTensor *t = &e->tensors[v];
-        if (e->homes[v].kind != HOME_CONSTANT || e->homes[v].root != v) continue;
+        if (e->storages[v].kind != STORED_AS_CONSTANT || e->storages[v].root != v) continue;
         if (e->f->values[v].data && t->i32) {
             decode_ints(t->type.dtype, constant_bytes(e, v), 0, t->count, t->i32);
             continue;
@@ -213,22 +214,22 @@ static bool expand_constants(Engine *e, Err *err) {
 static void choose_kinds(Engine *e) {
     const MilFunction *f = e->f;
     for (uint32_t v = 0; v < f->n_values; v++) {
-        ValueStorage *home = &e->homes[v];
-        if (home->root != v) {
-            if (home->wants_dense) e->homes[home->root].wants_dense = true;
+        ValueStorage *stored = &e->storages[v];
+        if (stored->root != v) {
+            if (stored->wants_dense) e->storages[stored->root].wants_dense = true;
             continue;
         }
-        if (home->kind == HOME_INPUT || home->kind == HOME_STATE) continue;
+        if (stored->kind == STORED_AS_INPUT || stored->kind == STORED_IN_STATE) continue;
         if (f->values[v].type.dtype == MIL_STRING)
-            home->kind = HOME_NONE;
+            stored->kind = STORED_NOWHERE;
         else if (!value_is_constant(f, v))
-            home->kind = HOME_WORKSPACE;
+            stored->kind = STORED_IN_WORKSPACE;
     }
     for (uint32_t v = 0; v < f->n_values; v++) {
-        ValueStorage *home = &e->homes[v];
-        if (home->root == v && home->kind == HOME_NONE && home->wants_dense &&
+        ValueStorage *stored = &e->storages[v];
+        if (stored->root == v && stored->kind == STORED_NOWHERE && stored->wants_dense &&
             value_is_constant(f, v))
-            home->kind = HOME_CONSTANT;
+            stored->kind = STORED_AS_CONSTANT;
     }
 }
 
@@ -238,7 +239,7 @@ static bool place_outputs(Engine *e, Err *err) {
     size_t bytes = 0;
     for (uint32_t i = 0; i < f->n_outputs; i++) {
         uint32_t v = f->outputs[i].at;
-        e->copies_output[i] = e->homes[e->homes[v].root].kind != HOME_WORKSPACE;
+        e->copies_output[i] = e->storages[e->storages[v].root].kind != STORED_IN_WORKSPACE;
         if (e->copies_output[i]) bytes += bytes_of(e, v);
     }
     e->copies = big_alloc(bytes, "outputs of the engine", err);
@@ -256,7 +257,7 @@ static bool place_outputs(Engine *e, Err *err) {
 
 bool plan_buffers(Engine *e, bool reuse, Err *err) {
     const MilFunction *f = e->f;
-    for (uint32_t i = 0; i < f->n_outputs; i++) e->homes[f->outputs[i].at].wants_dense = true;
+    for (uint32_t i = 0; i < f->n_outputs; i++) e->storages[f->outputs[i].at].wants_dense = true;
     choose_kinds(e);
     find_last_uses(e);
     if (reuse) plan_states(e);
@@ -270,16 +271,17 @@ bool plan_buffers(Engine *e, bool reuse, Err *err) {
     if (!e->workspace) return false;
     e->scratch = big_alloc(e->scratch_bytes * pool_threads(e->pool), "scratch of the engine", err);
     if (!e->scratch) return false;
-    if (!place_fixed(e, HOME_INPUT, &e->inputs, "inputs of the engine", err)) return false;
+    if (!place_fixed(e, STORED_AS_INPUT, &e->inputs, "inputs of the engine", err)) return false;
     if (!expand_constants(e, err)) return false;
 
     for (uint32_t v = 0; v < f->n_values; v++) {
-        ValueStorage *home = &e->homes[v], *root = &e->homes[home->root];
-        if (root->kind == HOME_WORKSPACE)
-            point(&e->tensors[v], (char *)e->workspace + slots[root->slot].at, home->at);
-        else if (home->root != v && (root->kind == HOME_INPUT || root->kind == HOME_CONSTANT)) {
-            const EngineTensor *from = &e->tensors[home->root];
-            point(&e->tensors[v], from->f32 ? (void *)from->f32 : (void *)from->i32, home->at);
+        ValueStorage *stored = &e->storages[v], *root = &e->storages[stored->root];
+        if (root->kind == STORED_IN_WORKSPACE)
+            point(&e->tensors[v], (char *)e->workspace + slots[root->slot].at, stored->at);
+        else if (stored->root != v &&
+                 (root->kind == STORED_AS_INPUT || root->kind == STORED_AS_CONSTANT)) {
+            const EngineTensor *from = &e->tensors[stored->root];
+            point(&e->tensors[v], from->f32 ? (void *)from->f32 : (void *)from->i32, stored->at);
         }
     }
     return place_outputs(e, err);

@@ -60,12 +60,12 @@ enum { NO_INDEX = UINT32_MAX, MAX_IN_PLACE = 3 };
 
 // Where a value lives; by value index, beside its tensor.
 typedef enum {
-    HOME_NONE,      // a string, a packed constant, a value nobody reads
-    HOME_WORKSPACE, // computed
-    HOME_INPUT,
-    HOME_CONSTANT,
-    HOME_STATE,
-} HomeKind;
+    STORED_NOWHERE,      // a string, a packed constant, a value nobody reads
+    STORED_IN_WORKSPACE, // computed
+    STORED_AS_INPUT,
+    STORED_AS_CONSTANT,
+    STORED_IN_STATE,
+} StorageKind;
 
 typedef struct {
     uint32_t root;        // the value whose storage this is; itself when not a view
@@ -75,8 +75,8 @@ typedef struct {
     const Weight *weight; // of constants, once asked for
     uint32_t in_place[MAX_IN_PLACE], n_in_place; // values whose buffer this root may take over
     // the rest of roots only
-    HomeKind kind;
-    uint32_t slot;     // HOME_WORKSPACE: place in the plan; HOME_STATE: index into states
+    StorageKind kind;
+    uint32_t slot;     // STORED_IN_WORKSPACE: place in the plan; STORED_IN_STATE: index into states
     uint32_t last_use; // op index, over all views; n_ops for outputs
 } ValueStorage;
 
@@ -106,9 +106,9 @@ struct Engine {
     Pool *pool;
     const Kernels *k;
 
-    EngineTensor *tensors; // by value index
-    ValueStorage *homes;   // by value index
-    Node *nodes;           // by op index
+    EngineTensor *tensors;  // by value index
+    ValueStorage *storages; // by value index
+    Node *nodes;            // by op index
     StateRef *states;
     uint32_t n_states;
     uint32_t *in_states; // values that lie in a state, pointed there at each run
@@ -135,8 +135,8 @@ enum {
 Engine *engine_open_planned(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
                             unsigned plan, Err *err);
 
-// Gives every value its home, with offsets in the workspace; reads what prepare left in nodes and
-// homes.
+// Gives every value its place, with offsets in the workspace; reads what prepare left in nodes and
+// storages.
 bool plan_buffers(Engine *e, bool reuse, Err *err);
 // Decides which read_state ops are views and which slice_update ops work on the state's own buffer.
 void plan_states(Engine *e);

@@ -38,12 +38,12 @@ static bool is_access(const StateScan *s, uint32_t op, uint32_t opcode) {
 }
 
 static uint32_t root_of(const StateScan *s, uint32_t v) {
-    return s->e->homes[v].root;
+    return s->e->storages[v].root;
 }
 
 // True when a value with this root is used after op `change`, or by it other than as its `x`.
 static bool is_used_past(const StateScan *s, uint32_t root, uint32_t change, bool x_is_fine) {
-    uint32_t last = s->e->homes[root].last_use;
+    uint32_t last = s->e->storages[root].last_use;
     if (last == NO_INDEX || last < change) return false;
     if (last > change) return true;
     if (!x_is_fine) return true;
@@ -65,7 +65,7 @@ static uint32_t defining_op(const StateScan *s, uint32_t v) {
 }
 
 // The chain of slice_updates that ends in write `write`, walked backwards to the read it starts
-// from. Gives its first op, or NO_INDEX when the value written is no such chain, or starts from
+// from. Gives its first op, or NO_INDEX when the value written is not such a chain, or starts from
 // content that `since` (the write before, or NO_INDEX) has replaced.
 static uint32_t chain_start(const StateScan *s, uint32_t write, uint32_t since) {
     uint32_t first = NO_INDEX;
@@ -110,8 +110,8 @@ static bool steps_are_done(const StateScan *s, uint32_t write) {
 }
 
 static void live_in_state(const StateScan *s, uint32_t root, uint32_t slot) {
-    s->e->homes[root].kind = HOME_STATE;
-    s->e->homes[root].slot = slot;
+    s->e->storages[root].kind = STORED_IN_STATE;
+    s->e->storages[root].slot = slot;
 }
 
 // The write before op `before`, or NO_INDEX.
@@ -135,9 +135,9 @@ static void plan_state(Engine *e, uint32_t slot) {
             if (!is_access(&s, i, MIL_OP_read_state)) continue;
             uint32_t root = e->f->ops[i].first_output;
             // A write_state that copies may be given the very view of the old content.
-            bool outlives = change != NO_INDEX && e->homes[root].last_use != NO_INDEX &&
+            bool outlives = change != NO_INDEX && e->storages[root].last_use != NO_INDEX &&
                             (change_is_update ? is_used_past(&s, root, change, true)
-                                              : e->homes[root].last_use > change);
+                                              : e->storages[root].last_use > change);
             if (!outlives) live_in_state(&s, root, slot);
         }
         if (before == NO_INDEX) return;
@@ -145,9 +145,9 @@ static void plan_state(Engine *e, uint32_t slot) {
         uint32_t since = write_before(&s, before);
         uint32_t first = chain_start(&s, before, since);
         uint32_t end = root_of(&s, operand(&s, before, "data"));
-        bool end_is_safe =
-            change == NO_INDEX || e->homes[end].last_use == NO_INDEX ||
-            (change_is_update ? e->homes[end].last_use < change : e->homes[end].last_use <= change);
+        bool end_is_safe = change == NO_INDEX || e->storages[end].last_use == NO_INDEX ||
+                           (change_is_update ? e->storages[end].last_use < change
+                                             : e->storages[end].last_use <= change);
         bool in_place = first != NO_INDEX && end_is_safe &&
                         old_content_is_done(&s, since, first, before) && steps_are_done(&s, before);
         if (in_place)

@@ -43,7 +43,7 @@ bool prep_given(const Prepare *p, const char *param) {
 const EngineTensor *prep_in_at(Prepare *p, const char *param, uint32_t i) {
     uint32_t v = operand_at(p, param, i);
     if (v == NO_INDEX) return NULL;
-    p->e->homes[v].wants_dense = true;
+    p->e->storages[v].wants_dense = true;
     return &p->e->tensors[v];
 }
 
@@ -64,7 +64,7 @@ const Weight *prep_weight(Prepare *p, const char *param) {
     uint32_t v = operand_at(p, param, 0);
     if (v == NO_INDEX) return NULL;
     if (value_is_constant(p->f, v)) return weight_of_constant(p->e, v, p->err);
-    p->e->homes[v].wants_dense = true;
+    p->e->storages[v].wants_dense = true;
     Weight *w = arena_new(&p->e->arena, Weight);
     *w = (Weight){
         .storage = WEIGHT_TENSOR,
@@ -76,7 +76,7 @@ const Weight *prep_weight(Prepare *p, const char *param) {
 }
 
 // The constant given for `param`: false when there is none, with *ok telling absence from a value
-// that is no constant.
+// that is not a constant.
 static bool constant_operand(Prepare *p, const char *param, uint32_t *v, bool *ok) {
     *v = operand_at(p, param, 0);
     *ok = true;
@@ -147,7 +147,8 @@ bool prep_axis(Prepare *p, const char *param, int64_t fallback, int rank, int *o
     int64_t axis;
     if (!prep_int(p, param, fallback, &axis)) return false;
     if (axis < -rank || axis >= rank)
-        return prep_fail(p, "%s %lld of a tensor of rank %d", param, (long long)axis, rank);
+        return prep_fail(p, "%s is %lld, outside of a tensor of rank %d", param, (long long)axis,
+                         rank);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return true;
 }
@@ -159,7 +160,8 @@ bool prep_axes(Prepare *p, const char *param, int rank, bool in_set[MIL_MAX_RANK
     for (int i = 0; i < MIL_MAX_RANK; i++) in_set[i] = !prep_given(p, param) && i < rank;
     for (size_t i = 0; i < count; i++) {
         if (axes[i] < -rank || axes[i] >= rank)
-            return prep_fail(p, "%s: %lld of a tensor of rank %d", param, (long long)axes[i], rank);
+            return prep_fail(p, "%s: %lld is outside of a tensor of rank %d", param,
+                             (long long)axes[i], rank);
         in_set[axes[i] < 0 ? axes[i] + rank : axes[i]] = true;
     }
     return true;
@@ -174,20 +176,20 @@ static uint32_t value_index(const Engine *e, const EngineTensor *t) {
 }
 
 void prep_view(Prepare *p, uint32_t i, const EngineTensor *of, size_t at) {
-    const ValueStorage *source = &p->e->homes[value_index(p->e, of)];
-    ValueStorage *view = &p->e->homes[p->op->first_output + i];
+    const ValueStorage *source = &p->e->storages[value_index(p->e, of)];
+    ValueStorage *view = &p->e->storages[p->op->first_output + i];
     view->root = source->root;
     view->at = source->at + at;
     bool all = true;
     for (uint32_t o = 0; o < p->op->n_outputs; o++)
-        all = all && p->e->homes[p->op->first_output + o].root != p->op->first_output + o;
+        all = all && p->e->storages[p->op->first_output + o].root != p->op->first_output + o;
     p->node->is_view = all;
 }
 
 void prep_in_place(Prepare *p, const EngineTensor *x) {
-    ValueStorage *home = &p->e->homes[p->op->first_output];
-    if (x && home->n_in_place < MAX_IN_PLACE)
-        home->in_place[home->n_in_place++] = value_index(p->e, x);
+    ValueStorage *stored = &p->e->storages[p->op->first_output];
+    if (x && stored->n_in_place < MAX_IN_PLACE)
+        stored->in_place[stored->n_in_place++] = value_index(p->e, x);
 }
 
 void prep_scratch(Prepare *p, size_t n_floats) {

@@ -28,7 +28,7 @@ const Weight *prep_weight(Prepare *p, const char *param);
 
 bool prep_given(const Prepare *p, const char *param);
 // Constant parameters. `fallback` when not given; false, with the reason, when given by a value
-// that is no constant.
+// that is not a constant.
 bool prep_int(Prepare *p, const char *param, int64_t fallback, int64_t *out);
 bool prep_bool(Prepare *p, const char *param, bool fallback, bool *out);
 bool prep_float(Prepare *p, const char *param, double fallback, double *out);

@@ -1,3 +1,4 @@
+// Axes that are reduced, and the pieces of work between them.
 #include "engine/reduction.h"
 
 static void axes_add(Axes *a, size_t dim, size_t stride) {

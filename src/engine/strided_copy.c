@@ -1,3 +1,4 @@
+// Boxes with merged axes, copied in runs.
 #include "engine/strided_copy.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-// strided_copy.h — copying boxes of row-major tensors: what slices, transposes, tiles and joins come down
-// to.
+// strided_copy.h — copying boxes of row-major tensors, which slices, transposes, tiles and joins all
+// are.
 #ifndef LATHE_ENGINE_STRIDED_COPY_H
 #define LATHE_ENGINE_STRIDED_COPY_H
 

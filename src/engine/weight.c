@@ -149,7 +149,7 @@ static void decode_palette(const Weight *w, size_t first, size_t n, float *out) 
         }
         return;
     }
-    // One code stands for `vector` neighbours along the vector axis.
+    // One code is the index of `vector` neighbours along the vector axis.
     size_t size = w->vector_size * w->vector;
     for (size_t i = 0; i < n; i++) {
         size_t inner = (first + i) % w->vector_inner, outer = (first + i) / w->vector_inner;

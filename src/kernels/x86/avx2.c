@@ -34,7 +34,7 @@ static inline __m256 rounded(__m256 x) {
     return _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
-// The last n < LANES elements, zeros behind them.
+// The last n < LANES elements, then zeros.
 static inline __m256 tail_f32(const float *x, size_t n) {
     return _mm256_maskload_ps(x, mask_of(n));
 }
