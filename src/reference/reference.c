@@ -232,8 +232,7 @@ static void attend_rows(void *context, size_t begin, size_t end, unsigned worker
     float *scores = r->scores + (size_t)worker * r->options.n_positions;
     for (size_t row = begin; row < end; row++) {
         uint32_t t = (uint32_t)(row / c->n_heads), head = (uint32_t)(row % c->n_heads);
-        uint32_t kv =
-            r->options.tiles_kv_heads ? head % c->n_kv_heads : head / (c->n_heads / c->n_kv_heads);
+        uint32_t kv = head / (c->n_heads / c->n_kv_heads);
         uint32_t position = a->first + t;
         uint32_t window = c->attn_window;
         uint32_t from = window && position + 1 > window ? position + 1 - window : 0;

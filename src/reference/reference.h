@@ -66,7 +66,6 @@ typedef struct {
     void *weights_context;
     LayerTap *tap; // may be NULL
     void *tap_context;
-    bool tiles_kv_heads; // a misreading, for the vote: query head h reads kv head h % n_kv_heads
 } ReferenceOptions;
 
 typedef struct Reference Reference;

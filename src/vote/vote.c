@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "reference/reference.h"
+#include "vote/tiled_heads.h"
 
 enum { BATCH = 64, BLOCK = 8, LEAST_BLOCKS = 4, EVEN_TOKENS = 80 };
 #define GUESS_SHARE  0.1
@@ -160,8 +161,11 @@ static bool voter_open(Voter *v, const Ballot *b, const Reading *reading, Crossi
                        Arena *arena, Err *err) {
     size_t longest = 1;
     for (size_t i = 0; i < b->texts->count; i++) longest = max_size(longest, b->texts->at[i].n);
-    ReferenceOptions options = {.n_positions = (uint32_t)longest,
-                                .tiles_kv_heads = reading->tiles_kv_heads};
+    ReferenceOptions options = {.n_positions = (uint32_t)longest};
+    if (reading->tiles_kv_heads) {
+        options.weights = tiled_heads_row;
+        options.weights_context = (void *)(uintptr_t)&reading->model; // which it only reads
+    }
     *v = (Voter){.reading = reading,
                  .crossing = crossing,
                  .scores = arena_array(arena, b->texts->count, double *)};
