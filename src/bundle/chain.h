@@ -17,7 +17,7 @@
 #include "mil/mil.h"
 #include "range/ranges.h"
 
-enum { CHAIN_SCHEMA = 5 };
+enum { CHAIN_SCHEMA = 6 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {

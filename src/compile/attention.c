@@ -37,19 +37,22 @@ static ValueId swap_last(Graph *g, const char *what, ValueId x) {
 static ValueId rotate(Graph *g, ValueId x) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
-    int32_t half = (int32_t)c->rope_dim / 2, dim = (int32_t)c->rope_dim;
+    uint32_t kind = contract_kind_of(c, g->layer);
+    int32_t dim = (int32_t)c->kinds[kind].rope_dim, half = dim / 2;
     ValueId low = slice4(g, "rope_low", x, 2, 0, half);
     ValueId high = slice4(g, "rope_high", x, 2, half, dim);
-    ValueId low_cos = build_binary(b, graph_name(g, "rope_low_cos"), MIL_OP_mul, low, g->cos);
-    ValueId high_sin = build_binary(b, graph_name(g, "rope_high_sin"), MIL_OP_mul, high, g->sin);
-    ValueId high_cos = build_binary(b, graph_name(g, "rope_high_cos"), MIL_OP_mul, high, g->cos);
-    ValueId low_sin = build_binary(b, graph_name(g, "rope_low_sin"), MIL_OP_mul, low, g->sin);
+    ValueId low_cos = build_binary(b, graph_name(g, "rope_low_cos"), MIL_OP_mul, low, g->cos[kind]);
+    ValueId high_sin =
+        build_binary(b, graph_name(g, "rope_high_sin"), MIL_OP_mul, high, g->sin[kind]);
+    ValueId high_cos =
+        build_binary(b, graph_name(g, "rope_high_cos"), MIL_OP_mul, high, g->cos[kind]);
+    ValueId low_sin = build_binary(b, graph_name(g, "rope_low_sin"), MIL_OP_mul, low, g->sin[kind]);
     ValueId parts[3] = {
         build_binary(b, graph_name(g, "rope_first"), MIL_OP_sub, low_cos, high_sin),
         build_binary(b, graph_name(g, "rope_second"), MIL_OP_add, high_cos, low_sin),
     };
     size_t n_parts = 2;
-    if (c->rope_dim < c->head_dim)
+    if (dim < (int32_t)c->head_dim)
         parts[n_parts++] = slice4(g, "rope_rest", x, 2, dim, (int32_t)c->head_dim);
     return build_concat(b, graph_name(g, "rope"), parts, n_parts, 2);
 }
@@ -173,7 +176,8 @@ static ValueId attend(Graph *g, uint32_t piece, ValueId q, ValueId keys, ValueId
 #define WHAT(part) arena_printf(g->arena, "%s_%u", part, piece).at
 #define NAME(part) graph_name(g, WHAT(part))
     ValueId rows = slice4(g, WHAT("q_rows"), q, 2, (int32_t)begin, (int32_t)end);
-    ValueId mask = slice4(g, WHAT("mask_rows"), g->mask, 2, (int32_t)begin, (int32_t)end);
+    ValueId mask = slice4(g, WHAT("mask_rows"), g->mask[contract_kind_of(c, g->layer)], 2,
+                          (int32_t)begin, (int32_t)end);
     ValueId scores = build_matmul(b, NAME("scores"), rows, keys, false, true);
     if (c->attn_softcap > 0) {
         ValueId inner = graph_scale(g, WHAT("cap_inner"), scores, 1 / c->attn_softcap);

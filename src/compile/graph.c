@@ -1,5 +1,9 @@
 #include "compile/graph.h"
 
+const LayerKind *graph_kind(const Graph *g) {
+    return contract_layer(g->contract, g->layer);
+}
+
 const char *graph_name(Graph *g, const char *what) {
     return arena_printf(g->arena, "%s%s", g->prefix, what).at;
 }

@@ -22,15 +22,18 @@ typedef struct {
     int residual_exp2; // x, hidden and all between are the residual stream / 2^residual_exp2 (condition.h)
     float v_factor, up_factor; // of the layer's values and up, where their weights do not hold it
     // inputs
-    ValueId cos, sin;         // [1, 1, rope_dim / 2, T]
-    ValueId mask;             // [1, 1, G * T, state_rows], G query heads share a kv head
-    ValueId kv_begin, kv_end; // int32 [1] (KV_SLICE)
-    ValueId write_mask, keep; // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
-    ValueId kv;               // the packed state (KV_SLICE)
-    ValueId *kv_at, *kv_to;   // [layers of the shard]: where each one's new rows go (KV_SLICE)
-    ValueId *states;          // [2 layers of the shard]: keys, values, keys, … (KV_OVERWRITE)
+    // by kind of layers; those of a kind that the shard has no layer of are not there
+    ValueId cos[CONTRACT_MAX_KINDS], sin[CONTRACT_MAX_KINDS]; // [1, 1, rope_dim / 2, T]
+    ValueId mask[CONTRACT_MAX_KINDS]; // [1, 1, G * T, state_rows], G query heads share a kv head
+    ValueId kv_begin, kv_end;         // int32 [1] (KV_SLICE)
+    ValueId write_mask, keep;         // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
+    ValueId kv;                       // the packed state (KV_SLICE)
+    ValueId *kv_at, *kv_to; // [layers of the shard]: where each one's new rows go (KV_SLICE)
+    ValueId *states;        // [2 layers of the shard]: keys, values, keys, … (KV_OVERWRITE)
 } Graph;
 
+// Of the layer that is being built.
+const LayerKind *graph_kind(const Graph *g);
 // "layer_03_" + what, in the arena.
 const char *graph_name(Graph *g, const char *what);
 

@@ -28,10 +28,11 @@ typedef struct {
 
 // The source row that lies at row `row` of a part whose heads have `head_dim` rows: of the first
 // rope_dim rows of a head, half-split order takes the even ones first, then the odd ones.
-static size_t source_row(const PackedPart *part, const PackJob *job, uint32_t row) {
+static size_t source_row(const PackedTensor *t, const PackedPart *part, const PackJob *job,
+                         uint32_t row) {
     if (!part->is_deinterleaved) return row;
-    uint32_t in_head = row % job->head_dim, half = job->rope_dim / 2;
-    if (in_head >= job->rope_dim) return row;
+    uint32_t in_head = row % job->head_dim, half = t->rope_dim / 2;
+    if (in_head >= t->rope_dim) return row;
     uint32_t source = in_head < half ? 2 * in_head : 2 * (in_head - half) + 1;
     return row - in_head + source;
 }
@@ -46,7 +47,7 @@ static const PackedPart *part_of(const PackedTensor *t, uint32_t row) {
 static void decode_packed_row(const PackedTensor *t, const PackJob *job, uint32_t row, float *out) {
     const PackedPart *part = part_of(t, row);
     decode_row(part->rows.tensor,
-               part->rows.first_row + source_row(part, job, row - part->first_row), out);
+               part->rows.first_row + source_row(t, part, job, row - part->first_row), out);
     for (uint32_t i = 0; part->factor != 1 && i < t->n_cols; i++) out[i] *= part->factor;
 }
 
@@ -143,8 +144,8 @@ static bool bad_weight(const PackedTensor *t, const PackJob *job, uint32_t row, 
         "tensor '%.*s': row %zu has a weight that is not finite or beyond fp16: %g%s%s; packages "
         "compute in fp16, which ends at 65504; %s",
         STR_ARG(part->rows.tensor->name),
-        part->rows.first_row + source_row(part, job, row - part->first_row), (double)value, factor,
-        form, advice(part, job, value));
+        part->rows.first_row + source_row(t, part, job, row - part->first_row), (double)value,
+        factor, form, advice(part, job, value));
 }
 
 static bool find_bad(const Block *b, Err *err) {
@@ -213,7 +214,7 @@ static bool pack_vector(const PackedTensor *t, const PackJob *job, Err *err) {
         const PackedPart *part = &t->parts[p];
         decode_row(part->rows.tensor, 0, x);
         for (uint32_t i = 0; ok && i < part->rows.n_rows; i++) {
-            float weight = x[part->rows.first_row + source_row(part, job, i)];
+            float weight = x[part->rows.first_row + source_row(t, part, job, i)];
             float value = (weight + t->offset) * part->factor;
             halves[part->first_row + i] = half_from_f32(value);
             ok = isfinite(f32_from_half(halves[part->first_row + i])) ||

@@ -26,7 +26,7 @@ static void leave_layer(Graph *g) {
 }
 
 static ValueId activate(Graph *g, ValueId gate) {
-    switch (g->contract->activation) {
+    switch (graph_kind(g)->activation) {
     case ACTIVATION_SILU: return build_unary(&g->builder, graph_name(g, "silu"), MIL_OP_silu, gate);
     case ACTIVATION_GELU_TANH: {
         ValueId mode =
@@ -97,12 +97,13 @@ static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t,
 }
 
 // The mask for stacked heads: the same T rows for each of the G query heads of a kv head.
-static ValueId stack_mask(Graph *g, ValueId mask) {
+static ValueId stack_mask(Graph *g, ValueId mask, uint32_t kind) {
     uint32_t group = g->contract->n_heads / g->contract->n_kv_heads;
     if (group == 1) return mask;
     ValueId *copies = arena_array(g->arena, group, ValueId);
     for (uint32_t i = 0; i < group; i++) copies[i] = mask;
-    return build_concat(&g->builder, "mask_stacked", copies, group, 2);
+    const char *name = port_of_kind(g->arena, "mask_stacked", kind);
+    return build_concat(&g->builder, name, copies, group, 2);
 }
 
 // Which rows of the states stay: those that no column of the write mask names.
@@ -115,15 +116,31 @@ static ValueId kept_rows(Graph *g) {
     return build_binary(b, "keep", MIL_OP_sub, one, written);
 }
 
+static bool has_kind(const Contract *c, uint32_t first_layer, uint32_t n_layers, uint32_t kind) {
+    for (uint32_t i = 0; i < n_layers; i++)
+        if (contract_kind_of(c, first_layer + i) == kind) return true;
+    return false;
+}
+
+// What the host computes for layers of one kind: rotary tables and which slots they see.
+static void declare_tables(Graph *g, uint32_t kind) {
+    int64_t T = g->n_rows, S = g->plan->state_rows, half = g->contract->kinds[kind].rope_dim / 2;
+    MilType rotary = MIL_TENSOR(MIL_F16, 1, 1, half, T), mask = MIL_TENSOR(MIL_F16, 1, 1, T, S);
+    Builder *b = &g->builder;
+    g->cos[kind] = build_input(b, port_of_kind(g->arena, INPUT_COS, kind), rotary);
+    g->sin[kind] = build_input(b, port_of_kind(g->arena, INPUT_SIN, kind), rotary);
+    g->mask[kind] = build_input(b, port_of_kind(g->arena, INPUT_MASK, kind), mask);
+}
+
 static void declare_inputs(Graph *g, uint32_t first_layer, uint32_t n_layers, ValueId *x) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
     int64_t T = g->n_rows, S = g->plan->state_rows;
     bool is_slice = g->plan->options.kv == KV_SLICE;
+    uint32_t n_kinds = contract_n_kinds(c);
     *x = build_input(b, INPUT_X, activation(c->d_model, T));
-    g->cos = build_input(b, INPUT_COS, MIL_TENSOR(MIL_F16, 1, 1, c->rope_dim / 2, T));
-    g->sin = build_input(b, INPUT_SIN, MIL_TENSOR(MIL_F16, 1, 1, c->rope_dim / 2, T));
-    ValueId mask = build_input(b, INPUT_MASK, MIL_TENSOR(MIL_F16, 1, 1, T, S));
+    for (uint32_t kind = 0; kind < n_kinds; kind++)
+        if (has_kind(c, first_layer, n_layers, kind)) declare_tables(g, kind);
     if (is_slice) {
         g->kv_begin = build_input(b, INPUT_KV_BEGIN, MIL_TENSOR(MIL_I32, 1));
         g->kv_end = build_input(b, INPUT_KV_END, MIL_TENSOR(MIL_I32, 1));
@@ -136,7 +153,9 @@ static void declare_inputs(Graph *g, uint32_t first_layer, uint32_t n_layers, Va
         graph_index_state(g, i);
     }
     leave_layer(g);
-    g->mask = stack_mask(g, mask);
+    for (uint32_t kind = 0; kind < n_kinds; kind++)
+        if (has_kind(c, first_layer, n_layers, kind))
+            g->mask[kind] = stack_mask(g, g->mask[kind], kind);
     if (!is_slice) g->keep = kept_rows(g);
 }
 
@@ -216,9 +235,14 @@ static void place_tensors(CompiledShard *shard, const Model *model, const ShardP
 }
 
 static bool refuse_unbuilt(const Contract *c, const ShardPlan *plan, Err *err) {
-    if (c->has_qk_norm)
-        return err_set(err, ERR_FORMAT,
-                       "has_qk_norm: conversion of per-head norms is not built yet");
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++) {
+        if (c->kinds[i].qk_norm != QK_NORM_NONE)
+            return err_set(err, ERR_FORMAT,
+                           "qk_norm: conversion of norms of queries and keys is not built yet");
+        if (c->kinds[i].norm_placement != NORM_PRE)
+            return err_set(err, ERR_FORMAT,
+                           "norm_placement: conversion of norms after a branch is not built yet");
+    }
     if (plan->options.kv == KV_SLICE && c->head_dim != c->head_dim_v)
         return err_set(err, ERR_FORMAT,
                        "head_dim %u and head_dim_v %u differ: one packed state cannot hold both; "

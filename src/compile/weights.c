@@ -53,6 +53,7 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFo
     for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
         Str name = arena_printf(arena, "layer_%02u_%s", layer, slot_names[slot]);
         out[slot] = n_cols[slot] ? matrix(layer, name, form, n_cols[slot]) : vector(layer, name);
+        out[slot].rope_dim = contract_layer(c, layer)->rope_dim;
     }
 
     add_part(&out[PACKED_ATTN_NORM], "attn_norm", w->attn_norm, false);

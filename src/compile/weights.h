@@ -27,6 +27,7 @@ typedef struct {
 typedef struct {
     Str name;                // of the value in the program: "layer_03_qkv"
     uint32_t layer;          // NO_LAYER for the head's
+    uint32_t rope_dim;       // of the layer's kind, for is_deinterleaved
     uint32_t n_rows, n_cols; // n_cols 1 for norm weights and biases
     PackFormat form;         // WEIGHTS_F16 for norm weights and biases
     PackedPart parts[PACKED_MAX_PARTS];
@@ -75,8 +76,8 @@ typedef struct {
     const Progress *progress; // in source bytes; may be NULL
     uint64_t *done_bytes;     // source bytes read so far, over all calls
     uint64_t total_bytes;
-    uint32_t rope_dim, head_dim; // for is_deinterleaved
-    bool is_conditioned;         // factors come of measured ranges
+    uint32_t head_dim;   // for is_deinterleaved
+    bool is_conditioned; // factors come of measured ranges
 } PackJob;
 
 // Streams the tensor's data (and scales). Fails when a weight is not finite in fp16, as it is to be

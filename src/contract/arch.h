@@ -7,12 +7,13 @@
 
 typedef struct {
     NormKind norm;
+    QkNorm qk_norm;
+    NormPlacement norm_placement;
     float norm_offset; // added to the file's norm weights
     Activation activation;
     float attn_softcap, final_softcap; // 0: none
     float embedding_scale, residual_scale, logit_scale;
     RopeStyle rope_style;
-    bool has_qk_norm;         // queries and keys are normalised
     bool rotates_whole_heads; // rope_dim can be nothing but head_dim
     bool has_window_key;      // every file says how far a query sees, if only that it sees all
     bool may_stack_gate_up;   // ffn_up.weight may hold the gate's rows and up's

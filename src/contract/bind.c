@@ -84,16 +84,17 @@ static void bind_layer(ContractReader *r, LayerWeights *w, uint32_t layer) {
 static void check_biases(ContractReader *r) {
     const LayerWeights *w = r->model->weights.layers;
     Contract *c = &r->model->contract;
-    c->has_qkv_bias = w[0].q_bias.tensor != NULL;
-    c->has_out_bias = w[0].attn_out_bias.tensor != NULL;
+    LayerKind *kind = &c->kinds[0];
+    kind->has_qkv_bias = w[0].q_bias.tensor != NULL;
+    kind->has_out_bias = w[0].attn_out_bias.tensor != NULL;
     for (uint32_t i = 1; i < c->n_layers; i++)
-        if ((w[i].q_bias.tensor != NULL) != c->has_qkv_bias ||
-            (w[i].attn_out_bias.tensor != NULL) != c->has_out_bias)
+        if ((w[i].q_bias.tensor != NULL) != kind->has_qkv_bias ||
+            (w[i].attn_out_bias.tensor != NULL) != kind->has_out_bias)
             reader_fail(r, "layers 0 and %u differ in which projections have a bias", i);
     reader_source(r, FIELD_has_qkv_bias, SOURCE_TENSOR,
-                  c->has_qkv_bias ? w[0].q_bias.tensor->name : STR("no such tensor"));
+                  kind->has_qkv_bias ? w[0].q_bias.tensor->name : STR("no such tensor"));
     reader_source(r, FIELD_has_out_bias, SOURCE_TENSOR,
-                  c->has_out_bias ? w[0].attn_out_bias.tensor->name : STR("no such tensor"));
+                  kind->has_out_bias ? w[0].attn_out_bias.tensor->name : STR("no such tensor"));
 }
 
 void bind_weights(ContractReader *r) {

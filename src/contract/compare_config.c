@@ -46,18 +46,29 @@ static bool same_list(F32List a, F32List b) {
     return a.count == b.count && first_difference(a, b) == a.count;
 }
 
-static const F32List *list_of(const Contract *c, FieldId field) {
-    return field_rows[field].kind == KIND_F32S ? field_at(c, field) : NULL;
+// How many values both contracts have of a field: more than one where kinds of layers differ.
+static uint32_t n_compared(const Contract *a, const Contract *b, FieldId field) {
+    uint32_t n = field_n_values(a, field), m = field_n_values(b, field);
+    return n < m ? n : m;
 }
 
-// Lists are shown by their beginning, which may be the same. NULL: not of lists.
+static const F32List *list_of(const Contract *c, FieldId field, uint32_t kind) {
+    return field_rows[field].kind == KIND_F32S ? field_at_kind(c, field, kind) : NULL;
+}
+
+// Where lists differ, of the first kind of layers that does: they are shown by their beginning, which
+// may be the same. NULL: not of lists.
 static const char *name_difference(const Contract *ours, const Contract *theirs, FieldId field,
                                    Arena *arena) {
-    const F32List *a = list_of(ours, field), *b = list_of(theirs, field);
-    if (!a) return NULL;
+    uint32_t n = n_compared(ours, theirs, field), kind = 0;
+    if (field_rows[field].kind != KIND_F32S) return NULL;
+    while (kind + 1 < n && same_list(*list_of(ours, field, kind), *list_of(theirs, field, kind)))
+        kind++;
+    const F32List *a = list_of(ours, field, kind), *b = list_of(theirs, field, kind);
     if (a->count != b->count)
         return arena_printf(arena, "%zu factors against %zu", a->count, b->count).at;
     size_t i = first_difference(*a, *b);
+    if (i == a->count) return NULL; // what differs is how many kinds of layers there are
     return arena_printf(arena, "factor %zu of %zu is %g against %g", i + 1, a->count,
                         (double)a->at[i], (double)b->at[i])
         .at;
@@ -76,32 +87,39 @@ static bool holds_all(U32List ours, U32List theirs) {
     return true;
 }
 
-static bool is_near_field(const Contract *a, const Contract *b, FieldId field) {
-    if (field_rows[field].kind == KIND_F32S)
-        return same_list(*list_of(a, field), *list_of(b, field));
-    return is_near((double)*(const float *)field_at(a, field),
-                   (double)*(const float *)field_at(b, field));
+static bool is_near_value(FieldKind kind, const void *a, const void *b) {
+    if (kind == KIND_F32S) return same_list(*(const F32List *)a, *(const F32List *)b);
+    return is_near((double)*(const float *)a, (double)*(const float *)b);
 }
 
 // A window no shorter than the context hides nothing.
-static uint32_t used_window(const Contract *c, FieldId field, uint32_t context) {
-    uint32_t window = *(const uint32_t *)field_at(c, field);
+static uint32_t used_window(const void *at, uint32_t context) {
+    uint32_t window = *(const uint32_t *)at;
     return window >= context ? 0 : window;
+}
+
+static bool same_value(FieldId field, const void *a, const void *b, uint32_t context) {
+    switch (field_rows[field].comparison) {
+    case COMPARISON_NEAR: return is_near_value(field_rows[field].kind, a, b);
+    case COMPARISON_AS_USED: return used_window(a, context) == used_window(b, context);
+    case COMPARISON_COVERED: return holds_all(*(const U32List *)a, *(const U32List *)b);
+    case COMPARISON_EXACT:
+    case COMPARISON_IF_USED: break;
+    }
+    return true; // by their texts
 }
 
 static bool same_field(const Contract *a, const Contract *b, FieldId field, uint32_t context,
                        Str ours, Str theirs) {
-    switch (field_rows[field].comparison) {
-    case COMPARISON_NEAR: return is_near_field(a, b, field);
-    case COMPARISON_AS_USED:
-        return used_window(a, field, context) == used_window(b, field, context);
-    case COMPARISON_COVERED:
-        return holds_all(*(const U32List *)field_at(a, field),
-                         *(const U32List *)field_at(b, field));
-    case COMPARISON_EXACT:
-    case COMPARISON_IF_USED: break;
-    }
-    return str_eq(ours, theirs);
+    FieldComparison comparison = field_rows[field].comparison;
+    if (comparison == COMPARISON_EXACT || comparison == COMPARISON_IF_USED)
+        return str_eq(ours, theirs);
+    uint32_t n = n_compared(a, b, field);
+    if (field_n_values(a, field) != field_n_values(b, field)) return str_eq(ours, theirs);
+    for (uint32_t i = 0; i < n; i++)
+        if (!same_value(field, field_at_kind(a, field, i), field_at_kind(b, field, i), context))
+            return false;
+    return true;
 }
 
 // Whether any text begins with bos_id: the tokenizer's doing, or the chat template's.

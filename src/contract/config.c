@@ -89,13 +89,14 @@ static void read_family(ConfigReader *r, Contract *c) {
 // How far a query sees. A class may have a window of its own where the key is absent, and none where
 // it is null.
 static void read_window(ConfigReader *r, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     const char *key = field_rows[FIELD_attn_window].hf_key;
     bool is_there = json_object_get(r->left, key) != NULL, is_used = true;
     if (r->is_part && !is_there) return;
     uint32_t window = 0, unless_stated = r->class ? r->class->window_unless_stated : 0;
     take_count(r, key, &window);
     config_bool(r, r->left, "use_sliding_window", &is_used);
-    c->attn_window = is_used ? window : 0;
+    kind->attn_window = is_used ? window : 0;
     if (!is_used)
         config_from(r, FIELD_attn_window, "use_sliding_window false");
     else if (window)
@@ -103,7 +104,7 @@ static void read_window(ConfigReader *r, Contract *c) {
     else if (is_there)
         config_from(r, FIELD_attn_window, "%s null: every earlier position", key);
     else if (unless_stated) {
-        c->attn_window = unless_stated;
+        kind->attn_window = unless_stated;
         config_from(r, FIELD_attn_window, "no %s: %s has %u", key, r->class->name, unless_stated);
     } else {
         config_from(r, FIELD_attn_window, "no %s: every earlier position", key);
@@ -113,6 +114,7 @@ static void read_window(ConfigReader *r, Contract *c) {
 // layer_types says of every layer whether its queries see all; the classes that lathe knows look at
 // the window alone, so it may say nothing else.
 static void check_layer_types(ConfigReader *r, const Contract *c) {
+    uint32_t window = c->kinds[0].attn_window;
     const json_t *types = config_take(r, r->left, "layer_types");
     if (!types || r->failed) return;
     size_t n = json_array_size(types);
@@ -127,11 +129,10 @@ static void check_layer_types(ConfigReader *r, const Contract *c) {
         }
     const char *kind = json_string_value(json_array_get(types, 0));
     bool slides = kind && strcmp(kind, "sliding_attention") == 0;
-    bool hides =
-        c->attn_window && !(is_stated(r->out, FIELD_context) && c->attn_window >= c->context);
+    bool hides = window && !(is_stated(r->out, FIELD_context) && window >= c->context);
     if (!slides && (!kind || strcmp(kind, "full_attention") != 0))
         config_fail(r, "key 'layer_types': expected full_attention or sliding_attention");
-    else if (slides ? c->attn_window == 0 : hides)
+    else if (slides ? window == 0 : hides)
         config_fail(r, "key 'layer_types': %s, but %.*s", kind,
                     STR_ARG(slides ? STR("no sliding_window says how far a query sees")
                                    : r->out->from[FIELD_attn_window]));
@@ -140,6 +141,7 @@ static void check_layer_types(ConfigReader *r, const Contract *c) {
 // attention_bias gives Llama biases in all four projections; Phi-3's and Mistral's classes have
 // none and do not look at the key.
 static void read_biases(ConfigReader *r, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     const char *key = field_rows[FIELD_has_qkv_bias].hf_key;
     bool has_bias = false;
     bool is_said = config_bool(r, r->left, key, &has_bias);
@@ -147,7 +149,7 @@ static void read_biases(ConfigReader *r, Contract *c) {
     if (has_bias && !(r->class && r->class->reads_attention_bias))
         config_fail(r, "key '%s': true, but the class of model_type %.*s adds none", key,
                     STR_ARG(r->out->model_type));
-    c->has_qkv_bias = c->has_out_bias = has_bias;
+    kind->has_qkv_bias = kind->has_out_bias = has_bias;
     const char *fmt = is_said ? "%s %s" : "no %s: %s";
     config_from(r, FIELD_has_qkv_bias, fmt, key, has_bias ? "true" : "false");
     config_from(r, FIELD_has_out_bias, fmt, key, has_bias ? "true" : "false");
@@ -191,6 +193,7 @@ static void read_multipliers(ConfigReader *r, Contract *c) {
 }
 
 static void read_rest(ConfigReader *r, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     double eps;
     const char *eps_key = field_rows[FIELD_norm_eps].hf_key;
     const char *tied_key = field_rows[FIELD_is_head_tied].hf_key;
@@ -204,7 +207,7 @@ static void read_rest(ConfigReader *r, Contract *c) {
         if (!is_silu && !str_is(act, "gelu_pytorch_tanh") && !str_is(act, "gelu_new"))
             config_fail(r, "key 'hidden_act': '%.*s', but lathe knows silu and gelu_pytorch_tanh",
                         STR_ARG(act));
-        c->activation = is_silu ? ACTIVATION_SILU : ACTIVATION_GELU_TANH;
+        kind->activation = is_silu ? ACTIVATION_SILU : ACTIVATION_GELU_TANH;
         config_from(r, FIELD_activation, "hidden_act %.*s", STR_ARG(act));
     }
     bool is_said = config_bool(r, r->left, tied_key, &c->is_head_tied);

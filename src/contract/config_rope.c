@@ -43,14 +43,16 @@ static F32List factor_list(ConfigReader *r, Rope *rope, const char *key) {
 // ---- kinds of scaling
 
 static void attn_factor(ConfigReader *r, Contract *c, double value, const char *how) {
-    c->attn_factor = (float)value;
+    LayerKind *kind = &c->kinds[0];
+    kind->attn_factor = (float)value;
     config_from(r, FIELD_attn_factor, "%s", how);
 }
 
 static void read_longrope(ConfigReader *r, Rope *rope, Contract *c) {
-    c->rope_factors_short = factor_list(r, rope, "short_factor");
+    LayerKind *kind = &c->kinds[0];
+    kind->rope_factors_short = factor_list(r, rope, "short_factor");
     config_from(r, FIELD_rope_factors_short, "short_factor");
-    c->rope_factors_long = factor_list(r, rope, "long_factor");
+    kind->rope_factors_long = factor_list(r, rope, "long_factor");
     config_from(r, FIELD_rope_factors_long, "long_factor");
     double explicit = 0, short_scale = 0, long_scale = 0;
     bool has_scales = number(r, rope, "short_mscale", &short_scale);
@@ -84,13 +86,14 @@ static double mscale(double factor, double scale) {
 }
 
 static void read_yarn(ConfigReader *r, Rope *rope, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     double fast = 32, slow = 1, explicit, scale = 0, all_dims = 0;
     bool truncates = true;
     number(r, rope, "beta_fast", &fast);
     number(r, rope, "beta_slow", &slow);
-    c->yarn_beta_fast = (float)fast;
-    c->yarn_beta_slow = (float)slow;
-    c->yarn_ext_factor = 1;
+    kind->yarn_beta_fast = (float)fast;
+    kind->yarn_beta_slow = (float)slow;
+    kind->yarn_ext_factor = 1;
     config_from(r, FIELD_yarn_beta_fast, "beta_fast %g", fast);
     config_from(r, FIELD_yarn_beta_slow, "beta_slow %g", slow);
     config_from(r, FIELD_yarn_ext_factor, "yarn in transformers mixes in full");
@@ -111,6 +114,7 @@ static void read_yarn(ConfigReader *r, Rope *rope, Contract *c) {
 
 // Llama 3's divisors, which GGUF files keep as the tensor rope_freqs.weight.
 static void read_llama3(ConfigReader *r, Rope *rope, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     double low = 0, high = 0, original = rope->original;
     bool is_whole = number(r, rope, "low_freq_factor", &low);
     is_whole = number(r, rope, "high_freq_factor", &high) && is_whole;
@@ -119,10 +123,10 @@ static void read_llama3(ConfigReader *r, Rope *rope, Contract *c) {
                        "and original_max_position_embeddings");
         return;
     }
-    uint32_t n = c->rope_dim / 2;
+    uint32_t n = kind->rope_dim / 2;
     float *factors = arena_array(r->arena, n, float);
     for (uint32_t i = 0; i < n; i++) {
-        double wavelength = 2 * PI * pow((double)c->rope_base, 2.0 * i / c->rope_dim);
+        double wavelength = 2 * PI * pow((double)kind->rope_base, 2.0 * i / kind->rope_dim);
         double smooth = (original / wavelength - low) / (high - low);
         if (wavelength < original / high)
             factors[i] = 1;
@@ -131,7 +135,7 @@ static void read_llama3(ConfigReader *r, Rope *rope, Contract *c) {
         else
             factors[i] = (float)(1 / ((1 - smooth) / rope->factor + smooth));
     }
-    c->rope_freq_factors = (F32List){factors, n};
+    kind->rope_freq_factors = (F32List){factors, n};
     if (!is_stated(r->out, FIELD_rope_dim) || !is_stated(r->out, FIELD_rope_base)) return;
     config_from(r, FIELD_rope_freq_factors, "llama3 factor %g, low %g, high %g, original %g",
                 rope->factor, low, high, original);
@@ -169,14 +173,15 @@ static bool read_kind(ConfigReader *r, Rope *rope, const char *key, RopeScaling 
 }
 
 static void read_scaling(ConfigReader *r, Rope *rope, Contract *c) {
-    c->rope_scaling = ROPE_SCALING_NONE;
-    bool has_kind = read_kind(r, rope, "type", &c->rope_scaling);
-    has_kind = read_kind(r, rope, "rope_type", &c->rope_scaling) || has_kind;
+    LayerKind *kind = &c->kinds[0];
+    kind->rope_scaling = ROPE_SCALING_NONE;
+    bool has_kind = read_kind(r, rope, "type", &kind->rope_scaling);
+    has_kind = read_kind(r, rope, "rope_type", &kind->rope_scaling) || has_kind;
     if (!has_kind) config_from(r, FIELD_rope_scaling, "no rope scaling");
     rope->factor = 1;
     // Without a scaling nothing reads a factor: it is left over, and that is said.
     rope->has_factor =
-        c->rope_scaling != ROPE_SCALING_NONE && number(r, rope, "factor", &rope->factor);
+        kind->rope_scaling != ROPE_SCALING_NONE && number(r, rope, "factor", &rope->factor);
     rope->has_original = number(r, rope, "original_max_position_embeddings", &rope->original);
     bool is_length =
         rope->original >= 1 && rope->original <= 1e9 && rope->original == floor(rope->original);
@@ -185,24 +190,25 @@ static void read_scaling(ConfigReader *r, Rope *rope, Contract *c) {
                     rope->original);
     if (r->failed) return;
     bool is_stretch =
-        c->rope_scaling == ROPE_SCALING_LINEAR || c->rope_scaling == ROPE_SCALING_YARN;
+        kind->rope_scaling == ROPE_SCALING_LINEAR || kind->rope_scaling == ROPE_SCALING_YARN;
     if (is_stretch && !rope->has_factor) config_fail(r, "rope scaling without a factor");
-    c->rope_factor = is_stretch ? (float)rope->factor : 1;
+    kind->rope_factor = is_stretch ? (float)rope->factor : 1;
     config_from(r, FIELD_rope_factor, is_stretch ? "factor %g" : "no linear or yarn scaling",
                 rope->factor);
     // Llama 3's original context is folded into its divisors; nothing else uses one but these two.
-    bool is_used = c->rope_scaling == ROPE_SCALING_LONGROPE || c->rope_scaling == ROPE_SCALING_YARN;
+    bool is_used =
+        kind->rope_scaling == ROPE_SCALING_LONGROPE || kind->rope_scaling == ROPE_SCALING_YARN;
     if (is_used && rope->has_original) {
         c->original_context = (uint32_t)rope->original;
         config_from(r, FIELD_original_context, "original_max_position_embeddings %u",
                     c->original_context);
     }
-    if (c->rope_scaling == ROPE_SCALING_LONGROPE) {
+    if (kind->rope_scaling == ROPE_SCALING_LONGROPE) {
         read_longrope(r, rope, c);
-    } else if (c->rope_scaling == ROPE_SCALING_YARN) {
+    } else if (kind->rope_scaling == ROPE_SCALING_YARN) {
         read_yarn(r, rope, c);
     } else {
-        if (c->rope_scaling == ROPE_SCALING_LLAMA3) read_llama3(r, rope, c);
+        if (kind->rope_scaling == ROPE_SCALING_LLAMA3) read_llama3(r, rope, c);
         attn_factor(r, c, 1, "rope scaling without one");
     }
 }
@@ -210,9 +216,10 @@ static void read_scaling(ConfigReader *r, Rope *rope, Contract *c) {
 // ---- base and width
 
 static void read_base(ConfigReader *r, Rope *rope, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     double base = 10000;
     bool is_said = number(r, rope, "rope_theta", &base);
-    c->rope_base = (float)base;
+    kind->rope_base = (float)base;
     if (is_said || !r->is_part)
         config_from(r, FIELD_rope_base,
                     is_said ? "rope_theta %g" : "no rope_theta: transformers has %g", base);
@@ -221,7 +228,7 @@ static void read_base(ConfigReader *r, Rope *rope, Contract *c) {
     if (!(share > 0 && share <= 1))
         config_fail(r, "key 'partial_rotary_factor': %g, expected above 0, at most 1", share);
     if (r->failed || !is_stated(r->out, FIELD_head_dim) || (r->is_part && !is_said)) return;
-    c->rope_dim = (uint32_t)((double)c->head_dim * share);
+    kind->rope_dim = (uint32_t)((double)c->head_dim * share);
     config_from(r, FIELD_rope_dim,
                 is_said ? "partial_rotary_factor %g of head_dim %u"
                         : "no partial_rotary_factor: %g of head_dim %u",

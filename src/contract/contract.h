@@ -40,6 +40,8 @@ typedef enum {
     ROPE_SCALING_LONGROPE
 } RopeScaling;
 typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH } Activation;
+typedef enum { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_WIDTH } QkNorm;
+typedef enum { NORM_PRE, NORM_POST, NORM_BOTH } NormPlacement;
 typedef enum { SPACE_PREFIX_NONE, SPACE_PREFIX_FIRST, SPACE_PREFIX_EACH } SpacePrefix;
 
 #define NO_TOKEN UINT32_MAX
@@ -57,17 +59,35 @@ typedef struct {
     size_t count;
 } U32List;
 
+#define ENUM(T) T
+#define U32     uint32_t
+#define F32     float
+#define BOOL    bool
+#define F32S    F32List
+#define U32S    U32List
+#define TEXT    Str
+
+// What layers may differ in: their window, rotary tables, norms, biases, activation. Most models have
+// one kind of layers; some mix two, such as layers that see a window with layers that see all.
 typedef struct {
-#define ENUM(T)                T
-#define U32                    uint32_t
-#define F32                    float
-#define BOOL                   bool
-#define F32S                   F32List
-#define U32S                   U32List
-#define TEXT                   Str
-#define FIELD(name, type, ...) type name;
+#define FIELD(...)
+#define LAYER_FIELD(name, type, ...) type name;
 #include "contract/fields.def"
+#undef LAYER_FIELD
 #undef FIELD
+} LayerKind;
+
+enum { CONTRACT_MAX_KINDS = 4 };
+
+typedef struct {
+#define FIELD(name, type, ...) type name;
+#define LAYER_FIELD(...)
+#include "contract/fields.def"
+#undef LAYER_FIELD
+#undef FIELD
+    LayerKind kinds[CONTRACT_MAX_KINDS]; // [contract_n_kinds()]; contract_layer() finds a layer's
+} Contract;
+
 #undef ENUM
 #undef U32
 #undef F32
@@ -75,14 +95,22 @@ typedef struct {
 #undef F32S
 #undef U32S
 #undef TEXT
-} Contract;
 
 typedef enum {
-#define FIELD(name, ...) FIELD_##name,
+#define FIELD(name, ...)       FIELD_##name,
+#define LAYER_FIELD(name, ...) FIELD_##name,
 #include "contract/fields.def"
+#undef LAYER_FIELD
 #undef FIELD
     FIELD_COUNT,
 } FieldId;
+
+uint32_t contract_n_kinds(const Contract *c); // 1 to CONTRACT_MAX_KINDS
+// Which of them `layer` is of.
+uint32_t contract_kind_of(const Contract *c, uint32_t layer);
+const LayerKind *contract_layer(const Contract *c, uint32_t layer);
+// Whether the rotary factors of some layers depend on how long the sequence is (LongRoPE).
+bool contract_has_two_factor_sets(const Contract *c);
 
 // Where a field's value came from.
 typedef enum {
@@ -147,7 +175,7 @@ bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err);
 void contract_print(const Contract *c, StrBuf *out);
 Sha256 contract_digest(const Contract *c);
 
-// One field's value as contract_print prints it.
+// One field's value as contract_print prints it; "a | b" for kinds of layers that differ in it.
 void contract_print_field(const Contract *c, FieldId field, StrBuf *out);
 const char *field_name(FieldId field);
 const char *field_unit(FieldId field);
@@ -156,7 +184,7 @@ const char *field_doc(FieldId field);
 const char *source_kind_name(SourceKind kind);
 
 // The JSON object of a contract, { "field": value, … } in table order (jansson; the caller owns the
-// reference).
+// reference). A field that kinds of layers differ in is {"by_kind": [value, …]}.
 struct json_t;
 struct json_t *contract_to_json(const Contract *c);
 // Reads it back into `c`, strings and lists in the arena. Every field must be there and nothing

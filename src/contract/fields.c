@@ -32,6 +32,8 @@ static const EnumNames enums[KIND_COUNT] = {
     [KIND_SpacePrefix] = {{[SPACE_PREFIX_NONE] = "none",
                            [SPACE_PREFIX_FIRST] = "first",
                            [SPACE_PREFIX_EACH] = "each"}},
+    [KIND_QkNorm] = {{[QK_NORM_NONE] = "none", [QK_NORM_HEAD] = "head", [QK_NORM_WIDTH] = "width"}},
+    [KIND_NormPlacement] = {{[NORM_PRE] = "pre", [NORM_POST] = "post", [NORM_BOTH] = "both"}},
     [KIND_Activation] = {{[ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_tanh"}},
 };
 
@@ -59,23 +61,27 @@ const FieldRow field_rows[FIELD_COUNT] = {
 #define SHAPE               true
 #define FREE                false
 #define ROW(...)            ROW_OF(__VA_ARGS__)
-#define ROW_OF(field, type, unit_, place_, key_, hf, least_, most_, other, compared, shape, text)  \
+#define ROW_OF(field, layer, place_in, type, unit_, place_, key_, hf, least_, most_, other,        \
+               compared, shape, text)                                                              \
     {.name = #field,                                                                               \
      .unit = unit_,                                                                                \
      .key = key_,                                                                                  \
      .hf_key = hf,                                                                                 \
      .doc = text,                                                                                  \
      .kind = type,                                                                                 \
-     .at = offsetof(Contract, field),                                                              \
+     .at = place_in,                                                                               \
+     .is_layer = layer,                                                                            \
      .place = place_,                                                                              \
      .least = least_,                                                                              \
      .most = most_,                                                                                \
      .most_of = other,                                                                             \
      .comparison = compared,                                                                       \
      .is_shape = shape},
-#define FIELD(name, type, unit, place, hf_key, bounds, compared, shape, doc)                       \
-    [FIELD_##name] = ROW(name, type, unit, place, hf_key, bounds, compared, shape, doc)
+#define FIELD(name, ...) [FIELD_##name] = ROW(name, false, offsetof(Contract, name), __VA_ARGS__)
+#define LAYER_FIELD(name, ...)                                                                     \
+    [FIELD_##name] = ROW(name, true, offsetof(Contract, kinds[0].name), __VA_ARGS__)
 #include "contract/fields.def"
+#undef LAYER_FIELD
 #undef FIELD
 #undef ROW_OF
 #undef ROW
@@ -131,12 +137,48 @@ const char *source_kind_name(SourceKind kind) {
     return names[kind];
 }
 
+// ---- kinds of layers
+
+// Without a list every layer is of kind 0. A list may be a file's own: kinds beyond the last one that
+// a contract can hold are refused where it is read (contract_from_json).
+uint32_t contract_kind_of(const Contract *c, uint32_t layer) {
+    return layer < c->kind_of_layer.count ? c->kind_of_layer.at[layer] : 0;
+}
+
+uint32_t contract_n_kinds(const Contract *c) {
+    uint32_t last = 0;
+    for (size_t i = 0; i < c->kind_of_layer.count; i++)
+        if (c->kind_of_layer.at[i] > last) last = c->kind_of_layer.at[i];
+    return last + 1;
+}
+
+const LayerKind *contract_layer(const Contract *c, uint32_t layer) {
+    return &c->kinds[contract_kind_of(c, layer)];
+}
+
+bool contract_has_two_factor_sets(const Contract *c) {
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        if (c->kinds[i].rope_scaling == ROPE_SCALING_LONGROPE) return true;
+    return false;
+}
+
+// ---- values
+
 const void *field_at(const Contract *c, FieldId field) {
     return (const char *)c + field_rows[field].at;
 }
 
+const void *field_at_kind(const Contract *c, FieldId field, uint32_t kind) {
+    size_t step = field_rows[field].is_layer ? sizeof(LayerKind) : 0;
+    return (const char *)c + field_rows[field].at + kind * step;
+}
+
 void *field_place(Contract *c, FieldId field) {
     return (char *)c + field_rows[field].at;
+}
+
+uint32_t field_n_values(const Contract *c, FieldId field) {
+    return field_rows[field].is_layer ? contract_n_kinds(c) : 1;
 }
 
 double field_most(const Contract *c, FieldId field) {
@@ -157,16 +199,15 @@ bool contract_has_shape_of(const Contract *a, const Contract *b, FieldId *field)
     return true;
 }
 
-static int enum_value(const Contract *c, FieldId field) {
+static int enum_value(const void *at) {
     int value; // enums are ints in every ABI lathe is built for; the assertion holds them to it
     _Static_assert(sizeof(Architecture) == sizeof value && sizeof(RopeScaling) == sizeof value,
                    "enum size");
-    memcpy(&value, field_at(c, field), sizeof value);
+    memcpy(&value, at, sizeof value);
     return value;
 }
 
-void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
-    const void *at = field_at(c, field);
+static void print_value(FieldId field, const void *at, StrBuf *out) {
     FieldKind kind = field_rows[field].kind;
     switch (kind) {
     case KIND_U32: {
@@ -193,7 +234,34 @@ void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
         for (size_t i = 0; i < list->count; i++) strbuf_printf(out, i ? " %u" : "%u", list->at[i]);
         break;
     }
-    default: strbuf_add(out, str_of(enums[kind].names[enum_value(c, field)]));
+    default: strbuf_add(out, str_of(enums[kind].names[enum_value(at)]));
+    }
+}
+
+// Whether kind `kind` has the value of the first one, as it is printed.
+static bool is_first_value(const Contract *c, FieldId field, uint32_t kind) {
+    StrBuf first = {0}, other = {0};
+    print_value(field, field_at(c, field), &first);
+    print_value(field, field_at_kind(c, field, kind), &other);
+    bool is_same = str_eq(strbuf_str(&first), strbuf_str(&other));
+    strbuf_free(&first);
+    strbuf_free(&other);
+    return is_same;
+}
+
+// How many values are to be shown: one where all kinds have the same.
+static uint32_t n_shown(const Contract *c, FieldId field) {
+    uint32_t n = field_n_values(c, field);
+    for (uint32_t i = 1; i < n; i++)
+        if (!is_first_value(c, field, i)) return n;
+    return 1;
+}
+
+void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
+    uint32_t n = n_shown(c, field);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i) strbuf_add(out, STR(" | "));
+        print_value(field, field_at_kind(c, field, i), out);
     }
 }
 
@@ -224,8 +292,7 @@ static json_t *float_json(float x) {
     return value;
 }
 
-static json_t *field_json(const Contract *c, FieldId field) {
-    const void *at = field_at(c, field);
+static json_t *value_json(FieldId field, const void *at) {
     FieldKind kind = field_rows[field].kind;
     switch (kind) {
     case KIND_U32: return json_integer(*(const uint32_t *)at);
@@ -246,8 +313,17 @@ static json_t *field_json(const Contract *c, FieldId field) {
             json_array_append_new(array, json_integer(list->at[i]));
         return array;
     }
-    default: return json_string(enums[kind].names[enum_value(c, field)]);
+    default: return json_string(enums[kind].names[enum_value(at)]);
     }
+}
+
+static json_t *field_json(const Contract *c, FieldId field) {
+    uint32_t n = n_shown(c, field);
+    if (n == 1) return value_json(field, field_at(c, field));
+    json_t *values = json_array();
+    for (uint32_t i = 0; i < n; i++)
+        json_array_append_new(values, value_json(field, field_at_kind(c, field, i)));
+    return json_pack("{s:o}", "by_kind", values);
 }
 
 json_t *contract_to_json(const Contract *c) {
@@ -298,8 +374,7 @@ static bool read_enum(void *at, const EnumNames *names, const json_t *value) {
     return false;
 }
 
-static bool field_from_json(Contract *c, FieldId field, const json_t *value, Arena *arena) {
-    void *at = field_place(c, field);
+static bool value_from_json(FieldId field, void *at, const json_t *value, Arena *arena) {
     FieldKind kind = field_rows[field].kind;
     switch (kind) {
     case KIND_U32: return read_u32(value, at);
@@ -313,6 +388,25 @@ static bool field_from_json(Contract *c, FieldId field, const json_t *value, Are
     case KIND_U32S: return read_list(at, kind, value, arena);
     default: return read_enum(at, &enums[kind], value);
     }
+}
+
+// A list of kinds comes before the fields that have one value for each (fields.def).
+static bool are_kinds(const U32List *kinds) {
+    for (size_t i = 0; i < kinds->count; i++)
+        if (kinds->at[i] >= CONTRACT_MAX_KINDS) return false;
+    return true;
+}
+
+static bool field_from_json(Contract *c, FieldId field, const json_t *value, Arena *arena) {
+    uint32_t n = field_n_values(c, field);
+    const json_t *values = n > 1 ? json_object_get(value, "by_kind") : NULL;
+    if (values && json_array_size(values) != n) return false;
+    for (uint32_t i = 0; i < n; i++) {
+        void *at = (char *)field_place(c, field) + i * sizeof(LayerKind);
+        if (!value_from_json(field, at, values ? json_array_get(values, i) : value, arena))
+            return false;
+    }
+    return field != FIELD_kind_of_layer || are_kinds(&c->kind_of_layer);
 }
 
 bool contract_from_json(Contract *c, const json_t *json, Arena *arena, Err *err) {

@@ -16,6 +16,8 @@ typedef enum {
     KIND_RopeStyle,
     KIND_RopeScaling,
     KIND_Activation,
+    KIND_QkNorm,
+    KIND_NormPlacement,
     KIND_SpacePrefix,
     KIND_COUNT,
 } FieldKind;
@@ -39,7 +41,8 @@ typedef enum {
 typedef struct {
     const char *name, *unit, *key, *hf_key, *doc;
     FieldKind kind;
-    size_t at; // in Contract
+    size_t at;     // in Contract, or in its first LayerKind
+    bool is_layer; // each kind of layers has its own
     FieldPlace place;
     double least, most;
     FieldId most_of; // the field whose value is `most`; FIELD_COUNT: none
@@ -51,7 +54,11 @@ extern const FieldRow field_rows[FIELD_COUNT];
 
 // The greatest value that the field may have in `c`.
 double field_most(const Contract *c, FieldId field);
+// The value of a field; of a LAYER_FIELD that of the first kind of layers, or of kind `kind`.
 const void *field_at(const Contract *c, FieldId field);
-void *field_place(Contract *c, FieldId field); // the same, to be written
+const void *field_at_kind(const Contract *c, FieldId field, uint32_t kind);
+void *field_place(Contract *c, FieldId field); // field_at, to be written
+// How many values a field has: 1, or one for each kind of layers.
+uint32_t field_n_values(const Contract *c, FieldId field);
 
 #endif

@@ -46,19 +46,36 @@ static F32List reversed(F32List list, Arena *arena) {
     return (F32List){items, list.count};
 }
 
-static void set_rope_dim(Contract *m, uint32_t rope_dim, Arena *arena) {
-    F32List *lists[] = {&m->rope_factors_short, &m->rope_factors_long, &m->rope_freq_factors};
-    m->rope_dim = rope_dim;
+static void set_rope_dim(LayerKind *n, uint32_t rope_dim, Arena *arena) {
+    F32List *lists[] = {&n->rope_factors_short, &n->rope_factors_long, &n->rope_freq_factors};
+    n->rope_dim = rope_dim;
     for (size_t i = 0; i < COUNT_OF(lists); i++)
         *lists[i] = resized(*lists[i], rope_dim / 2, arena);
 }
 
-static bool can_rotate(const Contract *c, uint32_t quarters) {
-    return c->head_dim % 8 == 0 && c->rope_dim != c->head_dim / 4 * quarters;
+// Whether from `least` to `most` dims of a head rotate in every layer.
+static bool rotates(const Contract *c, uint32_t least, uint32_t most) {
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        if (c->kinds[i].rope_dim < least || c->kinds[i].rope_dim > most) return false;
+    return true;
 }
 
-static void rotate_quarters(Contract *m, uint32_t quarters, Arena *arena) {
-    set_rope_dim(m, m->head_dim / 4 * quarters, arena);
+static void halve_rope_dims(Contract *m, Arena *arena) {
+    for (uint32_t i = 0; i < contract_n_kinds(m); i++)
+        set_rope_dim(&m->kinds[i], m->kinds[i].rope_dim / 4 * 2, arena);
+}
+
+static void double_rope_dims(Contract *m, Arena *arena) {
+    for (uint32_t i = 0; i < contract_n_kinds(m); i++)
+        set_rope_dim(&m->kinds[i], m->kinds[i].rope_dim * 2, arena);
+}
+
+static bool can_rotate(const Contract *c, const LayerKind *k, uint32_t quarters) {
+    return c->head_dim % 8 == 0 && k->rope_dim != c->head_dim / 4 * quarters;
+}
+
+static void rotate_quarters(const Contract *m, LayerKind *n, uint32_t quarters, Arena *arena) {
+    set_rope_dim(n, m->head_dim / 4 * quarters, arena);
 }
 
 static float root_scale(uint32_t dim) {
@@ -121,44 +138,50 @@ static bool is_tenfold(float stated, float base) {
     return base == stated || base == stated / 10 || base == stated * 10;
 }
 
-static bool is_stretched(const Contract *c) {
-    return c->rope_scaling == ROPE_SCALING_LINEAR || c->rope_scaling == ROPE_SCALING_YARN;
+static bool is_stretched(const LayerKind *k) {
+    return k->rope_scaling == ROPE_SCALING_LINEAR || k->rope_scaling == ROPE_SCALING_YARN;
 }
 
-static void scale_linearly(Contract *m, float factor) {
-    m->rope_scaling = ROPE_SCALING_LINEAR;
-    m->rope_factor = factor;
+static void scale_linearly(LayerKind *n, float factor) {
+    n->rope_scaling = ROPE_SCALING_LINEAR;
+    n->rope_factor = factor;
 }
 
 // Hugging Face transformers, modeling_rope_utils.py, _compute_llama3_parameters, with the numbers
 // of Llama 3.1: factor 8, low 1, high 4, original context 8192.
-static void scale_like_llama3(Contract *m, Arena *arena) {
-    float *factors = arena_array(arena, m->rope_dim / 2, float);
-    for (uint32_t i = 0; i < m->rope_dim / 2; i++) {
-        double turn = pow((double)m->rope_base, -2.0 * i / m->rope_dim);
+static void scale_like_llama3(LayerKind *n, Arena *arena) {
+    float *factors = arena_array(arena, n->rope_dim / 2, float);
+    for (uint32_t i = 0; i < n->rope_dim / 2; i++) {
+        double turn = pow((double)n->rope_base, -2.0 * i / n->rope_dim);
         double turns = 8192 * turn / 6.283185307179586; // over the original context
         double smooth = fmin(1, fmax(0, (turns - 1) / (4 - 1)));
         factors[i] = (float)(1 / ((1 - smooth) / 8 + smooth));
     }
-    m->rope_scaling = ROPE_SCALING_LLAMA3;
-    m->rope_freq_factors = (F32List){factors, m->rope_dim / 2};
+    n->rope_scaling = ROPE_SCALING_LLAMA3;
+    n->rope_freq_factors = (F32List){factors, n->rope_dim / 2};
 }
 
 // LongRoPE's rule (transformers, modeling_rope_utils.py, _compute_longrope_parameters) with the log
 // taken `times`; what is stated when the rule gives none.
-static float longrope_factor(const Contract *c, double times) {
+static float longrope_factor(const Contract *c, const LayerKind *k, double times) {
     double stretch = (double)c->context / c->original_context;
-    if (c->rope_scaling != ROPE_SCALING_LONGROPE || stretch <= 1) return c->attn_factor;
+    if (k->rope_scaling != ROPE_SCALING_LONGROPE || stretch <= 1) return k->attn_factor;
     return (float)sqrt(1 + times * log(stretch) / log((double)c->original_context));
 }
 
 // YaRN's (arXiv 2309.00071, equation 22).
-static float yarn_factor(const Contract *c) {
-    return (float)(1 + 0.1 * log((double)c->rope_factor));
+static float yarn_factor(const LayerKind *k) {
+    return (float)(1 + 0.1 * log((double)k->rope_factor));
 }
 
-static bool has_window(const Contract *c) {
-    return c->attn_window > 0 && c->attn_window < c->context;
+static bool has_window(const Contract *c, const LayerKind *k) {
+    return k->attn_window > 0 && k->attn_window < c->context;
+}
+
+static bool has_yarn(const Contract *c) {
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        if (c->kinds[i].rope_scaling == ROPE_SCALING_YARN) return true;
+    return false;
 }
 
 // ---- the table
@@ -174,7 +197,22 @@ typedef bool Apply(Reading *r, const Contract *c, Arena *arena);
         change;                                                                                    \
         return true;                                                                               \
     }
+#define LAYER_MUTANT(name, field, sight, when, change, doc)                                        \
+    static bool apply_##name(Reading *r, const Contract *c, Arena *arena) {                        \
+        Contract *m = &r->model.contract;                                                          \
+        bool is_other = false;                                                                     \
+        (void)arena;                                                                               \
+        for (uint32_t i = 0; i < contract_n_kinds(c); i++) {                                       \
+            const LayerKind *k = &c->kinds[i];                                                     \
+            LayerKind *n = &m->kinds[i];                                                           \
+            if (!(when)) continue;                                                                 \
+            change;                                                                                \
+            is_other = true;                                                                       \
+        }                                                                                          \
+        return is_other;                                                                           \
+    }
 #include "contract/mutants.def"
+#undef LAYER_MUTANT
 #undef MUTANT
 
 typedef struct {
@@ -185,7 +223,9 @@ typedef struct {
 static const MutantRow rows[] = {
 #define MUTANT(name, field, sight, when, change, doc)                                              \
     {{#name, FIELD_##field, sight, doc}, apply_##name},
+#define LAYER_MUTANT MUTANT
 #include "contract/mutants.def"
+#undef LAYER_MUTANT
 #undef MUTANT
 };
 

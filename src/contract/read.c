@@ -82,6 +82,7 @@ static void read_norm(ContractReader *r, Contract *c) {
 }
 
 static void read_attention(ContractReader *r, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     if (!read_field(r, FIELD_attn_scale)) {
         c->attn_scale = (float)(1.0 / sqrt((double)c->head_dim));
         reader_derived(r, FIELD_attn_scale, "1 / sqrt(head_dim) = 1 / sqrt(%u)", c->head_dim);
@@ -89,7 +90,7 @@ static void read_attention(ContractReader *r, Contract *c) {
     if (!read_field(r, FIELD_attn_window)) {
         if (r->arch->has_window_key)
             reader_absent(r, FIELD_attn_window, "how far a query sees (0 for everything)");
-        c->attn_window = 0;
+        kind->attn_window = 0;
         reader_unstated(r, FIELD_attn_window, "every earlier position is seen");
     }
 }
@@ -97,18 +98,22 @@ static void read_attention(ContractReader *r, Contract *c) {
 // What the architecture's row states. A file with a key for one of these anyway (granite-like) is
 // caught as an unread key.
 static void take_arch_facts(ContractReader *r, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     static const FieldId fields[] = {
-        FIELD_norm,        FIELD_norm_offset, FIELD_attn_softcap,    FIELD_final_softcap,
-        FIELD_has_qk_norm, FIELD_activation,  FIELD_embedding_scale, FIELD_residual_scale,
-        FIELD_logit_scale,
+        FIELD_norm,           FIELD_norm_offset, FIELD_attn_softcap,
+        FIELD_final_softcap,  FIELD_qk_norm,     FIELD_norm_placement,
+        FIELD_kind_of_layer,  FIELD_activation,  FIELD_embedding_scale,
+        FIELD_residual_scale, FIELD_logit_scale,
     };
     const ArchInfo *a = r->arch;
     c->norm = a->norm;
     c->norm_offset = a->norm_offset;
     c->attn_softcap = a->attn_softcap;
     c->final_softcap = a->final_softcap;
-    c->has_qk_norm = a->has_qk_norm;
-    c->activation = a->activation;
+    kind->qk_norm = a->qk_norm;
+    kind->norm_placement = a->norm_placement;
+    c->kind_of_layer = (U32List){NULL, 0}; // all layers are alike
+    kind->activation = a->activation;
     c->embedding_scale = a->embedding_scale;
     c->residual_scale = a->residual_scale;
     c->logit_scale = a->logit_scale;

@@ -17,7 +17,7 @@ static void read_factors(ContractReader *r, FieldId field) {
         reader_derived(r, field, "no tensor '%s'", name);
         return;
     }
-    uint32_t n = r->model->contract.rope_dim / 2;
+    uint32_t n = r->model->contract.kinds[0].rope_dim / 2;
     if (t->n_dims == 1 && t->dims[0] != n)
         reader_fail(r,
                     "tensor '%s': %zu factors, one for each pair of dims that rotates, but key "
@@ -37,14 +37,15 @@ static void read_factors(ContractReader *r, FieldId field) {
 // A file that says how many dims rotate only by the length of its factor lists, or only by its
 // architecture. Taking the head's width for it is how rotary embeddings are most often misread.
 static void derive_rope_dim(ContractReader *r, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     const TensorInfo *factors =
         gguf_find_tensor(r->g, str_of(field_rows[FIELD_rope_factors_short].key));
-    c->rope_dim = c->head_dim;
+    kind->rope_dim = c->head_dim;
     if (r->arch->rotates_whole_heads) {
         reader_unstated(r, FIELD_rope_dim,
                         arena_printf(r->arena, "%s files rotate whole heads", r->arch->name).at);
     } else if (factors && factors->n_dims == 1 && factors->dims[0] <= c->head_dim / 2) {
-        c->rope_dim = 2 * (uint32_t)factors->dims[0];
+        kind->rope_dim = 2 * (uint32_t)factors->dims[0];
         reader_source(r, FIELD_rope_dim, SOURCE_SHAPE, factors->name);
     } else {
         reader_absent(
@@ -54,12 +55,14 @@ static void derive_rope_dim(ContractReader *r, Contract *c) {
 }
 
 static void read_rope_dim(ContractReader *r, Contract *c) {
+    const LayerKind *kind = &c->kinds[0];
     const char *key = reader_key_name(r, FIELD_rope_dim);
     if (!read_field(r, FIELD_rope_dim)) derive_rope_dim(r, c);
-    if (r->arch->rotates_whole_heads && c->rope_dim != c->head_dim)
+    if (r->arch->rotates_whole_heads && kind->rope_dim != c->head_dim)
         reader_fail(r, "key '%s': %u, but %s files rotate whole heads, here of %u dims", key,
-                    c->rope_dim, r->arch->name, c->head_dim);
-    if (c->rope_dim % 2) reader_fail(r, "key '%s': %u, expected an even number", key, c->rope_dim);
+                    kind->rope_dim, r->arch->name, c->head_dim);
+    if (kind->rope_dim % 2)
+        reader_fail(r, "key '%s': %u, expected an even number", key, kind->rope_dim);
     // Readers take 10000 when it is absent, and converters have left out 500000 and 1000000: the
     // model then reads fluently and means nothing, or fails after a few thousand tokens.
     need_field(r, FIELD_rope_base, "its rotary base");
@@ -91,15 +94,16 @@ static bool scaling_kind(ContractReader *r, RopeScaling *kind) {
 // Which scaling a file means. Factor tensors decide where the key is silent, as in every phi3 and
 // Llama 3.1 file; a key that says otherwise contradicts them.
 static void read_scaling(ContractReader *r, Contract *c) {
-    bool has_long = c->rope_factors_long.count || c->rope_factors_short.count;
-    bool has_freqs = c->rope_freq_factors.count > 0;
-    if (has_long && (!c->rope_factors_long.count || !c->rope_factors_short.count))
+    LayerKind *kind = &c->kinds[0];
+    bool has_long = kind->rope_factors_long.count || kind->rope_factors_short.count;
+    bool has_freqs = kind->rope_freq_factors.count > 0;
+    if (has_long && (!kind->rope_factors_long.count || !kind->rope_factors_short.count))
         reader_fail(r, "tensor 'rope_factors_%s.weight' is missing, and LongRoPE needs both lists",
-                    c->rope_factors_long.count ? "short" : "long");
+                    kind->rope_factors_long.count ? "short" : "long");
     if (has_long && has_freqs)
         reader_fail(r,
                     "both rope_factors_*.weight and rope_freqs.weight: two scalings in one file");
-    bool is_stated = scaling_kind(r, &c->rope_scaling);
+    bool is_stated = scaling_kind(r, &kind->rope_scaling);
     RopeScaling implied = has_long    ? ROPE_SCALING_LONGROPE
                           : has_freqs ? ROPE_SCALING_LLAMA3
                                       : ROPE_SCALING_NONE;
@@ -107,40 +111,42 @@ static void read_scaling(ContractReader *r, Contract *c) {
                           : has_freqs ? "rope_freqs.weight"
                                       : "no rope.scaling.type and no factor tensors";
     if (!is_stated) {
-        c->rope_scaling = implied;
+        kind->rope_scaling = implied;
         reader_derived(r, FIELD_rope_scaling, "%s", tensors);
-    } else if (implied != ROPE_SCALING_NONE && c->rope_scaling != implied &&
-               !(has_freqs && c->rope_scaling == ROPE_SCALING_NONE)) {
+    } else if (implied != ROPE_SCALING_NONE && kind->rope_scaling != implied &&
+               !(has_freqs && kind->rope_scaling == ROPE_SCALING_NONE)) {
         reader_fail(r, "key '%s' contradicts the file's tensors: it has %s",
                     reader_key_name(r, FIELD_rope_scaling), tensors);
-    } else if (c->rope_scaling == ROPE_SCALING_LONGROPE && !has_long) {
+    } else if (kind->rope_scaling == ROPE_SCALING_LONGROPE && !has_long) {
         reader_fail(r,
                     "key '%s' is longrope, but rope_factors_long.weight and "
                     "rope_factors_short.weight are missing",
                     reader_key_name(r, FIELD_rope_scaling));
     }
-    if (has_freqs) c->rope_scaling = ROPE_SCALING_LLAMA3;
+    if (has_freqs) kind->rope_scaling = ROPE_SCALING_LLAMA3;
 }
 
 static bool is_stretched(const Contract *c) {
-    return c->rope_scaling == ROPE_SCALING_LINEAR || c->rope_scaling == ROPE_SCALING_YARN;
+    const LayerKind *kind = &c->kinds[0];
+    return kind->rope_scaling == ROPE_SCALING_LINEAR || kind->rope_scaling == ROPE_SCALING_YARN;
 }
 
 static void read_stretch(ContractReader *r, Contract *c) {
+    LayerKind *kind = &c->kinds[0];
     const char *key = reader_key_name(r, FIELD_rope_factor);
-    c->rope_factor = 1;
+    kind->rope_factor = 1;
     bool is_stated = read_field(r, FIELD_rope_factor) ||
                      read_field_from(r, FIELD_rope_factor, "rope.scale_linear");
-    float factor = c->rope_factor;
-    if (is_stated && factor != 1 && c->rope_scaling == ROPE_SCALING_NONE) {
+    float factor = kind->rope_factor;
+    if (is_stated && factor != 1 && kind->rope_scaling == ROPE_SCALING_NONE) {
         // Files from before rope.scaling.type stated a linear scaling by the factor alone.
-        c->rope_scaling = ROPE_SCALING_LINEAR;
+        kind->rope_scaling = ROPE_SCALING_LINEAR;
         reader_derived(r, FIELD_rope_scaling, "a %s without a type is linear",
                        field_rows[FIELD_rope_factor].key);
     }
     if (is_stretched(c) && !is_stated)
         reader_fail(r, "key '%s' is absent, but linear and yarn scaling need it", key);
-    c->rope_factor = is_stretched(c) ? factor : 1;
+    kind->rope_factor = is_stretched(c) ? factor : 1;
     if (!is_stated) reader_derived(r, FIELD_rope_factor, "no linear or yarn scaling");
     if (is_stated && !is_stretched(c) && factor != 1)
         reader_fail(r,
@@ -149,17 +155,18 @@ static void read_stretch(ContractReader *r, Contract *c) {
 }
 
 static void read_original_context(ContractReader *r, Contract *c) {
+    const LayerKind *kind = &c->kinds[0];
     const char *key = reader_key_name(r, FIELD_original_context);
     if (read_field(r, FIELD_original_context)) {
         // A stretch whose factors were lost on the way reads well up to the original context.
-        if (c->original_context < c->context && c->rope_scaling == ROPE_SCALING_NONE)
+        if (c->original_context < c->context && kind->rope_scaling == ROPE_SCALING_NONE)
             reader_fail(r,
                         "key '%s': %u of %u positions, but no rope.scaling.type and no factor "
                         "tensor says how they were stretched",
                         key, c->original_context, c->context);
         return;
     }
-    if (c->rope_scaling == ROPE_SCALING_LONGROPE || c->rope_scaling == ROPE_SCALING_YARN)
+    if (kind->rope_scaling == ROPE_SCALING_LONGROPE || kind->rope_scaling == ROPE_SCALING_YARN)
         reader_fail(r, "key '%s' is absent, but the scaling depends on it", key);
     c->original_context = c->context;
     reader_unstated(r, FIELD_original_context, "nothing was stretched");
@@ -187,7 +194,7 @@ static void note_ignored(ContractReader *r, const char *suffix) {
 // llama.cpp (common.h).
 static void read_yarn_value(ContractReader *r, FieldId field, float paper) {
     const float unset = -1; // as llama.cpp spells a number that is to be derived
-    bool is_yarn = r->model->contract.rope_scaling == ROPE_SCALING_YARN;
+    bool is_yarn = r->model->contract.kinds[0].rope_scaling == ROPE_SCALING_YARN;
     float *out = field_place(&r->model->contract, field);
     const GgufKey *k = reader_field_key(r, field);
     double value;
@@ -211,30 +218,31 @@ static void read_yarn(ContractReader *r) {
 }
 
 static void read_attn_factor(ContractReader *r, Contract *c) {
-    c->attn_factor = 1;
+    LayerKind *kind = &c->kinds[0];
+    kind->attn_factor = 1;
     bool is_stated = read_field(r, FIELD_attn_factor);
-    float stated = c->attn_factor;
+    float stated = kind->attn_factor;
     double context = c->context, original = c->original_context;
-    if (c->rope_scaling == ROPE_SCALING_NONE && stated != 1)
+    if (kind->rope_scaling == ROPE_SCALING_NONE && stated != 1)
         reader_fail(r,
                     "key '%s': %g, but no rope.scaling.type and no factor tensor says what it "
                     "belongs to",
                     reader_key_name(r, FIELD_attn_factor), (double)stated);
-    if (c->rope_scaling == ROPE_SCALING_LONGROPE && !is_stated) {
+    if (kind->rope_scaling == ROPE_SCALING_LONGROPE && !is_stated) {
         // Hugging Face transformers, modeling_rope_utils.py, _compute_longrope_parameters.
         double factor = context / original;
-        c->attn_factor = factor <= 1 ? 1 : (float)sqrt(1 + log(factor) / log(original));
+        kind->attn_factor = factor <= 1 ? 1 : (float)sqrt(1 + log(factor) / log(original));
         reader_derived(r, FIELD_attn_factor, "sqrt(1 + ln(%u / %u) / ln %u)", c->context,
                        c->original_context, c->original_context);
-    } else if (c->rope_scaling == ROPE_SCALING_YARN) {
+    } else if (kind->rope_scaling == ROPE_SCALING_YARN) {
         // The paper's equation 22; llama.cpp multiplies it by the stated factor and leaves it out
         // where nothing is stretched or no mix is made (ggml, rope_yarn; llama-context.cpp).
-        bool is_scaled = c->rope_factor > 1 && c->yarn_ext_factor > 0;
-        double mscale = is_scaled ? 1 + 0.1 * log((double)c->rope_factor) : 1;
-        c->attn_factor = (float)((double)stated * mscale);
+        bool is_scaled = kind->rope_factor > 1 && kind->yarn_ext_factor > 0;
+        double mscale = is_scaled ? 1 + 0.1 * log((double)kind->rope_factor) : 1;
+        kind->attn_factor = (float)((double)stated * mscale);
         reader_derived(r, FIELD_attn_factor,
                        is_scaled ? "%g * (1 + 0.1 ln %g)" : "%g * 1, without stretch or mix",
-                       (double)stated, (double)c->rope_factor);
+                       (double)stated, (double)kind->rope_factor);
     } else if (!is_stated) {
         reader_derived(r, FIELD_attn_factor, "no scaling that has one");
     }

@@ -147,7 +147,7 @@ static void read_context(Use *use, const Model *m, Arena *arena) {
 static void read_rope_factors(Use *use, const Contract *c) {
     use->rope_factors = ROPE_FACTORS_AUTO;
     set_source(use, USE_rope_factors,
-               c->rope_scaling == ROPE_SCALING_LONGROPE
+               contract_has_two_factor_sets(c)
                    ? STR("transformers, modeling_rope_utils.py (longrope_frequency_update): by the "
                          "running length")
                    : STR("the model has one set of rotary frequencies"));
@@ -251,7 +251,7 @@ bool use_choose(Use *use, UseId id, const char *value, const Contract *c, Arena 
     if (id == USE_context && use->context > c->context)
         return err_set(err, ERR_USAGE, "%s %s: the model was made for %u positions", option, value,
                        c->context);
-    if (id == USE_rope_factors && c->rope_scaling != ROPE_SCALING_LONGROPE &&
+    if (id == USE_rope_factors && !contract_has_two_factor_sets(c) &&
         use->rope_factors != ROPE_FACTORS_AUTO)
         return err_set(err, ERR_USAGE, "%s %s: the model has one set of rotary frequencies", option,
                        value);

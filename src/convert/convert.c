@@ -202,7 +202,6 @@ static bool pack_shard(Conversion *c, CompiledShard *shard, const char *path, Er
                  .progress = c->job->progress,
                  .done_bytes = &c->done_bytes,
                  .total_bytes = c->total_bytes,
-                 .rope_dim = c->model.contract.rope_dim,
                  .head_dim = c->model.contract.head_dim,
                  .is_conditioned = c->plan.options.ranges != NULL},
         .notes = notes,
@@ -415,6 +414,14 @@ static bool check_names(const Conversion *c, Err *err) {
     return true;
 }
 
+// The compiler makes programs of several kinds of layers; no host fills their inputs yet.
+static bool check_kinds(const Contract *c, Err *err) {
+    if (contract_n_kinds(c) == 1) return true;
+    return err_set(err, ERR_FORMAT,
+                   "kind_of_layer: %u kinds of layers, but the host fills the tables of one",
+                   contract_n_kinds(c));
+}
+
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
     Conversion c = {.job = job,
                     .steps = job->steps ? job->steps : &convert_steps,
@@ -431,7 +438,8 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
     // Planned once before it is measured: what cannot be converted is refused at once.
     ok = ok && (read_model(&c, err) || err_prefix(err, "%s", job->model_path));
     options.context = c.use.context;
-    ok = ok && plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
+    ok = ok && check_kinds(&c.model.contract, err) &&
+         plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
          plan_shards(&c.plan, &c.model, &options, arena, err);
     ok = ok && plan_keeps_eps(&c.plan, &c.model.contract, err);
     if (ok) {

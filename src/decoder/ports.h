@@ -11,8 +11,16 @@
 //     write_mask  fp16 [1, 1, S, T]             1 where slot s takes row t (overwrite form)
 //     hidden      fp16 [1, d_model, 1, T]       after the shard's layers
 //     logits_N    fp16 [1, rows, 1, 1]          vocabulary rows, slice after slice
+//
+// cos, sin and mask are those of layers of kind 0 (contract.h: LayerKind). A function with layers of
+// kind N > 0 has cos_N, sin_N and mask_N for them, and none of the first three where no layer is of
+// kind 0.
 #ifndef LATHE_DECODER_PORTS_H
 #define LATHE_DECODER_PORTS_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
 
 #define FUNCTION_DECODE  "decode"
 #define FUNCTION_PREFILL "prefill"
@@ -31,5 +39,8 @@
 // What is added to a score that must not count. Finite, exact in fp16, and exp of it is 0: the
 // float32 minimum turns to -inf in fp16, and a row with every key at -inf is NaN.
 #define MASK_OFF (-1e4f)
+
+// The name of `port` (INPUT_COS, INPUT_SIN, INPUT_MASK) for layers of kind `kind`, in the arena.
+const char *port_of_kind(Arena *arena, const char *port, uint32_t kind);
 
 #endif

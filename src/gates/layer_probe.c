@@ -62,13 +62,14 @@ static bool is_deinterleaved(const ChainShard *s) {
 }
 
 // Where dim `i` of the model's row lies in the package's.
-static size_t packed_dim(const Tap *tap, LandmarkPlace place, size_t i) {
+static size_t packed_dim(const Tap *tap, const ChainLandmark *mark, size_t i) {
     const Contract *c = tap->watched->contract;
+    LandmarkPlace place = mark->place;
     bool is_qk = place == LANDMARK_q || place == LANDMARK_k || place == LANDMARK_q_rotated ||
                  place == LANDMARK_k_rotated;
-    size_t dim = i % c->head_dim;
-    if (!tap->is_deinterleaved || !is_qk || dim >= c->rope_dim) return i;
-    return i - dim + (dim % 2 ? c->rope_dim / 2 : 0) + dim / 2;
+    size_t dim = i % c->head_dim, rope_dim = contract_layer(c, mark->layer)->rope_dim;
+    if (!tap->is_deinterleaved || !is_qk || dim >= rope_dim) return i;
+    return i - dim + (dim % 2 ? rope_dim / 2 : 0) + dim / 2;
 }
 
 static void keep(const Tap *tap, size_t m, const EngineTensor *t) {
@@ -80,7 +81,7 @@ static void keep(const Tap *tap, size_t m, const EngineTensor *t) {
     assert(w->n_seen[m] + n <= w->n_tokens);
     float *to = w->rows[m] + w->n_seen[m] * width;
     for (size_t i = 0; i < width; i++) {
-        const float *from = t->f32 + (mark->first_channel + packed_dim(tap, mark->place, i)) * n;
+        const float *from = t->f32 + (mark->first_channel + packed_dim(tap, mark, i)) * n;
         for (size_t k = 0; k < n; k++) to[k * width + i] = from[k] * mark->factor;
     }
     w->n_seen[m] += n;

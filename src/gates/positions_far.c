@@ -23,21 +23,21 @@ static void add_position(PositionList *out, uint64_t position, uint32_t context)
 }
 
 void position_edges(PositionList *out, const Contract *c, uint32_t context) {
-    uint64_t window = c->attn_window, original = c->original_context;
+    uint64_t original = c->original_context;
     const uint64_t all[] = {
-        200,
-        1000,
+        200,          1000,
         2049, // whole numbers that fp16 still has, and the first it has not
-        original,
-        original - 1,
+        original,     original - 1,
         original + 1, // lengths original + 1, original, original + 2
-        window ? window - 1 : 0,
-        window,
-        window ? window + 1 : 0,
         context - 1,
     };
     *out = (PositionList){0};
     for (size_t i = 0; i < COUNT_OF(all); i++) add_position(out, all[i], context);
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++) {
+        uint64_t window = c->kinds[i].attn_window;
+        for (uint64_t at = window ? window - 1 : 0; window && at <= window + 1; at++)
+            add_position(out, at, context);
+    }
 }
 
 typedef struct {

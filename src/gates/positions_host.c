@@ -21,6 +21,7 @@
 
 typedef struct {
     const Contract *contract; // the source's
+    const LayerKind *kind;    // of all layers
     const Use *use;
     uint32_t state_rows;
     double *angles[2]; // [rope_dim / 2]: by the short and the long set
@@ -30,7 +31,7 @@ typedef struct {
 } HostCheck;
 
 static bool takes_long(const HostCheck *h, uint64_t length) {
-    if (h->contract->rope_scaling != ROPE_SCALING_LONGROPE) return false;
+    if (!contract_has_two_factor_sets(h->contract)) return false;
     switch (h->use->rope_factors) {
     case ROPE_FACTORS_SHORT: return false;
     case ROPE_FACTORS_LONG: return true;
@@ -45,8 +46,8 @@ static void found_fault(HostCheck *h, uint32_t position, const char *what) {
 
 static void check_rotary(HostCheck *h, const HostStep *step, const double *angles) {
     uint32_t position = step->position, n_rows = step->n_rows;
-    double gain = (double)h->contract->attn_factor;
-    for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
+    double gain = (double)h->kind->attn_factor;
+    for (uint32_t pair = 0; pair < h->kind->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < n_rows; t++) {
             double angle = angles[pair] * ((double)position + t);
             size_t at = (size_t)pair * n_rows + t;
@@ -62,7 +63,7 @@ static void check_rotary(HostCheck *h, const HostStep *step, const double *angle
 // Row t sees slot s when that is itself or one of the window - 1 before it.
 static void check_mask(HostCheck *h, const HostStep *step) {
     const float *mask = step->mask;
-    uint32_t window = h->contract->attn_window;
+    uint32_t window = h->kind->attn_window;
     for (uint32_t t = 0; t < step->n_rows; t++, mask += h->state_rows) {
         uint64_t self = (uint64_t)step->position + t;
         for (uint32_t s = 0; s < h->state_rows; s++) {
@@ -117,11 +118,14 @@ static void check_function(HostCheck *h, Host *host, uint32_t context, uint32_t 
 
 bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err *err) {
     const Chain *c = &p->bundle.chain;
-    HostCheck h = {.contract = &p->model.contract, .use = &p->use, .state_rows = c->state_rows};
-    size_t n = h.contract->rope_dim / 2;
+    HostCheck h = {.contract = &p->model.contract,
+                   .kind = contract_layer(&p->model.contract, 0),
+                   .use = &p->use,
+                   .state_rows = c->state_rows};
+    size_t n = h.kind->rope_dim / 2;
     for (int i = 0; i < 2; i++) {
         h.angles[i] = arena_array(p->arena, n + 1, double);
-        reference_rope_frequencies(h.contract, i == 1, h.angles[i]);
+        reference_rope_frequencies(h.contract, h.kind, i == 1, h.angles[i]);
     }
     Host *host = &shards->host;
     // Every package gets copies of the same tables.

@@ -59,7 +59,7 @@ static void found_fault(Paths *t, const char *what) {
 
 static bool is_long_at(const Paths *t, size_t length) {
     const Contract *c = &t->p->model.contract;
-    if (c->rope_scaling != ROPE_SCALING_LONGROPE) return false;
+    if (!contract_has_two_factor_sets(c)) return false;
     RopeFactors factors = t->p->use.rope_factors;
     return factors == ROPE_FACTORS_LONG ||
            (factors == ROPE_FACTORS_AUTO && length > c->original_context);
@@ -297,8 +297,7 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
 static bool check_crossing(Proof *p, size_t *n_ways, Err *err) {
     const Contract *c = &p->model.contract;
     enum { BEYOND = 96 };
-    bool crosses = c->rope_scaling == ROPE_SCALING_LONGROPE &&
-                   p->use.rope_factors == ROPE_FACTORS_AUTO &&
+    bool crosses = contract_has_two_factor_sets(c) && p->use.rope_factors == ROPE_FACTORS_AUTO &&
                    c->original_context + BEYOND <= p->bundle.chain.context;
     *n_ways = N_WAYS;
     if (!crosses) return true;

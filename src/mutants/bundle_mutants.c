@@ -46,6 +46,18 @@ static bool regroups_heads(const BundleMutant *mutant) {
     return false;
 }
 
+static bool has_window_within(const Contract *c, uint32_t context) {
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        if (c->kinds[i].attn_window != 0 && c->kinds[i].attn_window + 1 < context) return true;
+    return false;
+}
+
+static bool has_attn_factor(const Contract *c) {
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        if (c->kinds[i].attn_factor != 1) return true;
+    return false;
+}
+
 const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract *c,
                                       uint32_t context, uint32_t prefill_rows) {
     const HostChanges *h = &mutant->host;
@@ -55,15 +67,14 @@ const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract
     bool is_of_window = h->ignores_window || h->window_shift;
     bool is_of_factors =
         h->takes_other_factors || h->factors_by_context || h->crossing_shift || h->keeps_cache;
-    if (is_of_window && (c->attn_window == 0 || c->attn_window + 1 >= context))
-        return "no window lies within the context";
+    if (is_of_window && !has_window_within(c, context)) return "no window lies within the context";
     if (is_of_factors && !h->takes_other_factors && c->original_context + 1 >= context)
         return "the context ends before the long factors apply";
     if (h->rounds_position && context <= 2049) return "fp16 has every position of the context";
     if (h->rope_shift_far && context <= MUTANT_FAR) return "the context ends before it";
     if (h->hides_from && context <= h->hides_from + 1) return "the context ends before it";
-    if (h->scales_cos_only && c->attn_factor == 1) return "the attention factor is 1";
-    if (is_of_factors && c->rope_scaling != ROPE_SCALING_LONGROPE)
+    if (h->scales_cos_only && !has_attn_factor(c)) return "the attention factor is 1";
+    if (is_of_factors && !contract_has_two_factor_sets(c))
         return "the model has one set of factors";
     if (is_of_chunks && !prefill_rows) return "the bundle has no prefill";
     if ((h->rope_shift_later || h->counts_later_padding) && context < 2 * (uint64_t)prefill_rows)

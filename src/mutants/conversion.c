@@ -26,7 +26,6 @@ static bool write_misread(const ConvertSteps *steps, const ShardWriting *w, Aren
                           Err *err) {
     const Contract *read = &conversion_of(steps)->reading->model.contract;
     ShardWriting misread = *w;
-    misread.pack.rope_dim = read->rope_dim;
     misread.pack.head_dim = read->head_dim;
     return convert_steps.write_package(steps, &misread, arena, err);
 }

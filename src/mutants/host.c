@@ -28,7 +28,7 @@ static bool open_tables(Host *h, Err *err) {
     if (mutant_of(h)->contract) h->contract = mutant_of(h)->contract;
     if (!host_ops.open(h, err)) return false;
     for (int i = 0; i < 2; i++)
-        for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
+        for (uint32_t pair = 0; pair < h->contract->kinds[0].rope_dim / 2; pair++)
             h->turns[i][pair] *= 1 + m->rope_speed_off;
     if (m->takes_other_factors) {
         double *shorter = h->turns[0];
@@ -56,7 +56,7 @@ static bool shifts_positions(const HostChanges *m) {
 
 // The true tables of one row at a time, each at the position that the mutant takes it for.
 static void fill_shifted(const Host *h, HostStep *step) {
-    uint32_t pairs = h->contract->rope_dim / 2, n = step->n_rows;
+    uint32_t pairs = h->contract->kinds[0].rope_dim / 2, n = step->n_rows;
     float *column = calloc(2 * (size_t)pairs + 1, sizeof *column);
     if (!column) die_out_of_memory(2 * pairs * sizeof *column);
     for (uint32_t t = 0; t < n; t++) {
@@ -80,8 +80,8 @@ static void fill_rope(const Host *h, HostStep *step) {
     else
         host_ops.fill_rope(h, step);
     float gain = (float)(1 + m->rope_gain_off), sine_gain = gain;
-    if (m->scales_cos_only) sine_gain /= h->contract->attn_factor;
-    for (size_t i = 0; i < (size_t)(h->contract->rope_dim / 2) * step->n_rows; i++) {
+    if (m->scales_cos_only) sine_gain /= h->contract->kinds[0].attn_factor;
+    for (size_t i = 0; i < (size_t)(h->contract->kinds[0].rope_dim / 2) * step->n_rows; i++) {
         float cosine = step->cosines[i] * gain, sine = step->sines[i] * sine_gain;
         step->cosines[i] = m->swaps_cos_sin ? sine : cosine;
         step->sines[i] = m->swaps_cos_sin ? cosine : sine;
@@ -117,15 +117,15 @@ static void change_mask_row(const HostChanges *m, uint32_t window, float *mask, 
 static void fill_mask(const Host *h, HostStep *step) {
     const HostChanges *m = changes_of(h);
     Contract read = *h->contract;
-    if (read.attn_window) read.attn_window += (uint32_t)m->window_shift;
-    if (m->ignores_window) read.attn_window = 0;
+    if (read.kinds[0].attn_window) read.kinds[0].attn_window += (uint32_t)m->window_shift;
+    if (m->ignores_window) read.kinds[0].attn_window = 0;
     Host other = *h;
     other.contract = &read;
     host_ops.fill_mask(&other, step);
     uint32_t n_slots = h->shape.state_rows;
     for (uint32_t t = 0; t < step->n_rows; t++)
-        change_mask_row(m, read.attn_window, step->mask + (size_t)t * n_slots, step->position + t,
-                        n_slots);
+        change_mask_row(m, read.kinds[0].attn_window, step->mask + (size_t)t * n_slots,
+                        step->position + t, n_slots);
 }
 
 static void fill_place(const Host *h, HostStep *step) {

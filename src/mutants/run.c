@@ -62,7 +62,10 @@ static ContextKind context_kind(const Mutant *m) {
 static uint32_t context_of(const Run *run, ContextKind kind) {
     const Contract *c = &run->model.contract;
     size_t beyond = (size_t)c->original_context + LONG_ROWS;
-    size_t window = c->attn_window ? (size_t)c->attn_window + LONG_ROWS : 0;
+    size_t window = 0; // the longest
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        if (c->kinds[i].attn_window)
+            window = max_size(window, (size_t)c->kinds[i].attn_window + LONG_ROWS);
     switch (kind) {
     case CONTEXT_LONG: return (uint32_t)min_size(c->context, beyond);
     case CONTEXT_FAR:

@@ -161,10 +161,12 @@ PackedWeights *packed_weights_open(Proof *p, Err *err) {
 }
 
 // Where row `row` of the source lies in a part whose rotated pairs were pulled apart.
-static size_t packed_row(const Contract *c, const ChainPart *part, size_t row) {
+static size_t packed_row(const Contract *c, const Place *place, size_t row) {
+    const ChainPart *part = place->part;
     if (!part->is_deinterleaved) return part->first_row + row;
     size_t head = row / c->head_dim, dim = row % c->head_dim;
-    if (dim < c->rope_dim) dim = dim % 2 ? c->rope_dim / 2 + dim / 2 : dim / 2;
+    size_t rope_dim = contract_layer(c, place->tensor->layer)->rope_dim;
+    if (dim < rope_dim) dim = dim % 2 ? rope_dim / 2 + dim / 2 : dim / 2;
     return part->first_row + head * c->head_dim + dim;
 }
 
@@ -196,9 +198,8 @@ double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t lay
     const Place *place = find_place(w, role, layer, &row);
     double factor = (double)place->part->factor;
     if (place->codes) {
-        size_t at = str_is(place->tensor->form, "int8-tensor")
-                        ? 0
-                        : packed_row(w->contract, place->part, row);
+        size_t at =
+            str_is(place->tensor->form, "int8-tensor") ? 0 : packed_row(w->contract, place, row);
         return 0.5 * (double)f32_from_half((uint16_t)load_le(place->scales + 2 * at, 2)) / factor;
     }
     // Half a unit of a binary16's last place; of a subnormal, 2^-25.
@@ -216,11 +217,11 @@ bool packed_weight_row(void *context, WeightRole role, uint32_t layer, size_t ro
     float factor = place->part->factor;
     if (place->tensor->n_cols == 1) { // a vector: its weights are rows
         for (size_t i = 0; i < n; i++)
-            out[i] = weight_at(place, packed_row(w->contract, place->part, i), 0) / factor -
+            out[i] = weight_at(place, packed_row(w->contract, place, i), 0) / factor -
                      place->tensor->offset;
         return true;
     }
-    size_t at = packed_row(w->contract, place->part, row);
+    size_t at = packed_row(w->contract, place, row);
     for (size_t i = 0; i < n; i++) out[i] = weight_at(place, at, i) / factor;
     return true;
 }

@@ -23,7 +23,8 @@ struct Reference {
     bool is_long;             // the factor set of `angles` and of the caches
     float *keys, *values;     // [layers][positions][kv heads][head_dim, head_dim_v]
     uint32_t *layer_position; // [layers]: rows in that layer's cache
-    double *angles;           // [rope_dim / 2]: turn of a pair per position
+    double *angles
+        [CONTRACT_MAX_KINDS]; // [rope_dim / 2] of each kind of layers: turn of a pair per position
     // one batch: [MAX_BATCH][…]
     float *stream, *normed, *qkv, *heads, *gate, *up, *branch;
     float *scores; // [threads][positions]
@@ -191,14 +192,16 @@ static void norm(Reference *r, WeightRole role, uint32_t layer, const float *x, 
 }
 
 // Rotary embedding (Su et al. 2021, arXiv 2104.09864) of one head's first rope_dim dims.
-static void rotate(const Reference *r, float *head, uint32_t position) {
+static void rotate(const Reference *r, uint32_t layer, float *head, uint32_t position) {
     const Contract *c = &r->contract;
-    uint32_t half = c->rope_dim / 2;
+    const LayerKind *kind = contract_layer(c, layer);
+    const double *angles = r->angles[contract_kind_of(c, layer)];
+    uint32_t half = kind->rope_dim / 2;
     bool is_half = c->rope_style == ROPE_HALF;
     for (uint32_t i = 0; i < half; i++) {
-        double angle = r->angles[i] * position;
-        float cosine = (float)(cos(angle) * (double)c->attn_factor);
-        float sine = (float)(sin(angle) * (double)c->attn_factor);
+        double angle = angles[i] * position;
+        float cosine = (float)(cos(angle) * (double)kind->attn_factor);
+        float sine = (float)(sin(angle) * (double)kind->attn_factor);
         float *a = &head[is_half ? i : 2 * i], *b = &head[is_half ? i + half : 2 * i + 1];
         float x = *a, y = *b;
         *a = x * cosine - y * sine;
@@ -234,7 +237,7 @@ static void attend_rows(void *context, size_t begin, size_t end, unsigned worker
         uint32_t t = (uint32_t)(row / c->n_heads), head = (uint32_t)(row % c->n_heads);
         uint32_t kv = head / (c->n_heads / c->n_kv_heads);
         uint32_t position = a->first + t;
-        uint32_t window = c->attn_window;
+        uint32_t window = contract_layer(c, a->layer)->attn_window;
         uint32_t from = window && position + 1 > window ? position + 1 - window : 0;
         const float *q = r->qkv + t * a->qkv_stride + (size_t)head * c->head_dim;
         float *out =
@@ -275,7 +278,7 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
         float *row = r->qkv + t * stride;
         uint32_t position = first + (uint32_t)t;
         for (uint32_t h = 0; h < c->n_heads + c->n_kv_heads; h++)
-            rotate(r, row + (size_t)h * c->head_dim, position);
+            rotate(r, layer, row + (size_t)h * c->head_dim, position);
         memcpy(key_at(r, layer, position), row + q, k * sizeof *row);
         memcpy(value_at(r, layer, position), row + q + k, v * sizeof *row);
     }
@@ -304,8 +307,9 @@ static void feed_forward(Reference *r, uint32_t layer, size_t n_tokens) {
     multiply(r, WEIGHT_UP, layer, r->normed, c->d_model, r->up, c->d_ff, n_tokens);
     tap(r, TAP_GATE, layer, r->gate, c->d_ff, n_tokens);
     tap(r, TAP_UP, layer, r->up, c->d_ff, n_tokens);
+    Activation activation = contract_layer(c, layer)->activation;
     for (size_t i = 0; i < n_tokens * c->d_ff; i++)
-        r->gate[i] = activate(c->activation, r->gate[i]) * r->up[i];
+        r->gate[i] = activate(activation, r->gate[i]) * r->up[i];
     tap(r, TAP_GATED, layer, r->gate, c->d_ff, n_tokens);
     multiply(r, WEIGHT_DOWN, layer, r->gate, c->d_ff, r->branch, c->d_model, n_tokens);
 }
@@ -342,16 +346,22 @@ static bool check_room(const Reference *r, uint32_t position, size_t n, Err *err
 }
 
 bool reference_is_long(const Reference *r, size_t length) {
-    if (r->contract.rope_scaling != ROPE_SCALING_LONGROPE) return false;
+    if (!contract_has_two_factor_sets(&r->contract)) return false;
     if (r->options.rope_factors != ROPE_FACTORS_AUTO)
         return r->options.rope_factors == ROPE_FACTORS_LONG;
     return length > r->contract.original_context;
 }
 
+static void set_frequencies(Reference *r, bool is_long) {
+    const Contract *c = &r->contract;
+    r->is_long = is_long;
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        reference_rope_frequencies(c, &c->kinds[i], is_long, r->angles[i]);
+}
+
 static void take_factors(Reference *r, bool is_long) {
     if (r->is_long == is_long) return;
-    r->is_long = is_long;
-    reference_rope_frequencies(&r->contract, is_long, r->angles);
+    set_frequencies(r, is_long);
 }
 
 bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *rows, size_t n,
@@ -540,21 +550,23 @@ Reference *reference_open(const Model *model, const Contract *contract,
     r->rows = floats(threads, r->longest_row, "rows of weights", &ok, err);
     if (ok) r->layer_position = big_alloc(c->n_layers * sizeof(uint32_t), "positions", err);
     if (ok) r->tokens = big_alloc((positions + 1) * sizeof(uint32_t), "tokens", err);
-    if (ok) r->angles = big_alloc((c->rope_dim / 2 + 1) * sizeof(double), "angles", err);
-    if (!ok || !r->layer_position || !r->tokens || !r->angles) {
+    for (uint32_t i = 0; ok && i < contract_n_kinds(c); i++) {
+        r->angles[i] = big_alloc((c->kinds[i].rope_dim / 2 + 1) * sizeof(double), "angles", err);
+        ok = r->angles[i] != NULL;
+    }
+    if (!ok || !r->layer_position || !r->tokens) {
         reference_close(r);
         return NULL;
     }
-    r->is_long = reference_is_long(r, 0);
-    reference_rope_frequencies(c, r->is_long, r->angles);
+    set_frequencies(r, reference_is_long(r, 0));
     return r;
 }
 
 void reference_close(Reference *r) {
     if (!r) return;
-    void *all[] = {
-        r->keys, r->values, r->layer_position, r->tokens, r->angles, r->stream, r->normed,
-        r->qkv,  r->heads,  r->gate,           r->up,     r->branch, r->scores, r->rows,
-        r};
+    void *all[] = {r->keys,   r->values, r->layer_position, r->tokens, r->stream,
+                   r->normed, r->qkv,    r->heads,          r->gate,   r->up,
+                   r->branch, r->scores, r->rows,           r};
+    for (size_t i = 0; i < COUNT_OF(r->angles); i++) free(r->angles[i]);
     for (size_t i = 0; i < COUNT_OF(all); i++) free(all[i]);
 }

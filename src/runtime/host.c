@@ -10,15 +10,20 @@
 #include "decoder/ports.h"
 #include "quant/quant.h"
 
+// Of all layers: host_open() refuses contracts of more kinds.
+static const LayerKind *kind_of(const Host *h) {
+    return &h->contract->kinds[0];
+}
+
 // ---- rotary tables. The reference computes its own; verify compares what comes of both.
 
 // YaRN (arXiv 2309.00071, section 3.2): pairs that turn often over the original context keep their
 // frequency, slow ones are stretched by `factor`, between them a linear ramp by pair number.
-static double yarn_turn(const Contract *c, uint32_t pair, double turn) {
+static double yarn_turn(const Contract *c, const LayerKind *k, uint32_t pair, double turn) {
     const double full_turn = 6.283185307179586;
-    double log_base = log((double)c->rope_base), dims = c->rope_dim;
-    double fast = dims * log(c->original_context / ((double)c->yarn_beta_fast * full_turn));
-    double slow = dims * log(c->original_context / ((double)c->yarn_beta_slow * full_turn));
+    double log_base = log((double)k->rope_base), dims = k->rope_dim;
+    double fast = dims * log(c->original_context / ((double)k->yarn_beta_fast * full_turn));
+    double slow = dims * log(c->original_context / ((double)k->yarn_beta_slow * full_turn));
     double first = floor(fast / (2 * log_base)), last = ceil(slow / (2 * log_base));
     if (first < 0) first = 0;
     if (last > dims - 1) last = dims - 1;
@@ -26,27 +31,27 @@ static double yarn_turn(const Contract *c, uint32_t pair, double turn) {
     double stretched = (pair - first) / width;
     if (stretched < 0) stretched = 0;
     if (stretched > 1) stretched = 1;
-    double kept = (1 - stretched) * (double)c->yarn_ext_factor;
-    return turn * (kept + (1 - kept) / (double)c->rope_factor);
+    double kept = (1 - stretched) * (double)k->yarn_ext_factor;
+    return turn * (kept + (1 - kept) / (double)k->rope_factor);
 }
 
-void host_rope_frequencies(const Contract *c, bool is_long, double *turns) {
+void host_rope_frequencies(const Contract *c, const LayerKind *k, bool is_long, double *turns) {
     const F32List *divisors = NULL;
-    if (c->rope_scaling == ROPE_SCALING_LLAMA3) divisors = &c->rope_freq_factors;
-    if (c->rope_scaling == ROPE_SCALING_LONGROPE)
-        divisors = is_long ? &c->rope_factors_long : &c->rope_factors_short;
-    for (uint32_t pair = 0; pair < c->rope_dim / 2; pair++) {
-        double turn = exp(-log((double)c->rope_base) * (2.0 * pair / c->rope_dim));
+    if (k->rope_scaling == ROPE_SCALING_LLAMA3) divisors = &k->rope_freq_factors;
+    if (k->rope_scaling == ROPE_SCALING_LONGROPE)
+        divisors = is_long ? &k->rope_factors_long : &k->rope_factors_short;
+    for (uint32_t pair = 0; pair < k->rope_dim / 2; pair++) {
+        double turn = exp(-log((double)k->rope_base) * (2.0 * pair / k->rope_dim));
         if (divisors) turn /= (double)divisors->at[pair];
-        if (c->rope_scaling == ROPE_SCALING_LINEAR) turn /= (double)c->rope_factor;
-        if (c->rope_scaling == ROPE_SCALING_YARN) turn = yarn_turn(c, pair, turn);
+        if (k->rope_scaling == ROPE_SCALING_LINEAR) turn /= (double)k->rope_factor;
+        if (k->rope_scaling == ROPE_SCALING_YARN) turn = yarn_turn(c, k, pair, turn);
         turns[pair] = turn;
     }
 }
 
 static bool is_long(const Host *h, size_t length) {
     const Contract *c = h->contract;
-    if (c->rope_scaling != ROPE_SCALING_LONGROPE) return false;
+    if (!contract_has_two_factor_sets(c)) return false;
     if (h->shape.rope_factors == ROPE_FACTORS_SHORT) return false;
     if (h->shape.rope_factors == ROPE_FACTORS_LONG) return true;
     return length > c->original_context;
@@ -61,9 +66,9 @@ void host_take_factors(Host *h, bool is_long) {
 }
 
 static void fill_rope(const Host *h, HostStep *s) {
-    double gain = (double)h->contract->attn_factor;
+    double gain = (double)kind_of(h)->attn_factor;
     const double *turns = h->turns[h->is_long];
-    for (uint32_t pair = 0; pair < h->contract->rope_dim / 2; pair++)
+    for (uint32_t pair = 0; pair < kind_of(h)->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < s->n_rows; t++) {
             double angle = turns[pair] * ((double)s->position + t);
             s->cosines[(size_t)pair * s->n_rows + t] = (float)(cos(angle) * gain);
@@ -75,7 +80,7 @@ static void fill_rope(const Host *h, HostStep *s) {
 
 // Row t is at position + t and sees slots up to itself, within the model's window.
 static void fill_mask(const Host *h, HostStep *step) {
-    uint32_t window = h->contract->attn_window, n_slots = h->shape.state_rows;
+    uint32_t window = kind_of(h)->attn_window, n_slots = h->shape.state_rows;
     float *mask = step->mask;
     for (uint32_t t = 0; t < step->n_rows; t++, mask += n_slots) {
         uint32_t self = step->position + t;
@@ -139,7 +144,7 @@ static void rewind_to(Host *h, uint32_t position) {
 
 static bool open_tables(Host *h, Err *err) {
     const Contract *c = h->contract;
-    size_t pairs = c->rope_dim / 2, rows = h->shape.most_rows, slots = h->shape.state_rows;
+    size_t pairs = kind_of(h)->rope_dim / 2, rows = h->shape.most_rows, slots = h->shape.state_rows;
     for (int i = 0; i < 2; i++)
         h->turns[i] = big_alloc((pairs + 1) * sizeof(double), "rotary table", err);
     h->row = big_alloc(c->d_model * sizeof *h->row, "an embedding row", err);
@@ -151,8 +156,8 @@ static bool open_tables(Host *h, Err *err) {
     if (!h->turns[0] || !h->turns[1] || !h->row || !h->step.cosines || !h->step.sines ||
         !h->step.mask || (h->shape.has_write_mask && !h->step.write_mask))
         return false;
-    host_rope_frequencies(c, false, h->turns[0]);
-    host_rope_frequencies(c, true, h->turns[1]);
+    host_rope_frequencies(c, kind_of(h), false, h->turns[0]);
+    host_rope_frequencies(c, kind_of(h), true, h->turns[1]);
     return true;
 }
 
@@ -173,7 +178,12 @@ const HostOps host_ops = {
 bool host_open(Host *h, const HostOps *ops, const Contract *contract, const TensorInfo *embedding,
                const HostShape *shape, Err *err) {
     *h = (Host){.ops = ops, .contract = contract, .embedding = embedding, .shape = *shape};
-    if (!ops->open(h, err)) {
+    uint32_t n_kinds = contract_n_kinds(contract);
+    bool ok =
+        n_kinds == 1 ||
+        err_set(err, ERR_FORMAT,
+                "kind_of_layer: %u kinds of layers, but the host fills the tables of one", n_kinds);
+    if (!ok || !ops->open(h, err)) {
         host_close(h);
         return false;
     }

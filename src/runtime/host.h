@@ -84,8 +84,8 @@ void host_take_factors(Host *h, bool is_long);
 // until the next call.
 const HostStep *host_fill(Host *h, uint32_t position, uint32_t n_rows);
 
-// turns[i] (of rope_dim / 2): how far pair i turns per position under the contract's scaling.
+// turns[i] (of rope_dim / 2): how far pair i turns per position in layers of kind `k` of `c`.
 // `is_long`: of LongRoPE's two factor sets the long one.
-void host_rope_frequencies(const Contract *c, bool is_long, double *turns);
+void host_rope_frequencies(const Contract *c, const LayerKind *k, bool is_long, double *turns);
 
 #endif

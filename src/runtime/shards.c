@@ -45,8 +45,8 @@ static bool layers_fit(const ShardFunction *f, const Host *h, uint32_t n_rows, E
     size_t T = n_rows, S = h->shape.state_rows;
     const PortCheck every[] = {
         {INPUT_X, f->x, T * c->d_model, true},
-        {INPUT_COS, f->cosines, T * (c->rope_dim / 2), true},
-        {INPUT_SIN, f->sines, T * (c->rope_dim / 2), true},
+        {INPUT_COS, f->cosines, T * (c->kinds[0].rope_dim / 2), true},
+        {INPUT_SIN, f->sines, T * (c->kinds[0].rope_dim / 2), true},
         {INPUT_MASK, f->mask, T * S, true},
     };
     const PortCheck slice[] = {

@@ -152,7 +152,7 @@ typedef struct {
 } Ballot;
 
 static Crossing crossing_of(const Contract *c, RopeFactors factors) {
-    if (c->rope_scaling != ROPE_SCALING_LONGROPE || factors == ROPE_FACTORS_SHORT)
+    if (!contract_has_two_factor_sets(c) || factors == ROPE_FACTORS_SHORT)
         return (Crossing){NEVER, false};
     return (Crossing){factors == ROPE_FACTORS_LONG ? 0 : c->original_context, false};
 }
@@ -286,7 +286,7 @@ static bool run_uses(Ballot *b, Arena *arena, Err *err) {
     const Contract *c = &b->stated.reading->model.contract;
     uint64_t original = c->original_context;
     bool crosses = b->job->use->context > original;
-    if (c->rope_scaling != ROPE_SCALING_LONGROPE || !crosses) return true;
+    if (!contract_has_two_factor_sets(c) || !crosses) return true;
     // A short text shows which set is taken there, and no more.
     bool is_long = b->stated.crossing.threshold == 0;
     if (!b->job->is_long)

@@ -93,8 +93,8 @@ static void test_what_convert_writes_is_read(void **state) {
 static const struct {
     const char *path, *value, *message;
 } rows[] = {
-    {"schema", "4", "schema 4, this lathe reads 5"},
-    {"schema", "\"5\"", "member \"schema\": another type"},
+    {"schema", "5", "schema 5, this lathe reads 6"},
+    {"schema", "\"6\"", "member \"schema\": another type"},
     {"tool", NULL, "member \"tool\": absent"},
     {"source", "[]", "member \"source\": another type, expected an object"},
     {"source.name", "\"../m.gguf\"", "'../m.gguf' does not stay inside the bundle"},

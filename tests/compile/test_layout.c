@@ -328,9 +328,56 @@ static void test_what_is_not_built_is_refused(void **state) {
     plan.options.kv = KV_OVERWRITE;
     if (!compile_shard(&shard, model, &plan, &plan.shards[0], &arena, &err))
         fail_msg("%s", err.text);
-    model->contract.has_qk_norm = true;
+    model->contract.kinds[0].qk_norm = QK_NORM_HEAD;
     assert_false(compile_shard(&shard, model, &plan, &plan.shards[0], &arena, &err));
-    assert_non_null(strstr(err.text, "has_qk_norm"));
+    assert_non_null(strstr(err.text, "qk_norm"));
+    model->contract.kinds[0] = (LayerKind){.rope_dim = 32, .norm_placement = NORM_BOTH};
+    assert_false(compile_shard(&shard, model, &plan, &plan.shards[0], &arena, &err));
+    assert_non_null(strstr(err.text, "norm_placement"));
+    arena_free(&arena);
+}
+
+// A layer takes the rotary tables and the mask of its kind; a kind of which the shard has no layer
+// brings no inputs.
+static void test_inputs_are_those_of_the_kinds_of_layers(void **state) {
+    (void)state;
+    static const uint32_t kinds[] = {0, 1, 1};
+    Arena arena = {0};
+    Err err = {0};
+    Shape s = {.n_layers = 3,
+               .d_model = 32,
+               .n_heads = 2,
+               .n_kv_heads = 1,
+               .head_dim = 32,
+               .head_dim_v = 32,
+               .d_ff = 32,
+               .n_vocab = 40,
+               .rope_dim = 32,
+               .context = 64};
+    Model *model = shape_model(&s, &arena);
+    model->contract.kind_of_layer = (U32List){kinds, 3};
+    model->contract.kinds[1] = model->contract.kinds[0];
+    model->contract.kinds[1].rope_dim = 16;
+    CompileOptions options = {
+        .context = 64, .target = target_named("macos27"), .layers_per_shard = 2};
+    ShardPlan plan;
+    CompiledShard both, second;
+    if (!plan_shards(&plan, model, &options, &arena, &err) ||
+        !compile_shard(&both, model, &plan, &(ShardRange){.end_layer = 2}, &arena, &err) ||
+        !compile_shard(&second, model, &plan, &(ShardRange){.first_layer = 1, .end_layer = 3},
+                       &arena, &err))
+        fail_msg("%s", err.text);
+    const MilFunction *f = mil_find_function(both.program, STR("main"));
+    const char *const inputs[] = {"x",     "cos",    "sin",      "mask",   "cos_1",
+                                  "sin_1", "mask_1", "kv_begin", "kv_end", "kv"};
+    assert_int_equal(f->n_inputs, COUNT_OF(inputs));
+    for (size_t i = 0; i < COUNT_OF(inputs); i++)
+        assert_true(str_is(mil_value(f, f->inputs[i])->name, inputs[i]));
+    assert_int_equal(mil_value(f, f->inputs[1])->type.dims[2], 16);
+    assert_int_equal(mil_value(f, f->inputs[4])->type.dims[2], 8);
+    f = mil_find_function(second.program, STR("main"));
+    assert_true(str_is(mil_value(f, f->inputs[1])->name, "cos_1"));
+    assert_int_equal(f->n_inputs, 7);
     arena_free(&arena);
 }
 
@@ -339,6 +386,7 @@ int main(void) {
         cmocka_unit_test(test_promises_hold_for_random_shapes),
         cmocka_unit_test(test_scores_are_split_below_the_limits),
         cmocka_unit_test(test_what_is_not_built_is_refused),
+        cmocka_unit_test(test_inputs_are_those_of_the_kinds_of_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

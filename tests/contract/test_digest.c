@@ -144,10 +144,9 @@ static void test_other_meaning_other_digest(void **state) {
 static json_t *changed(const char *field, const json_t *value) {
     static const struct {
         const char *field, *other;
-    } enums[] = {{"architecture", "llama"},
-                 {"rope_style", "interleaved"},
-                 {"rope_scaling", "none"},
-                 {"activation", "gelu_tanh"},
+    } enums[] = {{"architecture", "llama"}, {"rope_style", "interleaved"},
+                 {"rope_scaling", "none"},  {"activation", "gelu_tanh"},
+                 {"qk_norm", "width"},      {"norm_placement", "both"},
                  {"space_prefix", "first"}};
     for (size_t i = 0; i < COUNT_OF(enums); i++)
         if (strcmp(field, enums[i].field) == 0) return json_string(enums[i].other);
@@ -156,7 +155,7 @@ static json_t *changed(const char *field, const json_t *value) {
     if (json_is_boolean(value)) return json_boolean(!json_is_true(value));
     if (json_is_string(value)) return json_string("other");
     json_t *list = json_deep_copy(value);
-    json_array_append_new(list, json_integer(9));
+    json_array_append_new(list, json_integer(strcmp(field, "kind_of_layer") == 0 ? 1 : 9));
     return list;
 }
 
@@ -301,6 +300,85 @@ static void test_contract_whose_numbers_do_not_go_together(void **state) {
     spec_free(&s);
 }
 
+// ---- kinds of layers
+
+// A model of two layers, the second of a kind of its own: another window and another rotary base.
+static void make_two_kinds(Contract *c) {
+    static const uint32_t kinds[] = {0, 1};
+    c->kind_of_layer = (U32List){kinds, 2};
+    c->kinds[0].attn_window = 0;
+    c->kinds[1] = c->kinds[0];
+    c->kinds[1].attn_window = 16;
+    c->kinds[1].rope_base = 20000;
+}
+
+static void test_fields_that_kinds_differ_in_are_shown_for_each(void **state) {
+    (void)state;
+    FileSpec s;
+    Model m;
+    Err err = {0};
+    model_spec_phi3(&s);
+    read_or_fail(&s, &m);
+    assert_int_equal(contract_n_kinds(&m.contract), 1);
+    make_two_kinds(&m.contract);
+    if (!contract_check(&m.contract, &err)) fail_msg("%s", err.text);
+    assert_int_equal(contract_n_kinds(&m.contract), 2);
+    assert_true(contract_layer(&m.contract, 0) == &m.contract.kinds[0]);
+    assert_true(contract_layer(&m.contract, 1) == &m.contract.kinds[1]);
+    StrBuf text = {0};
+    contract_print(&m.contract, &text);
+    assert_non_null(strstr(text.at, "\nkind_of_layer = 0 1\n"));
+    assert_non_null(strstr(text.at, "\nrope_base = 10000 | 20000\n"));
+    assert_non_null(strstr(text.at, "\nattn_window = 0 | 16\n"));
+    assert_non_null(strstr(text.at, "\nrope_dim = 4\n")); // the same in both
+    strbuf_free(&text);
+
+    json_t *json = contract_to_json(&m.contract);
+    Contract again;
+    if (!contract_from_json(&again, json, &s.arena, &err)) fail_msg("%s", err.text);
+    assert_string_equal(contract_digest(&again).hex, contract_digest(&m.contract).hex);
+    assert_int_equal(again.kinds[1].attn_window, 16);
+    assert_int_equal(again.kinds[1].rope_dim, 4);
+    json_decref(json);
+    spec_free(&s);
+}
+
+// Values that are checked are those of every kind.
+static void test_every_kind_is_checked(void **state) {
+    (void)state;
+    static const uint32_t alike[] = {0, 0};
+    FileSpec s;
+    Model m;
+    Err err = {0};
+    model_spec_phi3(&s);
+    read_or_fail(&s, &m);
+    make_two_kinds(&m.contract);
+    Contract c = m.contract;
+    c.kinds[1].rope_dim = 10;
+    assert_false(contract_check(&c, &err));
+    assert_non_null(strstr(err.text, "'rope_dim': 10, expected 2 to 8"));
+    c = m.contract;
+    c.kinds[1].rope_factors_long.count = 1;
+    assert_false(contract_check(&c, &err));
+    assert_non_null(strstr(err.text, "'rope_factors_long': 1 factors, expected 2"));
+    c = m.contract;
+    c.kind_of_layer.count = 1;
+    assert_false(contract_check(&c, &err));
+    assert_non_null(strstr(err.text, "'kind_of_layer': 1 kinds, expected one for each of 2"));
+    c.kind_of_layer = (U32List){alike, 2};
+    assert_false(contract_check(&c, &err));
+    assert_non_null(strstr(err.text, "every layer is of kind 0"));
+
+    json_t *json = contract_to_json(&m.contract);
+    json_object_set_new(json, "kind_of_layer", json_loads("[0, 4]", 0, NULL));
+    assert_false(contract_from_json(&c, json, &s.arena, &err));
+    assert_non_null(strstr(err.text, "'kind_of_layer' has a value of the wrong kind"));
+    json_object_set_new(json, "kind_of_layer", json_loads("[0, 2]", 0, NULL));
+    assert_false(contract_from_json(&c, json, &s.arena, &err)); // two values of three kinds
+    json_decref(json);
+    spec_free(&s);
+}
+
 // Bundles are compared with their model weight by weight: fields that change a weight's shape or
 // the order of its rows must agree, others need not.
 static void test_shape_fields_are_those_that_move_weights(void **state) {
@@ -312,7 +390,7 @@ static void test_shape_fields_are_those_that_move_weights(void **state) {
     read_or_fail(&s, &m);
     Contract other = m.contract;
     other.norm_eps *= 2;
-    other.attn_window = 7;
+    other.kinds[0].attn_window = 7;
     assert_true(contract_has_shape_of(&other, &m.contract, &field));
     other.d_ff++;
     assert_false(contract_has_shape_of(&other, &m.contract, &field));
@@ -332,6 +410,8 @@ int main(void) {
         cmocka_unit_test(test_json_reads_back_to_the_same),
         cmocka_unit_test(test_json_that_is_no_contract),
         cmocka_unit_test(test_contract_whose_numbers_do_not_go_together),
+        cmocka_unit_test(test_fields_that_kinds_differ_in_are_shown_for_each),
+        cmocka_unit_test(test_every_kind_is_checked),
         cmocka_unit_test(test_shape_fields_are_those_that_move_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,11 +96,11 @@ static void test_phi4_mini_means_what_is_published(void **state) {
             Stated s;
             assert_true(
                 stated_read_part(&s, STR("x"), json_object_get(file, "config"), &g, &arena, &err));
-            assert_int_equal(s.values.rope_dim, 96); // of 128: the number that was misread
-            assert_int_equal(s.values.rope_factors_long.count, 48);
-            assert_int_equal(s.values.rope_factors_short.count, 48);
+            assert_int_equal(s.values.kinds[0].rope_dim, 96); // of 128: the number that was misread
+            assert_int_equal(s.values.kinds[0].rope_factors_long.count, 48);
+            assert_int_equal(s.values.kinds[0].rope_factors_short.count, 48);
             // sqrt(1 + ln 32 / ln 4096)
-            assert_float_equal(s.values.attn_factor, 1.1902380, 1e-6);
+            assert_float_equal(s.values.kinds[0].attn_factor, 1.1902380, 1e-6);
             assert_true(s.values.is_head_tied);
             json_decref(file);
             arena_free(&arena);

@@ -103,10 +103,11 @@ static void test_readings_fit_the_tensors(void **state) {
         assert_int_equal(m->n_heads * m->head_dim, c->n_heads * c->head_dim);
         assert_int_equal(m->n_kv_heads * m->head_dim, c->n_kv_heads * c->head_dim);
         assert_int_equal(m->n_kv_heads * m->head_dim_v, c->n_kv_heads * c->head_dim_v);
-        assert_true(m->rope_dim >= 2 && m->rope_dim % 2 == 0 && m->rope_dim <= m->head_dim);
-        if (m->rope_scaling != ROPE_SCALING_LONGROPE) continue;
-        assert_int_equal(m->rope_factors_short.count, m->rope_dim / 2);
-        assert_int_equal(m->rope_factors_long.count, m->rope_dim / 2);
+        assert_true(m->kinds[0].rope_dim >= 2 && m->kinds[0].rope_dim % 2 == 0 &&
+                    m->kinds[0].rope_dim <= m->head_dim);
+        if (m->kinds[0].rope_scaling != ROPE_SCALING_LONGROPE) continue;
+        assert_int_equal(m->kinds[0].rope_factors_short.count, m->kinds[0].rope_dim / 2);
+        assert_int_equal(m->kinds[0].rope_factors_long.count, m->kinds[0].rope_dim / 2);
         const LayerWeights *w = &r.model.weights.layers[0];
         assert_int_equal(w->q.n_rows, m->n_heads * m->head_dim);
         assert_int_equal(w->k.n_rows, m->n_kv_heads * m->head_dim);
@@ -118,7 +119,7 @@ static void test_readings_fit_the_tensors(void **state) {
 static void test_a_misread_rope_dim_is_undone(void **state) {
     Hello *hello = *state;
     Hello wrong = {.model = apply(hello, "rope_dim_full").model};
-    assert_int_equal(wrong.model.contract.rope_factors_short.count, 16);
+    assert_int_equal(wrong.model.contract.kinds[0].rope_factors_short.count, 16);
     wrong.arena = hello->arena;
     Reading back = apply(&wrong, "rope_dim_three_quarters");
     hello->arena = wrong.arena;
@@ -131,13 +132,32 @@ static void test_misread_heads_are_undone(void **state) {
     const Contract *c = &wrong.model.contract;
     assert_int_equal(c->n_heads, 8);
     assert_int_equal(c->n_kv_heads, 4);
-    assert_int_equal(c->rope_dim, 12);
+    assert_int_equal(c->kinds[0].rope_dim, 12);
     assert_float_equal(c->attn_scale, 0.25f, 1e-7f);
     wrong.arena = hello->arena;
     Reading back = apply(&wrong, "heads_halved");
     hello->arena = wrong.arena;
     assert_int_equal(back.model.contract.n_heads, 4);
-    assert_int_equal(back.model.contract.rope_dim, 24);
+    assert_int_equal(back.model.contract.kinds[0].rope_dim, 24);
+}
+
+// Kinds of layers are misread where the misreading is one: all others keep what is stated.
+static void test_each_kind_is_misread_for_itself(void **state) {
+    Hello *hello = *state;
+    static const uint32_t kinds[] = {0, 1, 0, 1};
+    Hello two = *hello;
+    Contract *c = &two.model.contract;
+    assert_int_equal(c->n_layers, COUNT_OF(kinds));
+    c->kind_of_layer = (U32List){kinds, COUNT_OF(kinds)};
+    c->kinds[1] = c->kinds[0];
+    c->kinds[1].attn_window = 40;
+    Contract off = apply(&two, "attn_window_off").model.contract;
+    assert_int_equal(off.kinds[1].attn_window, 0);
+    assert_int_equal(off.kinds[0].attn_window, c->kinds[0].attn_window);
+    Contract tenth = apply(&two, "rope_base_over_10").model.contract;
+    for (uint32_t i = 0; i < 2; i++)
+        assert_true(tenth.kinds[i].rope_base == c->kinds[i].rope_base / 10);
+    hello->arena = two.arena;
 }
 
 static void test_rows_of_a_stacked_tensor_change_places(void **state) {
@@ -160,11 +180,11 @@ static void test_llama3_factors(void **state) {
     Hello *hello = *state;
     Hello llama = {.model = hello->model, .arena = hello->arena};
     Contract *c = &llama.model.contract;
-    c->rope_scaling = ROPE_SCALING_NONE;
-    c->rope_dim = c->head_dim = 64;
-    c->rope_base = 500000;
+    c->kinds[0].rope_scaling = ROPE_SCALING_NONE;
+    c->kinds[0].rope_dim = c->head_dim = 64;
+    c->kinds[0].rope_base = 500000;
     c->context = 131072;
-    F32List f = apply(&llama, "rope_llama3").model.contract.rope_freq_factors;
+    F32List f = apply(&llama, "rope_llama3").model.contract.kinds[0].rope_freq_factors;
     hello->arena = llama.arena;
     assert_int_equal(f.count, 32);
     assert_float_equal(f.at[0], 1, 1e-6f);
@@ -180,6 +200,7 @@ int main(void) {
         cmocka_unit_test(test_readings_fit_the_tensors),
         cmocka_unit_test(test_a_misread_rope_dim_is_undone),
         cmocka_unit_test(test_misread_heads_are_undone),
+        cmocka_unit_test(test_each_kind_is_misread_for_itself),
         cmocka_unit_test(test_rows_of_a_stacked_tensor_change_places),
         cmocka_unit_test(test_llama3_factors),
     };

@@ -49,12 +49,13 @@ static void test_phi3_values_and_where_they_stand(void **state) {
     assert_int_equal(c->architecture, ARCH_PHI3);
     assert_int_equal(c->n_layers, 2);
     assert_int_equal(c->head_dim, 8);
-    assert_int_equal(c->rope_dim, 4);
+    assert_int_equal(c->kinds[0].rope_dim, 4);
     assert_int_equal(c->rope_style, ROPE_HALF);
-    assert_int_equal(c->rope_scaling, ROPE_SCALING_LONGROPE);
-    assert_int_equal(c->rope_factors_long.count, 2);
-    assert_true(c->rope_factors_long.at[1] == 4 && c->rope_factors_short.at[1] == 1.5f);
-    assert_true(c->attn_factor == 1.25f);
+    assert_int_equal(c->kinds[0].rope_scaling, ROPE_SCALING_LONGROPE);
+    assert_int_equal(c->kinds[0].rope_factors_long.count, 2);
+    assert_true(c->kinds[0].rope_factors_long.at[1] == 4 &&
+                c->kinds[0].rope_factors_short.at[1] == 1.5f);
+    assert_true(c->kinds[0].attn_factor == 1.25f);
     assert_int_equal(c->original_context, 16);
     assert_true(c->is_head_tied && m.weights.head.tensor == m.weights.embedding.tensor);
     assert_source(&m, FIELD_rope_dim, SOURCE_KEY, "phi3.rope.dimension_count");

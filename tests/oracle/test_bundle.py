@@ -64,14 +64,17 @@ KINDS = {"U32": {"$ref": "#/$defs/u32"}, "F32": {"type": "number"}, "BOOL": {"ty
 
 
 def test_contract_is_the_table_of_fields():
-    rows = re.findall(r'^FIELD\((\w+),\s*(\w+(?:\(\w+\))?),.*"([^"]*)"\)$',
+    rows = re.findall(r'^(LAYER_)?FIELD\((\w+),\s*(\w+(?:\(\w+\))?),.*"([^"]*)"\)$',
                       (ROOT / "src/contract/fields.def").read_text(), re.M)
     assert len(rows) > 40
     contract = SCHEMA["properties"]["contract"]
-    assert list(contract["properties"]) == contract["required"] == [name for name, _, _ in rows]
-    for name, kind, doc in rows:
+    assert list(contract["properties"]) == contract["required"] == [name for _, name, _, _ in rows]
+    for layer, name, kind, doc in rows:
         stated = dict(contract["properties"][name])
         assert stated.pop("description").startswith(doc)
+        if layer:
+            stated, by_kind = stated["anyOf"]
+            assert by_kind == {"$ref": "#/$defs/by_kind"}
         assert set(stated) == {"enum"} if kind.startswith("ENUM") else stated == KINDS[kind], name
 
 

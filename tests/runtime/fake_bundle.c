@@ -166,18 +166,17 @@ FakeBundle *fake_bundle_open(void) {
                               .n_bytes = FAKE_WIDTH * FAKE_VOCAB * sizeof(float),
                               .data = (const uint8_t *)table};
     Chain *c = &b->bundle.chain;
-    *c = (Chain){.contract = {.d_model = FAKE_WIDTH,
-                              .rope_dim = 2,
-                              .rope_base = 10000,
-                              .rope_factor = 1,
-                              .attn_factor = 1,
-                              .embedding_scale = 1,
-                              .original_context = FAKE_CONTEXT,
-                              .n_vocab = FAKE_VOCAB},
-                 .context = FAKE_CONTEXT,
-                 .state_rows = FAKE_SLOTS,
-                 .prefill_rows = FAKE_ROWS,
-                 .n_shards = FAKE_PACKAGES};
+    *c = (Chain){
+        .contract =
+            {.d_model = FAKE_WIDTH,
+             .kinds = {{.rope_dim = 2, .rope_base = 10000, .rope_factor = 1, .attn_factor = 1}},
+             .embedding_scale = 1,
+             .original_context = FAKE_CONTEXT,
+             .n_vocab = FAKE_VOCAB},
+        .context = FAKE_CONTEXT,
+        .state_rows = FAKE_SLOTS,
+        .prefill_rows = FAKE_ROWS,
+        .n_shards = FAKE_PACKAGES};
     c->shards = arena_array(&b->arena, FAKE_PACKAGES, ChainShard);
     for (uint32_t i = 0; i < FAKE_PACKAGES; i++) {
         ChainShard *s = &c->shards[i];

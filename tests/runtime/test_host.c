@@ -25,11 +25,11 @@ typedef struct {
 static void open_fixture(Fixture *t, bool has_write_mask, uint32_t window) {
     Err err = {0};
     *t = (Fixture){.contract = {.d_model = 8,
-                                .rope_dim = 4,
-                                .rope_base = 10000,
-                                .rope_factor = 1,
-                                .attn_factor = 1,
-                                .attn_window = window}};
+                                .kinds = {{.rope_dim = 4,
+                                           .rope_base = 10000,
+                                           .rope_factor = 1,
+                                           .attn_factor = 1,
+                                           .attn_window = window}}}};
     HostShape shape = {
         .context = STATE, .state_rows = STATE, .most_rows = ROWS, .has_write_mask = has_write_mask};
     if (!host_open(&t->host, &host_ops, &t->contract, NULL, &shape, &err)) fail_msg("%s", err.text);
