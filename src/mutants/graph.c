@@ -1,8 +1,7 @@
 // graph.c — a program with one line of its text changed.
 //
-// The text form prints and parses back to the same program (mil.h), so a wrong graph is written as
-// a person would write it: what the line says, and what it should not say. The parser infers and
-// checks the types of what comes out.
+// The text form prints and parses back to the same program (mil.h), so a row names a line, a text in
+// it and another text to put there. The parser infers and checks the types of the result.
 #include <string.h>
 
 #include "base/size.h"

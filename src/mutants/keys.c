@@ -3,7 +3,7 @@
 
 #include "mutants/bundle_mutants.h"
 
-// An encoded value that is ours to change; `at` NULL when there is no such key.
+// A copy of a key's encoded value, to be changed; `at` is NULL when there is no such key.
 typedef struct {
     uint8_t *at;
     size_t len;

@@ -141,8 +141,8 @@ static void hear(void *context, const char *gate, const char *scope, const char 
 }
 
 // Runs those gates of the kind that are asked for. A bundle that they refuse to read is
-// noticed, too: by the gate that reads the packages. Any other reason not to run says nothing of
-// the mutant, and fails.
+// noticed, too: by the gate that reads the packages. Where gates cannot run for another reason,
+// nothing is known about the mutant, and the run fails.
 static bool judge(const Run *run, const char *bundle, const HostOps *host, GateMutants kind,
                   MutantVerdict *v, Err *err) {
     StrBuf list = {0};
@@ -214,10 +214,11 @@ static bool judge_truth(Run *run, ContextKind kind, uint32_t context, Err *err) 
     if (!judge_all(run, out, NULL, &v, err)) return false;
     run->is_judged[kind] = true;
     if (!v.has_failed) return true;
-    return err_set(err, ERR_GATE,
-                   "the true conversion at a context of %u does not pass (%s): mutants would show "
-                   "nothing",
-                   context, v.killer);
+    return err_set(
+        err, ERR_GATE,
+        "the true conversion fails at a context of %u (%s): mutants are judged only when "
+        "it passes",
+        context, v.killer);
 }
 
 static bool run_converted(Run *run, const Mutant *m, const Reading *reading, Arena *scratch,
@@ -311,7 +312,9 @@ static bool is_named(const char *names, const char *name) {
 }
 
 static bool check_names(const char *names, Err *err) {
-    if (!*names) return err_set(err, ERR_USAGE, "--mutants names no mutant: give names, or 'all'");
+    if (!*names)
+        return err_set(err, ERR_USAGE,
+                       "--mutants names no mutant: expected names separated by commas, or 'all'");
     if (strcmp(names, "all") == 0) return true;
     Mutant m;
     while (*names) {
@@ -319,9 +322,10 @@ static bool check_names(const char *names, Err *err) {
         bool is_known = false;
         for (size_t i = 0; mutant_at(i, &m); i++) is_known = is_known || str_is(name, m.name);
         if (!is_known)
-            return err_set(err, ERR_USAGE,
-                           "no mutant '%.*s'; --mutants all lists them in verify/mutants.json",
-                           STR_ARG(name));
+            return err_set(
+                err, ERR_USAGE,
+                "--mutants: no mutant '%.*s'; --mutants all lists the names in verify/mutants.json",
+                STR_ARG(name));
     }
     return true;
 }
@@ -392,6 +396,6 @@ bool mutants_run(const MutantsJob *job, MutantsSum *sum, Err *err) {
     if (ok && sum->n_run == 0)
         return err_set(err, ERR_GATE,
                        "no mutant was judged: none of these applies to this bundle "
-                       "(verify/mutants.json says why)");
+                       "(reasons: verify/mutants.json)");
     return ok;
 }

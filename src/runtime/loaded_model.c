@@ -44,12 +44,12 @@ static bool check_source(LoadedModel *o, const LoadOptions *options, const Progr
                      "--model, or convert again: lathe convert MODEL.gguf -o %s --force",
                      options->path, path, why.text, shell_word(&scratch, options->path));
     else if (path && !str_is(chain->contract_digest, contract_digest(&model.contract).hex))
-        ok =
-            refuse_source(options, path,
-                          arena_printf(&scratch, "%s was made for another contract than %s has now",
-                                       options->path, path)
-                              .at,
-                          &scratch, err);
+        ok = refuse_source(options, path,
+                           arena_printf(&scratch,
+                                        "%s was converted under another contract than %s gives now",
+                                        options->path, path)
+                               .at,
+                           &scratch, err);
     else if (path && !source_check(options->path, chain, &source, progress, &why))
         ok = refuse_source(options, path, why.text, &scratch, err);
     gguf_close(&source);
@@ -63,7 +63,11 @@ static bool open_reference(LoadedModel *o, const LoadOptions *options, const cha
     if (o->has_bundle) {
         Sha256 digest = contract_digest(&o->model.contract);
         if (!str_is(o->bundle.chain.contract_digest, digest.hex))
-            return err_set(err, ERR_FORMAT, "%s has another contract than the bundle", path);
+            return err_set(
+                err, ERR_FORMAT,
+                "%s: its contract is not the bundle's; name the file that the bundle was "
+                "converted from",
+                path);
     }
     o->use = o->bundle.chain.use;
     if (!o->has_bundle &&
@@ -82,14 +86,15 @@ static bool check_fixed(const LoadOptions *options, Err *err) {
     static const UseId fixed[] = {USE_context, USE_rope_factors};
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         if (options->use[fixed[i]])
-            return err_set(err, ERR_USAGE,
-                           "%s: a bundle's was fixed by convert, and proved so; convert again with "
-                           "%s %s",
-                           use_rows[fixed[i]].option, use_rows[fixed[i]].option,
-                           options->use[fixed[i]]);
+            return err_set(
+                err, ERR_USAGE,
+                "%s is fixed by convert, and the proof is for that value; convert again with "
+                "%s %s",
+                use_rows[fixed[i]].option, use_rows[fixed[i]].option, options->use[fixed[i]]);
     if (options->generation)
-        return err_set(err, ERR_USAGE,
-                       "--generation-config: a bundle has it from convert; convert again with it");
+        return err_set(
+            err, ERR_USAGE,
+            "--generation-config: a bundle keeps the one given to convert; convert again with it");
     return true;
 }
 
@@ -122,7 +127,8 @@ static bool choose_engine(LoadedModel *o, const LoadOptions *options, Err *err) 
     unsigned has = o->engine->capabilities;
     if (options->arithmetic && (!o->has_bundle || !(has & ENGINE_HAS_ARITHMETICS)))
         return err_set(err, ERR_USAGE,
-                       "--arithmetic is for bundles on the cpu; the reference computes in fp32");
+                       "--arithmetic chooses how the CPU engine rounds a bundle's numbers; the "
+                       "reference always computes in fp32");
     // An engine of model files can stand in for a bundle's: it runs the model that --model names.
     if (o->has_bundle || (has & ENGINE_RUNS_MODELS)) return true;
     return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is a model file", o->engine->name,

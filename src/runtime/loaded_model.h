@@ -35,7 +35,7 @@ typedef struct {
     Err unproved;               // why the bundle's seal is not valid; kind ERR_NONE when it is
 } LoadedModel;
 
-// On failure says why in `err`; loaded_model_close() is to be called all the same.
+// After a failure, too, loaded_model_close() has to be called.
 bool loaded_model_open(LoadedModel *o, const LoadOptions *options, const Progress *progress,
                        Err *err);
 void loaded_model_close(LoadedModel *o); // safe on a zeroed or half-opened LoadedModel

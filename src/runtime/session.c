@@ -153,8 +153,9 @@ bool session_fits(const Session *s, size_t n, Err *err) {
     uint32_t context = s->model->context, position = session_position(s);
     if (n <= context - position) return true;
     return err_set(err, ERR_USAGE,
-                   "%zu tokens at position %u do not fit into the context of %u; say less, start "
-                   "afresh or take a larger --context (a bundle's is fixed by convert)",
+                   "%zu tokens at position %u do not fit into the context of %u: shorten the text, "
+                   "start a new conversation, or use a larger --context (for a bundle: convert "
+                   "again with it)",
                    n, position, context);
 }
 
@@ -162,8 +163,8 @@ static bool check_tokens(const Session *s, const uint32_t *tokens, size_t n, Err
     if (!session_fits(s, n, err)) return false;
     for (size_t i = 0; i < n; i++)
         if (tokens[i] >= s->model->n_vocab)
-            return err_set(err, ERR_USAGE, "token %u of a vocabulary of %u", tokens[i],
-                           s->model->n_vocab);
+            return err_set(err, ERR_USAGE, "token id %u: the vocabulary has ids 0 to %u", tokens[i],
+                           s->model->n_vocab - 1);
     return true;
 }
 

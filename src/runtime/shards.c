@@ -19,9 +19,12 @@ static bool check_ports(const Runner *r, const PortCheck *wanted, size_t n, Err 
         const PortCheck *w = &wanted[i];
         const RunnerPort *p = w->at == RUNNER_NO_PORT ? NULL : &r->inputs[w->at];
         if (p && p->count == w->count && p->is_float == w->is_float) continue;
+        const char *unit = w->is_float ? "numbers" : "integers";
+        if (!p)
+            return err_set(err, ERR_FORMAT, "no input '%s', the contract asks for %zu %s", w->name,
+                           w->count, unit);
         return err_set(err, ERR_FORMAT, "input '%s': %zu %s, the contract asks for %zu %s", w->name,
-                       p ? p->count : 0, p && p->is_float ? "numbers" : "integers", w->count,
-                       w->is_float ? "numbers" : "integers");
+                       p->count, p->is_float ? "numbers" : "integers", w->count, unit);
     }
     return true;
 }

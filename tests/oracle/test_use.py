@@ -68,7 +68,7 @@ def test_a_choice_away_from_the_publishers_is_named(tmp_path, asked):
     assert "chosen otherwise than the publisher has it, and factors_by_running_length fits better" in run.stdout
     # What was proved with the bundle cannot be chosen at the last moment.
     run = lathe("chat", asked["int8"], "-p", "x", "--rope-factors", "short")
-    assert run.returncode == 2 and "fixed by convert, and proved so" in run.stderr
+    assert run.returncode == 2 and "is fixed by convert, and the proof is for that value" in run.stderr
     for option, value, why in (("--rope-factors", "none", "expected auto, short or long"), ("--context", "0", "whole number"),
                                ("--context", "4097", "was made for 4096"), ("--top-p", "1.5", "from 0 to 1")):  # fmt: skip
         run = lathe("chat", HELLO, "-p", "x", option, value)

@@ -50,9 +50,9 @@ static void expect_refusal(const LoadOptions *options, ErrKind kind, const char 
 static void test_a_bundle_without_a_seal(void **state) {
     (void)state;
     LoadOptions options = {.path = bundle};
-    expect_refusal(&options, ERR_GATE, "lathe verify");
+    expect_refusal(&options, ERR_UNPROVED, "lathe verify");
     options.engine = "reference"; // the seal comes first, whatever the engine
-    expect_refusal(&options, ERR_GATE, "lathe verify");
+    expect_refusal(&options, ERR_UNPROVED, "lathe verify");
 }
 
 static void test_engines_that_cannot_run_the_file(void **state) {
@@ -92,7 +92,7 @@ static void test_an_unsealed_bundle_that_is_wanted_says_so(void **state) {
     Err err = {0};
     LoadOptions options = {.path = bundle, .is_unsealed = true};
     if (!loaded_model_open(&o, &options, NULL, &err)) fail_msg("%s", err.text);
-    assert_int_equal(o.unproved.kind, ERR_GATE);
+    assert_int_equal(o.unproved.kind, ERR_UNPROVED);
     assert_string_equal(session_engine(o.session), "cpu (fp16)");
     assert_string_equal(o.engine->name, "cpu");
     assert_int_equal(session_context(o.session), 128);

@@ -252,7 +252,7 @@ static void test_what_does_not_fit_changes_nothing(void **state) {
     assert_false(session_feed(s, many, CONTEXT + 1, NULL, NULL, &err));
     assert_non_null(strstr(err.text, "33 tokens at position 0 do not fit into the context of 32"));
     assert_false(session_feed(s, &unknown, 1, NULL, NULL, &err));
-    assert_string_equal(err.text, "token 3 of a vocabulary of 3");
+    assert_string_equal(err.text, "token id 3: the vocabulary has ids 0 to 2");
     expect_log(&r, "");
     assert_true(session_fits(s, CONTEXT, NULL));
     session_close(s);

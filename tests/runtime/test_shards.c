@@ -244,10 +244,10 @@ static void test_a_bundle_with_other_ports_is_refused(void **state) {
     (void)state;
     FakeBundle *fake = fake_bundle_open();
     fake->lacks = "cos";
-    expect_refusal(fake, "package 0: input 'cos': 0 integers, the contract asks for 1 numbers");
+    expect_refusal(fake, "package 0: no input 'cos', the contract asks for 1 numbers");
     fake = fake_bundle_open();
     fake->lacks = "kv_end";
-    expect_refusal(fake, "input 'kv_end'");
+    expect_refusal(fake, "no input 'kv_end', the contract asks for 1 integers");
     fake = fake_bundle_open();
     fake->lacks = "hidden";
     expect_refusal(fake, "output 'hidden'");
