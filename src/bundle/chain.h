@@ -14,10 +14,11 @@
 #include "contract/contract.h"
 #include "contract/use.h"
 #include "decoder/landmarks.h"
+#include "gguf/settings.h"
 #include "mil/mil.h"
 #include "range/ranges.h"
 
-enum { CHAIN_SCHEMA = 6 };
+enum { CHAIN_SCHEMA = 7 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -89,7 +90,8 @@ typedef struct {
     Str contract_digest;
     Str source_name, source_sha256; // file name without directories; digest over all its parts
     uint64_t source_bytes;
-    uint32_t context; // positions a session holds
+    GgufSettings settings; // what the user said of the source; it is always read with them
+    uint32_t context;      // positions a session holds
     uint32_t state_rows, prefill_rows;
     Use use; // as it was converted to be used, and proved; use.context is the same as context
     Str kv, weights, target;

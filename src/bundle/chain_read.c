@@ -240,6 +240,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     c->source_name = need_path(&n, source, "name");
     c->source_bytes = need_u64(&n, source, "bytes", INT64_MAX);
     c->source_sha256 = need_str(&n, source, "sha256");
+    const json_t *settings = need_object(&n, json, "settings");
     const json_t *contract = need_object(&n, json, "contract");
     c->contract_digest = need_str(&n, json, "contract_sha256");
     const json_t *options = need_object(&n, json, "options");
@@ -258,7 +259,9 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     const json_t *use = need_object(&n, json, "use");
     if (n.failed) return false;
 
-    if (!use_from_json(&c->use, use, arena, err)) return false;
+    if (!gguf_settings_from_json(&c->settings, settings, arena, err) ||
+        !use_from_json(&c->use, use, arena, err))
+        return false;
     if (c->use.context != c->context)
         return err_set(err, ERR_FORMAT, "use.context %u and options.context %u contradict",
                        c->use.context, c->context);

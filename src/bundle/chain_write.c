@@ -91,12 +91,12 @@ bool chain_write(const Chain *c, const char *dir, Err *err) {
                   "state_rows", number(c->state_rows), "prefill_rows", number(c->prefill_rows),
                   "kv", text(c->kv), "weights", text(c->weights), "target", text(c->target),
                   "package_limit", number(c->package_limit));
-    json_t *chain =
-        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", CHAIN_SCHEMA,
-                  "tool", text(c->tool_version), "source", source, "contract",
-                  contract_to_json(&c->contract), "contract_sha256", text(c->contract_digest),
-                  "use", use_to_json(&c->use), "options", options, "ranges",
-                  chain_ranges_json(c->ranges), "host", file_json(&c->host), "shards", shards);
+    json_t *chain = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", CHAIN_SCHEMA, "tool",
+        text(c->tool_version), "source", source, "settings", gguf_settings_to_json(&c->settings),
+        "contract", contract_to_json(&c->contract), "contract_sha256", text(c->contract_digest),
+        "use", use_to_json(&c->use), "options", options, "ranges", chain_ranges_json(c->ranges),
+        "host", file_json(&c->host), "shards", shards);
     if (!chain) die_out_of_memory(0);
 
     Arena scratch = {0};

@@ -20,13 +20,14 @@ bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err
     for (int i = 0; i < GATE_COUNT; i++)
         json_object_set_new(schemas, gates[i].name, json_integer(gates[i].schema));
     // Nothing is measured on a device yet; what will be counts for that chip and OS build alone.
-    json_t *seal = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s%, s:s%, s:n, s:o, s:o, s:O, s:O}", "schema", SEAL_SCHEMA,
-        "tool", words->tool_version, "build", build_id, "kernels", words->kernels, "chain_sha256",
-        chain->sha256.hex, "contract_sha256", chain->contract_digest.at, chain->contract_digest.len,
-        "source_sha256", chain->source_sha256.at, chain->source_sha256.len, "device", "use",
-        use_to_json(&chain->use), "gate_schemas", schemas, "gates", words->results, "unproved",
-        words->unproved);
+    json_t *seal =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s%, s:s%, s:n, s:o, s:o, s:o, s:O, s:O}", "schema",
+                  SEAL_SCHEMA, "tool", words->tool_version, "build", build_id, "kernels",
+                  words->kernels, "chain_sha256", chain->sha256.hex, "contract_sha256",
+                  chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
+                  chain->source_sha256.at, chain->source_sha256.len, "device", "use",
+                  use_to_json(&chain->use), "settings", gguf_settings_to_json(&chain->settings),
+                  "gate_schemas", schemas, "gates", words->results, "unproved", words->unproved);
     if (!seal) die_out_of_memory(0);
     json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
     Arena scratch = {0};

@@ -11,9 +11,11 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/settings.h"
 
 typedef struct {
     LoadOptions open;
+    SettingOptions settings;
     const char *prompt, *prompt_file, *system;
     TextList stops;
     uint32_t max_tokens;
@@ -39,6 +41,10 @@ static const Option option_rows[] = {
      "most tokens of an answer; 0 (default): as many as the context holds"},
     {"--stop", OPTION_TEXTS, offsetof(Arguments, stops), "TEXT",
      "end an answer before this text; may be repeated"},
+#define SETTING(name, member, argument, doc)                                                       \
+    {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
+#include "cli/settings.def"
+#undef SETTING
     {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", engines_help},
     {"--arithmetic", OPTION_TEXT, offsetof(Arguments, open.arithmetic), "NAME",
      "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
@@ -74,6 +80,7 @@ const CommandLine chat_line = {
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
     if (!options_read(&chat_line, a, argc, argv, is_done, err) || *is_done) return *is_done;
+    a->open.settings = settings_given(&a->settings);
     if (a->has_no_special) a->open.use[USE_control_tokens] = "text";
     if ((a->prompt != NULL) + (a->prompt_file != NULL) + a->is_lines > 1)
         return err_set(err, ERR_USAGE, "-p, -f and --lines exclude each other: give one of them");

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "cli/settings.h"
 #include "contract/contract.h"
 #include "convert/convert.h"
 
@@ -17,6 +18,7 @@ typedef struct {
     const char *chosen[USE_COUNT];
     uint32_t layers_per_shard, threads;
     ConfigFiles second;
+    SettingOptions settings;
     bool replaces, as_json;
 } Arguments;
 
@@ -42,6 +44,10 @@ static const Option option_rows[] = {
     {option, OPTION_TEXT, offsetof(Arguments, chosen[USE_##name]), argument, doc},
 #include "contract/use.def"
 #undef USE
+#define SETTING(name, member, argument, doc)                                                       \
+    {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
+#include "cli/settings.def"
+#undef SETTING
     {"--weights", OPTION_TEXT, offsetof(Arguments, weights), "FORM",
      "int8 (one scale an output channel, default), int8-tensor, fp16"},
     {"--kv", OPTION_TEXT, offsetof(Arguments, kv), "FORM",
@@ -83,12 +89,15 @@ typedef struct {
     uint64_t n_weights;
 } ModelFacts;
 
-static bool look_at_model(const char *path, ModelFacts *facts, Err *err) {
+static bool look_at_model(const Arguments *a, ModelFacts *facts, Err *err) {
+    GgufSettings settings = settings_given(&a->settings);
     Arena arena = {0};
     Gguf g = {0};
     Model m;
-    bool ok = gguf_open(&g, &arena, path, err) &&
-              (model_read(&m, &g, &arena, err) || err_prefix(err, "%s", path));
+    bool ok =
+        gguf_open(&g, &arena, a->model, err) &&
+        ((gguf_apply_settings(&g, &arena, &settings, err) && model_read(&m, &g, &arena, err)) ||
+         err_prefix(err, "%s", a->model));
     *facts = (ModelFacts){0};
     for (size_t i = 0; ok && i < g.n_tensors; i++) facts->n_weights += g.tensors[i].n_weights;
     gguf_close(&g);
@@ -127,7 +136,7 @@ static bool read_defaults(const Arguments *a, ConvertJob *job, bool *is_left_out
         return err_set(err, ERR_USAGE,
                        "--calibration names a text to measure ranges over, and --range off "
                        "measures none");
-    if (!look_at_model(a->model, &facts, err)) return false;
+    if (!look_at_model(a, &facts, err)) return false;
     bool is_small = facts.n_weights <= MOST_WEIGHTS_UNASKED;
     job->measures_ranges = is_auto || (!is_off && (is_small || a->calibration));
     *is_left_out = !job->measures_ranges && !is_off;
@@ -210,6 +219,7 @@ bool command_convert(int argc, char **argv, Err *err) {
         .out_path = a.out,
         .options = options,
         .second = a.second,
+        .settings = settings_given(&a.settings),
         .replaces = a.replaces,
         .tool_version = "lathe " LATHE_VERSION,
     };

@@ -6,10 +6,11 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/map.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "cli/settings.h"
+#include "cli/text_input.h"
 #include "proof/eval.h"
 #include "runtime/loaded_model.h"
 
@@ -17,6 +18,7 @@ enum { DEFAULT_CHUNK = 512 }; // llama-perplexity's
 
 typedef struct {
     LoadOptions open;
+    SettingOptions settings;
     const char *text;
     uint32_t chunk;
     bool is_json, parses_control;
@@ -26,18 +28,23 @@ typedef struct {
 typedef struct {
     LoadedModel model, source;
     Tokenizer *tokenizer;
-    FileMap text;
+    TextInput text;
     Meter meter;
     Progress progress;
 } Work;
 
 static const Option option_rows[] = {
-    {"--text", OPTION_TEXT, offsetof(Arguments, text), "FILE", "the text to predict"},
+    {"--text", OPTION_TEXT, offsetof(Arguments, text), "FILE",
+     "the text to predict; - for standard input"},
     {"--context", OPTION_COUNT, offsetof(Arguments, chunk), "N",
      "tokens of a chunk; the second half of each is scored (default 512)"},
     {"--rope-factors", OPTION_TEXT, offsetof(Arguments, open.use[USE_rope_factors]), "WHICH",
      "LongRoPE's factors: auto (default: by the running length, as the publisher's code), short or "
      "long"},
+#define SETTING(name, member, argument, doc)                                                       \
+    {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
+#include "cli/settings.def"
+#undef SETTING
     {"--model", OPTION_TEXT, offsetof(Arguments, open.model), "MODEL.gguf",
      "a bundle's source: also its perplexity, and how far the bundle is from it"},
     {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", engines_help},
@@ -69,6 +76,7 @@ const CommandLine eval_line = {
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
     if (!options_read(&eval_line, a, argc, argv, is_done, err) || *is_done) return *is_done;
+    a->open.settings = settings_given(&a->settings);
     if (!a->text) return err_set(err, ERR_USAGE, "missing --text FILE");
     return true;
 }
@@ -90,6 +98,7 @@ static bool open_source(Work *w, const Arguments *a, Err *err) {
     LoadOptions options = {
         .path = a->open.model,
         .use = {[USE_context] = context, [USE_rope_factors] = factors.at},
+        .settings = w->model.bundle.chain.settings,
         .threads = a->open.threads,
     };
     bool ok = loaded_model_open(&w->source, &options, &w->progress, err);
@@ -108,7 +117,7 @@ static bool open_work(Work *w, Arguments *a, Err *err) {
     if (!is_bundle && options.model)
         return err_set(err, ERR_USAGE, "--model names the source of a bundle; %s is none",
                        options.path);
-    if (!map_file(&w->text, a->text, err)) return false;
+    if (!text_input_open(&w->text, a->text, TOKENIZER_MAX_TEXT, err)) return false;
     // A model is opened for a chunk; a bundle's context is its own.
     char chunk[16];
     snprintf(chunk, sizeof chunk, "%u", a->chunk ? a->chunk : DEFAULT_CHUNK);
@@ -125,7 +134,7 @@ static void close_work(Work *w) {
     tokenizer_close(w->tokenizer);
     loaded_model_close(&w->source);
     loaded_model_close(&w->model);
-    unmap_file(&w->text);
+    text_input_close(&w->text);
 }
 
 // ---- results
@@ -184,7 +193,7 @@ bool command_eval(int argc, char **argv, Err *err) {
         .models = {w.model.session, w.source.session},
         .n_models = w.source.session ? 2 : 1,
         .tokenizer = w.tokenizer,
-        .text = {w.text.len ? (const char *)w.text.at : "", w.text.len},
+        .text = w.text.text,
         .parses_control = a.parses_control,
         .chunk = a.chunk,
         .progress = &w.progress,

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/settings.h"
 #include "contract/evidence.h"
 #include "tokenizer/tokenizer.h"
 
@@ -143,6 +144,7 @@ static bool has_tokenizer(const Gguf *g, Err *err) {
 typedef struct {
     const char *path;
     ConfigFiles files;
+    SettingOptions settings;
     bool as_json;
 } Arguments;
 
@@ -155,6 +157,10 @@ static const Option option_rows[] = {
      "likewise, tokenizer_config.json"},
     {"--chat-template", OPTION_TEXT, offsetof(Arguments, files.chat_template), "FILE.jinja",
      "likewise, chat_template.jinja"},
+#define SETTING(name, member, argument, doc)                                                       \
+    {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
+#include "cli/settings.def"
+#undef SETTING
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "the same whole, for programs"},
 };
 
@@ -178,8 +184,10 @@ bool command_inspect(int argc, char **argv, Err *err) {
     Arena arena = {0};
     Gguf g = {0};
     Model m;
+    GgufSettings settings = settings_given(&a.settings);
     bool ok = gguf_open(&g, &arena, a.path, err) &&
-              ((model_read(&m, &g, &arena, err) && has_tokenizer(&g, err)) ||
+              ((gguf_apply_settings(&g, &arena, &settings, err) &&
+                model_read(&m, &g, &arena, err) && has_tokenizer(&g, err)) ||
                err_prefix(err, "%s", a.path));
     Evidence e;
     ok = ok && evidence_gather(&e, &a.files, &m, &g, 0, &arena, err);

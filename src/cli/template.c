@@ -3,29 +3,12 @@
 #include <lathe.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
-#include "base/map.h"
 #include "cli/api_error.h"
 #include "cli/commands.h"
 #include "cli/options.h"
-
-static bool read_stream(FILE *in, StrBuf *out, Err *err) {
-    char block[1 << 16];
-    size_t n;
-    while ((n = fread(block, 1, sizeof block, in)) > 0) strbuf_add(out, (Str){block, n});
-    return !ferror(in) || err_errno(err, "standard input");
-}
-
-static bool read_file(const char *path, StrBuf *out, Err *err) {
-    FileMap map;
-    if (strcmp(path, "-") == 0) return read_stream(stdin, out, err);
-    if (!map_file(&map, path, err)) return false;
-    strbuf_add(out, (Str){(const char *)map.at, map.len});
-    unmap_file(&map);
-    return true;
-}
+#include "cli/text_input.h"
 
 typedef struct {
     const char *path, *messages;
@@ -75,8 +58,8 @@ bool command_template(int argc, char **argv, Err *err) {
     bool is_done;
     if (!options_read(&template_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
     if (!a.messages) return err_set(err, ERR_USAGE, "missing --messages FILE.json");
-    StrBuf json = {0};
-    bool ok = read_file(a.messages, &json, err) && render(&a, strbuf_str(&json), err);
-    strbuf_free(&json);
+    TextInput json = {0};
+    bool ok = text_input_open(&json, a.messages, SIZE_MAX, err) && render(&a, json.text, err);
+    text_input_close(&json);
     return ok;
 }

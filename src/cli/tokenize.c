@@ -8,6 +8,7 @@
 #include "cli/api_error.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/text_input.h"
 
 // What lathe_tokenize() found.
 typedef struct {
@@ -46,16 +47,6 @@ const CommandLine tokenize_line = {
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
     return options_read(&tokenize_line, a, argc, argv, is_done, err);
-}
-
-static bool read_all(FILE *in, StrBuf *out, Err *err) {
-    char block[1 << 16];
-    size_t n;
-    while ((n = fread(block, 1, sizeof block, in)) > 0) {
-        strbuf_add(out, (Str){block, n});
-        if (out->len > LATHE_MAX_TEXT) break; // lathe_tokenize refuses it
-    }
-    return !ferror(in) || err_errno(err, "standard input");
 }
 
 static void print_piece(Str piece) {
@@ -121,20 +112,18 @@ static bool print_tokens(const LatheTokenizer *t, const Arguments *a, Err *err) 
     unsigned flags = 0;
     if (!a->ignores_special) flags |= LATHE_PARSE_SPECIAL;
     if (!a->has_no_bos) flags |= LATHE_ADD_SPECIAL;
-    StrBuf input = {0};
+    TextInput input = {0};
     Ids ids = {0};
     LatheError error;
-    if (!a->text && !read_all(stdin, &input, err)) {
-        strbuf_free(&input);
-        return false;
-    }
-    Str text = a->text ? str_of(a->text) : strbuf_str(&input);
+    // lathe_tokenize() refuses what is longer.
+    if (!a->text && !text_input_open(&input, "-", LATHE_MAX_TEXT, err)) return false;
+    Str text = a->text ? str_of(a->text) : input.text;
     bool ok = lathe_tokenize(t, text.at, text.len, flags, &ids.at, &ids.count, &error) ||
               err_of_lathe(&error, err);
     if (ok && a->as_json) print_json(t, &ids, a->shows_pieces);
     if (ok && !a->as_json) print_lines(t, &ids, a->shows_pieces);
     lathe_free(ids.at);
-    strbuf_free(&input);
+    text_input_close(&input);
     return ok;
 }
 

@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "cli/settings.h"
 #include "cli/verify_screen.h"
 #include "mutants/mutants.h"
 #include "report/journal.h"
@@ -118,6 +119,7 @@ typedef struct {
     char *name;        // the same without a slash at its end
     const char *page, *mutants;
     JournalNotes notes;
+    SettingOptions settings;
     uint32_t threads;
     bool as_json;
     VerifyJob job;
@@ -141,6 +143,10 @@ static const Option option_rows[] = {
      "of a model file: " doc},
 #include "contract/use.def"
 #undef USE
+#define SETTING(name, member, argument, doc)                                                       \
+    {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
+#include "cli/settings.def"
+#undef SETTING
     {"--gates", OPTION_TEXT, offsetof(Arguments, job.gates), "LIST",
      "only these, separated by commas; does not seal, and leaves a seal that holds"},
     {"--resume", OPTION_FLAG, offsetof(Arguments, job.resumes), NULL,
@@ -189,6 +195,7 @@ const CommandLine verify_line = {
 
 static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
     if (!options_read(&verify_line, a, argc, argv, is_done, err) || *is_done) return *is_done;
+    a->job.settings = settings_given(&a->settings);
     a->name = strdup(a->given);
     if (!a->name) die_out_of_memory(strlen(a->given));
     return true;
@@ -205,6 +212,11 @@ static bool check_arguments(const Arguments *a, Err *err) {
                 err, ERR_USAGE,
                 "%s: convert fixed how the bundle is used; convert again with this option",
                 use_rows[i].option);
+    if (is_bundle && has_settings(&a->job.settings))
+        return err_set(err, ERR_USAGE,
+                       "--set and --ignore-key apply to a model file; %s keeps those that it was "
+                       "converted with (chain.json, settings); to change them, convert again",
+                       a->name);
     const struct {
         const char *option;
         bool is_given;

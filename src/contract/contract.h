@@ -119,11 +119,13 @@ typedef enum {
     SOURCE_TENSOR,
     SOURCE_SHAPE,
     SOURCE_ARCHITECTURE,
-    SOURCE_DERIVED
+    SOURCE_DERIVED,
+    SOURCE_SET // a key that the user gave a value (gguf/settings.h)
 } SourceKind;
 typedef struct {
     SourceKind kind;
-    Str text; // the key's or tensor's name, or the rule: "sqrt(1 + ln(131072/4096) / ln 4096)"
+    // The key's or tensor's name, the setting, or the rule: "sqrt(1 + ln(131072/4096) / ln 4096)".
+    Str text;
 } Source;
 
 // Rows [first_row, first_row + n_rows) of a tensor: q, k and v may be one tensor in the file or

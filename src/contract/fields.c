@@ -133,6 +133,7 @@ const char *source_kind_name(SourceKind kind) {
         [SOURCE_SHAPE] = "shape",
         [SOURCE_ARCHITECTURE] = "architecture",
         [SOURCE_DERIVED] = "derived",
+        [SOURCE_SET] = "set",
     };
     return names[kind];
 }

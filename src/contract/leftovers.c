@@ -67,25 +67,45 @@ static bool is_zero_expert_key(ContractReader *r, const GgufKey *k) {
            gguf_u64(k, 0, &value) && value == 0;
 }
 
+// Why a key that was not read changes nothing, or NULL where nobody knows.
+static const char *find_reason(ContractReader *r, const GgufKey *k) {
+    for (size_t i = 0; i < COUNT_OF(harmless_keys); i++)
+        if (matches(r, harmless_keys[i].name, k->name)) return harmless_keys[i].reason;
+    return is_zero_expert_key(r, k) ? "0: every layer has one feed-forward block" : NULL;
+}
+
 static void judge_key(ContractReader *r, const GgufKey *k) {
-    for (size_t i = 0; i < COUNT_OF(harmless_keys); i++) {
-        if (!matches(r, harmless_keys[i].name, k->name)) continue;
-        reader_harmless(r, k->name, harmless_keys[i].reason);
-        return;
-    }
-    if (is_zero_expert_key(r, k)) {
-        reader_harmless(r, k->name, "0: every layer has one feed-forward block");
-        return;
-    }
-    reader_fail(r,
-                "key '%.*s': not known to lathe for architecture %s, so the model may mean "
-                "something lathe would not compute",
-                STR_ARG(k->name), r->arch->name);
+    const char *reason = find_reason(r, k);
+    if (k->is_ignored && reason)
+        reader_fail(r, "--ignore-key %.*s: lathe knows that key (%s); leave the option out",
+                    STR_ARG(k->name), reason);
+    else if (reason)
+        reader_harmless(r, k->name, reason);
+    else if (k->is_ignored)
+        reader_harmless(r, k->name, "--ignore-key: the user says that it changes nothing");
+    else if (k->is_set)
+        reader_fail(r, "--set %.*s: lathe reads no such key for architecture %s", STR_ARG(k->name),
+                    r->arch->name);
+    else
+        reader_fail(r,
+                    "key '%.*s': not known to lathe for architecture %s, so the model may mean "
+                    "something lathe would not compute; if you know that it changes nothing: "
+                    "--ignore-key %.*s",
+                    STR_ARG(k->name), r->arch->name, STR_ARG(k->name));
+}
+
+// What is read has a meaning, so nobody can call it harmless.
+static void judge_used_key(ContractReader *r, const GgufKey *k) {
+    if (k->is_ignored)
+        reader_fail(r,
+                    "--ignore-key %.*s: lathe reads that key; to give it another value: --set "
+                    "%.*s=VALUE",
+                    STR_ARG(k->name), STR_ARG(k->name));
 }
 
 void read_leftovers(ContractReader *r) {
     for (size_t i = 0; i < r->g->n_keys && !r->failed; i++)
-        if (!r->is_key_used[i]) judge_key(r, &r->g->keys[i]);
+        (r->is_key_used[i] ? judge_used_key : judge_key)(r, &r->g->keys[i]);
     for (size_t i = 0; i < r->g->n_tensors && !r->failed; i++) {
         const TensorInfo *t = &r->g->tensors[i];
         if (r->is_tensor_used[i]) continue;

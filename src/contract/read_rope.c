@@ -145,7 +145,10 @@ static void read_stretch(ContractReader *r, Contract *c) {
                        field_rows[FIELD_rope_factor].key);
     }
     if (is_stretched(c) && !is_stated)
-        reader_fail(r, "key '%s' is absent, but linear and yarn scaling need it", key);
+        reader_fail(
+            r,
+            "key '%s' is absent, but linear and yarn scaling need it; to state it: --set %s=VALUE",
+            key, key);
     kind->rope_factor = is_stretched(c) ? factor : 1;
     if (!is_stated) reader_derived(r, FIELD_rope_factor, "no linear or yarn scaling");
     if (is_stated && !is_stretched(c) && factor != 1)
@@ -167,7 +170,9 @@ static void read_original_context(ContractReader *r, Contract *c) {
         return;
     }
     if (kind->rope_scaling == ROPE_SCALING_LONGROPE || kind->rope_scaling == ROPE_SCALING_YARN)
-        reader_fail(r, "key '%s' is absent, but the scaling depends on it", key);
+        reader_fail(
+            r, "key '%s' is absent, but the scaling depends on it; to state it: --set %s=VALUE",
+            key, key);
     c->original_context = c->context;
     reader_unstated(r, FIELD_original_context, "nothing was stretched");
 }

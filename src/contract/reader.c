@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/size.h"
+#include "gguf/settings.h"
 
 void reader_fail(ContractReader *r, const char *fmt, ...) {
     if (r->failed) return;
@@ -18,13 +19,22 @@ void reader_fail(ContractReader *r, const char *fmt, ...) {
 }
 
 void reader_absent(ContractReader *r, FieldId field, const char *what) {
-    reader_fail(r, "key '%s' is absent: the file does not say %s", reader_key_name(r, field), what);
+    const char *key = reader_key_name(r, field), *hf_key = field_hf_key(field);
+    reader_fail(
+        r, "key '%s' is absent: the file does not say %s; to state it%s%s%s: --set %s=VALUE", key,
+        what, *hf_key ? ", from config.json's '" : "", hf_key, *hf_key ? "'" : "", key);
 }
 
 // ---- sources
 
 void reader_source(ContractReader *r, FieldId field, SourceKind kind, Str text) {
+    const GgufKey *k = kind == SOURCE_KEY ? gguf_find_key(r->g, text) : NULL;
     r->model->sources[field] = (Source){kind, text};
+    if (!k || !k->is_set) return;
+    StrBuf setting = {0};
+    gguf_print_setting(k, &setting);
+    r->model->sources[field] = (Source){SOURCE_SET, arena_str(r->arena, strbuf_str(&setting))};
+    strbuf_free(&setting);
 }
 
 void reader_derived(ContractReader *r, FieldId field, const char *fmt, ...) {

@@ -292,6 +292,7 @@ static bool write_all(Conversion *c, Err *err) {
         .source_name = arena_str(c->arena, file_name(c->job->model_path)),
         .source_sha256 = arena_str(c->arena, str_of(source.hex)),
         .source_bytes = c->gguf.n_bytes,
+        .settings = c->job->settings,
         .context = c->use.context,
         .state_rows = c->plan.state_rows,
         .prefill_rows = o->prefill_rows,
@@ -393,7 +394,8 @@ static bool agrees(Conversion *c, Err *err) {
 
 // A model whose text cannot be read could never be proved or talked with.
 static bool read_model(Conversion *c, Err *err) {
-    if (!model_read(&c->model, &c->gguf, c->arena, err) ||
+    if (!gguf_apply_settings(&c->gguf, c->arena, &c->job->settings, err) ||
+        !model_read(&c->model, &c->gguf, c->arena, err) ||
         !use_of_model(&c->use, &c->model, &c->gguf, c->job->second.generation, c->arena, err) ||
         !use_choose_all(&c->use, c->job->chosen, &c->model.contract, c->arena, err) ||
         !agrees(c, err))

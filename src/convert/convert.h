@@ -13,7 +13,7 @@
 #include "bundle/chain.h"
 #include "compile/compile.h"
 #include "contract/stated.h"
-#include "gguf/gguf.h"
+#include "gguf/settings.h"
 #include "mlpackage/package.h"
 
 // A shard to be written as a package: chain.json has been told of `shard` already.
@@ -50,6 +50,7 @@ extern const ConvertSteps convert_steps;
 typedef struct {
     const char *model_path, *out_path;
     CompileOptions options; // but for the ranges, which are measured here
+    GgufSettings settings;  // of the source: what the user says beyond what stands in it
     // How the bundle is to be used: choices away from the publisher's, as options give them; NULL
     // for each that was not made. The context of `options` is taken from here, too.
     const char *chosen[USE_COUNT];

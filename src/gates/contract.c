@@ -1,6 +1,7 @@
 // contract.c — the bundle was made of this source, under this contract.
 #include <string.h>
 
+#include "base/json.h"
 #include "contract/evidence.h"
 #include "gates/contract_checks.h"
 #include "gates/gates.h"
@@ -77,11 +78,47 @@ static bool has_same_template(const Agreement *a) {
     return false;
 }
 
+// ---- what the user said of the file
+
+static bool states_same(const Agreement *a, FieldId field) {
+    for (size_t i = 0; i < a->n_rows; i++)
+        if (strcmp(a->rows[i].what, field_name(field)) == 0)
+            return a->rows[i].verdict == VERDICT_AGREE;
+    return false;
+}
+
+// Whether the publisher states the same for the field that `setting` gives its value to.
+static bool is_vouched(const Model *m, const Evidence *e, Str setting) {
+    for (int f = 0; f < FIELD_COUNT; f++)
+        if (m->sources[f].kind == SOURCE_SET && str_eq(m->sources[f].text, setting))
+            return (e->has_files && states_same(&e->files, (FieldId)f)) ||
+                   (e->known.len && states_same(&e->published, (FieldId)f));
+    return false;
+}
+
+static void report_settings(Proof *p, const Evidence *e) {
+    for (size_t i = 0; i < p->source.n_keys; i++) {
+        const GgufKey *k = &p->source.keys[i];
+        StrBuf text = {0};
+        gguf_print_setting(k, &text);
+        bool is_sure = k->is_set && is_vouched(&p->model, e, strbuf_str(&text));
+        if (text.len)
+            proof_verdict(p, "contract", is_sure ? PROOF_PASSED : PROOF_UNPROVED,
+                          json_pack("{s:o}", "setting", json_of_str(strbuf_str(&text))),
+                          is_sure ? "settings" : "-", "%s: %s", text.at,
+                          is_sure         ? "the model's publisher states the same"
+                          : k->is_ignored ? "only the user says that this key changes nothing"
+                                          : "only the user states this value");
+        strbuf_free(&text);
+    }
+}
+
 static bool compare_second(Proof *p, TemplateWaivers *waivers, Err *err) {
     Evidence e;
     uint32_t context = p->has_bundle ? p->bundle.chain.context : 0;
     if (!evidence_gather(&e, &p->job->second, &p->model, &p->source, context, p->arena, err))
         return false;
+    report_settings(p, &e);
     json_t *section = json_object();
     if (e.has_files) {
         waivers->is_published = has_same_template(&e.files);

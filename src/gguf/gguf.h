@@ -38,7 +38,7 @@ typedef enum { // numbered as in the file
 // clang-format on
 
 // One key and its value.
-typedef struct {
+typedef struct GgufKey {
     Str name;
     GgufType type;       // of the value; GGUF_ARRAY for arrays
     GgufType item_type;  // of an array's items; otherwise equal to `type`
@@ -46,6 +46,10 @@ typedef struct {
     const uint8_t *data; // the encoded items, little-endian; numbers and booleans only
     const Str *strings;  // [n_items] when items are strings
     Str encoded; // the value's bytes as in the file, type word not included: for verbatim copies
+    // What the user said of it (settings.h). All zero in a file as it was opened.
+    bool is_set;                    // the value is not the file's
+    const struct GgufKey *replaced; // the file's own, where it has one
+    bool is_ignored;                // it is said to change nothing
 } GgufKey;
 
 typedef struct {

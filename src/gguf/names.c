@@ -64,6 +64,16 @@ void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_ro
     g->index = index;
 }
 
+void gguf_replace_keys(Gguf *g, Arena *arena, const GgufKey *keys, size_t n) {
+    const Index *index = g->index;
+    NameRow *rows = arena_array(arena, n, NameRow);
+    for (size_t i = 0; i < n; i++) rows[i] = (NameRow){keys[i].name, i};
+    name_rows_sort(rows, n);
+    g->keys = keys;
+    g->n_keys = n;
+    gguf_set_index(g, arena, rows, index ? index->tensors : NULL);
+}
+
 const GgufKey *gguf_find_key(const Gguf *g, Str name) {
     const Index *index = g->index;
     const NameRow *row = index ? name_rows_find(index->keys, g->n_keys, name) : NULL;

@@ -67,6 +67,8 @@ bool gguf_open_part(Gguf *g, GgufFile *file, Arena *arena, const char *path, siz
 // Makes keys and tensors of `file` those of the model.
 void gguf_adopt(Gguf *g, Arena *arena, const GgufFile *file);
 void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_rows);
+// Puts other keys, no name twice, in place of those that `g` has.
+void gguf_replace_keys(Gguf *g, Arena *arena, const GgufKey *keys, size_t n);
 
 // "STEM-00002-of-00005.gguf"
 typedef struct {

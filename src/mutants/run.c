@@ -97,6 +97,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
                     .target = target_named(arena_cstr(arena, like->target)),
                     .layers_per_shard = like->shards[0].end_layer - like->shards[0].first_layer,
                     .ranges = like->ranges},
+        .settings = like->settings,
         .replaces = true,
         .tool_version = run->job->tool_version,
         .pool = run->job->pool,
@@ -352,7 +353,8 @@ static bool open_run(Run *run, Err *err) {
         verify_find_source(job->bundle_dir, &run->chain, job->model_path, run->arena, err);
     run->dir = arena_printf(run->arena, "%s.mutants", job->bundle_dir).at;
     return run->model_path && gguf_open(&run->gguf, run->arena, run->model_path, err) &&
-           (model_read(&run->model, &run->gguf, run->arena, err) ||
+           ((gguf_apply_settings(&run->gguf, run->arena, &run->chain.settings, err) &&
+             model_read(&run->model, &run->gguf, run->arena, err)) ||
             err_prefix(err, "%s", run->model_path)) &&
            dir_remove_tree(run->dir, err) && dir_make(run->dir, err);
 }

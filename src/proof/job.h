@@ -10,6 +10,7 @@
 #include "bundle/verdict.h"
 #include "contract/stated.h"
 #include "contract/use.h"
+#include "gguf/settings.h"
 
 // One line: "layer golden  layers 00..03  cos=0.999958 rmse=0.0047 max_abs=0.027  ok".
 typedef void VerifyLine(void *context, const char *gate, const char *scope, const char *figures,
@@ -25,6 +26,7 @@ typedef struct {
     const char *bundle_dir;
     const char *model_path;        // NULL: the source's file name beside the bundle or here
     ConfigFiles second;            // the publisher's files, for the contract gate
+    GgufSettings settings;         // of a model file: what the user says of it
     const char *chosen[USE_COUNT]; // of a model file: choices away from the publisher's use
     bool accepts_template;         // a chat template that looks mangled is taken as it is
     const char *gates;             // NULL: all; or names separated by commas

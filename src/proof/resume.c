@@ -38,6 +38,11 @@ static void add_use(Hasher *h, const Use *use) {
     }
 }
 
+static void add_settings(Hasher *h, const GgufSettings *s) {
+    for (size_t i = 0; i < s->n_set; i++) add_text(h, str_of(s->set[i]));
+    for (size_t i = 0; i < s->n_ignored; i++) add_text(h, str_of(s->ignored[i]));
+}
+
 static void add_config(Hasher *h, const ConfigFiles *files) {
     const char *const paths[] = {files->config, files->generation, files->tokenizer,
                                  files->chat_template};
@@ -56,7 +61,10 @@ static Sha256 gate_inputs(const Proof *p, GateId id, Str source, Str vote_text, 
     add_text(h, str_of(gate->name));
     add_number(h, gate->schema);
     add_text(h, str_of(contract_digest(&p->model.contract).hex));
-    if (gate->needs & GATE_NEEDS_SOURCE) add_text(h, source);
+    if (gate->needs & GATE_NEEDS_SOURCE) {
+        add_text(h, source);
+        add_settings(h, &p->bundle.chain.settings);
+    }
     if (gate->needs & GATE_NEEDS_HOST) add_text(h, p->bundle.chain.host.sha256);
     if (gate->needs & GATE_NEEDS_PACKAGES) {
         add_packages(h, &p->bundle.chain);

@@ -161,6 +161,16 @@ static void weak_proof(Page *p) {
         }
     }
     if (n) strbuf_add(p->out, STR(".</li>"));
+    // A value that the publisher states as well is no doubt, but it is not the file's.
+    list = json_object_get(json_object_get(p->report, "gates"), gates[GATE_contract].name);
+    json_array_foreach(list, k, result) {
+        if (!json_object_get(json_object_get(result, "figures"), "setting") ||
+            member_is(result, "verdict", "unproved"))
+            continue;
+        strbuf_add(p->out, STR("<li>Set by hand: "));
+        html_words(p->out, member_text(result, "text"));
+        strbuf_add(p->out, STR(".</li>"));
+    }
     for (int i = 0; i < GATE_COUNT; i++) {
         list = json_object_get(json_object_get(p->report, "gates"), gates[i].name);
         json_array_foreach(list, k, result) {

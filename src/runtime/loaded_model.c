@@ -37,8 +37,9 @@ static bool check_source(LoadedModel *o, const LoadOptions *options, const Progr
     const Chain *chain = &o->bundle.chain;
     const char *path = source_find(options->path, chain, options->model, &scratch);
     bool ok = true;
-    if (path &&
-        (!gguf_open(&source, &scratch, path, &why) || !model_read(&model, &source, &scratch, &why)))
+    if (path && (!gguf_open(&source, &scratch, path, &why) ||
+                 !gguf_apply_settings(&source, &scratch, &chain->settings, &why) ||
+                 !model_read(&model, &source, &scratch, &why)))
         ok = err_set(err, ERR_GATE,
                      "%s cannot be checked against its source (%s: %s); name the source with "
                      "--model, or convert again: lathe convert MODEL.gguf -o %s --force",
@@ -59,7 +60,10 @@ static bool check_source(LoadedModel *o, const LoadOptions *options, const Progr
 
 static bool open_reference(LoadedModel *o, const LoadOptions *options, const char *path, Err *err) {
     if (!gguf_open(&o->source, &o->arena, path, err)) return false;
-    if (!model_read(&o->model, &o->source, &o->arena, err)) return err_prefix(err, "%s", path);
+    const GgufSettings *settings = o->has_bundle ? &o->bundle.chain.settings : &options->settings;
+    if (!gguf_apply_settings(&o->source, &o->arena, settings, err) ||
+        !model_read(&o->model, &o->source, &o->arena, err))
+        return err_prefix(err, "%s", path);
     if (o->has_bundle) {
         Sha256 digest = contract_digest(&o->model.contract);
         if (!str_is(o->bundle.chain.contract_digest, digest.hex))
@@ -91,6 +95,10 @@ static bool check_fixed(const LoadOptions *options, Err *err) {
                 "%s is fixed by convert, and the proof is for that value; convert again with "
                 "%s %s",
                 use_rows[fixed[i]].option, use_rows[fixed[i]].option, options->use[fixed[i]]);
+    if (has_settings(&options->settings))
+        return err_set(err, ERR_USAGE,
+                       "--set and --ignore-key apply to a model file; a bundle keeps those that it "
+                       "was converted with (chain.json, settings)");
     if (options->generation)
         return err_set(
             err, ERR_USAGE,

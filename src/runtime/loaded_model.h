@@ -5,6 +5,7 @@
 #define LATHE_RUNTIME_LOADED_MODEL_H
 
 #include "bundle/bundle.h"
+#include "gguf/settings.h"
 #include "runtime/engines.h"
 #include "runtime/session.h"
 
@@ -14,6 +15,7 @@ typedef struct {
     const char *arithmetic;     // of a bundle, where the engine has several; NULL: fp16
     const char *model;          // a bundle's source; NULL: none given
     const char *generation;     // generation_config.json of a GGUF file; NULL: none given
+    GgufSettings settings;      // of a GGUF file; a bundle has its own
     const char *use[USE_COUNT]; // in place of the publisher's; NULL: the publisher's
     uint32_t threads;           // 0: one a processor
     bool is_unsealed;           // open a bundle that has no valid seal

@@ -42,7 +42,9 @@ static bool open_all(Proof *p, Err *err) {
     const char *model =
         verify_find_source(p->bundle.dir, &p->bundle.chain, p->job->model_path, p->arena, err);
     if (!model || !gguf_open(&p->source, p->arena, model, err)) return false;
-    if (!model_read(&p->model, &p->source, p->arena, err)) return err_prefix(err, "%s", model);
+    if (!gguf_apply_settings(&p->source, p->arena, &p->bundle.chain.settings, err) ||
+        !model_read(&p->model, &p->source, p->arena, err))
+        return err_prefix(err, "%s", model);
     p->use = p->bundle.chain.use;
     p->tokenizer = tokenizer_open(&p->bundle.host, err);
     return p->tokenizer != NULL;
@@ -311,12 +313,14 @@ bool verify_model(const VerifyJob *job, Err *err) {
                .sections = json_object(),
                .section_gates = json_object(),
                .seconds = json_object()};
-    bool ok =
-        check_model_list(job->gates, err) && gguf_open(&p.source, &arena, job->model_path, err) &&
-        (model_read(&p.model, &p.source, &arena, err) || err_prefix(err, "%s", job->model_path)) &&
-        use_of_model(&p.use, &p.model, &p.source, job->second.generation, &arena, err) &&
-        use_choose_all(&p.use, job->chosen, &p.model.contract, &arena, err) &&
-        run_gates(&p, NULL, err);
+    bool ok = check_model_list(job->gates, err) &&
+              gguf_open(&p.source, &arena, job->model_path, err) &&
+              ((gguf_apply_settings(&p.source, &arena, &job->settings, err) &&
+                model_read(&p.model, &p.source, &arena, err)) ||
+               err_prefix(err, "%s", job->model_path)) &&
+              use_of_model(&p.use, &p.model, &p.source, job->second.generation, &arena, err) &&
+              use_choose_all(&p.use, job->chosen, &p.model.contract, &arena, err) &&
+              run_gates(&p, NULL, err);
     if (ok && p.has_failed) ok = err_set(err, ERR_GATE, "%s: a gate failed", job->model_path);
     close_all(&p);
     arena_free(&arena);

@@ -93,8 +93,8 @@ static void test_what_convert_writes_is_read(void **state) {
 static const struct {
     const char *path, *value, *message;
 } rows[] = {
-    {"schema", "5", "schema 5, this lathe reads 6"},
-    {"schema", "\"6\"", "member \"schema\": another type"},
+    {"schema", "6", "schema 6, this lathe reads 7"},
+    {"schema", "\"7\"", "member \"schema\": another type"},
     {"tool", NULL, "member \"tool\": absent"},
     {"source", "[]", "member \"source\": another type, expected an object"},
     {"source.name", "\"../m.gguf\"", "'../m.gguf' does not stay inside the bundle"},
@@ -107,6 +107,9 @@ static const struct {
     {"use.context", "\"64\"", "another type, expected an object"},
     {"use.context.value", "\"64\"", "contradict"},
     {"use", "[]", "member \"use\": another type"},
+    {"settings.set", "[]", "member \"set\": another type"},
+    {"settings.set", "{\"a\": 3}", "member \"set\": 'a' is not a text"},
+    {"settings.ignored", "[3]", "member \"ignored\": item 0 is not a text"},
     {"options.context", "0", "contradict"},
     {"options.context", "4294967296", "expected 0 to 4294967295"},
     {"options.state_rows", "64", "contradict"},
