@@ -37,6 +37,13 @@ def done(*args, **how):
 
 
 @functools.cache
+def table(name):
+    """The rows of one of the program's tables, as tests/tables.c compiles them in."""
+    run = subprocess.run([os.path.join(os.environ["LATHE_BUILD"], "tests", "tables")], capture_output=True, text=True, check=True)
+    return json.loads(run.stdout)[name]
+
+
+@functools.cache
 def described():
     """Command -> what the program states of it: summary, usage, doc, options."""
     return {row["name"]: row for row in json.loads(done("--describe").stdout)["commands"]}
@@ -51,4 +58,4 @@ def options_of(command):
 
 
 __all__ = ["ASK_ERLANG", "CLI", "ERLANG", "HELLO", "HELLO_F16", "LATHE", "MODELS", "NATURAL", "ROOT", "commands", "described",
-           "done", "lathe", "options_of", "smollm2_gguf"]
+           "done", "lathe", "options_of", "smollm2_gguf", "table"]

@@ -14,7 +14,7 @@ import sys
 import jsonschema
 import pytest
 from bundle_edit import BundleEdit, compact, own_sha256, rewrite_gguf
-from command import HELLO, LATHE, ROOT, done, lathe
+from command import HELLO, LATHE, ROOT, done, lathe, table
 from random_models import RandomModel
 from tokenizer_oracle import BUILD
 
@@ -64,12 +64,11 @@ KINDS = {"U32": {"$ref": "#/$defs/u32"}, "F32": {"type": "number"}, "BOOL": {"ty
 
 
 def test_contract_is_the_table_of_fields():
-    rows = re.findall(r'^(LAYER_)?FIELD\((\w+),\s*(\w+(?:\(\w+\))?),.*"([^"]*)"\)$',
-                      (ROOT / "src/contract/fields.def").read_text(), re.M)
+    rows = table("fields")
     assert len(rows) > 40
     contract = SCHEMA["properties"]["contract"]
-    assert list(contract["properties"]) == contract["required"] == [name for _, name, _, _ in rows]
-    for layer, name, kind, doc in rows:
+    assert list(contract["properties"]) == contract["required"] == [name for name, *_ in rows]
+    for name, kind, doc, layer in rows:
         stated = dict(contract["properties"][name])
         assert stated.pop("description").startswith(doc)
         if layer:
@@ -79,14 +78,14 @@ def test_contract_is_the_table_of_fields():
 
 
 def test_ranges_are_the_table_of_figures():
-    rows = re.findall(r'^FIGURE\((\w+),\s*"([^"]*)"\)$', (ROOT / "src/range/ranges.def").read_text(), re.M)
+    rows = [(name, doc) for name, doc, _ in table("figures")]
     layer = SCHEMA["$defs"]["layer_range"]
     assert [(name, stated["description"]) for name, stated in layer["properties"].items()] == rows
     assert layer["required"] == [name for name, _ in rows]
 
 
 def test_landmarks_are_the_table_of_places():
-    rows = re.findall(r"^LANDMARK\((\w+),", (ROOT / "src/decoder/landmarks.def").read_text(), re.M)
+    rows = [name for name, *_ in table("landmarks")]
     assert SCHEMA["$defs"]["landmark"]["properties"]["place"]["enum"] == rows
 
 

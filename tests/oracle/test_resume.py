@@ -2,12 +2,11 @@
 run again. A kept result is never older than what it speaks of, and a report that was edited keeps nothing."""
 
 import json
-import re
 import shutil
 
 import pytest
 from bundle_edit import BundleEdit, own_sha256, sha256
-from command import HELLO, MODELS, ROOT, lathe
+from command import HELLO, MODELS, lathe, table
 from gates_table import GATES, NAMES
 
 OF_PACKAGES = {gate.name for gate in GATES if "PACKAGES" in gate.needs}
@@ -45,8 +44,7 @@ def without_times(report):
 
 
 def use_of(chain):
-    rows = re.findall(r"^USE\((\w+),", (ROOT / "src/contract/use.def").read_text(), re.M)
-    return [chain["use"][row] for row in rows]
+    return [chain["use"][row] for row, *_ in table("use")]
 
 
 def inputs_of(bundle, build=None, kernels=None, schemas=None, vote=("", "0"), text="0", configs=()):

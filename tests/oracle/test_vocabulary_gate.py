@@ -10,7 +10,7 @@ import subprocess
 
 import gguf
 import pytest
-from command import HELLO, NATURAL, ROOT, lathe
+from command import HELLO, NATURAL, ROOT, lathe, table
 from gguf_edit import edit
 from random_models import N_VOCAB, RandomModel
 from test_templates import FOLDER, template_of
@@ -234,7 +234,7 @@ def test_texts_that_published_templates_lose(published):
 
 def test_forms_of_the_table_are_met(published):
     """Each row has a published template that it describes."""
-    rows = re.findall(r'^FORM\((?:.|\n)*?"([^"]+)"\)$', (ROOT / "src/gates/template_forms.def").read_text(), re.M)
+    rows = [model for model, *_ in table("template_forms")]
     met = {m[1] for found in published.values() for _, scope, text in found
            if scope == "template form" and (m := re.match(r"as (\S+) writes it", text))}
     assert set(rows) == met
@@ -299,8 +299,8 @@ def test_an_altered_vocabulary_is_refused(case, hello_vocabulary, tmp_path):
 # ---- SentencePiece
 
 def spm_vocabulary():
-    """Learnt from README.md as SentencePiece's BPE learns: a token's score is its number, negative."""
-    words = collections.Counter("▁" + word for word in re.findall(r"[a-z]+", (ROOT / "README.md").read_text().lower()))
+    """Learnt from models/README.md as SentencePiece's BPE learns: a token's score is its number, negative."""
+    words = collections.Counter("▁" + word for word in re.findall(r"[a-z]+", (ROOT / "models/README.md").read_text().lower()))
     parts = {word: list(word) for word in words}
     letters = sorted(set("".join(words)))
     n_learnt = N_VOCAB - 3 - 256 - len(letters)

@@ -1,0 +1,46 @@
+// tables.c — prints the program's tables as JSON, for tests that compare documents and files with
+// them: table -> rows, each a list of its name and what else a test asks for.
+#include <stdio.h>
+
+#include <jansson.h>
+
+typedef struct {
+    const char *table, *name, *second, *third;
+} Row;
+
+static const Row rows[] = {
+#define FIELD(name, type, unit, place, key, bounds, comparison, shape, doc)                        \
+    {"fields", #name, #type, doc},
+#include "contract/fields.def"
+#undef FIELD
+#define FIGURE(name, doc) {"figures", #name, doc, NULL},
+#include "range/ranges.def"
+#undef FIGURE
+#define LANDMARK(name, doc) {"landmarks", #name, NULL, NULL},
+#include "decoder/landmarks.def"
+#undef LANDMARK
+#define USE(name, type, option, argument, doc) {"use", #name, option, NULL},
+#include "contract/use.def"
+#undef USE
+#define FAMILY(...) // only forms are asked for
+#define FORM(family, needs, user, user_end, assistant, assistant_end, prompt, system, system_end,  \
+             model)                                                                                \
+    {"template_forms", model, NULL, NULL},
+#include "gates/template_forms.def"
+#undef FORM
+#undef FAMILY
+};
+
+int main(void) {
+    json_t *tables = json_object();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *table = json_object_get(tables, rows[i].table);
+        if (!table) json_object_set_new(tables, rows[i].table, table = json_array());
+        json_array_append_new(
+            table, json_pack("[s, s?, s?]", rows[i].name, rows[i].second, rows[i].third));
+    }
+    json_dumpf(tables, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(tables);
+    return 0;
+}
