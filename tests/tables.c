@@ -11,7 +11,9 @@ typedef struct {
 static const Row rows[] = {
 #define FIELD(name, type, unit, place, key, bounds, comparison, shape, doc)                        \
     {"fields", #name, #type, doc},
+#define LAYER_FIELD FIELD
 #include "contract/fields.def"
+#undef LAYER_FIELD
 #undef FIELD
 #define FIGURE(name, doc) {"figures", #name, doc, NULL},
 #include "range/ranges.def"
