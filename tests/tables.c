@@ -5,29 +5,30 @@
 #include <jansson.h>
 
 typedef struct {
-    const char *table, *name, *second, *third;
+    const char *table, *name, *second, *third, *fourth;
 } Row;
 
 static const Row rows[] = {
 #define FIELD(name, type, unit, place, key, bounds, comparison, shape, doc)                        \
     {"fields", #name, #type, doc},
-#define LAYER_FIELD FIELD
+#define LAYER_FIELD(name, type, unit, place, key, bounds, comparison, shape, doc)                  \
+    {"fields", #name, #type, doc, "of a kind of layer"},
 #include "contract/fields.def"
 #undef LAYER_FIELD
 #undef FIELD
-#define FIGURE(name, doc) {"figures", #name, doc, NULL},
+#define FIGURE(name, doc) {"figures", #name, doc},
 #include "range/ranges.def"
 #undef FIGURE
-#define LANDMARK(name, doc) {"landmarks", #name, NULL, NULL},
+#define LANDMARK(name, doc) {"landmarks", #name},
 #include "decoder/landmarks.def"
 #undef LANDMARK
-#define USE(name, type, option, argument, doc) {"use", #name, option, NULL},
+#define USE(name, type, option, argument, doc) {"use", #name, option},
 #include "contract/use.def"
 #undef USE
 #define FAMILY(...) // only forms are asked for
 #define FORM(family, needs, user, user_end, assistant, assistant_end, prompt, system, system_end,  \
              model)                                                                                \
-    {"template_forms", model, NULL, NULL},
+    {"template_forms", model},
 #include "gates/template_forms.def"
 #undef FORM
 #undef FAMILY
@@ -38,8 +39,8 @@ int main(void) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         json_t *table = json_object_get(tables, rows[i].table);
         if (!table) json_object_set_new(tables, rows[i].table, table = json_array());
-        json_array_append_new(
-            table, json_pack("[s, s?, s?]", rows[i].name, rows[i].second, rows[i].third));
+        json_array_append_new(table, json_pack("[s, s?, s?, s?]", rows[i].name, rows[i].second,
+                                               rows[i].third, rows[i].fourth));
     }
     json_dumpf(tables, stdout, JSON_INDENT(1));
     putchar('\n');
