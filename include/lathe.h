@@ -38,11 +38,12 @@ extern "C" {
 
 typedef enum {
     LATHE_OK,
-    LATHE_ERROR_GATE,    // a proof failed
-    LATHE_ERROR_USAGE,   // an argument is wrong
-    LATHE_ERROR_FORMAT,  // a file is broken, contradictory or unsupported
-    LATHE_ERROR_SYSTEM,  // disk, memory, device
-    LATHE_ERROR_STOPPED, // a callback ended the work
+    LATHE_ERROR_GATE,     // a proof failed
+    LATHE_ERROR_USAGE,    // an argument is wrong
+    LATHE_ERROR_FORMAT,   // a file is broken, contradictory or unsupported
+    LATHE_ERROR_SYSTEM,   // disk, memory, device
+    LATHE_ERROR_STOPPED,  // a callback ended the work
+    LATHE_ERROR_UNPROVED, // no seal, or one that no longer counts: nothing was found wrong
 } LatheErrorKind;
 
 typedef struct {
@@ -129,7 +130,8 @@ typedef struct {
 typedef struct LatheModel LatheModel;
 
 // `path`: a bundle, run as Core ML would round on the CPU, or a GGUF file, run by the fp32 reference.
-// `options` may be NULL. A bundle without a seal, or whose files changed since, is LATHE_ERROR_GATE.
+// `options` may be NULL. A bundle without a seal that counts is LATHE_ERROR_UNPROVED, one whose files
+// changed since LATHE_ERROR_GATE.
 LATHE_API LatheModel *lathe_model_open(const char *path, const LatheModelOptions *options,
                                        LatheError *err);
 LATHE_API void lathe_model_close(LatheModel *model);

@@ -11,6 +11,7 @@ static const LatheErrorKind kinds[] = {
     [ERR_USAGE] = LATHE_ERROR_USAGE,
     [ERR_FORMAT] = LATHE_ERROR_FORMAT,
     [ERR_SYSTEM] = LATHE_ERROR_SYSTEM,
+    [ERR_UNPROVED] = LATHE_ERROR_UNPROVED,
     [ERR_STOPPED] = LATHE_ERROR_STOPPED,
 };
 _Static_assert(sizeof(((Err *)0)->text) == sizeof(((LatheError *)0)->text), "copied whole");

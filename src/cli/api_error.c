@@ -9,6 +9,7 @@ bool err_of_lathe(const LatheError *from, Err *err) {
         [LATHE_ERROR_FORMAT] = ERR_FORMAT,
         [LATHE_ERROR_SYSTEM] = ERR_SYSTEM,
         [LATHE_ERROR_STOPPED] = ERR_STOPPED,
+        [LATHE_ERROR_UNPROVED] = ERR_UNPROVED,
     };
     return err_set(err, kinds[from->kind], "%s", from->text);
 }

@@ -3,8 +3,10 @@
 import functools
 import json
 import os
+import pathlib
 import subprocess
 
+from report_schema import check_report
 from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
 
 HELLO = MODELS / "hello-phi3-q8_0.gguf"
@@ -24,9 +26,14 @@ ASK_ERLANG = "Show me hello world in Erlang."
 
 
 def lathe(*args, given="", cwd=None, timeout=300, env=None):
-    """`env` is added to the environment."""
-    return subprocess.run([LATHE, *map(str, args)], input=given, capture_output=True, text=True, cwd=cwd,
-                          timeout=timeout, env={**os.environ, **(env or {})})
+    """`env` is added to the environment. A report that the call writes must follow its schema."""
+    report = pathlib.Path(cwd or ".", args[1], "verify/report.json") if args[0] == "verify" and len(args) > 1 else None
+    before = os.stat(report).st_mtime_ns if report and report.exists() else None
+    run = subprocess.run([LATHE, *map(str, args)], input=given, capture_output=True, text=True, cwd=cwd,
+                         timeout=timeout, env={**os.environ, **(env or {})})  # fmt: skip
+    if report and report.exists() and os.stat(report).st_mtime_ns != before:
+        check_report(report)
+    return run
 
 
 def done(*args, **how):
