@@ -21,6 +21,8 @@ def run_with(kernels, *args, timeout=600):
 
 
 SETS = json.loads(done("doctor", "--json").stdout)["kernels_usable"]
+# What `verify --help` lists under "gates:", by the name at the start of each line.
+GATES = {line[2:16].strip() for line in done("verify", "--help").stdout.split("gates:\n")[1].split("\n\n")[0].splitlines()}
 full = pytest.mark.full
 
 
@@ -56,7 +58,8 @@ def test_the_sets_are_found():
 def test_all_gates_pass(converted, model, options, kernels):
     bundle = converted(model, *options)
     report = verdict(kernels, bundle, model)
-    assert report["passed"] and (bundle / "seal.json").exists()
+    assert report["passed"] and (bundle / "seal.json").exists() and report["kernels"] == kernels
+    assert len(GATES) >= 10 and set(report["gates"]) == GATES and all(report["gates"].values())
     # Not by a hair: half of what is allowed at most, in all that is measured against a derived bound.
     shares = [r["figures"]["share_of_bound"] for gate in ("graph", "head") for r in report["gates"][gate]
               if "share_of_bound" in r["figures"]]  # fmt: skip
