@@ -32,7 +32,7 @@ bool jinja_bind(Render *r, Str callee, const char *params, const JArgs *args, JV
     size_t n = read_params(params, list, &may_be_named), n_plain = args->count - args->n_keywords;
     for (size_t i = 0; i < n; i++) in[i] = (JValue){.kind = J_MISSING};
     if (n_plain > n)
-        jinja_fail(r, "%.*s takes %zu arguments, not %zu", STR_ARG(callee), n, n_plain);
+        jinja_fail(r, "%.*s takes at most %zu arguments, found %zu", STR_ARG(callee), n, n_plain);
     for (size_t i = 0; i < n_plain && !r->failed; i++) in[i] = args->at[i];
     for (size_t k = 0; k < args->n_keywords && !r->failed; k++) {
         size_t i = 0;
@@ -47,7 +47,8 @@ bool jinja_bind(Render *r, Str callee, const char *params, const JArgs *args, JV
     }
     for (size_t i = 0; i < n && !r->failed; i++)
         if (in[i].kind == J_MISSING && !list[i].is_optional)
-            jinja_fail(r, "%.*s needs '%.*s'", STR_ARG(callee), STR_ARG(list[i].name));
+            jinja_fail(r, "%.*s: argument '%.*s' is missing", STR_ARG(callee),
+                       STR_ARG(list[i].name));
     return !r->failed;
 }
 
@@ -55,7 +56,7 @@ bool jinja_need_text(Render *r, JValue v, Str *out) {
     *out = STR("");
     if (v.kind == J_STR) *out = v.text;
     if (v.kind == J_UNDEFINED) jinja_refuse_undefined(r, v);
-    if (v.kind != J_STR) jinja_fail(r, "a string was expected, not %s", jinja_type_name(v));
+    if (v.kind != J_STR) jinja_fail(r, "expected a string, found %s", jinja_type_name(v));
     return v.kind == J_STR;
 }
 
@@ -65,8 +66,8 @@ bool jinja_need_number(Render *r, JValue v, int64_t *out) {
     if (v.kind == J_BOOL) *out = v.truth;
     if (v.kind == J_UNDEFINED) jinja_refuse_undefined(r, v);
     if (v.kind == J_BIG_INT)
-        jinja_fail(r, "%.*s: a number beyond 64 bits", STR_ARG(v.text));
+        jinja_fail(r, "%.*s does not fit into 64 bits", STR_ARG(v.text));
     else if (v.kind != J_INT && v.kind != J_BOOL)
-        jinja_fail(r, "a whole number was expected, not %s", jinja_type_name(v));
+        jinja_fail(r, "expected an integer, found %s", jinja_type_name(v));
     return !r->failed;
 }

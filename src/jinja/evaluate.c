@@ -1,80 +1,5 @@
-// evaluate.c — expressions.
+// evaluate.c — expressions and calls.
 #include "jinja/jinja.h"
-
-// ---- names, attributes and items
-
-JValue jinja_look_up(Render *r, Str name) {
-    for (const Scope *s = r->scope; s; s = s->parent) {
-        const JValue *v = jinja_get(r, &s->names, J_TEXT(name));
-        if (v) return *v;
-    }
-    if (jinja_has_function(name)) return (JValue){.kind = J_FUNCTION, .text = name};
-    return jinja_undefined(name);
-}
-
-static JValue bound_method(Render *r, JValue self, Str name) {
-    JMethod *m = arena_new(r->arena, JMethod);
-    *m = (JMethod){self, name};
-    return (JValue){.kind = J_METHOD, .method = m};
-}
-
-static JValue loop_attribute(const JLoop *loop, Str name) {
-    int64_t n = (int64_t)loop->items->count, at = (int64_t)loop->at;
-    const JValue *items = loop->items->at;
-    if (str_is(name, "index")) return J_NUMBER(at + 1);
-    if (str_is(name, "index0")) return J_NUMBER(at);
-    if (str_is(name, "revindex")) return J_NUMBER(n - at);
-    if (str_is(name, "revindex0")) return J_NUMBER(n - at - 1);
-    if (str_is(name, "first")) return J_TRUTH(at == 0);
-    if (str_is(name, "last")) return J_TRUTH(at + 1 == n);
-    if (str_is(name, "length")) return J_NUMBER(n);
-    if (str_is(name, "depth")) return J_NUMBER((int64_t)loop->depth + 1);
-    if (str_is(name, "depth0")) return J_NUMBER((int64_t)loop->depth);
-    if (str_is(name, "previtem") && at > 0) return items[at - 1];
-    if (str_is(name, "nextitem") && at + 1 < n) return items[at + 1];
-    return jinja_undefined(name);
-}
-
-JValue jinja_attribute(Render *r, JValue v, Str name) {
-    if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
-    const JMethodRow *method = jinja_find_method(v, name);
-    if (method && !method->run && !method->run_any) return jinja_undefined(name);
-    if (method) return bound_method(r, v, name);
-    if (v.kind == J_LOOP) return loop_attribute(v.loop, name);
-    if (v.kind == J_LIST && v.list->is_group) {
-        if (str_is(name, "grouper")) return v.list->at[0];
-        if (str_is(name, "list")) return v.list->at[1];
-    }
-    if (v.kind == J_DICT || v.kind == J_NAMESPACE) {
-        const JValue *found = jinja_get(r, v.dict, J_TEXT(name));
-        if (found) return *found;
-    }
-    return jinja_undefined(name);
-}
-
-static JValue element(JValue v, int64_t i) {
-    int64_t n = (int64_t)(v.kind == J_LIST ? v.list->count : text_length(v.text));
-    if (i < 0) i += n;
-    if (i < 0 || i >= n) return jinja_undefined(STR("an item beyond the end"));
-    if (v.kind == J_LIST) return v.list->at[i];
-    v.text = text_slice(v.text, (size_t)i, (size_t)i + 1);
-    return v;
-}
-
-JValue jinja_item(Render *r, JValue v, JValue key) {
-    if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
-    bool has_places = v.kind == J_STR || (v.kind == J_LIST && v.form <= FORM_RANGE);
-    if (has_places && (key.kind == J_INT || key.kind == J_BOOL)) {
-        if (v.kind == J_STR && !jinja_charge_bytes(r, v.text.len)) return v;
-        return element(v, key.kind == J_INT ? key.integer : key.truth);
-    }
-    if (v.kind == J_DICT) {
-        const JValue *found = jinja_get(r, v.dict, key);
-        if (found) return *found;
-    }
-    if (key.kind == J_STR) return jinja_attribute(r, v, key.text);
-    return jinja_undefined(STR("an item"));
-}
 
 // ---- calls
 
@@ -97,7 +22,7 @@ static JArgs evaluate_args(Render *r, const Expr *call) {
     JValue named = jinja_evaluate(r, call->rest_named);
     if (r->failed) return args;
     if (named.kind != J_DICT) {
-        jinja_fail(r, "** of a %s", jinja_type_name(named));
+        jinja_fail(r, "expected a dict after **, found %s", jinja_type_name(named));
         return args;
     }
     Str *keywords = arena_array(r->arena, call->n_keywords + named.dict->count + 1, Str);
@@ -118,14 +43,14 @@ static JValue call_value(Render *r, JValue callee, const JArgs *args, const JVal
     case J_FUNCTION: return jinja_call_function(r, callee.text, args);
     case J_LOOP: return jinja_call_loop(r, callee.loop, args);
     case J_UNDEFINED: return jinja_refuse_undefined(r, callee);
-    default: return jinja_fail(r, "a %s cannot be called", jinja_type_name(callee));
+    default: return jinja_fail(r, "%s is not callable", jinja_type_name(callee));
     }
 }
 
 JValue jinja_call(Render *r, const Expr *e, const JValue *caller) {
     JValue callee = jinja_evaluate(r, e->a);
     if (callee.kind == J_UNDEFINED && e->a->kind == X_ATTR && !r->failed)
-        return jinja_fail(r, "there is no method '%.*s'", STR_ARG(e->a->name));
+        return jinja_fail(r, "unknown method '%.*s'", STR_ARG(e->a->name));
     JArgs args = evaluate_args(r, e);
     return call_value(r, callee, &args, caller);
 }

@@ -73,7 +73,7 @@ static void parse_args(Parser *p, Expr *call) {
             if (is_named)
                 call->n_keywords++;
             else if (call->n_keywords || call->rest || call->rest_named)
-                parser_fail(p, "an argument without a name after one with");
+                parser_fail(p, "a positional argument after a keyword argument");
             add_expr(p, &items, parse_expr(p));
         }
         if (!parser_take_op(p, ",")) break;
@@ -148,7 +148,7 @@ static Expr *parse_primary(Parser *p) {
     if (t.kind == T_OP && str_is(t.text, "(")) return parse_parens(p);
     if (t.kind == T_OP && str_is(t.text, "[")) return parse_list(p, "]", X_LIST);
     if (t.kind == T_OP && str_is(t.text, "{")) return parse_list(p, "}", X_DICT);
-    return parser_fail(p, "'%.*s' where an expression was expected", STR_ARG(t.text));
+    return parser_fail(p, "expected an expression, found '%.*s'", STR_ARG(t.text));
 }
 
 // "[i]" or "[from:to:step]", after the bracket.
@@ -168,7 +168,7 @@ static Expr *parse_subscript(Parser *p, Expr *of) {
     e->b = parts[0];
     e->c = parts[1];
     e->d = parts[2];
-    if (!is_slice && !parts[0]) return parser_fail(p, "an empty subscript");
+    if (!is_slice && !parts[0]) return parser_fail(p, "empty subscript");
     return e;
 }
 
@@ -236,7 +236,8 @@ static Expr *parse_test(Parser *p, Expr *of) {
     Expr *e = new_expr(p, X_TEST);
     e->a = of;
     e->name = parser_need_name(p);
-    if (parser_peek_name(p, "is")) parser_fail(p, "a test of a test");
+    if (parser_peek_name(p, "is"))
+        parser_fail(p, "a test cannot follow a test without parentheses");
     if (parser_take_op(p, "(")) {
         parse_args(p, e);
     } else if (starts_argument(p)) {
@@ -264,7 +265,7 @@ static Expr *parse_filters(Parser *p, Expr *e) {
 
 static Expr *parse_unary(Parser *p, bool with_filters) {
     Expr *e;
-    if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "an expression nested too deep");
+    if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "expression nested too deep");
     if (parser_take_op(p, "-"))
         e = pair(p, X_NEGATE, 0, parse_unary(p, false), NULL);
     else if (parser_take_op(p, "+"))
@@ -345,7 +346,7 @@ static Expr *parse_compare(Parser *p) {
 }
 
 static Expr *parse_not(Parser *p) {
-    if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "an expression nested too deep");
+    if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "expression nested too deep");
     Expr *e = parser_take_name(p, "not") ? pair(p, X_NOT, 0, parse_not(p), NULL) : parse_compare(p);
     p->depth--;
     return e;
@@ -364,7 +365,7 @@ static Expr *parse_or(Parser *p) {
 }
 
 Expr *parse_expr(Parser *p) {
-    if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "an expression nested too deep");
+    if (++p->depth > TEMPLATE_MAX_DEPTH) return parser_fail(p, "expression nested too deep");
     const Expr *unknown = p->unknown;
     bool was_conditional = p->is_conditional;
     Expr *e = parse_or(p);
@@ -424,7 +425,8 @@ static Expr *parse_one_target(Parser *p, TargetUse use, bool in_brackets) {
     Expr *e = new_expr(p, X_NAME);
     e->name = parser_need_name(p);
     for (size_t i = 0; i < COUNT_OF(constants); i++)
-        if (str_is(e->name, constants[i])) return parser_fail(p, "'%s' is no name", constants[i]);
+        if (str_is(e->name, constants[i]))
+            return parser_fail(p, "cannot assign to '%s'", constants[i]);
     bool is_attribute = use == TARGET_OF_SET && !in_brackets && parser_take_op(p, ".");
     if (!is_attribute) {
         if (str_is(e->name, "loop") && p->n_fors && use != TARGET_OF_WITH)

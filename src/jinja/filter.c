@@ -65,33 +65,10 @@ static JValue filter_center(Render *r, JValue v, const JValue *in) {
     return jinja_call_method(r, text, STR("center"), &(JArgs){&width, 1, NULL, 0});
 }
 
-static void escape_text(Str s, StrBuf *out) {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        const char *entity = c == '&'    ? "&amp;"
-                             : c == '<'  ? "&lt;"
-                             : c == '>'  ? "&gt;"
-                             : c == '"'  ? "&#34;"
-                             : c == '\'' ? "&#39;"
-                                         : NULL;
-        if (entity)
-            strbuf_add(out, str_of(entity));
-        else
-            strbuf_add_char(out, c);
-    }
-}
-
 static JValue filter_forceescape(Render *r, JValue v, const JValue *in) {
     (void)in;
-    StrBuf out = {0};
-    escape_text(jinja_to_text(r, v).text, &out);
-    JValue escaped = jinja_keep(r, &out);
-    escaped.is_safe = true;
-    return escaped;
-}
-
-JValue jinja_escape(Render *r, JValue v) {
-    return v.kind == J_STR && v.is_safe ? v : filter_forceescape(r, v, NULL);
+    v.is_safe = false;
+    return jinja_escape(r, v);
 }
 
 static JValue filter_escape(Render *r, JValue v, const JValue *in) {
@@ -140,7 +117,7 @@ static JValue filter_truncate(Render *r, JValue v, const JValue *in) {
         !jinja_need_number(r, jinja_or(in[3], J_NUMBER(5)), &leeway))
         return v;
     int64_t room = length - (int64_t)text_length(end);
-    if (room < 0) return jinja_fail(r, "truncate: the end is longer than what it may end");
+    if (room < 0) return jinja_fail(r, "truncate: length is shorter than 'end'");
     JValue n = jinja_filter(r, v, STR("length"), &(JArgs){0});
     if (r->failed || n.integer <= length + leeway || !jinja_need_text(r, v, &s)) return v;
     s = text_slice(s, 0, (size_t)room);
@@ -157,7 +134,7 @@ static JValue filter_format(Render *r, JValue v, const JArgs *args) {
     if (args->n_keywords) {
         values = jinja_dict(r);
         if (args->count > args->n_keywords)
-            return jinja_fail(r, "format takes values or names, not both");
+            return jinja_fail(r, "format takes positional or keyword arguments, not both");
         for (size_t k = 0; k < args->n_keywords; k++)
             jinja_put(r, values.dict, J_TEXT(args->keywords[k]), args->at[k]);
     }
@@ -201,7 +178,7 @@ static JValue filter_int(Render *r, JValue v, const JValue *in) {
     errno = 0;
     long long n = strtoll(text, &end, (int)base);
     if (*text && !*end && base != 10)
-        return errno ? jinja_fail(r, "a number beyond 64 bits") : J_NUMBER(n);
+        return errno ? jinja_fail(r, "the number does not fit into 64 bits") : J_NUMBER(n);
     double x;
     return read_float(r, v.text, &x) ? truncated(r, x, otherwise) : otherwise;
 }
@@ -221,14 +198,16 @@ static JValue filter_float(Render *r, JValue v, const JValue *in) {
 static JValue filter_round(Render *r, JValue v, const JValue *in) {
     JValue how = jinja_or(in[1], J_TEXT(STR("common")));
     int64_t digits;
-    if (!jinja_is_number(v)) return jinja_fail(r, "round of a %s", jinja_type_name(v));
+    if (!jinja_is_number(v))
+        return jinja_fail(r, "round: expected a number, found %s", jinja_type_name(v));
     if (!jinja_need_number(r, jinja_or(in[0], J_NUMBER(0)), &digits)) return v;
-    if (digits > 300 || digits < -300) return jinja_fail(r, "round to %lld", (long long)digits);
+    if (digits > 300 || digits < -300)
+        return jinja_fail(r, "round: precision %lld, expected -300 to 300", (long long)digits);
     double x = jinja_number(v), scale = pow(10, (double)digits);
     if (how.kind == J_STR && (str_is(how.text, "ceil") || str_is(how.text, "floor"))) {
         x = (str_is(how.text, "ceil") ? ceil(x * scale) : floor(x * scale)) / scale;
     } else if (how.kind != J_STR || !str_is(how.text, "common")) {
-        return jinja_fail(r, "round: the method is common, ceil or floor");
+        return jinja_fail(r, "round: expected method common, ceil or floor");
     } else if (v.kind != J_FLOAT && digits >= 0) {
         return v.kind == J_BOOL ? J_NUMBER(v.truth) : v;
     } else if (digits >= 0) {
@@ -244,7 +223,8 @@ static JValue filter_round(Render *r, JValue v, const JValue *in) {
 
 static JValue filter_abs(Render *r, JValue v, const JValue *in) {
     (void)in;
-    if (!jinja_is_number(v)) return jinja_fail(r, "abs of a %s", jinja_type_name(v));
+    if (!jinja_is_number(v))
+        return jinja_fail(r, "abs: expected a number, found %s", jinja_type_name(v));
     return jinja_number(v) < 0 ? jinja_negate(r, v) : v.kind == J_BOOL ? J_NUMBER(v.truth) : v;
 }
 
@@ -266,13 +246,13 @@ static JValue filter_tojson(Render *r, JValue v, const JValue *in) {
     } else if (indent.kind != J_NONE) {
         int64_t n;
         if (!jinja_need_number(r, indent, &n)) return v;
-        if (n > MAX_INDENT) return jinja_fail(r, "tojson: an indent of %lld", (long long)n);
+        if (n > MAX_INDENT) return jinja_fail(r, "tojson: indent %lld is too large", (long long)n);
         memset(spaces, ' ', sizeof spaces);
         style.indent = (Str){spaces, n > 0 ? (size_t)n : 0};
     }
     if (gaps.kind != J_NONE) {
         if (gaps.kind != J_LIST || gaps.list->count != 2)
-            return jinja_fail(r, "tojson: separators are two strings");
+            return jinja_fail(r, "tojson: expected two strings as separators");
         if (!jinja_need_text(r, gaps.list->at[0], &style.item_gap) ||
             !jinja_need_text(r, gaps.list->at[1], &style.key_gap))
             return v;
@@ -292,7 +272,7 @@ static JValue filter_default(Render *r, JValue v, const JValue *in) {
 static JValue filter_attr(Render *r, JValue v, const JValue *in) {
     Str name;
     if (!jinja_need_text(r, in[0], &name)) return v;
-    if (v.kind == J_DICT && !jinja_find_method(v, name)) return jinja_undefined(name);
+    if (v.kind == J_DICT && jinja_has_method(v, name) == METHOD_NONE) return jinja_undefined(name);
     return jinja_attribute(r, v, name);
 }
 
@@ -340,7 +320,7 @@ bool jinja_has_filter(Str name) {
 JValue jinja_filter(Render *r, JValue v, Str name, const JArgs *args) {
     const JFilterRow *row = find_filter(name);
     JValue in[JINJA_MAX_PARAMS];
-    if (!row) return jinja_fail(r, "filter '%.*s' is not known", STR_ARG(name));
+    if (!row) return jinja_fail(r, "unknown filter '%.*s'", STR_ARG(name));
     if (row->run_any) return row->run_any(r, v, args);
     return jinja_bind(r, name, row->params, args, in) ? row->run(r, v, in) : J_NOTHING;
 }

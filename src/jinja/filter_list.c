@@ -44,7 +44,7 @@ static JValue filter_length(Render *r, JValue v, const JValue *in) {
     if (v.kind == J_DICT) return J_NUMBER((int64_t)v.dict->count);
     if (v.kind == J_LOOP) return J_NUMBER((int64_t)v.loop->items->count);
     if (v.kind == J_UNDEFINED) return J_NUMBER(0);
-    return jinja_fail(r, "length of a %s", jinja_type_name(v));
+    return jinja_fail(r, "length: %s has no length", jinja_type_name(v));
 }
 
 static JValue filter_first(Render *r, JValue v, const JValue *in) {
@@ -56,7 +56,8 @@ static JValue filter_first(Render *r, JValue v, const JValue *in) {
 
 static JValue filter_last(Render *r, JValue v, const JValue *in) {
     (void)in;
-    if (v.kind == J_LIST && v.form == FORM_GENERATOR) return jinja_fail(r, "last of a generator");
+    if (v.kind == J_LIST && v.form == FORM_GENERATOR)
+        return jinja_fail(r, "last: a generator has no last item");
     JValue items = jinja_items(r, v);
     if (r->failed || items.list->count == 0) return jinja_undefined(STR("the last of nothing"));
     return items.list->at[items.list->count - 1];
@@ -151,7 +152,8 @@ static JValue choose(Render *r, JValue v, const JArgs *args, bool by_attribute, 
     JValue list = jinja_sequence(r, FORM_GENERATOR);
     JValue items = jinja_truth(v) ? jinja_items(r, v) : list;
     size_t skip = by_attribute ? 1 : 0;
-    if (args->count - args->n_keywords < skip) return jinja_fail(r, "an attribute is missing");
+    if (args->count - args->n_keywords < skip)
+        return jinja_fail(r, "the name of an attribute is missing");
     bool has_test = args->count - args->n_keywords > skip;
     Str name;
     if (has_test && !jinja_need_text(r, args->at[skip], &name)) return list;
@@ -250,7 +252,8 @@ static JValue plain_key(Render *r, JValue item, JValue path, JValue otherwise, b
 
 static JValue pairs_of(Render *r, JValue v) {
     if (v.kind == J_UNDEFINED) return jinja_list(r);
-    if (v.kind != J_DICT) return jinja_fail(r, "items of a %s", jinja_type_name(v));
+    if (v.kind != J_DICT)
+        return jinja_fail(r, "items: expected a dict, found %s", jinja_type_name(v));
     return jinja_call_method(r, v, STR("items"), &(JArgs){0});
 }
 
@@ -266,7 +269,7 @@ static JValue filter_dictsort(Render *r, JValue v, const JValue *in) {
     bool by_value = by.kind == J_STR && str_is(by.text, "value");
     if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
     if (!by_value && !(by.kind == J_STR && str_is(by.text, "key")))
-        return jinja_fail(r, "dictsort is by key or by value");
+        return jinja_fail(r, "dictsort: expected by='key' or by='value'");
     return sorted(r, pairs_of(r, v), plain_key, J_NUMBER(by_value), J_NOTHING, flag(in[0]),
                   flag(in[2]));
 }
@@ -326,7 +329,7 @@ static JValue filter_slice(Render *r, JValue v, const JValue *in) {
     JValue items = jinja_items(r, v), groups = jinja_sequence(r, FORM_GENERATOR);
     int64_t n;
     if (!jinja_need_number(r, in[0], &n)) return v;
-    if (n <= 0) return jinja_fail(r, "slice into %lld", (long long)n);
+    if (n <= 0) return jinja_fail(r, "slice: expected 1 or more slices, found %lld", (long long)n);
     bool fills = in[1].kind != J_MISSING && in[1].kind != J_NONE;
     size_t at = 0, each = items.list->count / (size_t)n, n_longer = items.list->count % (size_t)n;
     for (size_t i = 0; i < (size_t)n && jinja_charge(r, 1); i++) {

@@ -89,19 +89,19 @@ static void add_number(Render *r, JValue v, const Field *f, StrBuf *out) {
     bool is_big = v.kind == J_BIG_INT, is_negative = is_float || is_big ? x < 0 : n < 0;
     Str sign = is_negative ? STR("-") : f->sign ? (Str){&f->sign, 1} : STR("");
     if (!is_float && f->type && !strchr("dxXob", f->type)) {
-        jinja_fail(r, "a whole number has no format '%c'", f->type);
+        jinja_fail(r, "an integer has no format code '%c'", f->type);
         return;
     }
     if (!is_float && is_big && f->type && f->type != 'd') {
-        jinja_fail(r, "a number beyond 64 bits has no format '%c' here", f->type);
+        jinja_fail(r, "format code '%c' is not supported beyond 64 bits", f->type);
         return;
     }
     if (!is_float && f->precision >= 0) {
-        jinja_fail(r, "a whole number has no precision");
+        jinja_fail(r, "an integer format takes no precision");
         return;
     }
     if (v.kind == J_FLOAT && f->type && !strchr("eEfFgG%", f->type)) {
-        jinja_fail(r, "a float has no format '%c'", f->type);
+        jinja_fail(r, "a float has no format code '%c'", f->type);
         return;
     }
     if (is_float && f->type == 0 && f->precision >= 0) {
@@ -161,14 +161,14 @@ static void add_by_spec(Render *r, JValue v, Str spec, StrBuf *out) {
     if (spec.len == 0) {
         jinja_print(v, out);
     } else if (!read_spec(spec, &f)) {
-        jinja_fail(r, "format: '%.*s' is no format", STR_ARG(spec));
+        jinja_fail(r, "format: invalid format '%.*s'", STR_ARG(spec));
     } else if (jinja_is_number(v) && f.type != 's') {
         add_number(r, v, &f, out);
     } else if (v.kind == J_STR && (f.type == 0 || f.type == 's') && f.align != '=' && !f.sign &&
                !f.has_commas) {
         add_text(v.text, &f, f.align ? f.align : '<', out);
     } else {
-        jinja_fail(r, "format: a %s has no format '%.*s'", jinja_type_name(v), STR_ARG(spec));
+        jinja_fail(r, "format: %s does not take format '%.*s'", jinja_type_name(v), STR_ARG(spec));
     }
 }
 
@@ -188,7 +188,8 @@ static JValue find_field(Render *r, Str path, const JArgs *args, size_t *next) {
     if (is_place && place < n_plain) v = args->at[place];
     for (size_t k = 0; !is_place && k < args->n_keywords; k++)
         if (str_eq(args->keywords[k], name)) v = args->at[n_plain + k];
-    if (v.kind == J_MISSING) return jinja_fail(r, "format: nothing for '{%.*s}'", STR_ARG(path));
+    if (v.kind == J_MISSING)
+        return jinja_fail(r, "format: no argument for '{%.*s}'", STR_ARG(path));
     for (Str rest = {path.at + n, path.len - n}; rest.len && !r->failed;) {
         bool is_item = *rest.at == '[';
         size_t end = 1;
@@ -222,7 +223,7 @@ static void add_field(Render *r, Str field, const JArgs *args, size_t *next, Str
         conversion = path.at[path.len - 1];
         path.len -= 2;
         if (conversion != 'r' && conversion != 's')
-            jinja_fail(r, "format: '!%c' is no conversion", conversion);
+            jinja_fail(r, "format: unknown conversion '!%c'", conversion);
     }
     JValue v = find_field(r, path, args, next);
     if (r->failed) return;
@@ -246,7 +247,7 @@ JValue jinja_format_braces(Render *r, Str s, const JArgs *args) {
         }
         size_t close = text_find(s, STR("}"), i);
         if (s.at[i] == '}' || close == SIZE_MAX) {
-            jinja_fail(r, "format: a single brace");
+            jinja_fail(r, "format: single brace, expected {{ or }}");
             break;
         }
         add_field(r, (Str){s.at + i + 1, close - i - 1}, args, &next, &out);
@@ -298,7 +299,7 @@ static void add_percent(Render *r, JValue v, Field *f, StrBuf *out) {
     }
     if (f->type == 'i' || f->type == 'u') f->type = 'd';
     if (!jinja_is_number(v) || !f->type || !strchr("deEfFgGoxX", f->type)) {
-        jinja_fail(r, "'%%%c' does not take a %s", f->type, jinja_type_name(v));
+        jinja_fail(r, "'%%%c' does not take %s", f->type, jinja_type_name(v));
         return;
     }
     if (f->type == 'd' && v.kind == J_FLOAT) {
@@ -328,17 +329,17 @@ JValue jinja_format_percent(Render *r, Str s, JValue given) {
         Str name;
         at++;
         if (!read_percent(&at, end, &f, &name)) {
-            jinja_fail(r, "'%%': the format ends too soon");
+            jinja_fail(r, "'%%': incomplete format");
         } else if (f.type == '%') {
             strbuf_add_char(&out, '%');
         } else if (name.len) {
             is_named = true;
             const JValue *found =
                 given.kind == J_DICT ? jinja_get(r, given.dict, J_TEXT(name)) : NULL;
-            if (!found) jinja_fail(r, "'%%': nothing for '%.*s'", STR_ARG(name));
+            if (!found) jinja_fail(r, "'%%': no value for '%.*s'", STR_ARG(name));
             if (found) add_percent(r, *found, &f, &out);
         } else if (next == n_given) {
-            jinja_fail(r, "'%%': more places than values");
+            jinja_fail(r, "'%%': not enough values for the format");
         } else {
             add_percent(r, is_tuple ? given.list->at[next] : given, &f, &out);
             next++;
@@ -347,6 +348,6 @@ JValue jinja_format_percent(Render *r, Str s, JValue given) {
     bool is_mapping = given.kind == J_DICT || given.kind == J_UNDEFINED ||
                       (given.kind == J_LIST && given.form <= FORM_RANGE); // these may be left over
     if (!is_named && next < n_given && (is_tuple || !is_mapping))
-        jinja_fail(r, "'%%': more values than places");
+        jinja_fail(r, "'%%': more values than the format takes");
     return jinja_keep(r, &out);
 }

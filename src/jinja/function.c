@@ -11,12 +11,12 @@ static JValue call_range(Render *r, const JArgs *args) {
         return jinja_fail(r, "range takes 1 to 3 numbers");
     for (size_t i = 0; i < args->count; i++)
         if (!jinja_need_number(r, args->at[i], &n[args->count == 1 ? 1 : i])) return args->at[i];
-    if (n[2] == 0) return jinja_fail(r, "range by steps of 0");
+    if (n[2] == 0) return jinja_fail(r, "range step cannot be zero");
     enum { MAX_RANGE = 100000 }; // as Jinja's sandbox has it
     JValue list = jinja_sequence(r, FORM_RANGE);
     for (int64_t i = n[0]; n[2] > 0 ? i < n[1] : i > n[1];) {
         if (list.list->count == MAX_RANGE)
-            return jinja_fail(r, "a range of more than %d", MAX_RANGE);
+            return jinja_fail(r, "range of more than %d items", MAX_RANGE);
         jinja_push(r, list.list, J_NUMBER(i));
         if (__builtin_add_overflow(i, n[2], &i)) break;
     }
@@ -32,7 +32,7 @@ static JValue call_range(Render *r, const JArgs *args) {
 static JValue call_dict(Render *r, const JArgs *args) {
     JValue dict = jinja_dict(r);
     size_t n_plain = args->count - args->n_keywords;
-    if (n_plain > 1) return jinja_fail(r, "dict and namespace take one dict, and names");
+    if (n_plain > 1) return jinja_fail(r, "dict and namespace take one dict and keyword arguments");
     if (n_plain && args->at[0].kind == J_UNDEFINED) return jinja_refuse_undefined(r, args->at[0]);
     if (n_plain && args->at[0].kind == J_DICT) {
         const JDict *from = args->at[0].dict;
@@ -42,8 +42,7 @@ static JValue call_dict(Render *r, const JArgs *args) {
         JValue pairs = jinja_items(r, args->at[0]);
         for (size_t i = 0; !r->failed && i < pairs.list->count; i++) {
             JValue both = jinja_items(r, pairs.list->at[i]);
-            if (r->failed || both.list->count != 2)
-                return jinja_fail(r, "a dict of something else than pairs");
+            if (r->failed || both.list->count != 2) return jinja_fail(r, "dict: expected pairs");
             jinja_put(r, dict.dict, both.list->at[0], both.list->at[1]);
         }
     }
@@ -57,7 +56,7 @@ static JValue call_namespace(Render *r, const JArgs *args) {
     for (size_t i = 0; !r->failed && i < space.dict->count; i++) {
         JValue key = space.dict->at[i].key;
         if (key.kind == J_STR && str_starts(key.text, STR("_")))
-            return jinja_fail(r, "a namespace's attribute '%.*s' begins with '_'",
+            return jinja_fail(r, "namespace attribute '%.*s' must not begin with '_'",
                               STR_ARG(key.text));
     }
     space.kind = J_NAMESPACE;
@@ -83,7 +82,7 @@ static JValue call_strftime(Render *r, const JArgs *args) {
         !jinja_need_text(r, in[0], &format))
         return J_NOTHING;
     tzset(); // localtime_r need not
-    if (!localtime_r(&now, &parts)) return jinja_fail(r, "the time cannot be told");
+    if (!localtime_r(&now, &parts)) return jinja_fail(r, "strftime_now: no local time");
     StrBuf plain = {0};
     for (size_t i = 0; i < format.len; i++) {
         bool is_mark = format.at[i] == '%' && i + 1 < format.len;

@@ -217,15 +217,17 @@ typedef struct {
     int depth;
     uint64_t steps;
     int64_t now;
+    TemplateLimits limits;
     Scope *scope;
     StrBuf *out;
     size_t n_held; // bytes of outer outputs, while a macro's is being made
     bool failed;
 } Render;
 
+// limits.c
 // Fails with the line; returns J_UNDEFINED so that callers can return it.
 JValue jinja_fail(Render *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Counts work against TEMPLATE_MAX_STEPS. False when rendering has failed, by this or before.
+// Counts work against the limits. False when rendering has failed, by this or before.
 bool jinja_charge(Render *r, size_t steps);
 bool jinja_charge_bytes(Render *r, size_t n); // copied or searched
 
@@ -247,6 +249,11 @@ static inline JValue jinja_or(JValue given, JValue otherwise) {
 // In a bound argument: text, or a whole number. They fail and return false for anything else.
 bool jinja_need_text(Render *r, JValue v, Str *out);
 bool jinja_need_number(Render *r, JValue v, int64_t *out);
+
+// scope.c
+Scope *jinja_push_scope(Render *r, Scope *parent);
+void jinja_assign(Render *r, Str name, JValue v);
+JValue jinja_look_up(Render *r, Str name);
 
 // value.c
 JValue jinja_list(Render *r);
@@ -312,6 +319,13 @@ size_t text_find(Str s, Str part, size_t from); // byte offset, SIZE_MAX when ab
 size_t text_find_last(Str s, Str part);         // likewise
 Str text_line(Str *s, bool keeps_end);          // the first line, removed
 
+// access.c
+typedef enum { METHOD_NONE, METHOD_BARRED, METHOD_CALLABLE } JMethodState;
+// A barred method cannot be called, but hides a key of its name, as in Jinja's sandbox.
+JMethodState jinja_has_method(JValue self, Str name);
+JValue jinja_attribute(Render *r, JValue v, Str name);
+JValue jinja_item(Render *r, JValue v, JValue key);
+
 // method.c, string.c, function.c, format.c
 typedef struct {
     JKind self;
@@ -319,14 +333,17 @@ typedef struct {
     JValue (*run)(Render *r, JValue self, const JValue *in);      // NULL: see `run_any`
     const char *params;                                           // as jinja_bind reads them
     JValue (*run_any)(Render *r, JValue self, const JArgs *args); // takes what it is given
-} JMethodRow; // with neither: a sandbox bars the method, but it hides a key of its name
-extern const JMethodRow jinja_string_methods[];             // to a row without a name
-const JMethodRow *jinja_find_method(JValue self, Str name); // NULL when it has none
+} JMethodRow;
+extern const JMethodRow jinja_string_methods[]; // to a row without a name
+// Of a method that `self` has.
 JValue jinja_call_method(Render *r, JValue self, Str name, const JArgs *args);
 JValue jinja_call_function(Render *r, Str name, const JArgs *args);
 bool jinja_has_function(Str name);
 JValue jinja_format_braces(Render *r, Str format, const JArgs *args); // "{}".format()
 JValue jinja_format_percent(Render *r, Str format, JValue args);      // "%s" % args
+
+// escape.c
+JValue jinja_escape(Render *r, JValue v); // for HTML, and marked safe
 
 // filter.c, filter_list.c, test.c
 typedef struct {
@@ -336,7 +353,6 @@ typedef struct {
     JValue (*run_any)(Render *r, JValue v, const JArgs *args);
 } JFilterRow;
 extern const JFilterRow jinja_list_filters[]; // to a row without a name
-JValue jinja_escape(Render *r, JValue v);     // for HTML, and marked safe
 bool jinja_has_filter(Str name);
 JValue jinja_filter(Render *r, JValue v, Str name, const JArgs *args);
 bool jinja_has_test(Str name);
@@ -346,9 +362,7 @@ JValue jinja_test(Render *r, JValue v, Str name, const JArgs *args);
 JValue jinja_evaluate(Render *r, const Expr *e);
 JValue jinja_call(Render *r, const Expr *e, const JValue *caller); // X_CALL; `caller` or NULL
 JValue jinja_apply_filters(Render *r, const Expr *chain, JValue v);
-JValue jinja_look_up(Render *r, Str name);
-JValue jinja_attribute(Render *r, JValue v, Str name);
-JValue jinja_item(Render *r, JValue v, JValue key);
+
 // operate.c
 JValue jinja_binary(Render *r, JOp op, JValue a, JValue b);
 JValue jinja_compare(Render *r, JOp op, JValue a, JValue b);
@@ -358,8 +372,7 @@ JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step); //
 // render.c
 JValue jinja_call_macro(Render *r, const JMacro *m, const JArgs *args, const JValue *caller);
 JValue jinja_call_loop(Render *r, const JLoop *loop, const JArgs *args); // loop(items)
-Scope *jinja_push_scope(Render *r, Scope *parent);
-void jinja_assign(Render *r, Str name, JValue v);
+void jinja_run(Render *r, const Stmt *body);
 // template_variables.c
 // What transformers gives every template, then `variables`.
 void jinja_set_variables(Render *r, const json_t *variables);

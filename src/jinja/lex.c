@@ -133,7 +133,7 @@ void parser_cut(Parser *p, Str source) {
         Str before = {text, (size_t)(at - text)};
         if (!close) {
             p->line += count_lines(before);
-            parser_fail(p, "a tag {%c without its end", kind);
+            parser_fail(p, "tag {%c is not closed", kind);
             return;
         }
         char left = in < close && (*in == '-' || *in == '+') ? *in : 0;
@@ -274,9 +274,9 @@ static void read_number(Parser *p) {
     else
         p->token.number = J_NUMBER(strtoll(text.at, NULL, (int)base));
     if (past == at && errno == ERANGE)
-        parser_fail(p, "the number %.*s is beyond 64 bits", STR_ARG(p->token.text));
+        parser_fail(p, "number %.*s does not fit into 64 bits", STR_ARG(p->token.text));
     if (past == at && base == 10 && *text.at == '0' && strspn(text.at, "0") < text.len)
-        parser_fail(p, "the number %s begins with 0", text.at);
+        parser_fail(p, "number %s must not begin with 0", text.at);
     strbuf_free(&text);
     p->cursor = past;
 }
@@ -297,7 +297,7 @@ void parser_next(Parser *p) {
         const char *close = at + 1;
         while (close < p->end && *close != *at) close += *close == '\\' ? 2 : 1;
         if (close >= p->end) {
-            parser_fail(p, "a string without its end");
+            parser_fail(p, "string is not closed");
             p->token = (Token){.kind = T_END};
             return;
         }
@@ -344,13 +344,13 @@ bool parser_take_name(Parser *p, const char *name) {
 
 void parser_need_op(Parser *p, const char *op) {
     if (!parser_take_op(p, op))
-        parser_fail(p, "'%.*s' where '%s' was expected", STR_ARG(p->token.text), op);
+        parser_fail(p, "expected '%s', found '%.*s'", op, STR_ARG(p->token.text));
 }
 
 Str parser_need_name(Parser *p) {
     Str name = p->token.text;
     if (p->token.kind != T_NAME)
-        parser_fail(p, "'%.*s' where a name was expected", STR_ARG(name));
+        parser_fail(p, "expected a name, found '%.*s'", STR_ARG(name));
     else
         parser_next(p);
     return name;

@@ -1,4 +1,6 @@
-// method.c — finding and calling methods; those of lists, dicts and loops.
+// method.c — calling methods; those of lists, dicts and loops.
+#include <assert.h>
+
 #include "jinja/jinja.h"
 
 // ---- lists and dicts
@@ -6,7 +8,7 @@
 static JValue list_index(Render *r, JValue self, const JValue *in) {
     for (size_t i = 0; i < self.list->count && jinja_charge(r, 1); i++)
         if (jinja_equal(r, self.list->at[i], in[0])) return J_NUMBER((int64_t)i);
-    return jinja_fail(r, "index: it is not in the list");
+    return jinja_fail(r, "index: the value is not in the list");
 }
 static JValue list_count(Render *r, JValue self, const JValue *in) {
     int64_t n = 0;
@@ -58,7 +60,7 @@ static JValue dict_copy(Render *r, JValue self, const JValue *in) {
 // ---- loops
 
 static JValue loop_cycle(Render *r, JValue self, const JArgs *args) {
-    if (args->count == 0) return jinja_fail(r, "cycle of nothing");
+    if (args->count == 0) return jinja_fail(r, "cycle: expected at least one value");
     return args->at[self.loop->at % args->count];
 }
 
@@ -76,32 +78,21 @@ static JValue loop_changed(Render *r, JValue self, const JArgs *args) {
 // ---- the table
 
 static const JMethodRow other_methods[] = {
-    {J_LIST, "index", list_index, "/value", NULL},
-    {J_LIST, "count", list_count, "/value", NULL},
-    {J_LIST, "copy", list_copy, "", NULL},
-    {J_DICT, "items", dict_items, "", NULL},
-    {J_DICT, "keys", dict_keys, "", NULL},
-    {J_DICT, "values", dict_values, "", NULL},
-    {J_DICT, "get", dict_get, "/key default?", NULL},
-    {J_DICT, "copy", dict_copy, "", NULL},
-    // They hide a key of their name, and a sandbox bars them.
-    {J_DICT, "pop", NULL, NULL, NULL},
-    {J_DICT, "popitem", NULL, NULL, NULL},
-    {J_DICT, "setdefault", NULL, NULL, NULL},
-    {J_DICT, "update", NULL, NULL, NULL},
-    {J_DICT, "clear", NULL, NULL, NULL},
-    {J_LOOP, "cycle", NULL, NULL, loop_cycle},
-    {J_LOOP, "changed", NULL, NULL, loop_changed},
+#define METHOD(self, name, run, params) {self, name, run, params, NULL},
+#define METHOD_ANY(self, name, run)     {self, name, NULL, NULL, run},
+#define BARRED(self, name)
+#include "jinja/methods.def"
+#undef METHOD
+#undef METHOD_ANY
+#undef BARRED
     {0},
 };
 
-const JMethodRow *jinja_find_method(JValue self, Str name) {
+static const JMethodRow *find_method(JValue self, Str name) {
     const JMethodRow *row = self.kind == J_STR ? jinja_string_methods : other_methods;
-    if (self.kind == J_LIST && self.form > FORM_RANGE) return NULL;
-    if (self.kind == J_LIST && self.form != FORM_LIST && str_is(name, "copy")) return NULL;
-    for (; row->name; row++)
-        if (row->self == self.kind && str_is(name, row->name)) return row;
-    return NULL;
+    while (row->name && !(row->self == self.kind && str_is(name, row->name))) row++;
+    assert(row->name); // a method that jinja_has_method() calls callable
+    return row;
 }
 
 // What comes of safe text is safe.
@@ -113,7 +104,7 @@ static JValue as_safe(JValue v) {
 }
 
 JValue jinja_call_method(Render *r, JValue self, Str name, const JArgs *args) {
-    const JMethodRow *row = jinja_find_method(self, name);
+    const JMethodRow *row = find_method(self, name);
     JValue in[JINJA_MAX_PARAMS], v = J_NOTHING;
     if (row->run_any)
         v = row->run_any(r, self, args);

@@ -6,7 +6,7 @@
 static JValue integer_op(Render *r, JOp op, JValue left, JValue right) {
     JWide a, b, result = 1;
     bool overflows = !jinja_wide(left, &a) || !jinja_wide(right, &b);
-    if (overflows) return jinja_fail(r, "a number beyond 128 bits");
+    if (overflows) return jinja_fail(r, "the result does not fit into 128 bits");
     switch (op) {
     case OP_ADD: overflows = __builtin_add_overflow(a, b, &result); break;
     case OP_SUB: overflows = __builtin_sub_overflow(a, b, &result); break;
@@ -22,7 +22,7 @@ static JValue integer_op(Render *r, JOp op, JValue left, JValue right) {
         }
         break;
     default: // OP_FLOOR_DIV, OP_MOD: round down, as Python does
-        if (b == 0) return jinja_fail(r, "a division by zero");
+        if (b == 0) return jinja_fail(r, "division by zero");
         if (b == -1) {
             if (op == OP_MOD)
                 result = 0;
@@ -33,7 +33,8 @@ static JValue integer_op(Render *r, JOp op, JValue left, JValue right) {
         result = a / b - (a % b != 0 && (a < 0) != (b < 0));
         if (op == OP_MOD) result = a - result * b;
     }
-    return overflows ? jinja_fail(r, "a number beyond 128 bits") : jinja_of_wide(r->arena, result);
+    return overflows ? jinja_fail(r, "the result does not fit into 128 bits")
+                     : jinja_of_wide(r->arena, result);
 }
 
 // As CPython: the remainder, which is exact, first.
@@ -47,7 +48,7 @@ static double floor_div(double a, double b) {
 static JValue float_op(Render *r, JOp op, double a, double b) {
     double result = 0;
     if ((op == OP_DIV || op == OP_FLOOR_DIV || op == OP_MOD) && b == 0)
-        return jinja_fail(r, "a division by zero");
+        return jinja_fail(r, "division by zero");
     switch (op) {
     case OP_ADD: result = a + b; break;
     case OP_SUB: result = a - b; break;
@@ -60,10 +61,10 @@ static JValue float_op(Render *r, JOp op, double a, double b) {
         if (result != 0 && (result < 0) != (b < 0)) result += b;
         break;
     default: // OP_POW
-        if (a == 0 && b < 0) return jinja_fail(r, "a division by zero");
+        if (a == 0 && b < 0) return jinja_fail(r, "division by zero");
         result = pow(a, b);
         if (isnan(result) ? !isnan(a) && !isnan(b) : isinf(result) && !isinf(a) && !isinf(b))
-            return jinja_fail(r, "a power without a real value, or too large for one");
+            return jinja_fail(r, "the power is not a real number, or too large");
     }
     return (JValue){.kind = J_FLOAT, .number = result};
 }
@@ -71,7 +72,7 @@ static JValue float_op(Render *r, JOp op, double a, double b) {
 static JValue repeat(Render *r, JValue v, int64_t times) {
     size_t n = times > 0 ? (size_t)times : 0, length = v.kind == J_STR ? v.text.len : v.list->count;
     if (n && length > TEMPLATE_MAX_OUTPUT / sizeof(JValue) / n)
-        return jinja_fail(r, "a repetition of %zu times %zu", n, length);
+        return jinja_fail(r, "repetition too long: %zu times %zu", n, length);
     StrBuf text = {0};
     JValue list = jinja_sequence(r, v.form);
     for (size_t i = 0; i < n && length && jinja_charge_bytes(r, length); i++) {
@@ -130,7 +131,7 @@ JValue jinja_binary(Render *r, JOp op, JValue a, JValue b) {
     if (op == OP_MUL && is_repeatable(a) && is_count(b, &n)) return repeat(r, a, n);
     if (op == OP_MUL && is_repeatable(b) && is_count(a, &n)) return repeat(r, b, n);
     if (!jinja_is_number(a) || !jinja_is_number(b))
-        return jinja_fail(r, "this operator does not take %s and %s", jinja_type_name(a),
+        return jinja_fail(r, "unsupported operands: %s and %s", jinja_type_name(a),
                           jinja_type_name(b));
     bool is_whole = jinja_is_whole(a) && jinja_is_whole(b);
     if (is_whole && op != OP_DIV && !(op == OP_POW && jinja_number(b) < 0))
@@ -162,7 +163,7 @@ JValue jinja_negate(Render *r, JValue v) {
     if (jinja_is_whole(v)) return integer_op(r, OP_SUB, J_NUMBER(0), v);
     if (v.kind == J_FLOAT) return (JValue){.kind = J_FLOAT, .number = -v.number};
     if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
-    return jinja_fail(r, "minus a %s", jinja_type_name(v));
+    return jinja_fail(r, "cannot negate %s", jinja_type_name(v));
 }
 
 // ---- slices
@@ -198,10 +199,10 @@ static Str slice_spelling(Render *r, const JList *range, int64_t from, int64_t t
 JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step) {
     if (v.kind == J_UNDEFINED) return jinja_refuse_undefined(r, v);
     if (v.kind != J_STR && (v.kind != J_LIST || v.form > FORM_RANGE))
-        return jinja_fail(r, "a slice of a %s", jinja_type_name(v));
+        return jinja_fail(r, "cannot slice %s", jinja_type_name(v));
     int64_t n = (int64_t)(v.kind == J_LIST ? v.list->count : text_length(v.text)), by = 1, i, end;
     if (step.kind != J_NONE && !slice_number(r, step, &by)) return step;
-    if (by == 0) return jinja_fail(r, "a slice by steps of 0");
+    if (by == 0) return jinja_fail(r, "slice step cannot be zero");
     bool is_back = by < 0;
     if (!slice_bound(r, from, is_back ? n - 1 : 0, n, is_back ? -1 : 0, &i) ||
         !slice_bound(r, to, is_back ? -1 : n, n, is_back ? -1 : 0, &end))

@@ -4,7 +4,7 @@
 #include "jinja/lex.h"
 
 static void close_tag(Parser *p) {
-    if (p->token.kind != T_END) parser_fail(p, "'%.*s' is too much here", STR_ARG(p->token.text));
+    if (p->token.kind != T_END) parser_fail(p, "unexpected '%.*s'", STR_ARG(p->token.text));
 }
 
 static Stmt *new_stmt(Parser *p, StmtKind kind) {
@@ -114,7 +114,7 @@ static Stmt *parse_for(Parser *p) {
     Str end = {"", 0};
     p->n_fors++;
     s->target = parse_target(p, TARGET_OF_FOR);
-    if (!parser_take_name(p, "in")) parser_fail(p, "for without 'in'");
+    if (!parser_take_name(p, "in")) parser_fail(p, "for: expected 'in'");
     s->expr = parse_tuple(p, false);
     if (parser_take_name(p, "if")) s->filter = parse_inner(p);
     s->is_recursive = parser_take_name(p, "recursive");
@@ -156,7 +156,7 @@ static void parse_params(Parser *p, Stmt *s) {
     s->defaults = arena_array(p->arena, MAX_PARAMS, Expr *);
     while (!p->failed && !parser_peek_op(p, ")")) {
         if (s->n_params == MAX_PARAMS)
-            parser_fail(p, "a macro of more than %d parameters", MAX_PARAMS);
+            parser_fail(p, "macro with more than %d parameters", MAX_PARAMS);
         if (p->failed) return;
         s->params[s->n_params] = parser_need_name(p);
         if (parser_take_op(p, "=")) s->defaults[s->n_params] = parse_inner(p);
@@ -199,7 +199,7 @@ static Stmt *parse_call_block(Parser *p) {
     Stmt *s = new_stmt(p, S_CALL);
     if (parser_take_op(p, "(")) parse_params(p, s);
     s->expr = parse_expr(p);
-    if (!p->failed && s->expr->kind != X_CALL) parser_fail(p, "call needs a macro call");
+    if (!p->failed && s->expr->kind != X_CALL) parser_fail(p, "call: expected a macro call");
     close_tag(p);
     read_macro_body(p, s, ends);
     close_tag(p);
@@ -250,7 +250,7 @@ static Stmt *parse_with(Parser *p) {
 
 static Stmt *parse_jump(Parser *p, StmtKind kind) {
     Stmt *s = new_stmt(p, kind);
-    if (!p->is_in_loop) parser_fail(p, "it stands in no loop");
+    if (!p->is_in_loop) parser_fail(p, "break or continue outside of a loop");
     close_tag(p);
     return s;
 }
@@ -266,7 +266,7 @@ static Stmt *parse_block(Parser *p) {
     if (parser_take_name(p, "with")) return parse_with(p);
     if (parser_take_name(p, "break")) return parse_jump(p, S_BREAK);
     if (parser_take_name(p, "continue")) return parse_jump(p, S_CONTINUE);
-    return parser_fail(p, "tag '%.*s' is not known", STR_ARG(p->token.text));
+    return parser_fail(p, "unknown tag '%.*s'", STR_ARG(p->token.text));
 }
 
 Stmt *jinja_parse(Arena *arena, Str source, Err *err) {
@@ -285,7 +285,7 @@ Stmt *jinja_parse(Arena *arena, Str source, Err *err) {
     if (!p.failed) body->body = parse_until(&p, NULL, NULL);
     if (!p.failed && p.unknown) {
         p.line = p.unknown->line;
-        parser_fail(&p, "%s '%.*s' is not known", p.unknown->kind == X_TEST ? "test" : "filter",
+        parser_fail(&p, "unknown %s '%.*s'", p.unknown->kind == X_TEST ? "test" : "filter",
                     STR_ARG(p.unknown->name));
     }
     if (!p.failed) return body;

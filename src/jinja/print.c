@@ -141,7 +141,7 @@ void jinja_print(JValue v, StrBuf *out) {
 JValue jinja_keep(Render *r, StrBuf *text) {
     JValue v = J_TEXT(STR(""));
     if (text->len > TEMPLATE_MAX_OUTPUT)
-        jinja_fail(r, "a string of more than %d bytes", TEMPLATE_MAX_OUTPUT);
+        jinja_fail(r, "string of more than %d bytes", TEMPLATE_MAX_OUTPUT);
     else if (jinja_charge_bytes(r, text->len))
         v = J_TEXT(arena_str(r->arena, strbuf_str(text)));
     strbuf_free(text);
@@ -205,7 +205,7 @@ static void json_key(Render *r, JValue key, const JsonStyle *style, StrBuf *out)
     else if (jinja_is_number(key) || key.kind == J_NONE)
         jinja_to_json(r, key, style, 0, &text);
     else
-        jinja_fail(r, "tojson of a dict with a %s for a key", jinja_type_name(key));
+        jinja_fail(r, "tojson: %s cannot be a key", jinja_type_name(key));
     json_text(strbuf_str(&text), style->is_ascii, out);
     strbuf_free(&text);
 }
@@ -222,7 +222,7 @@ static JEntry *sorted_entries(Render *r, const JDict *dict) {
         bool have_order =
             jinja_is_number(a) ? jinja_is_number(b) : a.kind == J_STR && b.kind == J_STR;
         if (!have_order)
-            jinja_fail(r, "tojson: keys that are %s and %s have no order", jinja_type_name(a),
+            jinja_fail(r, "tojson: cannot sort keys of type %s and %s", jinja_type_name(a),
                        jinja_type_name(b));
         if (r->failed) return dict->at;
     }
@@ -266,7 +266,7 @@ void jinja_to_json(Render *r, JValue v, const JsonStyle *style, int level, StrBu
     case J_STR: json_text(v.text, style->is_ascii, out); break;
     case J_LIST:
         if (v.form > FORM_TUPLE) {
-            jinja_fail(r, "tojson of a %s", jinja_type_name(v));
+            jinja_fail(r, "tojson: cannot serialize %s", jinja_type_name(v));
             return;
         }
         strbuf_add_char(out, '[');
@@ -279,6 +279,6 @@ void jinja_to_json(Render *r, JValue v, const JsonStyle *style, int level, StrBu
         strbuf_add_char(out, ']');
         break;
     case J_DICT: json_dict(r, v.dict, style, level, out); break;
-    default: jinja_fail(r, "tojson of a %s", jinja_type_name(v));
+    default: jinja_fail(r, "tojson: cannot serialize %s", jinja_type_name(v));
     }
 }

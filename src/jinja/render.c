@@ -1,56 +1,14 @@
-// render.c — statements, and the public face.
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/utf8.h"
+// render.c — statements: what they output, what they assign, and where a jump out of one leads.
 #include "jinja/jinja.h"
 
 typedef enum { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } Flow;
 
 static Flow run(Render *r, const Stmt *s);
 
-JValue jinja_fail(Render *r, const char *fmt, ...) {
-    if (!r->failed) {
-        char text[800];
-        va_list args;
-        va_start(args, fmt);
-        vsnprintf(text, sizeof text, fmt, args);
-        va_end(args);
-        err_set(r->err, ERR_FORMAT, "template line %d: %s", r->line, text);
-    }
-    r->failed = true;
-    return (JValue){0};
-}
-
-bool jinja_charge(Render *r, size_t steps) {
-    r->steps += steps;
-    if (r->steps > TEMPLATE_MAX_STEPS)
-        jinja_fail(r, "more than %d steps", TEMPLATE_MAX_STEPS);
-    else if (r->arena->n_bytes > TEMPLATE_MAX_MEMORY)
-        jinja_fail(r, "more than %d bytes of values", TEMPLATE_MAX_MEMORY);
-    return !r->failed;
-}
-
-bool jinja_charge_bytes(Render *r, size_t n) {
-    enum { BYTES_A_STEP = 64 }; // what copying takes in the time of a step, about
-    return jinja_charge(r, n / BYTES_A_STEP);
-}
-
 static bool check_output(Render *r) {
     if (r->out->len + r->n_held > TEMPLATE_MAX_OUTPUT)
         jinja_fail(r, "more than %d bytes of output", TEMPLATE_MAX_OUTPUT);
     return !r->failed;
-}
-
-Scope *jinja_push_scope(Render *r, Scope *parent) {
-    Scope *s = arena_new(r->arena, Scope);
-    s->parent = parent;
-    return s;
-}
-
-void jinja_assign(Render *r, Str name, JValue v) {
-    jinja_put(r, &r->scope->names, J_TEXT(name), v);
 }
 
 // ---- macros
@@ -99,7 +57,7 @@ static void bind_rest(Render *r, const Stmt *s, const JArgs *args, const JValue 
             jinja_put(r, named.dict, J_TEXT(args->keywords[k]), args->at[n_plain + k]);
     if (caller && !s->takes_caller) jinja_put(r, named.dict, J_TEXT(STR("caller")), *caller);
     if (rest.list->count && !s->takes_rest)
-        jinja_fail(r, "macro '%.*s' takes %zu arguments, not %zu", STR_ARG(s->text), s->n_params,
+        jinja_fail(r, "macro '%.*s' takes %zu arguments, found %zu", STR_ARG(s->text), s->n_params,
                    n_plain);
     if (named.dict->count && !s->takes_named)
         jinja_fail(r, "macro '%.*s' takes no argument '%.*s'", STR_ARG(s->text),
@@ -144,10 +102,10 @@ static void assign_one(Render *r, const Expr *target, JValue v) {
     }
     JValue space = jinja_look_up(r, target->a->name);
     if (space.kind != J_NAMESPACE)
-        jinja_fail(r, "'%.*s' is no namespace: only a namespace's attributes can be set",
+        jinja_fail(r, "'%.*s' is not a namespace: only attributes of a namespace can be set",
                    STR_ARG(target->a->name));
     else if (str_starts(target->name, STR("_")))
-        jinja_fail(r, "a namespace's attribute '%.*s' begins with '_'", STR_ARG(target->name));
+        jinja_fail(r, "namespace attribute '%.*s' must not begin with '_'", STR_ARG(target->name));
     else
         jinja_put(r, space.dict, J_TEXT(target->name), v);
 }
@@ -164,7 +122,8 @@ static void assign(Render *r, const Expr *target, JValue v) {
     }
     JValue items = jinja_items(r, v);
     if (!r->failed && items.list->count != target->n_items)
-        jinja_fail(r, "%zu values for %zu names", items.list->count, target->n_items);
+        jinja_fail(r, "cannot unpack %zu values into %zu names", items.list->count,
+                   target->n_items);
     for (size_t i = 0; i < target->n_items && !r->failed; i++)
         assign(r, target->items[i], items.list->at[i]);
 }
@@ -230,8 +189,7 @@ static Flow run_for(Render *r, const Stmt *s) {
 
 JValue jinja_call_loop(Render *r, const JLoop *loop, const JArgs *args) {
     JValue in[1];
-    if (!loop->stmt->is_recursive)
-        return jinja_fail(r, "loop() in a for without the word 'recursive'");
+    if (!loop->stmt->is_recursive) return jinja_fail(r, "loop() needs a for with 'recursive'");
     if (!jinja_bind(r, STR("loop"), "iterable", args, in)) return J_NOTHING;
     Capture c;
     capture_begin(r, &c, loop->scope);
@@ -315,6 +273,10 @@ static Flow run_one(Render *r, const Stmt *s) {
     return FLOW_ON;
 }
 
+void jinja_run(Render *r, const Stmt *body) {
+    run(r, body);
+}
+
 static Flow run(Render *r, const Stmt *s) {
     Flow flow = FLOW_ON;
     if (++r->depth > 4 * TEMPLATE_MAX_DEPTH) jinja_fail(r, "nested too deep");
@@ -325,36 +287,4 @@ static Flow run(Render *r, const Stmt *s) {
     }
     r->depth--;
     return flow;
-}
-
-// ---- the public face
-
-Template *template_compile(Str source, Err *err) {
-    if (!utf8_is_valid(source)) {
-        err_set(err, ERR_FORMAT, "the template is not UTF-8 text");
-        return NULL;
-    }
-    Template *t = calloc(1, sizeof *t);
-    if (!t) die_out_of_memory(sizeof *t);
-    t->body = jinja_parse(&t->arena, source, err);
-    if (t->body) return t;
-    template_close(t);
-    return NULL;
-}
-
-void template_close(Template *t) {
-    if (!t) return;
-    arena_free(&t->arena);
-    free(t);
-}
-
-bool template_render(const Template *t, const json_t *variables, int64_t now, StrBuf *out,
-                     Err *err) {
-    Arena arena = {0};
-    Scope globals = {0};
-    Render r = {.arena = &arena, .err = err, .now = now, .scope = &globals, .out = out};
-    jinja_set_variables(&r, variables);
-    run(&r, t->body);
-    arena_free(&arena);
-    return !r.failed;
 }

@@ -71,7 +71,7 @@ static bool split_by(Render *r, const JValue *in, Str *sep, int64_t *most) {
     if (in[1].kind != J_MISSING && !jinja_need_number(r, in[1], most)) return false;
     if (in[0].kind == J_MISSING || in[0].kind == J_NONE) return true;
     if (!jinja_need_text(r, in[0], sep)) return false;
-    if (sep->len == 0) jinja_fail(r, "a split by an empty string");
+    if (sep->len == 0) jinja_fail(r, "split: empty separator");
     return !r->failed;
 }
 
@@ -117,7 +117,7 @@ static JValue three(Render *r, Str a, Str b, Str c) {
 static JValue partition(Render *r, JValue self, JValue by, bool from_end) {
     Str sep, s = self.text;
     if (!jinja_need_text(r, by, &sep) || !jinja_charge_bytes(r, s.len)) return self;
-    if (sep.len == 0) return jinja_fail(r, "a partition by an empty string");
+    if (sep.len == 0) return jinja_fail(r, "partition: empty separator");
     size_t at = from_end ? text_find_last(s, sep) : text_find(s, sep, 0);
     if (at == SIZE_MAX)
         return from_end ? three(r, STR(""), STR(""), s) : three(r, s, STR(""), STR(""));
@@ -213,9 +213,10 @@ static JValue pad(Render *r, JValue self, const JValue *in, Place place) {
     Str fill = STR(" ");
     if (!jinja_need_number(r, in[0], &width)) return self;
     if (in[1].kind != J_MISSING && !jinja_need_text(r, in[1], &fill)) return self;
-    if (text_length(fill) != 1) return jinja_fail(r, "a padding of more than one character");
+    if (text_length(fill) != 1) return jinja_fail(r, "padding must be one character");
     int64_t length = (int64_t)text_length(self.text), n = width > length ? width - length : 0;
-    if (n > TEMPLATE_MAX_OUTPUT / 4) return jinja_fail(r, "a padding of %lld", (long long)n);
+    if (n > TEMPLATE_MAX_OUTPUT / 4)
+        return jinja_fail(r, "padding to %lld is too long", (long long)n);
     int64_t n_left = place == AT_LEFT ? 0 : place == AT_RIGHT ? n : n / 2 + (n & width & 1);
     StrBuf out = {0};
     for (int64_t i = 0; i < n_left; i++) strbuf_add(&out, fill);
@@ -290,11 +291,11 @@ static JValue str_rfind(Render *r, JValue self, const JValue *in) {
 }
 static JValue str_index(Render *r, JValue self, const JValue *in) {
     int64_t at = find(r, self, in, false);
-    return at < 0 ? jinja_fail(r, "index: it is not in the string") : J_NUMBER(at);
+    return at < 0 ? jinja_fail(r, "index: substring not found") : J_NUMBER(at);
 }
 static JValue str_rindex(Render *r, JValue self, const JValue *in) {
     int64_t at = find(r, self, in, true);
-    return at < 0 ? jinja_fail(r, "rindex: it is not in the string") : J_NUMBER(at);
+    return at < 0 ? jinja_fail(r, "rindex: substring not found") : J_NUMBER(at);
 }
 
 static JValue str_count(Render *r, JValue self, const JValue *in) {
@@ -367,44 +368,10 @@ static JValue str_format(Render *r, JValue self, const JArgs *args) {
 }
 
 const JMethodRow jinja_string_methods[] = {
-    {J_STR, "strip", str_strip, "/chars?", NULL},
-    {J_STR, "lstrip", str_lstrip, "/chars?", NULL},
-    {J_STR, "rstrip", str_rstrip, "/chars?", NULL},
-    {J_STR, "removeprefix", str_removeprefix, "/prefix", NULL},
-    {J_STR, "removesuffix", str_removesuffix, "/suffix", NULL},
-    {J_STR, "split", str_split, "sep? maxsplit?", NULL},
-    {J_STR, "rsplit", str_rsplit, "sep? maxsplit?", NULL},
-    {J_STR, "partition", str_partition, "/sep", NULL},
-    {J_STR, "rpartition", str_rpartition, "/sep", NULL},
-    {J_STR, "splitlines", str_splitlines, "keepends?", NULL},
-    {J_STR, "join", str_join, "/iterable", NULL},
-    {J_STR, "replace", str_replace, "/old new count?", NULL},
-    {J_STR, "upper", str_upper, "", NULL},
-    {J_STR, "lower", str_lower, "", NULL},
-    {J_STR, "casefold", str_lower, "", NULL},
-    {J_STR, "title", str_title, "", NULL},
-    {J_STR, "capitalize", str_capitalize, "", NULL},
-    {J_STR, "swapcase", str_swapcase, "", NULL},
-    {J_STR, "center", str_center, "/width fillchar?", NULL},
-    {J_STR, "ljust", str_ljust, "/width fillchar?", NULL},
-    {J_STR, "rjust", str_rjust, "/width fillchar?", NULL},
-    {J_STR, "zfill", str_zfill, "/width", NULL},
-    {J_STR, "startswith", str_startswith, "/prefix", NULL},
-    {J_STR, "endswith", str_endswith, "/suffix", NULL},
-    {J_STR, "find", str_find, "/sub start? end?", NULL},
-    {J_STR, "rfind", str_rfind, "/sub start? end?", NULL},
-    {J_STR, "index", str_index, "/sub start? end?", NULL},
-    {J_STR, "rindex", str_rindex, "/sub start? end?", NULL},
-    {J_STR, "count", str_count, "/sub", NULL},
-    {J_STR, "isdigit", str_isdigit, "", NULL},
-    {J_STR, "isdecimal", str_isdigit, "", NULL},
-    {J_STR, "isnumeric", str_isdigit, "", NULL},
-    {J_STR, "isalpha", str_isalpha, "", NULL},
-    {J_STR, "isalnum", str_isalnum, "", NULL},
-    {J_STR, "isspace", str_isspace, "", NULL},
-    {J_STR, "isascii", str_isascii, "", NULL},
-    {J_STR, "isupper", str_isupper, "", NULL},
-    {J_STR, "islower", str_islower, "", NULL},
-    {J_STR, "format", NULL, NULL, str_format},
+#define METHOD(self, name, run, params) {self, name, run, params, NULL},
+#define METHOD_ANY(self, name, run)     {self, name, NULL, NULL, run},
+#include "jinja/string_methods.def"
+#undef METHOD
+#undef METHOD_ANY
     {0},
 };

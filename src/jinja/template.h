@@ -17,10 +17,16 @@
 
 enum {
     TEMPLATE_MAX_DEPTH = 200,        // nested expressions, statements, macro calls
-    TEMPLATE_MAX_STEPS = 20000000,   // nodes evaluated by one rendering, and work like it
     TEMPLATE_MAX_OUTPUT = 64 << 20,  // bytes, of the text and of any string on the way to it
-    TEMPLATE_MAX_MEMORY = 512 << 20, // bytes of values that one rendering makes
+    TEMPLATE_MAX_STEPS = 20000000,   // of TemplateLimits, where none are given
+    TEMPLATE_MAX_MEMORY = 512 << 20, // likewise
 };
+
+// What one rendering may use before it fails.
+typedef struct {
+    uint64_t steps; // nodes evaluated, and work like it
+    size_t memory;  // bytes of values
+} TemplateLimits;
 
 typedef struct Template Template;
 
@@ -44,5 +50,9 @@ void template_close(Template *t); // safe on NULL
 // from one template.
 bool template_render(const Template *t, const json_t *variables, int64_t now, StrBuf *out,
                      Err *err);
+
+// The same under limits of the caller's.
+bool template_render_within(const Template *t, const json_t *variables, int64_t now,
+                            const TemplateLimits *limits, StrBuf *out, Err *err);
 
 #endif

@@ -54,7 +54,7 @@ static json_t *read_scalar(JsonReader *r) {
     json_error_t why;
     json_t *value;
     if (text.len == 0)
-        return fail(r, r->at < r->end ? "a value was expected" : "the text ends too soon");
+        return fail(r, r->at < r->end ? "expected a value" : "unexpected end of text");
     enum { DIGITS_THAT_FIT = 18 };
     if (text.len > DIGITS_THAT_FIT + (*text.at == '-') && is_integer(text)) {
         char *kept = malloc(text.len + 1);
@@ -76,18 +76,18 @@ static json_t *read_value(JsonReader *r);
 static bool read_members(JsonReader *r, json_t *object) {
     if (take(r, '}')) return true;
     do {
-        if (peek(r) != '"') return fail(r, "a name in double quotes was expected");
+        if (peek(r) != '"') return fail(r, "expected a name in double quotes");
         json_t *key = read_scalar(r), *value = NULL;
         bool ok = key != NULL;
         if (ok && strlen(json_string_value(key)) != json_string_length(key))
-            ok = fail(r, "a name with a NUL in it");
-        if (ok && !take(r, ':')) ok = fail(r, "':' was expected");
+            ok = fail(r, "a name must not contain NUL");
+        if (ok && !take(r, ':')) ok = fail(r, "expected ':'");
         ok = ok && (value = read_value(r));
         if (ok) json_object_set_new(object, json_string_value(key), value);
         json_decref(key);
         if (!ok) return false;
     } while (take(r, ','));
-    return take(r, '}') || fail(r, "',' or '}' was expected");
+    return take(r, '}') || fail(r, "expected ',' or '}'");
 }
 
 static bool read_items(JsonReader *r, json_t *list) {
@@ -97,7 +97,7 @@ static bool read_items(JsonReader *r, json_t *list) {
         if (!value) return false;
         json_array_append_new(list, value);
     } while (take(r, ','));
-    return take(r, ']') || fail(r, "',' or ']' was expected");
+    return take(r, ']') || fail(r, "expected ',' or ']'");
 }
 
 static json_t *read_value(JsonReader *r) {
@@ -118,5 +118,5 @@ json_t *template_read_json(Str text, Err *err) {
     json_t *value = read_value(&r);
     if (!value || (!peek(&r) && r.at == r.end)) return value;
     json_decref(value);
-    return fail(&r, "something after the end of the value");
+    return fail(&r, "unexpected text after the value");
 }

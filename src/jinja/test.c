@@ -165,7 +165,7 @@ bool jinja_has_test(Str name) {
 
 JValue jinja_test(Render *r, JValue v, Str name, const JArgs *args) {
     const TestRow *row = find_test(name);
-    if (!row) return jinja_fail(r, "test '%.*s' is not known", STR_ARG(name));
+    if (!row) return jinja_fail(r, "unknown test '%.*s'", STR_ARG(name));
     if (args->count != row->n_args)
         return jinja_fail(r, "test '%.*s' takes %zu arguments", STR_ARG(name), row->n_args);
     return J_TRUTH(holds(r, v, row->id, args->count ? args->at[0] : J_NOTHING));

@@ -56,7 +56,7 @@ static bool is_hashable(JValue v) {
 }
 
 bool jinja_need_hashable(Render *r, JValue key) {
-    if (!is_hashable(key)) jinja_fail(r, "a %s cannot be a key", jinja_type_name(key));
+    if (!is_hashable(key)) jinja_fail(r, "%s cannot be a dict key", jinja_type_name(key));
     return !r->failed;
 }
 
@@ -99,7 +99,7 @@ JValue jinja_items(Render *r, JValue v) {
         return out;
     }
     case J_UNDEFINED: return out;
-    default: return jinja_fail(r, "a %s cannot be looped over", jinja_type_name(v));
+    default: return jinja_fail(r, "%s is not iterable", jinja_type_name(v));
     }
 }
 
@@ -174,7 +174,7 @@ int jinja_order(Render *r, JValue a, JValue b) {
         r->depth--;
         return (a.list->count > b.list->count) - (a.list->count < b.list->count);
     }
-    jinja_fail(r, "%s and %s have no order", jinja_type_name(a), jinja_type_name(b));
+    jinja_fail(r, "cannot order %s and %s", jinja_type_name(a), jinja_type_name(b));
     return 0;
 }
 
@@ -182,7 +182,7 @@ bool jinja_contains(Render *r, JValue container, JValue v) {
     switch (container.kind) {
     case J_STR:
         if (v.kind != J_STR) {
-            jinja_fail(r, "a string contains strings, not %s", jinja_type_name(v));
+            jinja_fail(r, "'in' a string: expected a string, found %s", jinja_type_name(v));
             return false;
         }
         return jinja_charge_bytes(r, container.text.len) &&
@@ -197,7 +197,9 @@ bool jinja_contains(Render *r, JValue container, JValue v) {
         return jinja_need_hashable(r, v) && jinja_charge(r, container.dict->count / 8) &&
                jinja_get(r, container.dict, v);
     case J_UNDEFINED: return false;
-    default: jinja_fail(r, "a %s contains nothing", jinja_type_name(container)); return false;
+    default:
+        jinja_fail(r, "'in' needs a container, found %s", jinja_type_name(container));
+        return false;
     }
 }
 

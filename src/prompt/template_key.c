@@ -20,11 +20,11 @@ bool template_find(const Gguf *g, bool has_tools, Str *source, Err *err) {
         name_others(g, &others);
         if (others.len)
             err_set(err, ERR_FORMAT,
-                    "key '" MAIN "' is absent: of the model's templates (%.*s) none is for a "
+                    "key '" MAIN "' is absent: none of the model's templates (%.*s) is for a "
                     "conversation without tools",
                     STR_ARG(strbuf_str(&others)));
         else
-            err_set(err, ERR_FORMAT, "it has no chat template (key " MAIN ")");
+            err_set(err, ERR_FORMAT, "no chat template: key '" MAIN "' is absent");
         strbuf_free(&others);
         return false;
     }

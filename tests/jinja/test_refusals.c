@@ -1,5 +1,5 @@
 // Templates that are refused: each with its line and words that name what is wrong, and those that
-// would go on for too long.
+// are nested too deep. What takes too long is in test_limits.c.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,53 +16,52 @@ static const char variables[] = "{\"n\": 7, \"word\": \"ab\", \"nums\": [3, 1], 
 static void test_malformed(void **state) {
     (void)state;
     static const RefusalRow rows[] = {
-        {"a\n{{ n", 2, "a tag {{ without its end"},
-        {"{% if n", 1, "a tag {% without its end"},
-        {"\n\n{# x", 3, "a tag {# without its end"},
+        {"a\n{{ n", 2, "tag {{ is not closed"},
+        {"{% if n", 1, "tag {% is not closed"},
+        {"\n\n{# x", 3, "tag {# is not closed"},
         {"{% raw %}x", 1, "raw without endraw"},
-        {"{{ 'abc }}", 1, "a tag {{ without its end"},
-        {"\n{{ }}", 2, "where an expression was expected"},
-        {"{{ 1 + }}", 1, "where an expression was expected"},
-        {"{{ n n }}", 1, "'n' is too much here"},
-        {"{{ (n }}", 1, "a tag {{ without its end"}, // a bracket left open holds the end back
-        {"{{ [n) }}", 1, "')' where ']' was expected"},
-        {"{{ n[] }}", 1, "an empty subscript"},
-        {"{{ n. }}", 1, "where a name was expected"},
-        {"{{ n | }}", 1, "where a name was expected"},
-        {"{{ n is }}", 1, "where a name was expected"},
-        {"{{ n is odd is odd }}", 1, "a test of a test"},
-        {"{{ {'a' 1} }}", 1, "'1' where ':' was expected"},
-        {"{{ f(a=1, 2) }}", 1, "an argument without a name"},
-        {"{{ 0xffffffffffffffffff }}", 1, "beyond 64 bits"},
-        {"{{ 012 }}", 1, "begins with 0"},
-        {"{{ n ? 1 : 2 }}", 1, "'?' is too much here"},
-        {"{% %}", 1, "is not known"},
-        {"a\nb\n{% nosuch %}", 3, "tag 'nosuch' is not known"},
-        {"{% endif %}", 1, "tag 'endif' is not known"},
-        {"{% else %}", 1, "tag 'else' is not known"},
-        {"{% include 'x' %}", 1, "tag 'include' is not known"},
+        {"{{ 'abc }}", 1, "tag {{ is not closed"},
+        {"\n{{ }}", 2, "expected an expression, found"},
+        {"{{ 1 + }}", 1, "expected an expression, found"},
+        {"{{ n n }}", 1, "unexpected 'n'"},
+        {"{{ (n }}", 1, "tag {{ is not closed"}, // a bracket left open holds the end back
+        {"{{ [n) }}", 1, "expected ']', found ')'"},
+        {"{{ n[] }}", 1, "empty subscript"},
+        {"{{ n. }}", 1, "expected a name, found"},
+        {"{{ n | }}", 1, "expected a name, found"},
+        {"{{ n is }}", 1, "expected a name, found"},
+        {"{{ n is odd is odd }}", 1, "a test cannot follow a test"},
+        {"{{ {'a' 1} }}", 1, "expected ':', found '1'"},
+        {"{{ f(a=1, 2) }}", 1, "a positional argument after"},
+        {"{{ 0xffffffffffffffffff }}", 1, "does not fit into 64 bits"},
+        {"{{ 012 }}", 1, "must not begin with 0"},
+        {"{{ n ? 1 : 2 }}", 1, "unexpected '?'"},
+        {"{% %}", 1, "unknown tag"},
+        {"a\nb\n{% nosuch %}", 3, "unknown tag 'nosuch'"},
+        {"{% endif %}", 1, "unknown tag 'endif'"},
+        {"{% else %}", 1, "unknown tag 'else'"},
+        {"{% include 'x' %}", 1, "unknown tag 'include'"},
         {"x\n{% if n %}\n\n", 2, "'endif' is missing"},
         {"{% for i in nums %}", 1, "'endfor' is missing"},
-        {"{% if n %}{% endfor %}", 1, "tag 'endfor' is not known"},
+        {"{% if n %}{% endfor %}", 1, "unknown tag 'endfor'"},
         {"{% macro m() %}", 1, "'endmacro' is missing"},
         {"{% set x %}", 1, "'endset' is missing"},
-        {"{% for i nums %}{% endfor %}", 1, "for without 'in'"},
-        {"{% for (a b) in nums %}{% endfor %}", 1, "where ')' was expected"},
-        {"{% for a.b in nums %}{% endfor %}", 1, "for without 'in'"},
-        {"{% set (a, b.c) = nums %}", 1, "where ')' was expected"},
-        {"{% set none = 1 %}", 1, "'none' is no name"},
+        {"{% for i nums %}{% endfor %}", 1, "for: expected 'in'"},
+        {"{% for (a b) in nums %}{% endfor %}", 1, "expected ')', found"},
+        {"{% for a.b in nums %}{% endfor %}", 1, "for: expected 'in'"},
+        {"{% set (a, b.c) = nums %}", 1, "expected ')', found"},
+        {"{% set none = 1 %}", 1, "cannot assign to 'none'"},
         {"{% for i in nums %}{% set loop = 1 %}{% endfor %}", 1, "the loop's own name"},
-        {"{% for i in nums recursive %}{% else %}{% break %}{% endfor %}", 1,
-         "it stands in no loop"},
-        {"{% raw +%}{% endraw %}", 1, "tag 'raw' is not known"},
-        {"{% set = 1 %}", 1, "where a name was expected"},
-        {"{% macro m(a b) %}{% endmacro %}", 1, "'b' where ')' was expected"},
-        {"{% call n %}{% endcall %}", 1, "call needs a macro call"},
-        {"{% break %}", 1, "it stands in no loop"},
+        {"{% for i in nums recursive %}{% else %}{% break %}{% endfor %}", 1, "outside of a loop"},
+        {"{% raw +%}{% endraw %}", 1, "unknown tag 'raw'"},
+        {"{% set = 1 %}", 1, "expected a name, found"},
+        {"{% macro m(a b) %}{% endmacro %}", 1, "expected ')', found 'b'"},
+        {"{% call n %}{% endcall %}", 1, "call: expected a macro call"},
+        {"{% break %}", 1, "outside of a loop"},
         {"{% for i in nums %}{% macro m() %}{% continue %}{% endmacro %}{% endfor %}", 1,
-         "it stands in no loop"},
-        {"\n{{ n|nosuch }}", 2, "filter 'nosuch' is not known"},
-        {"{% for i in [] %}\n{{ n is nosuch }}{% endfor %}", 2, "test 'nosuch' is not known"},
+         "outside of a loop"},
+        {"\n{{ n|nosuch }}", 2, "unknown filter 'nosuch'"},
+        {"{% for i in [] %}\n{{ n is nosuch }}{% endfor %}", 2, "unknown test 'nosuch'"},
     };
     refuses(rows, COUNT_OF(rows), variables);
 }
@@ -71,58 +70,60 @@ static void test_mistakes_while_rendering(void **state) {
     (void)state;
     static const RefusalRow rows[] = {
         {"\n\n{{ raise_exception('stop: ' ~ n) }}", 3, "the template refuses: stop: 7"},
-        {"{{ raise_exception() }}", 1, "raise_exception needs 'message'"},
+        {"{{ raise_exception() }}", 1, "raise_exception: argument 'message' is missing"},
         {"{{ missing.a }}", 1, "'missing' is undefined"},
         {"a\n{{ n }}\n{{ d.b.c }}", 3, "'b' is undefined"},
         {"{{ missing + 1 }}", 1, "'missing' is undefined"},
         {"{{ missing() }}", 1, "'missing' is undefined"},
-        {"{{ word.nosuch() }}", 1, "there is no method 'nosuch'"},
-        {"{{ nums.append(1) }}", 1, "there is no method 'append'"},
-        {"{{ d.update({}) }}", 1, "there is no method 'update'"},
-        {"{{ n() }}", 1, "a integer cannot be called"},
-        {"{{ 'a' + 1 }}", 1, "this operator does not take string and integer"},
-        {"{{ 'a' < 1 }}", 1, "string and integer have no order"},
-        {"{{ 1 in 'a' }}", 1, "a string contains strings"},
-        {"{{ 1 in 2 }}", 1, "a integer contains nothing"},
-        {"{{ 1 / 0 }}", 1, "a division by zero"},
-        {"{{ 2 ** 127 }}", 1, "beyond 128 bits"},
-        {"{{ nums[0] * 99999999999999999999999999999999999999 * 9 }}", 1, "beyond 128 bits"},
-        {"{{ range(99999999999999999999) }}", 1, "beyond 64 bits"},
-        {"{% for i in nums %}{{ loop([1]) }}{% endfor %}", 1, "without the word 'recursive'"},
+        {"{{ word.nosuch() }}", 1, "unknown method 'nosuch'"},
+        {"{{ nums.append(1) }}", 1, "unknown method 'append'"},
+        {"{{ d.update({}) }}", 1, "unknown method 'update'"},
+        {"{{ n() }}", 1, "integer is not callable"},
+        {"{{ 'a' + 1 }}", 1, "unsupported operands: string and integer"},
+        {"{{ 'a' < 1 }}", 1, "cannot order string and integer"},
+        {"{{ 1 in 'a' }}", 1, "'in' a string: expected a string"},
+        {"{{ 1 in 2 }}", 1, "'in' needs a container, found integer"},
+        {"{{ 1 / 0 }}", 1, "division by zero"},
+        {"{{ 2 ** 127 }}", 1, "does not fit into 128 bits"},
+        {"{{ nums[0] * 99999999999999999999999999999999999999 * 9 }}", 1,
+         "does not fit into 128 bits"},
+        {"{{ range(99999999999999999999) }}", 1, "does not fit into 64 bits"},
+        {"{% for i in nums %}{{ loop([1]) }}{% endfor %}", 1, "needs a for with 'recursive'"},
         {"{% for i in nums recursive %}{{ loop([1]) }}{% endfor %}", 1, "nested too deep"},
-        {"{% for (a, (b, c)) in [(1, (2,))] %}{% endfor %}", 1, "1 values for 2 names"},
+        {"{% for (a, (b, c)) in [(1, (2,))] %}{% endfor %}", 1,
+         "cannot unpack 1 values into 2 names"},
         {"{% macro m() %}{% endmacro %}{% call m() %}{% endcall %}", 1,
          "takes no argument 'caller'"},
         {"{{ dict(missing) }}", 1, "'missing' is undefined"},
-        {"{{ {1: 2, 'a': 3}|tojson(sort_keys=true) }}", 1, "have no order"},
-        {"{{ n[1:] }}", 1, "a slice of a integer"},
-        {"{{ nums[::0] }}", 1, "a slice by steps of 0"},
-        {"{% for x in n %}{% endfor %}", 1, "a integer cannot be looped over"},
-        {"{% for a, b in nums %}{% endfor %}", 1, "a integer cannot be looped over"},
-        {"{% set a, b = [1] %}", 1, "1 values for 2 names"},
-        {"{% set d.x = 1 %}", 1, "'d' is no namespace"},
-        {"{% set s = namespace() %}{% set s._x = 1 %}", 1, "begins with '_'"},
-        {"{{ missing|tojson }}", 1, "tojson of a undefined value"},
-        {"{{ nums|map('string')|tojson }}", 1, "tojson of a generator"},
-        {"{{ nums|map('string')|length }}", 1, "length of a generator"},
-        {"{{ {nums: 1} }}", 1, "a list cannot be a key"},
-        {"{{ word|trim(1, 2) }}", 1, "trim takes 1 arguments, not 2"},
+        {"{{ {1: 2, 'a': 3}|tojson(sort_keys=true) }}", 1, "cannot sort keys"},
+        {"{{ n[1:] }}", 1, "cannot slice integer"},
+        {"{{ nums[::0] }}", 1, "slice step cannot be zero"},
+        {"{% for x in n %}{% endfor %}", 1, "integer is not iterable"},
+        {"{% for a, b in nums %}{% endfor %}", 1, "integer is not iterable"},
+        {"{% set a, b = [1] %}", 1, "cannot unpack 1 values into 2 names"},
+        {"{% set d.x = 1 %}", 1, "'d' is not a namespace"},
+        {"{% set s = namespace() %}{% set s._x = 1 %}", 1, "must not begin with '_'"},
+        {"{{ missing|tojson }}", 1, "tojson: cannot serialize undefined value"},
+        {"{{ nums|map('string')|tojson }}", 1, "tojson: cannot serialize generator"},
+        {"{{ nums|map('string')|length }}", 1, "generator has no length"},
+        {"{{ {nums: 1} }}", 1, "list cannot be a dict key"},
+        {"{{ word|trim(1, 2) }}", 1, "trim takes at most 1 arguments, found 2"},
         {"{{ word|trim(a=1) }}", 1, "trim takes no argument 'a'"},
         {"{{ word|indent(2, width=3) }}", 1, "indent: 'width' is given twice"},
-        {"{{ word.replace('a') }}", 1, "replace needs 'new'"},
+        {"{{ word.replace('a') }}", 1, "replace: argument 'new' is missing"},
         {"{{ word.strip(chars='a') }}", 1, "strip takes no argument 'chars'"},
-        {"{{ word.split('') }}", 1, "a split by an empty string"},
-        {"{{ word.index('q') }}", 1, "index: it is not in the string"},
-        {"{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", 1, "macro 'm' takes 1 arguments, not 2"},
+        {"{{ word.split('') }}", 1, "split: empty separator"},
+        {"{{ word.index('q') }}", 1, "index: substring not found"},
+        {"{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", 1, "macro 'm' takes 1 arguments, found 2"},
         {"{% macro m(a) %}{% endmacro %}{{ m(b=2) }}", 1, "macro 'm' takes no argument 'b'"},
-        {"{{ '{'.format(1) }}", 1, "format: a single brace"},
-        {"{{ '{}'.format() }}", 1, "format: nothing for '{}'"},
-        {"{{ '%s %s' % 1 }}", 1, "more places than values"},
-        {"{{ '%d' % 'a' }}", 1, "'%d' does not take a string"},
-        {"{{ n is divisibleby 0 }}", 1, "a division by zero"},
+        {"{{ '{'.format(1) }}", 1, "format: single brace"},
+        {"{{ '{}'.format() }}", 1, "format: no argument for '{}'"},
+        {"{{ '%s %s' % 1 }}", 1, "not enough values for the format"},
+        {"{{ '%d' % 'a' }}", 1, "'%d' does not take string"},
+        {"{{ n is divisibleby 0 }}", 1, "division by zero"},
         {"{{ n is odd(1) }}", 1, "test 'odd' takes 0 arguments"},
-        {"{{ range(100001) }}", 1, "a range of more than 100000"},
-        {"{% if n %}\n{{ n|nosuch }}{% endif %}", 2, "filter 'nosuch' is not known"},
+        {"{{ range(100001) }}", 1, "range of more than 100000 items"},
+        {"{% if n %}\n{{ n|nosuch }}{% endif %}", 2, "unknown filter 'nosuch'"},
     };
     refuses(rows, COUNT_OF(rows), variables);
 }
@@ -222,51 +223,6 @@ static void test_what_is_sliced_is_shared(void **state) {
     strbuf_free(&out);
 }
 
-static void test_work_is_limited(void **state) {
-    (void)state;
-    static const char *const sources[] = {
-        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-        "{% set x = range(100000)|list %}{% for a in x %}{{ -1 in x }}{% endfor %}",
-        "{% set x = 'a' * 1000000 %}{% for a in range(100000) %}{{ x.find('b') }}{% endfor %}",
-        "{% set x = 'a' * 1000000 %}{% for a in range(100000) %}{% set y = x[1:] %}{% endfor %}",
-        "{% macro f(k) %}{% if k %}{{ f(k - 1) }}{{ f(k - 1) }}{% endif %}{% endmacro %}{{ f(60) "
-        "}}",
-        "{% set s = namespace(x=[1]) %}{% for i in range(60) %}{% set s.x = [s.x, s.x] %}"
-        "{% endfor %}{{ s.x == [s.x, s.x] }}{% set y = s.x|tojson %}",
-    };
-    for (size_t i = 0; i < COUNT_OF(sources); i++) {
-        StrBuf out = {0};
-        Err err = {0};
-        if (render(str_of(sources[i]), variables, &out, &err)) fail_msg("%s", sources[i]);
-        if (!strstr(err.text, "more than ")) fail_msg("%s\nsays '%s'", sources[i], err.text);
-        strbuf_free(&out);
-    }
-}
-
-static void test_output_is_limited(void **state) {
-    (void)state;
-    static const char *const sources[] = {
-        "{% set x = 'a' * 1000000 %}{% for i in range(1000) %}{{ x }}{% endfor %}",
-        "{% set s = namespace(x='a') %}{% for i in range(60) %}{% set s.x = s.x ~ s.x %}{% endfor "
-        "%}",
-        "{{ ('a' * 2000000).replace('a', 'b' * 1000) }}",
-        "{{ (['a'] * 1000000)|join('b' * 1000) }}",
-        "{{ 'a' * 99999999999 }}",
-        "{{ 'a'.center(99999999999) }}",
-        "{% macro f(k) %}{{ 'a' * 2000000 }}{% if k %}{{ f(k - 1) }}{% endif %}{% endmacro %}"
-        "{{ f(100) }}",
-    };
-    for (size_t i = 0; i < COUNT_OF(sources); i++) {
-        StrBuf out = {0};
-        Err err = {0};
-        if (render(str_of(sources[i]), variables, &out, &err)) fail_msg("%s", sources[i]);
-        assert_int_equal(err.kind, ERR_FORMAT);
-        // One text at a time goes beyond the bound, before it is seen.
-        assert_true(out.len <= 2 * (size_t)TEMPLATE_MAX_OUTPUT);
-        strbuf_free(&out);
-    }
-}
-
 static void test_every_beginning_of_a_template(void **state) {
     (void)state;
     static const char source[] =
@@ -296,8 +252,6 @@ int main(void) {
         cmocka_unit_test(test_nesting_is_limited),
         cmocka_unit_test(test_long_chains),
         cmocka_unit_test(test_what_is_sliced_is_shared),
-        cmocka_unit_test(test_work_is_limited),
-        cmocka_unit_test(test_output_is_limited),
         cmocka_unit_test(test_every_beginning_of_a_template),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -395,8 +395,8 @@ def is_known(job, wanted, found):
     has_literal_slice = re.search(r"(none|[\])}'\"])\)*\[[^\]]*:", job[0])
     return (
         " at 0x" in str(wanted).lower()
-        or re.search("beyond 128 bits|: items of a |a loop cannot be looped over", refusal)
-        or (has_literal_slice and re.search("a slice of a |a whole number was expected", refusal))
+        or re.search("fit into 128 bits|: items: expected a dict|loop is not iterable", refusal)
+        or (has_literal_slice and re.search("cannot slice |expected an integer, found", refusal))
         or re.search(r"-\d\)* \*\*", job[0])
     )
 

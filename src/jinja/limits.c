@@ -1,0 +1,34 @@
+// limits.c — failing, and counting work: what every part of the interpreter calls. The first failure
+// sticks; whoever calls something looks at `failed` before it goes on.
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "jinja/jinja.h"
+
+JValue jinja_fail(Render *r, const char *fmt, ...) {
+    if (!r->failed) {
+        char text[800];
+        va_list args;
+        va_start(args, fmt);
+        vsnprintf(text, sizeof text, fmt, args);
+        va_end(args);
+        err_set(r->err, ERR_FORMAT, "template line %d: %s", r->line, text);
+    }
+    r->failed = true;
+    return (JValue){0};
+}
+
+bool jinja_charge(Render *r, size_t steps) {
+    r->steps += steps;
+    if (r->steps > r->limits.steps)
+        jinja_fail(r, "more than %" PRIu64 " steps", r->limits.steps);
+    else if (r->arena->n_bytes > r->limits.memory)
+        jinja_fail(r, "more than %zu bytes of values", r->limits.memory);
+    return !r->failed;
+}
+
+bool jinja_charge_bytes(Render *r, size_t n) {
+    enum { BYTES_A_STEP = 64 }; // what copying takes in the time of a step, about
+    return jinja_charge(r, n / BYTES_A_STEP);
+}
