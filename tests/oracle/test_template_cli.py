@@ -111,8 +111,8 @@ def test_bad_messages_exit_3(tmp_path):
 
 def test_bad_templates_exit_3_and_name_file_and_line(tmp_path, messages):
     cases = {
-        "a\n{{ b": "line 2: a tag",
-        "a\n\n{% nosuch %}": "line 3: tag 'nosuch'",
+        "a\n{{ b": "line 2: tag {{ is not closed",
+        "a\n\n{% nosuch %}": "line 3: unknown tag 'nosuch'",
         "{{ raise_exception('no system role') }}": "line 1: the template refuses: no system role",
         "\n{{ mood.swing }}": "line 2: 'mood' is undefined",
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}": "more than",

