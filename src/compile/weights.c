@@ -2,17 +2,26 @@
 
 #include <math.h>
 
-static void add_part(PackedTensor *t, const char *role, Rows rows, bool is_deinterleaved) {
+#include "contract/weights.h"
+
+// What a model's weights are stored as: multiplied by 2^exponent, and of which kind of layers.
+typedef struct {
+    const Model *model;
+    uint32_t layer;
+    bool is_deinterleaved;
+    int exponent;
+} Storage;
+
+static void add_rows(PackedTensor *t, WeightRole role, Rows rows, const Storage *s) {
     if (!rows.tensor) return;
-    t->parts[t->n_parts++] = (PackedPart){role, rows, t->n_rows, is_deinterleaved, 1.0f};
+    t->parts[t->n_parts++] = (PackedPart){weight_infos[role].name, rows, t->n_rows,
+                                          s->is_deinterleaved, ldexpf(1.0f, s->exponent)};
     t->n_rows += (uint32_t)rows.n_rows;
+    if (weight_infos[role].kind == WEIGHT_IS_NORM) t->offset = s->model->contract.norm_offset;
 }
 
-// As add_part, the weights multiplied by 2^exponent.
-static void add_scaled(PackedTensor *t, const char *role, Rows rows, int exponent) {
-    if (!rows.tensor) return;
-    add_part(t, role, rows, false);
-    t->parts[t->n_parts - 1].factor = ldexpf(1.0f, exponent);
+static void add_part(PackedTensor *t, WeightRole role, Storage s) {
+    add_rows(t, role, weight_rows(&s.model->weights, role, s.layer), &s);
 }
 
 bool weight_form_scales_rows(PackFormat form) {
@@ -30,7 +39,6 @@ static PackedTensor vector(uint32_t layer, Str name) {
 void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFormat form,
                   uint32_t layer, const LayerScaling *condition, Arena *arena) {
     const Contract *c = &model->contract;
-    const LayerWeights *w = &model->weights.layers[layer];
     // llama-architecture files store q and k rows so that rotated pairs are neighbours. Packages
     // rotate halves, which needs slices instead of a shuffle; the order of rows within a head is
     // free as long as q and k share it.
@@ -44,38 +52,45 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFo
         [PACKED_ATTN_OUT_BIAS] = "out_bias", [PACKED_FFN_NORM] = "ffn_norm",
         [PACKED_GATE_UP] = "gate_up",        [PACKED_DOWN] = "down",
     };
-    const size_t n_cols[PACKED_PER_LAYER] = {
-        [PACKED_QKV] = c->d_model,
-        [PACKED_ATTN_OUT] = (size_t)c->n_heads * c->head_dim_v,
-        [PACKED_GATE_UP] = c->d_model,
-        [PACKED_DOWN] = c->d_ff,
+    // Weights of a slot read the same input: the first one's columns are the slot's.
+    static const WeightRole first[PACKED_PER_LAYER] = {
+        [PACKED_ATTN_NORM] = WEIGHT_attn_norm,
+        [PACKED_QKV] = WEIGHT_q,
+        [PACKED_QKV_BIAS] = WEIGHT_q_bias,
+        [PACKED_ATTN_OUT] = WEIGHT_attn_out,
+        [PACKED_ATTN_OUT_BIAS] = WEIGHT_attn_out_bias,
+        [PACKED_FFN_NORM] = WEIGHT_ffn_norm,
+        [PACKED_GATE_UP] = WEIGHT_gate,
+        [PACKED_DOWN] = WEIGHT_down,
     };
     for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
         Str name = arena_printf(arena, "layer_%02u_%s", layer, slot_names[slot]);
-        out[slot] = n_cols[slot] ? matrix(layer, name, form, n_cols[slot]) : vector(layer, name);
+        size_t n_cols = weight_dim(c, weight_infos[first[slot]].n_cols);
+        out[slot] = n_cols ? matrix(layer, name, form, n_cols) : vector(layer, name);
         out[slot].rope_dim = contract_layer(c, layer)->rope_dim;
     }
 
-    add_part(&out[PACKED_ATTN_NORM], "attn_norm", w->attn_norm, false);
-    add_part(&out[PACKED_QKV], "q", w->q, unroll);
-    add_part(&out[PACKED_QKV], "k", w->k, unroll);
-    add_scaled(&out[PACKED_QKV], "v", w->v, -v);
-    add_part(&out[PACKED_QKV_BIAS], "q_bias", w->q_bias, unroll);
-    add_part(&out[PACKED_QKV_BIAS], "k_bias", w->k_bias, unroll);
-    add_scaled(&out[PACKED_QKV_BIAS], "v_bias", w->v_bias, -v);
-    add_scaled(&out[PACKED_ATTN_OUT], "attn_out", w->attn_out, attn);
-    add_scaled(&out[PACKED_ATTN_OUT_BIAS], "attn_out_bias", w->attn_out_bias, -condition->attn);
-    add_part(&out[PACKED_FFN_NORM], "ffn_norm", w->ffn_norm, false);
-    add_part(&out[PACKED_GATE_UP], "gate", w->gate, false);
-    add_scaled(&out[PACKED_GATE_UP], "up", w->up, -up);
-    add_scaled(&out[PACKED_DOWN], "down", w->down, ffn);
-    out[PACKED_ATTN_NORM].offset = out[PACKED_FFN_NORM].offset = c->norm_offset;
+    const Storage plain = {model, layer, false, 0}, rotated = {model, layer, unroll, 0};
+    const Storage values = {model, layer, false, -v};
+    add_part(&out[PACKED_ATTN_NORM], WEIGHT_attn_norm, plain);
+    add_part(&out[PACKED_QKV], WEIGHT_q, rotated);
+    add_part(&out[PACKED_QKV], WEIGHT_k, rotated);
+    add_part(&out[PACKED_QKV], WEIGHT_v, values);
+    add_part(&out[PACKED_QKV_BIAS], WEIGHT_q_bias, rotated);
+    add_part(&out[PACKED_QKV_BIAS], WEIGHT_k_bias, rotated);
+    add_part(&out[PACKED_QKV_BIAS], WEIGHT_v_bias, values);
+    add_part(&out[PACKED_ATTN_OUT], WEIGHT_attn_out, (Storage){model, layer, false, attn});
+    add_part(&out[PACKED_ATTN_OUT_BIAS], WEIGHT_attn_out_bias,
+             (Storage){model, layer, false, -condition->attn});
+    add_part(&out[PACKED_FFN_NORM], WEIGHT_ffn_norm, plain);
+    add_part(&out[PACKED_GATE_UP], WEIGHT_gate, plain);
+    add_part(&out[PACKED_GATE_UP], WEIGHT_up, (Storage){model, layer, false, -up});
+    add_part(&out[PACKED_DOWN], WEIGHT_down, (Storage){model, layer, false, ffn});
 }
 
 PackedTensor packed_output_norm(const Model *model) {
     PackedTensor t = vector(NO_LAYER, STR("output_norm"));
-    add_part(&t, "output_norm", model->weights.output_norm, false);
-    t.offset = model->contract.norm_offset;
+    add_part(&t, WEIGHT_output_norm, (Storage){.model = model});
     return t;
 }
 
@@ -86,7 +101,7 @@ PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, ui
     Rows rows = model->weights.head;
     rows.first_row += first;
     rows.n_rows = end - first;
-    add_part(&t, "head", rows, false);
+    add_rows(&t, WEIGHT_head, rows, &(Storage){.model = model});
     return t;
 }
 

@@ -1,116 +1,144 @@
 // bind.c — tensor names become typed places, once; after this no code looks at a name.
+//
+// Which tensors there are, of what shapes, is weights.def. A weight has a tensor of its own or is
+// some rows of a stack, where converters put weights that read the same input into one tensor.
+#include <string.h>
+
+#include "base/size.h"
 #include "contract/read.h"
+#include "contract/weights.h"
+
+typedef struct {
+    ContractReader *r;
+    uint32_t layer;
+    LayerWeights *weights;
+} Layer;
 
 static const char *layer_name(ContractReader *r, uint32_t layer, const char *what) {
     return arena_printf(r->arena, "blk.%u.%s", layer, what).at;
 }
 
-static Rows all_rows(const TensorInfo *t) {
-    return (Rows){t, 0, t && t->n_dims > 1 ? t->dims[1] : t ? t->dims[0] : 0};
+static const TensorInfo *find_layer_tensor(const Layer *l, const char *what) {
+    return gguf_find_tensor(l->r->g, str_of(layer_name(l->r, l->layer, what)));
 }
 
-static Rows need_matrix(ContractReader *r, uint32_t layer, const char *what, size_t n_cols,
-                        size_t n_rows) {
-    return all_rows(need_tensor(r, layer_name(r, layer, what), n_cols, n_rows));
+static void put_rows(void *all, const WeightInfo *info, Rows rows) {
+    memcpy((char *)all + info->at, &rows, sizeof rows);
 }
 
-static Rows need_vector(ContractReader *r, uint32_t layer, const char *what, size_t n) {
-    return all_rows(need_tensor(r, layer_name(r, layer, what), n, 0));
+// One past the last weight that shares a stack with `first`; first + 1 where it has none.
+static int end_of_stack(int first) {
+    const char *stack = weight_infos[first].stack;
+    int end = first + 1;
+    while (*stack && end < WEIGHT_COUNT && strcmp(weight_infos[end].stack, stack) == 0) end++;
+    return end;
 }
 
-// A bias vector, or nothing when the file has none.
-static Rows find_vector(ContractReader *r, uint32_t layer, const char *what, size_t n) {
-    const TensorInfo *t = reader_tensor(r, layer_name(r, layer, what));
-    if (t) check_tensor(r, t, n, 0);
-    return all_rows(t);
+// Whether the file has the weights [first, end) of a layer in one tensor: it has that one, and not
+// the first weight's own.
+static bool is_stacked(const Layer *l, int first, int end) {
+    const char *stack = weight_infos[first].stack;
+    if (!*stack || !find_layer_tensor(l, stack)) return false;
+    if (find_layer_tensor(l, weight_infos[first].tensor)) return false;
+    for (int i = first; i < end; i++)
+        if (strcmp(weight_infos[i].tensor, stack) == 0) return l->r->arch->may_stack_gate_up;
+    return true;
 }
 
-static void bind_qkv(ContractReader *r, LayerWeights *w, uint32_t layer) {
+static void bind_stack(const Layer *l, int first, int end) {
+    const Contract *c = &l->r->model->contract;
+    size_t n_rows = 0, n_cols = weight_dim(c, weight_infos[first].n_cols);
+    for (int i = first; i < end; i++) n_rows += weight_dim(c, weight_infos[i].n_rows);
+    const char *name = layer_name(l->r, l->layer, weight_infos[first].stack);
+    const TensorInfo *t =
+        n_cols ? need_tensor(l->r, name, n_cols, n_rows) : need_tensor(l->r, name, n_rows, 0);
+    n_rows = 0;
+    for (int i = first; i < end; i++) {
+        size_t n = weight_dim(c, weight_infos[i].n_rows);
+        put_rows(l->weights, &weight_infos[i], (Rows){t, n_rows, n});
+        n_rows += n;
+    }
+}
+
+// A tensor with the shape of the weight's row, or nothing where it may be missing and is.
+static Rows bind_own(ContractReader *r, const WeightInfo *info, const char *name) {
     const Contract *c = &r->model->contract;
-    size_t q = (size_t)c->n_heads * c->head_dim, k = (size_t)c->n_kv_heads * c->head_dim;
-    size_t v = (size_t)c->n_kv_heads * c->head_dim_v, all = q + k + v;
-    if (gguf_find_tensor(r->g, str_of(layer_name(r, layer, "attn_qkv.weight")))) {
-        const TensorInfo *t =
-            need_tensor(r, layer_name(r, layer, "attn_qkv.weight"), c->d_model, all);
-        w->q = (Rows){t, 0, q};
-        w->k = (Rows){t, q, k};
-        w->v = (Rows){t, q + k, v};
-        Rows bias = find_vector(r, layer, "attn_qkv.bias", all);
-        if (bias.tensor) {
-            w->q_bias = (Rows){bias.tensor, 0, q};
-            w->k_bias = (Rows){bias.tensor, q, k};
-            w->v_bias = (Rows){bias.tensor, q + k, v};
+    size_t n_rows = weight_dim(c, info->n_rows), n_cols = weight_dim(c, info->n_cols);
+    if (info->presence != FIELD_COUNT && !gguf_find_tensor(r->g, str_of(name))) return (Rows){0};
+    const TensorInfo *t =
+        n_cols ? need_tensor(r, name, n_cols, n_rows) : need_tensor(r, name, n_rows, 0);
+    return (Rows){t, 0, n_rows};
+}
+
+// Weights of one stack are there together or not at all.
+static void check_stack(const Layer *l, int first, int end) {
+    StrBuf names = {0};
+    int n_there = 0;
+    for (int i = first; i < end; i++) {
+        const char *separator = i == first ? "" : i + 1 == end ? " and " : ", ";
+        n_there += find_layer_tensor(l, weight_infos[i].tensor) != NULL;
+        strbuf_printf(&names, "%s%s", separator, weight_infos[i].tensor);
+    }
+    if (n_there != 0 && n_there != end - first)
+        reader_fail(l->r, "layer %u: some of %.*s are missing", l->layer,
+                    STR_ARG(strbuf_str(&names)));
+    strbuf_free(&names);
+}
+
+static void bind_layer(const Layer *l) {
+    for (int first = 0, end; first < WEIGHT_COUNT && !l->r->failed; first = end) {
+        const WeightInfo *info = &weight_infos[first];
+        end = end_of_stack(first);
+        if (!info->is_layer) continue;
+        if (is_stacked(l, first, end)) {
+            bind_stack(l, first, end);
+            continue;
         }
-        return;
+        for (int i = first; i < end; i++)
+            put_rows(l->weights, &weight_infos[i],
+                     bind_own(l->r, &weight_infos[i],
+                              layer_name(l->r, l->layer, weight_infos[i].tensor)));
+        if (info->presence != FIELD_COUNT) check_stack(l, first, end);
     }
-    w->q = need_matrix(r, layer, "attn_q.weight", c->d_model, q);
-    w->k = need_matrix(r, layer, "attn_k.weight", c->d_model, k);
-    w->v = need_matrix(r, layer, "attn_v.weight", c->d_model, v);
-    w->q_bias = find_vector(r, layer, "attn_q.bias", q);
-    w->k_bias = find_vector(r, layer, "attn_k.bias", k);
-    w->v_bias = find_vector(r, layer, "attn_v.bias", v);
-    if (!w->q_bias.tensor != !w->k_bias.tensor || !w->q_bias.tensor != !w->v_bias.tensor)
-        reader_fail(r, "layer %u: some of attn_q.bias, attn_k.bias and attn_v.bias are missing",
-                    layer);
 }
 
-static void bind_ffn(ContractReader *r, LayerWeights *w, uint32_t layer) {
-    const Contract *c = &r->model->contract;
-    bool is_fused = !gguf_find_tensor(r->g, str_of(layer_name(r, layer, "ffn_gate.weight"))) &&
-                    r->arch->may_stack_gate_up;
-    if (is_fused) {
-        const TensorInfo *t =
-            need_tensor(r, layer_name(r, layer, "ffn_up.weight"), c->d_model, 2 * (size_t)c->d_ff);
-        w->gate = (Rows){t, 0, c->d_ff};
-        w->up = (Rows){t, c->d_ff, c->d_ff};
-    } else {
-        w->gate = need_matrix(r, layer, "ffn_gate.weight", c->d_model, c->d_ff);
-        w->up = need_matrix(r, layer, "ffn_up.weight", c->d_model, c->d_ff);
-    }
-    w->down = need_matrix(r, layer, "ffn_down.weight", c->d_ff, c->d_model);
-}
-
-static void bind_layer(ContractReader *r, LayerWeights *w, uint32_t layer) {
-    const Contract *c = &r->model->contract;
-    w->attn_norm = need_vector(r, layer, "attn_norm.weight", c->d_model);
-    bind_qkv(r, w, layer);
-    w->attn_out =
-        need_matrix(r, layer, "attn_output.weight", (size_t)c->n_heads * c->head_dim_v, c->d_model);
-    w->attn_out_bias = find_vector(r, layer, "attn_output.bias", c->d_model);
-    w->ffn_norm = need_vector(r, layer, "ffn_norm.weight", c->d_model);
-    bind_ffn(r, w, layer);
-}
-
-static void check_biases(ContractReader *r) {
-    const LayerWeights *w = r->model->weights.layers;
+// Layers of a kind have the same weights; whether they have one that may be missing is a field of
+// the kind, by its first layer.
+static void read_presence(ContractReader *r, WeightRole role) {
+    const WeightInfo *info = &weight_infos[role];
     Contract *c = &r->model->contract;
-    LayerKind *kind = &c->kinds[0];
-    kind->has_qkv_bias = w[0].q_bias.tensor != NULL;
-    kind->has_out_bias = w[0].attn_out_bias.tensor != NULL;
-    for (uint32_t i = 1; i < c->n_layers; i++)
-        if ((w[i].q_bias.tensor != NULL) != kind->has_qkv_bias ||
-            (w[i].attn_out_bias.tensor != NULL) != kind->has_out_bias)
-            reader_fail(r, "layers 0 and %u differ in which projections have a bias", i);
-    reader_source(r, FIELD_has_qkv_bias, SOURCE_TENSOR,
-                  kind->has_qkv_bias ? w[0].q_bias.tensor->name : STR("no such tensor"));
-    reader_source(r, FIELD_has_out_bias, SOURCE_TENSOR,
-                  kind->has_out_bias ? w[0].attn_out_bias.tensor->name : STR("no such tensor"));
+    uint32_t first[CONTRACT_MAX_KINDS];
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++) first[i] = c->n_layers; // none yet
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        uint32_t kind = contract_kind_of(c, i);
+        const TensorInfo *t = weight_rows(&r->model->weights, role, i).tensor;
+        bool *has = (bool *)field_place_of_kind(c, info->presence, kind);
+        if (first[kind] == c->n_layers) {
+            first[kind] = i;
+            *has = t != NULL;
+            reader_source(r, info->presence, SOURCE_TENSOR, t ? t->name : STR("no such tensor"));
+        } else if (*has != (t != NULL)) {
+            reader_fail(r, "layers %u and %u differ in which projections have a bias", first[kind],
+                        i);
+        }
+    }
 }
 
 void bind_weights(ContractReader *r) {
     ModelWeights *w = &r->model->weights;
     Contract *c = &r->model->contract;
-    w->embedding = all_rows(need_tensor(r, "token_embd.weight", c->d_model, c->n_vocab));
-    w->output_norm = all_rows(need_tensor(r, "output_norm.weight", c->d_model, 0));
-    c->is_head_tied = !gguf_find_tensor(r->g, STR("output.weight"));
-    if (c->is_head_tied) {
-        w->head = w->embedding;
-        reader_source(r, FIELD_is_head_tied, SOURCE_TENSOR, STR("no output.weight"));
-    } else {
-        w->head = all_rows(need_tensor(r, "output.weight", c->d_model, c->n_vocab));
-        reader_source(r, FIELD_is_head_tied, SOURCE_TENSOR, STR("output.weight"));
-    }
+    const char *head = weight_infos[WEIGHT_head].tensor;
+    w->embedding =
+        bind_own(r, &weight_infos[WEIGHT_embedding], weight_infos[WEIGHT_embedding].tensor);
+    w->output_norm =
+        bind_own(r, &weight_infos[WEIGHT_output_norm], weight_infos[WEIGHT_output_norm].tensor);
+    c->is_head_tied = !gguf_find_tensor(r->g, str_of(head));
+    w->head = c->is_head_tied ? w->embedding : bind_own(r, &weight_infos[WEIGHT_head], head);
+    reader_source(r, FIELD_is_head_tied, SOURCE_TENSOR,
+                  c->is_head_tied ? arena_printf(r->arena, "no %s", head) : str_of(head));
     w->layers = arena_array(r->arena, c->n_layers, LayerWeights);
-    for (uint32_t i = 0; i < c->n_layers && !r->failed; i++) bind_layer(r, &w->layers[i], i);
-    if (!r->failed) check_biases(r);
+    for (uint32_t i = 0; i < c->n_layers && !r->failed; i++)
+        bind_layer(&(Layer){r, i, &w->layers[i]});
+    for (int role = 0; role < WEIGHT_COUNT && !r->failed; role = end_of_stack(role))
+        if (weight_infos[role].presence != FIELD_COUNT) read_presence(r, (WeightRole)role);
 }

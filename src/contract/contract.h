@@ -136,20 +136,21 @@ typedef struct {
     size_t first_row, n_rows;
 } Rows;
 
+// One Rows a weight, as weights.def has them.
 typedef struct {
-    Rows attn_norm; // [d_model]
-    Rows q, k, v;   // [heads * head_dim, d_model], in the file's row order (see rope_style)
-    Rows q_bias, k_bias, v_bias;
-    Rows attn_out, attn_out_bias; // [d_model, n_heads * head_dim_v]
-    Rows ffn_norm;
-    Rows gate, up; // [d_ff, d_model]
-    Rows down;     // [d_model, d_ff]
+#define MODEL_WEIGHT(...)
+#define LAYER_WEIGHT(name, ...) Rows name;
+#include "contract/weights.def"
+#undef MODEL_WEIGHT
+#undef LAYER_WEIGHT
 } LayerWeights;
 
 typedef struct {
-    Rows embedding;       // [n_vocab, d_model]
-    Rows output_norm;     // [d_model]
-    Rows head;            // [n_vocab, d_model]; the embedding's rows when tied
+#define MODEL_WEIGHT(name, ...) Rows name;
+#define LAYER_WEIGHT(...)
+#include "contract/weights.def" // head: the embedding's rows when tied
+#undef MODEL_WEIGHT
+#undef LAYER_WEIGHT
     LayerWeights *layers; // [n_layers]
 } ModelWeights;
 

@@ -178,6 +178,10 @@ void *field_place(Contract *c, FieldId field) {
     return (char *)c + field_rows[field].at;
 }
 
+void *field_place_of_kind(Contract *c, FieldId field, uint32_t kind) {
+    return (char *)(uintptr_t)field_at_kind(c, field, kind);
+}
+
 uint32_t field_n_values(const Contract *c, FieldId field) {
     return field_rows[field].is_layer ? contract_n_kinds(c) : 1;
 }
@@ -403,7 +407,7 @@ static bool field_from_json(Contract *c, FieldId field, const json_t *value, Are
     const json_t *values = n > 1 ? json_object_get(value, "by_kind") : NULL;
     if (values && json_array_size(values) != n) return false;
     for (uint32_t i = 0; i < n; i++) {
-        void *at = (char *)field_place(c, field) + i * sizeof(LayerKind);
+        void *at = field_place_of_kind(c, field, i);
         if (!value_from_json(field, at, values ? json_array_get(values, i) : value, arena))
             return false;
     }

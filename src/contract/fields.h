@@ -58,6 +58,7 @@ double field_most(const Contract *c, FieldId field);
 const void *field_at(const Contract *c, FieldId field);
 const void *field_at_kind(const Contract *c, FieldId field, uint32_t kind);
 void *field_place(Contract *c, FieldId field); // field_at, to be written
+void *field_place_of_kind(Contract *c, FieldId field, uint32_t kind);
 // How many values a field has: 1, or one for each kind of layers.
 uint32_t field_n_values(const Contract *c, FieldId field);
 

@@ -29,9 +29,9 @@ static const struct {
     LandmarkPlace normed, after;
     const char *name;
 } branches[N_BRANCHES] = {
-    [ATTENTION] = {WEIGHT_ATTN_NORM, LANDMARK_attn_normed, LANDMARK_post_attn_residual,
+    [ATTENTION] = {WEIGHT_attn_norm, LANDMARK_attn_normed, LANDMARK_post_attn_residual,
                    "attention"},
-    [FEED_FORWARD] = {WEIGHT_FFN_NORM, LANDMARK_ffn_normed, LANDMARK_stream, "feed-forward"},
+    [FEED_FORWARD] = {WEIGHT_ffn_norm, LANDMARK_ffn_normed, LANDMARK_stream, "feed-forward"},
 };
 
 // ---- bounds

@@ -41,7 +41,7 @@ static void judge_normed_rows(NormCheck *check, const ChainLandmark *mark, const
     const Contract *c = &check->p->model.contract;
     size_t width = c->d_model, n = check->n_rows;
     bool is_attention = mark->place == LANDMARK_attn_normed;
-    WeightRole role = is_attention ? WEIGHT_ATTN_NORM : WEIGHT_FFN_NORM;
+    WeightRole role = is_attention ? WEIGHT_attn_norm : WEIGHT_ffn_norm;
     packed_weight_row(check->weights, role, mark->layer, 0, check->weight, width);
     double scale = 1 / sqrt(2 * (double)c->norm_eps);
     for (size_t k = 0; k < n; k++) {

@@ -37,7 +37,7 @@ typedef struct {
 static bool token_weight_row(void *context, WeightRole role, uint32_t layer, size_t row, float *out,
                              size_t n) {
     const TokenPass *pass = context;
-    if (role != WEIGHT_EMBEDDING || !pass->is_shaken)
+    if (role != WEIGHT_embedding || !pass->is_shaken)
         return packed_weight_row(pass->packed, role, layer, row, out, n);
     Rows table = pass->model->weights.embedding;
     decode_row(table.tensor, table.first_row + row, out);

@@ -16,27 +16,6 @@
 #include "proof/proof.h"
 #include "quant/quant.h"
 
-// Weights of a layer by role.
-static const struct {
-    WeightRole role;
-    const char *name;
-    size_t at; // in LayerWeights
-} parts[] = {
-    {WEIGHT_ATTN_NORM, "attn_norm", offsetof(LayerWeights, attn_norm)},
-    {WEIGHT_Q, "q", offsetof(LayerWeights, q)},
-    {WEIGHT_K, "k", offsetof(LayerWeights, k)},
-    {WEIGHT_V, "v", offsetof(LayerWeights, v)},
-    {WEIGHT_Q_BIAS, "q_bias", offsetof(LayerWeights, q_bias)},
-    {WEIGHT_K_BIAS, "k_bias", offsetof(LayerWeights, k_bias)},
-    {WEIGHT_V_BIAS, "v_bias", offsetof(LayerWeights, v_bias)},
-    {WEIGHT_ATTN_OUT, "attn_out", offsetof(LayerWeights, attn_out)},
-    {WEIGHT_ATTN_OUT_BIAS, "attn_out_bias", offsetof(LayerWeights, attn_out_bias)},
-    {WEIGHT_FFN_NORM, "ffn_norm", offsetof(LayerWeights, ffn_norm)},
-    {WEIGHT_GATE, "gate", offsetof(LayerWeights, gate)},
-    {WEIGHT_UP, "up", offsetof(LayerWeights, up)},
-    {WEIGHT_DOWN, "down", offsetof(LayerWeights, down)},
-};
-
 // One row, in units of what rounding may do: 1 at most when all is right; infinite where the
 // package has no number of fp16.
 typedef struct {
@@ -177,15 +156,14 @@ bool compare_weights(Proof *p, WeightFault *worst, Err *err) {
     Sum sum = {.p = p, .packed = packed_weights_open(p, err), .worst = worst};
     bool ok = sum.packed != NULL;
     for (uint32_t layer = 0; ok && layer < n_layers; layer++) {
-        for (size_t i = 0; ok && i < COUNT_OF(parts); i++) {
-            Rows rows;
-            memcpy(&rows, (const char *)&m->layers[layer] + parts[i].at, sizeof rows);
-            ok = compare(&sum, parts[i].role, layer, parts[i].name, rows, err);
-        }
+        for (int role = 0; ok && role < WEIGHT_COUNT; role++)
+            if (weight_infos[role].is_layer)
+                ok = compare(&sum, (WeightRole)role, layer, weight_infos[role].name,
+                             weight_rows(m, (WeightRole)role, layer), err);
         progress_report(p->job->progress, "weights", layer + 1, n_layers + 1);
     }
-    ok = ok && compare(&sum, WEIGHT_OUTPUT_NORM, n_layers, "output_norm", m->output_norm, err) &&
-         compare(&sum, WEIGHT_HEAD, n_layers, "head", m->head, err);
+    ok = ok && compare(&sum, WEIGHT_output_norm, n_layers, "output_norm", m->output_norm, err) &&
+         compare(&sum, WEIGHT_head, n_layers, "head", m->head, err);
     if (ok) report(&sum);
     return ok;
 }

@@ -19,32 +19,14 @@ typedef struct {
     const uint8_t *scales; // binary16, one a row or one for all
 } Place;
 
-enum { N_ROLES = WEIGHT_HEAD + 1, MAX_HEAD_PARTS = 256 };
+enum { MAX_HEAD_PARTS = 256 };
 
 struct PackedWeights {
     const Contract *contract;
-    Place *places;              // [n_layers][N_ROLES]
+    Place *places;              // [n_layers][WEIGHT_COUNT]
     Place head[MAX_HEAD_PARTS]; // in order of vocabulary rows
     size_t n_head;
     Place output_norm;
-};
-
-static const char *const role_names[N_ROLES] = {
-    [WEIGHT_ATTN_NORM] = "attn_norm",
-    [WEIGHT_Q] = "q",
-    [WEIGHT_K] = "k",
-    [WEIGHT_V] = "v",
-    [WEIGHT_Q_BIAS] = "q_bias",
-    [WEIGHT_K_BIAS] = "k_bias",
-    [WEIGHT_V_BIAS] = "v_bias",
-    [WEIGHT_ATTN_OUT] = "attn_out",
-    [WEIGHT_ATTN_OUT_BIAS] = "attn_out_bias",
-    [WEIGHT_FFN_NORM] = "ffn_norm",
-    [WEIGHT_GATE] = "gate",
-    [WEIGHT_UP] = "up",
-    [WEIGHT_DOWN] = "down",
-    [WEIGHT_OUTPUT_NORM] = "output_norm",
-    [WEIGHT_HEAD] = "head",
 };
 
 static const MilValue *find_named(const MilFunction *f, Str name) {
@@ -96,16 +78,17 @@ static bool place_part(PackedWeights *w, const Place *place, const ChainPart *pa
     const ChainTensor *t = place->tensor;
     Place here = *place;
     here.part = part;
-    for (int role = 0; role < N_ROLES; role++) {
-        if (!role_names[role] || !str_is(part->role, role_names[role])) continue;
-        if (role == WEIGHT_OUTPUT_NORM) {
+    for (int role = 0; role < WEIGHT_COUNT; role++) {
+        // The host's table is the source's (packed_weight_row).
+        if (role == WEIGHT_embedding || !str_is(part->role, weight_infos[role].name)) continue;
+        if (role == WEIGHT_output_norm) {
             w->output_norm = here;
-        } else if (role == WEIGHT_HEAD) {
+        } else if (role == WEIGHT_head) {
             if (w->n_head == MAX_HEAD_PARTS) return wrong(t, "too many head parts", err);
             w->head[w->n_head++] = here;
         } else {
             if (t->layer >= w->contract->n_layers) return wrong(t, "of a layer there is not", err);
-            w->places[(size_t)t->layer * N_ROLES + (size_t)role] = here;
+            w->places[(size_t)t->layer * WEIGHT_COUNT + (size_t)role] = here;
         }
         return true;
     }
@@ -115,26 +98,15 @@ static bool place_part(PackedWeights *w, const Place *place, const ChainPart *pa
 // The rows the reference will ask for: a part of fewer would be read beyond its end.
 static bool check_complete(PackedWeights *w, Err *err) {
     const Contract *c = w->contract;
-    const uint32_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
-    const uint32_t v = c->n_kv_heads * c->head_dim_v;
-    const uint32_t n_rows[N_ROLES] = {
-        [WEIGHT_ATTN_NORM] = c->d_model,
-        [WEIGHT_Q] = q,
-        [WEIGHT_K] = k,
-        [WEIGHT_V] = v,
-        [WEIGHT_ATTN_OUT] = c->d_model,
-        [WEIGHT_FFN_NORM] = c->d_model,
-        [WEIGHT_GATE] = c->d_ff,
-        [WEIGHT_UP] = c->d_ff,
-        [WEIGHT_DOWN] = c->d_model,
-    };
     for (uint32_t layer = 0; layer < c->n_layers; layer++)
-        for (int role = 0; role < N_ROLES; role++) {
-            const Place *place = &w->places[(size_t)layer * N_ROLES + (size_t)role];
-            if (n_rows[role] && (!place->part || place->part->n_rows != n_rows[role]))
+        for (int role = 0; role < WEIGHT_COUNT; role++) {
+            const WeightInfo *info = &weight_infos[role];
+            const Place *place = &w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
+            if (!info->is_layer || info->presence != FIELD_COUNT) continue;
+            if (!place->part || place->part->n_rows != weight_dim(c, info->n_rows))
                 return err_set(err, ERR_GATE,
                                "layer %u: the bundle's '%s' is missing or incomplete", layer,
-                               role_names[role]);
+                               info->name);
         }
     uint32_t rows = 0;
     for (size_t i = 0; i < w->n_head; i++) rows += w->head[i].part->n_rows;
@@ -147,7 +119,7 @@ static bool check_complete(PackedWeights *w, Err *err) {
 PackedWeights *packed_weights_open(Proof *p, Err *err) {
     PackedWeights *w = arena_new(p->arena, PackedWeights);
     w->contract = &p->bundle.chain.contract;
-    w->places = arena_array(p->arena, (size_t)w->contract->n_layers * N_ROLES, Place);
+    w->places = arena_array(p->arena, (size_t)w->contract->n_layers * WEIGHT_COUNT, Place);
     for (size_t s = 0; s < p->bundle.chain.n_shards; s++) {
         const ChainShard *shard = &p->bundle.chain.shards[s];
         for (size_t i = 0; i < shard->n_tensors; i++) {
@@ -180,8 +152,8 @@ static float weight_at(const Place *place, size_t row, size_t col) {
 // Where a matrix or vector lies; `row` becomes the one within its part.
 static const Place *find_place(const PackedWeights *w, WeightRole role, uint32_t layer,
                                size_t *row) {
-    if (role == WEIGHT_OUTPUT_NORM) return &w->output_norm;
-    if (role != WEIGHT_HEAD) return &w->places[(size_t)layer * N_ROLES + (size_t)role];
+    if (role == WEIGHT_output_norm) return &w->output_norm;
+    if (role != WEIGHT_head) return &w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
     size_t i = 0;
     for (; *row >= w->head[i].part->n_rows; i++) *row -= w->head[i].part->n_rows;
     return &w->head[i];
@@ -210,7 +182,7 @@ double packed_weight_slack(const PackedWeights *w, WeightRole role, uint32_t lay
 bool packed_weight_row(void *context, WeightRole role, uint32_t layer, size_t row, float *out,
                        size_t n) {
     const PackedWeights *w = context;
-    if (role == WEIGHT_EMBEDDING) return false; // the host's table is the source's
+    if (role == WEIGHT_embedding) return false; // the host's table is the source's
     const Place *place = find_place(w, role, layer, &row);
     if (!place->part) return false;
     // Factors are powers of two, so taking them out again loses nothing.

@@ -35,27 +35,7 @@ struct Reference {
 // ---- weights
 
 static Rows find_rows(const Reference *r, WeightRole role, uint32_t layer) {
-    const ModelWeights *m = &r->model->weights;
-    const LayerWeights *w = layer < r->contract.n_layers ? &m->layers[layer] : NULL;
-    switch (role) {
-    case WEIGHT_EMBEDDING: return m->embedding;
-    case WEIGHT_OUTPUT_NORM: return m->output_norm;
-    case WEIGHT_HEAD: return m->head;
-    case WEIGHT_ATTN_NORM: return w->attn_norm;
-    case WEIGHT_Q: return w->q;
-    case WEIGHT_K: return w->k;
-    case WEIGHT_V: return w->v;
-    case WEIGHT_Q_BIAS: return w->q_bias;
-    case WEIGHT_K_BIAS: return w->k_bias;
-    case WEIGHT_V_BIAS: return w->v_bias;
-    case WEIGHT_ATTN_OUT: return w->attn_out;
-    case WEIGHT_ATTN_OUT_BIAS: return w->attn_out_bias;
-    case WEIGHT_FFN_NORM: return w->ffn_norm;
-    case WEIGHT_GATE: return w->gate;
-    case WEIGHT_UP: return w->up;
-    case WEIGHT_DOWN: return w->down;
-    }
-    return (Rows){0};
+    return weight_rows(&r->model->weights, role, layer);
 }
 
 // Row `row` of a matrix into `out` [n].
@@ -267,12 +247,12 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
     const Contract *c = &r->contract;
     size_t q = (size_t)c->n_heads * c->head_dim, k = (size_t)c->n_kv_heads * c->head_dim;
     size_t v = (size_t)c->n_kv_heads * c->head_dim_v, stride = q + k + v;
-    multiply(r, WEIGHT_Q, layer, r->normed, c->d_model, r->qkv, stride, n_tokens);
-    multiply(r, WEIGHT_K, layer, r->normed, c->d_model, r->qkv + q, stride, n_tokens);
-    multiply(r, WEIGHT_V, layer, r->normed, c->d_model, r->qkv + q + k, stride, n_tokens);
-    add_bias(r, WEIGHT_Q_BIAS, layer, r->qkv, stride, n_tokens);
-    add_bias(r, WEIGHT_K_BIAS, layer, r->qkv + q, stride, n_tokens);
-    add_bias(r, WEIGHT_V_BIAS, layer, r->qkv + q + k, stride, n_tokens);
+    multiply(r, WEIGHT_q, layer, r->normed, c->d_model, r->qkv, stride, n_tokens);
+    multiply(r, WEIGHT_k, layer, r->normed, c->d_model, r->qkv + q, stride, n_tokens);
+    multiply(r, WEIGHT_v, layer, r->normed, c->d_model, r->qkv + q + k, stride, n_tokens);
+    add_bias(r, WEIGHT_q_bias, layer, r->qkv, stride, n_tokens);
+    add_bias(r, WEIGHT_k_bias, layer, r->qkv + q, stride, n_tokens);
+    add_bias(r, WEIGHT_v_bias, layer, r->qkv + q + k, stride, n_tokens);
     tap(r, TAP_QKV, layer, r->qkv, stride, n_tokens);
     for (size_t t = 0; t < n_tokens; t++) {
         float *row = r->qkv + t * stride;
@@ -286,11 +266,11 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
     Attention a = {r, layer, first, stride};
     pool_run(r->pool, n_tokens * c->n_heads, 1, attend_rows, &a);
     tap(r, TAP_ATTN_CONTEXT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, n_tokens);
-    multiply(r, WEIGHT_ATTN_OUT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, r->branch,
+    multiply(r, WEIGHT_attn_out, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, r->branch,
              c->d_model, n_tokens);
-    Rows bias = find_rows(r, WEIGHT_ATTN_OUT_BIAS, layer);
+    Rows bias = find_rows(r, WEIGHT_attn_out_bias, layer);
     if (!bias.tensor) return;
-    vector(r, WEIGHT_ATTN_OUT_BIAS, layer, r->gate, c->d_model);
+    vector(r, WEIGHT_attn_out_bias, layer, r->gate, c->d_model);
     for (size_t t = 0; t < n_tokens; t++)
         for (size_t i = 0; i < c->d_model; i++) r->branch[t * c->d_model + i] += r->gate[i];
 }
@@ -303,15 +283,15 @@ static float activate(Activation kind, float x) {
 // down(activation(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202).
 static void feed_forward(Reference *r, uint32_t layer, size_t n_tokens) {
     const Contract *c = &r->contract;
-    multiply(r, WEIGHT_GATE, layer, r->normed, c->d_model, r->gate, c->d_ff, n_tokens);
-    multiply(r, WEIGHT_UP, layer, r->normed, c->d_model, r->up, c->d_ff, n_tokens);
+    multiply(r, WEIGHT_gate, layer, r->normed, c->d_model, r->gate, c->d_ff, n_tokens);
+    multiply(r, WEIGHT_up, layer, r->normed, c->d_model, r->up, c->d_ff, n_tokens);
     tap(r, TAP_GATE, layer, r->gate, c->d_ff, n_tokens);
     tap(r, TAP_UP, layer, r->up, c->d_ff, n_tokens);
     Activation activation = contract_layer(c, layer)->activation;
     for (size_t i = 0; i < n_tokens * c->d_ff; i++)
         r->gate[i] = activate(activation, r->gate[i]) * r->up[i];
     tap(r, TAP_GATED, layer, r->gate, c->d_ff, n_tokens);
-    multiply(r, WEIGHT_DOWN, layer, r->gate, c->d_ff, r->branch, c->d_model, n_tokens);
+    multiply(r, WEIGHT_down, layer, r->gate, c->d_ff, r->branch, c->d_model, n_tokens);
 }
 
 static void add_branch(Reference *r, float *stream, size_t n_tokens) {
@@ -323,13 +303,13 @@ static void run_layer(Reference *r, uint32_t layer, float *stream, size_t n_toke
     uint32_t first = r->layer_position[layer];
     size_t width = r->contract.d_model;
     tap(r, TAP_STREAM, layer, stream, width, n_tokens);
-    norm(r, WEIGHT_ATTN_NORM, layer, stream, r->normed, n_tokens);
+    norm(r, WEIGHT_attn_norm, layer, stream, r->normed, n_tokens);
     tap(r, TAP_ATTN_NORMED, layer, r->normed, width, n_tokens);
     attention(r, layer, first, n_tokens);
     tap(r, TAP_ATTN_OUT, layer, r->branch, width, n_tokens);
     add_branch(r, stream, n_tokens);
     tap(r, TAP_POST_ATTN_RESIDUAL, layer, stream, width, n_tokens);
-    norm(r, WEIGHT_FFN_NORM, layer, stream, r->normed, n_tokens);
+    norm(r, WEIGHT_ffn_norm, layer, stream, r->normed, n_tokens);
     tap(r, TAP_FFN_NORMED, layer, r->normed, width, n_tokens);
     feed_forward(r, layer, n_tokens);
     tap(r, TAP_FFN_OUT, layer, r->branch, width, n_tokens);
@@ -386,8 +366,8 @@ bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *row
 // Logits [n_tokens, n_vocab] of residual rows [n_tokens, d_model], a batch at most.
 static void head(Reference *r, const float *rows, size_t n_tokens, float *logits) {
     const Contract *c = &r->contract;
-    norm(r, WEIGHT_OUTPUT_NORM, c->n_layers, rows, r->normed, n_tokens);
-    multiply(r, WEIGHT_HEAD, c->n_layers, r->normed, c->d_model, logits, c->n_vocab, n_tokens);
+    norm(r, WEIGHT_output_norm, c->n_layers, rows, r->normed, n_tokens);
+    multiply(r, WEIGHT_head, c->n_layers, r->normed, c->d_model, logits, c->n_vocab, n_tokens);
     for (size_t i = 0; i < n_tokens * c->n_vocab; i++) {
         logits[i] *= c->logit_scale;
         if (c->final_softcap > 0)
@@ -416,7 +396,7 @@ static bool feed_tokens(Reference *r, const uint32_t *tokens, size_t n, float *l
         for (size_t t = 0; t < batch; t++) {
             r->tokens[r->position + t] = tokens[at + t];
             float *row = r->stream + t * c->d_model;
-            matrix_row(r, WEIGHT_EMBEDDING, 0, r->model->weights.embedding, tokens[at + t], row,
+            matrix_row(r, WEIGHT_embedding, 0, r->model->weights.embedding, tokens[at + t], row,
                        c->d_model);
             for (size_t i = 0; i < c->d_model; i++) row[i] *= c->embedding_scale;
         }
@@ -500,15 +480,12 @@ void reference_repeat(Reference *r, uint32_t n_fed, uint32_t until) {
 }
 
 static size_t longest_row(const Model *m) {
-    size_t longest =
-        max_size(m->weights.embedding.tensor->dims[0], m->weights.head.tensor->dims[0]);
-    for (uint32_t i = 0; i < m->contract.n_layers; i++) {
-        const LayerWeights *w = &m->weights.layers[i];
-        const Rows all[] = {w->q,  w->k,    w->v,      w->attn_out,     w->gate,
-                            w->up, w->down, w->q_bias, w->attn_out_bias};
-        for (size_t k = 0; k < COUNT_OF(all); k++)
-            if (all[k].tensor) longest = max_size(longest, all[k].tensor->dims[0]);
-    }
+    size_t longest = 0;
+    for (int role = 0; role < WEIGHT_COUNT; role++)
+        for (uint32_t i = 0; i < (weight_infos[role].is_layer ? m->contract.n_layers : 1); i++) {
+            Rows rows = weight_rows(&m->weights, (WeightRole)role, i);
+            if (rows.tensor) longest = max_size(longest, rows.tensor->dims[0]);
+        }
     return longest;
 }
 
@@ -522,9 +499,23 @@ static float *floats(size_t a, size_t b, const char *what, bool *ok, Err *err) {
     return memory;
 }
 
+// Norms that run_layer() does not compute.
+static bool has_known_norms(const Contract *c, Err *err) {
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++) {
+        if (c->kinds[i].qk_norm != QK_NORM_NONE)
+            return err_set(err, ERR_FORMAT,
+                           "qk_norm: the reference does not normalise queries and keys yet");
+        if (c->kinds[i].norm_placement != NORM_PRE)
+            return err_set(err, ERR_FORMAT,
+                           "norm_placement: the reference has norms before a branch only");
+    }
+    return true;
+}
+
 Reference *reference_open(const Model *model, const Contract *contract,
                           const ReferenceOptions *options, Pool *pool, Err *err) {
     const Contract *c = contract;
+    if (!has_known_norms(c, err)) return NULL;
     Reference *r = calloc(1, sizeof *r);
     if (!r) die_out_of_memory(sizeof *r);
     *r = (Reference){.model = model, .contract = *c, .options = *options, .pool = pool};

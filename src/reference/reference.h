@@ -11,26 +11,7 @@
 #include "base/progress.h"
 #include "contract/contract.h"
 #include "contract/use.h"
-
-// Which tensor a row of weights belongs to, for callers that bring their own weights.
-typedef enum {
-    WEIGHT_EMBEDDING,
-    WEIGHT_ATTN_NORM,
-    WEIGHT_Q,
-    WEIGHT_K,
-    WEIGHT_V,
-    WEIGHT_Q_BIAS,
-    WEIGHT_K_BIAS,
-    WEIGHT_V_BIAS,
-    WEIGHT_ATTN_OUT,
-    WEIGHT_ATTN_OUT_BIAS,
-    WEIGHT_FFN_NORM,
-    WEIGHT_GATE,
-    WEIGHT_UP,
-    WEIGHT_DOWN,
-    WEIGHT_OUTPUT_NORM,
-    WEIGHT_HEAD,
-} WeightRole;
+#include "contract/weights.h"
 
 // Gives row `row` of the matrix (or row 0 of the vector) `role` of `layer` as floats, in the source
 // file's row order. Returns false to have the reference use its own (the GGUF's). Called from

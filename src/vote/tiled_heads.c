@@ -31,12 +31,12 @@ bool tiled_heads_row(void *context, WeightRole role, uint32_t layer, size_t row,
     const Model *m = context;
     const Contract *c = &m->contract;
     (void)n;
-    if (role != WEIGHT_Q && role != WEIGHT_Q_BIAS && role != WEIGHT_ATTN_OUT) return false;
+    if (role != WEIGHT_q && role != WEIGHT_q_bias && role != WEIGHT_attn_out) return false;
     const LayerWeights *w = &m->weights.layers[layer];
-    if (role == WEIGHT_Q) {
+    if (role == WEIGHT_q) {
         size_t in_file = file_head(c, row / c->head_dim) * c->head_dim + row % c->head_dim;
         decode_row(w->q.tensor, w->q.first_row + in_file, out);
-    } else if (role == WEIGHT_Q_BIAS) {
+    } else if (role == WEIGHT_q_bias) {
         reorder(c, w->q_bias.tensor, 0, w->q_bias.first_row, c->head_dim, out);
     } else {
         reorder(c, w->attn_out.tensor, w->attn_out.first_row + row, 0, c->head_dim_v, out);
