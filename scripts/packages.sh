@@ -60,11 +60,12 @@ ninja, pkg-config, pcre2, jansson, xxhash, nettle, libedit and cmocka (headers t
   esac
 }
 
-# What the tests take besides: a second compiler with sanitizers, Python, and a browser for the report.
+# What the tests take besides: a second compiler with sanitizers, Python, a browser for the report, and Objective-C
+# with GNUstep for the double of Core ML (musl: plain C headers that parse for Apple's target).
 need_test_packages() {
   case "$(uname -s)" in
     Linux) need_debian clang libclang-rt-14-dev llvm-14 python3 python3-venv git ca-certificates \
-      chromium fonts-dejavu-core ;;
+      chromium fonts-dejavu-core libobjc-12-dev libgnustep-base-dev libblocksruntime-dev musl-dev ;;
     Darwin) need_homebrew python@3.12 ;;
   esac
 }

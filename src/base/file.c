@@ -13,6 +13,9 @@
 #include <sys/syscall.h>
 #endif
 #include <unistd.h>
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
 
 #include "base/size.h"
 
@@ -178,4 +181,15 @@ bool dir_replace(const char *fresh, const char *place, Err *err) {
     bool ok = replace_in_steps(fresh, place, old_name(&arena, fresh), err);
     arena_free(&arena);
     return ok;
+}
+
+bool program_path(char path[PROGRAM_PATH_SIZE]) {
+#ifdef __APPLE__
+    uint32_t size = PROGRAM_PATH_SIZE;
+    return _NSGetExecutablePath(path, &size) == 0;
+#else
+    ssize_t n = readlink("/proc/self/exe", path, PROGRAM_PATH_SIZE - 1);
+    if (n > 0) path[n] = 0;
+    return n > 0;
+#endif
 }

@@ -35,10 +35,14 @@ bool dir_recover(const char *fresh, const char *place, Err *err);
 bool path_exists(const char *path);
 bool path_is_dir(const char *path);
 
-// "dir/name" in the arena, NUL-terminated.
 // The part of `path` after its last slash.
 const char *path_file_name(const char *path);
+// "dir/name" in the arena, NUL-terminated.
 char *path_join(Arena *a, const char *dir, const char *name);
+
+// The path of the program that runs; false when the system does not say.
+enum { PROGRAM_PATH_SIZE = 4096 };
+bool program_path(char path[PROGRAM_PATH_SIZE]);
 
 // Names in `dir` (neither "." nor ".."), sorted by bytes.
 typedef struct {

@@ -18,6 +18,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "compile/plan.h"
+#include "coreml/device.h"
 #include "kernels/kernels.h"
 #include "mlpackage/package.h"
 #include "placement/placement.h"
@@ -28,6 +29,8 @@ typedef struct {
     unsigned n_threads;
     uint64_t memory_bytes;
     const Kernels *kernels;
+    bool has_core_ml;
+    size_t n_ane_cores;
 } Machine;
 
 static uint64_t memory_bytes(void) {
@@ -52,7 +55,10 @@ static void read_system(Machine *m) {
 }
 
 static bool read_machine(Machine *m, Err *err) {
-    *m = (Machine){.memory_bytes = memory_bytes(), .kernels = kernels_choose(err)};
+    *m = (Machine){.memory_bytes = memory_bytes(),
+                   .kernels = kernels_choose(err),
+                   .has_core_ml = coreml_is_present(),
+                   .n_ane_cores = coreml_n_ane_cores()};
     read_system(m);
     Pool *pool = m->kernels ? pool_open(0, err) : NULL;
     m->n_threads = pool_threads(pool);
@@ -73,7 +79,10 @@ static void print_machine(const Machine *m) {
     printf("kernels     %s (usable here:", m->kernels->name);
     for (size_t i = 0; kernels_at(i); i++) printf(" %s", kernels_at(i)->name);
     printf("; LATHE_KERNELS chooses)\n");
-    printf("Core ML     absent: this build has no adapter; bundles run on the CPU engine\n");
+    if (m->has_core_ml)
+        printf("Core ML     present, a Neural Engine of %zu cores\n", m->n_ane_cores);
+    else
+        printf("Core ML     not on this system; bundles run on the CPU engine\n");
     if (m->target)
         printf("packages    below %.0f MiB here (%s)\n", mib(m->target->package_limit),
                m->target->name);
@@ -141,8 +150,9 @@ static json_t *machine_json(const Machine *m) {
                                                  (json_int_t)t->package_limit));
     return json_pack("{s:s, s:I, s:I, s:s, s:o, s:b, s:s?, s:o}", "system", m->system, "threads",
                      (json_int_t)m->n_threads, "memory_bytes", (json_int_t)m->memory_bytes,
-                     "kernels", m->kernels->name, "kernels_usable", usable, "core_ml", 0, "target",
-                     m->target ? m->target->name : NULL, "targets", targets);
+                     "kernels", m->kernels->name, "kernels_usable", usable, "core_ml",
+                     (int)m->has_core_ml, "target", m->target ? m->target->name : NULL, "targets",
+                     targets);
 }
 
 static json_t *placement_json(const Judged *j) {

@@ -2,9 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "cli/commands.h"
 #include "cli/describe.h"
+#include "coreml/cache.h"
+#include "coreml/device.h"
 
 static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the "
                                  "system, 5 not proved yet";
@@ -71,6 +74,15 @@ static int run_command(const Command *c, int argc, char **argv) {
     return exit_code(&err);
 }
 
+// `lathe coreml-worker PACKAGE COMPILED`: compiles a package in a process of its own, for
+// coreml/cache.h. The help does not list it.
+static int run_worker(char **argv) {
+    Err err = {0};
+    if (coreml_compile(argv[2], argv[3], &err)) return 0;
+    fprintf(stderr, "%s\n", err.text);
+    return exit_code(&err);
+}
+
 int main(int argc, char **argv) {
     static const char *const help[] = {"help", "--help", "-h"};
     static const char *const version[] = {"version", "--version", "-v"};
@@ -87,6 +99,9 @@ int main(int argc, char **argv) {
         describe_program(exit_codes);
         return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 4;
     }
+    if (argc == 4 && strcmp(argv[1], "coreml-worker") == 0) return run_worker(argv);
+    static char program[PROGRAM_PATH_SIZE];
+    if (program_path(program)) coreml_set_worker(program);
     const Command *c = find_command(argv[1]);
     return c ? run_command(c, argc - 1, argv + 1) : refuse_command(argv[1]);
 }

@@ -4,21 +4,23 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "coreml/device.h"
+#include "runtime/runner_coreml.h"
 #include "runtime/runner_cpu.h"
 
 const EngineInfo engines[ENGINE_COUNT] = {
-#define ENGINE(id, capabilities_, runner_, doc_, missing_)                                         \
+#define ENGINE(id, capabilities_, runner_, doc_, is_present_)                                      \
     [ENGINE_##id] = {.name = #id,                                                                  \
                      .capabilities = capabilities_,                                                \
                      .runner = runner_,                                                            \
                      .doc = doc_,                                                                  \
-                     .missing = missing_},
+                     .is_present = is_present_},
 #include "runtime/engines.def"
 #undef ENGINE
 };
 
 const char engines_help[] = "default: the first that runs the file"
-#define ENGINE(id, capabilities_, runner_, doc_, missing_) "; " #id ": " doc_
+#define ENGINE(id, capabilities_, runner_, doc_, is_present_) "; " #id ": " doc_
 #include "runtime/engines.def"
 #undef ENGINE
     ;
@@ -36,7 +38,9 @@ bool engine_choose(const EngineInfo **out, const char *name, unsigned capabiliti
     if (!e)
         return err_set(err, ERR_USAGE, "--engine %s: expected %s or %s", name,
                        engines[ENGINE_cpu].name, engines[ENGINE_reference].name);
-    if (e->missing) return err_set(err, ERR_USAGE, "--engine %s: %s", e->name, e->missing);
+    if (e->is_present && !e->is_present())
+        return err_set(err, ERR_USAGE, "--engine %s: not on this system; use --engine %s", e->name,
+                       engines[ENGINE_cpu].name);
     return true;
 }
 

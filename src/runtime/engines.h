@@ -12,7 +12,7 @@ enum {
 };
 
 typedef enum {
-#define ENGINE(id, capabilities, runner, doc, missing) ENGINE_##id,
+#define ENGINE(id, capabilities, runner, doc, is_present) ENGINE_##id,
 #include "runtime/engines.def"
 #undef ENGINE
     ENGINE_COUNT
@@ -23,7 +23,7 @@ typedef struct EngineInfo {
     unsigned capabilities;
     const RunnerOps *runner;
     const char *doc;
-    const char *missing;
+    bool (*is_present)(void); // NULL: always
 } EngineInfo;
 
 extern const EngineInfo engines[ENGINE_COUNT];

@@ -62,7 +62,7 @@ static void test_engines_that_cannot_run_the_file(void **state) {
     options.engine = "gpu";
     expect_refusal(&options, ERR_USAGE, "--engine gpu: expected cpu or reference");
     options.engine = "coreml";
-    expect_refusal(&options, ERR_USAGE, "no Core ML adapter");
+    expect_refusal(&options, ERR_USAGE, "not on this system");
     options = (LoadOptions){.path = MODEL, .engine = "cpu"};
     expect_refusal(&options, ERR_USAGE, "--engine cpu runs bundles; " MODEL " is a model file");
     options = (LoadOptions){.path = MODEL, .arithmetic = "fp32"};

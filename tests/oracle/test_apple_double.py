@@ -1,0 +1,132 @@
+"""The Core ML adapter over the double: what a Mac does awkwardly, on Linux. No figure here is a device's."""
+import os
+import subprocess
+
+import pytest
+from apple_build import APPLE, ENVIRONMENT, link_lathe, link_test
+from command import ROOT, done as must, lathe
+
+HELLO = ROOT / "models/hello-phi3-q8_0.gguf"
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    bundle = tmp_path_factory.mktemp("device") / "h.lathe"
+    must("convert", HELLO, "-o", bundle)
+    return next((bundle / "shards").glob("*.mlpackage"))
+
+
+def device_tests(test, package, **options):
+    return subprocess.run([test, package], capture_output=True, text=True, env={**os.environ, **ENVIRONMENT}, **options)
+
+
+@pytest.mark.parametrize("sanitizers", [("address", "undefined"), ("thread",)], ids=["asan", "tsan"])
+def test_the_adapter_keeps_its_promises(sanitizers, package, tmp_path):
+    done = device_tests(link_test(tmp_path, APPLE / "test_device.c", sanitizers), package)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Faults planted in the adapter, and that the tests or a sanitizer see each of them.
+PLANTED = {
+    "a leak": ("        [m->model release];\n", ""),
+    "one release too many": ("        [m->options release];\n", "        [m->options release];\n        [m->options release];\n"),
+    "padded rows taken for packed": ("uint8_t *there = framework + (at + k * l->strides[inner]) * l->element;",
+                                     "uint8_t *there = framework + (r * row + k) * l->element; (void)at;"),
+    "a declined backing believed": ("    if (array == m->backings[i]) return true;\n", "    if (array) return true;\n"),
+    "an exception let through": ("fail_thrown(&why, \"prediction\", thrown);", "@throw;"),
+    "an output not missed": ('    if (!array) return err_set(err, ERR_FORMAT, "output \'%s\' is missing from the results", p->name);\n',
+                             "    if (!array) return true;\n"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_caught(name, package, tmp_path):
+    text = (ROOT / "src/coreml/device.m").read_text()
+    old, new = PLANTED[name]
+    assert text.count(old) == 1, "the line to change is not there once"
+    adapter = tmp_path / "device.m"
+    adapter.write_text(text.replace(old, new))
+    done = device_tests(link_test(tmp_path, APPLE / "test_device.c", ("address", "undefined"), adapter), package, timeout=300)
+    assert done.returncode != 0, "nothing noticed it"
+
+
+# ---- the whole program
+
+@pytest.fixture(scope="module")
+def mac(tmp_path_factory):
+    """lathe with the double for Core ML, and a cache of its own."""
+    folder = tmp_path_factory.mktemp("mac")
+    program = link_lathe(folder)
+
+    def call(*arguments, double="", ok=True, **options):
+        environment = {**os.environ, "LATHE_DOUBLE": double, "LATHE_CACHE_DIR": str(folder / "cache")}
+        done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=600, **options)
+        assert not ok or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def bundle(mac, tmp_path_factory):
+    place = tmp_path_factory.mktemp("sealed") / "h.lathe"
+    mac("convert", HELLO, "-o", place)
+    return place
+
+
+def ask(mac, bundle, **options):
+    return mac("chat", bundle, "--unsealed", "--engine", "coreml", "--temp", "0", "-p", "write hello world in Erlang", **options)
+
+
+def test_chat_says_the_same_as_on_the_cpu(mac, bundle):
+    cpu = mac("chat", bundle, "--unsealed", "--temp", "0", "-p", "write hello world in Erlang")
+    device = ask(mac, bundle)
+    assert device.stdout == cpu.stdout
+    assert "Hello" in device.stdout and "coreml" in device.stderr
+
+
+@pytest.mark.parametrize("fault", ["declines_backings", "pads_rows", "run_exhausts=9"])
+def test_chat_lives_with(fault, mac, bundle):
+    assert ask(mac, bundle, double=fault).stdout == ask(mac, bundle).stdout
+
+
+@pytest.mark.parametrize("fault, text", [
+    ("load_misleads", "the compiler of the Neural Engine refused the program"),
+    ("load_throws", "the double throws at load"),
+    ("run_fails", "--kv"),
+    ("gives_nan", "not finite"),
+])
+def test_chat_ends_with_a_reason(fault, text, mac, bundle):
+    done = ask(mac, bundle, double=fault, ok=False)
+    assert done.returncode in (3, 4) and text in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("fault, text", [("compile_fails", "the double fails to compile"), ("compile_crashes", "signal 6")])
+def test_a_compiler_that_fails_or_crashes_leaves_the_program_alive(fault, text, mac, bundle):
+    mac("cache", "--clear")
+    done = ask(mac, bundle, double=fault, ok=False)
+    assert done.returncode == 4 and text in done.stderr and ".log" in done.stderr, done.stderr
+    assert "Hello" in ask(mac, bundle).stdout
+
+
+def test_a_compiled_model_is_kept_and_found_again(mac, bundle):
+    mac("cache", "--clear")
+    assert "0 compiled models" in mac("cache").stdout
+    ask(mac, bundle)
+    assert "1 compiled model," in mac("cache").stdout
+    # With a compiler that fails, only what is kept can answer.
+    assert "Hello" in ask(mac, bundle, double="compile_fails").stdout
+
+
+def test_other_weights_are_another_compiled_model(mac, bundle, tmp_path):
+    ask(mac, bundle)
+    before = mac("cache").stdout
+    other = tmp_path / "other.lathe"
+    mac("convert", ROOT / "models/hello-phi3-f16.gguf", "-o", other)
+    ask(mac, other)
+    assert mac("cache").stdout.split(",")[0] != before.split(",")[0]
+
+
+def test_without_the_double_core_ml_is_absent(bundle):
+    done = lathe("chat", bundle, "--engine", "coreml", "-p", "x")
+    assert done.returncode == 2 and "not on this system" in done.stderr
