@@ -131,9 +131,15 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
                    path, n_bytes, file->n_bytes, chain_advice(chain, dir, scratch));
 }
 
+// What macOS leaves beside files and nothing reads: .DS_Store in every folder that the Finder shows,
+// and ._NAME with NAME's attributes on file systems that have none (exFAT, SMB shares, tar).
+static bool is_of_system(const char *name) {
+    return strcmp(name, ".DS_Store") == 0 || strncmp(name, "._", 2) == 0;
+}
+
 static bool is_listed(const Chain *chain, Str path) {
-    // The Finder leaves one in every folder it shows; nothing reads it.
-    if (str_ends(path, STR("/.DS_Store"))) return true;
+    const char *slash = strrchr(path.at, '/');
+    if (is_of_system(slash ? slash + 1 : path.at)) return true;
     for (size_t s = 0; s < chain->n_shards; s++)
         for (size_t f = 0; f < chain->shards[s].n_files; f++)
             if (str_eq(chain->shards[s].files[f].path, path)) return true;
@@ -160,12 +166,11 @@ static bool check_strangers(const char *dir, const char *path, const Chain *chai
 
 // Beside chain.json and the packages; verify/ is for people, who may keep notes in it.
 static bool check_root(const char *dir, Arena *scratch, Err *err) {
-    static const char *const known[] = {"chain.json", "seal.json", "host.gguf",
-                                        "shards",     "verify",    ".DS_Store"};
+    static const char *const known[] = {"chain.json", "seal.json", "host.gguf", "shards", "verify"};
     DirList list;
     if (!dir_list(&list, scratch, dir, err)) return false;
     for (size_t i = 0; i < list.count; i++) {
-        bool is_known = false;
+        bool is_known = is_of_system(list.names[i]);
         for (size_t k = 0; k < COUNT_OF(known); k++)
             is_known = is_known || strcmp(list.names[i], known[k]) == 0;
         if (!is_known)

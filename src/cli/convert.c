@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "cli/settings.h"
@@ -84,27 +85,6 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     return options_read(&convert_line, a, argc, argv, is_done, err);
 }
 
-// What decides defaults. The contract is read once for it before the job.
-typedef struct {
-    uint64_t n_weights;
-} ModelFacts;
-
-static bool look_at_model(const Arguments *a, ModelFacts *facts, Err *err) {
-    GgufSettings settings = settings_given(&a->settings);
-    Arena arena = {0};
-    Gguf g = {0};
-    Model m;
-    bool ok =
-        gguf_open(&g, &arena, a->model, err) &&
-        ((gguf_apply_settings(&g, &arena, &settings, err) && model_read(&m, &g, &arena, err)) ||
-         err_prefix(err, "%s", a->model));
-    *facts = (ModelFacts){0};
-    for (size_t i = 0; ok && i < g.n_tensors; i++) facts->n_weights += g.tensors[i].n_weights;
-    gguf_close(&g);
-    arena_free(&arena);
-    return ok;
-}
-
 static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     *o = (CompileOptions){.layers_per_shard = a->layers_per_shard};
     Str functions = str_of(a->functions);
@@ -125,21 +105,17 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     return true;
 }
 
-// What the model decides where nothing was said, and whether ranges are measured.
-static bool read_defaults(const Arguments *a, ConvertJob *job, bool *is_left_out, Err *err) {
-    ModelFacts facts;
+// Whether ranges are measured; where nothing is said, the size of the model decides.
+static bool read_range_mode(const Arguments *a, ConvertJob *job, Err *err) {
     bool is_auto = str_is(str_of(a->range), "auto"), is_off = str_is(str_of(a->range), "off");
-    *is_left_out = false;
     if (a->range[0] && !is_auto && !is_off)
         return err_set(err, ERR_USAGE, "--range %s: expected auto or off", a->range);
     if (a->calibration && is_off)
         return err_set(err, ERR_USAGE,
                        "--calibration names a text to measure ranges over, and --range off "
                        "measures none");
-    if (!look_at_model(a, &facts, err)) return false;
-    bool is_small = facts.n_weights <= MOST_WEIGHTS_UNASKED;
-    job->measures_ranges = is_auto || (!is_off && (is_small || a->calibration));
-    *is_left_out = !job->measures_ranges && !is_off;
+    job->measures_ranges = !is_off;
+    job->most_weights_measured = is_auto || a->calibration ? 0 : MOST_WEIGHTS_UNASKED;
     return true;
 }
 
@@ -204,6 +180,12 @@ static void print_json(const Chain *chain, const char *out) {
     json_decref(all);
 }
 
+// Until Ctrl-C.
+static bool is_wanted(void *context) {
+    (void)context;
+    return !interrupt_is_noted();
+}
+
 bool command_convert(int argc, char **argv, Err *err) {
     Arguments a = {.kv = "slice",
                    .weights = "int8",
@@ -225,10 +207,9 @@ bool command_convert(int argc, char **argv, Err *err) {
     };
     memcpy(job.chosen, a.chosen, sizeof job.chosen);
     FileMap calibration = {0};
-    bool is_left_out;
-    if (!read_defaults(&a, &job, &is_left_out, err)) return false;
-
-    if (!read_calibration(a.calibration, &calibration, &job.calibration_text, err)) return false;
+    if (!read_range_mode(&a, &job, err) ||
+        !read_calibration(a.calibration, &calibration, &job.calibration_text, err))
+        return false;
     Pool *pool = pool_open(a.threads, err);
     if (!pool) {
         unmap_file(&calibration);
@@ -237,6 +218,8 @@ bool command_convert(int argc, char **argv, Err *err) {
     Meter meter;
     meter_start(&meter);
     Progress progress = meter_progress(&meter);
+    progress.goes_on = is_wanted;
+    interrupt_catch();
     Arena arena = {0};
     Chain chain;
     job.pool = pool;
@@ -249,7 +232,7 @@ bool command_convert(int argc, char **argv, Err *err) {
         else
             print_result(&chain, a.out);
         fflush(stdout);
-        if (is_left_out)
+        if (job.measures_ranges && !chain.ranges)
             fprintf(stderr,
                     "activations were not measured, which takes minutes for a model of this "
                     "size: --range auto does it, --range off is silent\n");

@@ -141,6 +141,12 @@ static bool plan_conditions(ShardPlan *plan, const Model *model, Arena *arena, E
     return true;
 }
 
+bool plan_take_ranges(ShardPlan *plan, const Model *model, const Ranges *ranges, Arena *arena,
+                      Err *err) {
+    plan->options.ranges = ranges;
+    return plan_conditions(plan, model, arena, err);
+}
+
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
                  Err *err) {
     const Contract *c = &model->contract;

@@ -63,6 +63,9 @@ bool weight_form_named(const char *name, PackFormat *form);
 // Fails with the arithmetic when a single layer, or a 65,536-row slice of the head, does not fit.
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
                  Err *err);
+// Conditions a plan made without ranges by `ranges`, which the plan keeps.
+bool plan_take_ranges(ShardPlan *plan, const Model *model, const Ranges *ranges, Arena *arena,
+                      Err *err);
 // Fails when the norms of a shard would hold their eps as a number that vanishes in fp16. Apart
 // from planning, since a plan made before ranges are measured says nothing of it.
 bool plan_keeps_eps(const ShardPlan *plan, const Contract *c, Err *err);

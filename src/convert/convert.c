@@ -135,13 +135,18 @@ static bool put_bytes(void *sink, uint64_t offset, uint64_t at, const void *byte
     return blob_sink_put(sink, offset, at, bytes, n, err);
 }
 
+static bool check_wanted(const Progress *progress, Err *err) {
+    return progress_goes_on(progress) || err_set(err, ERR_STOPPED, "stopped");
+}
+
 static bool fill_weights(void *context, BlobSink *sink, Err *err) {
     const ShardWriting *w = context;
     PackJob job = w->pack;
     job.put = put_bytes;
     job.put_context = sink;
     for (size_t i = 0; i < w->shard->n_tensors; i++)
-        if (!pack_weights(&w->shard->tensors[i], &job, err)) return false;
+        if (!check_wanted(job.progress, err) || !pack_weights(&w->shard->tensors[i], &job, err))
+            return false;
     return true;
 }
 
@@ -217,6 +222,7 @@ static bool write_shard(Conversion *c, size_t i, Err *err) {
     out->package = str_of(package);
 
     CompiledShard shard;
+    if (!check_wanted(c->job->progress, err)) return false;
     if (!c->steps->compile(c->steps, &shard, &c->model, &c->plan, range, c->arena, err))
         return false;
     describe_shard(c, out, &shard);
@@ -370,16 +376,22 @@ static bool sync_parent(Conversion *c, Err *err) {
 
 // ---- measuring, before anything is planned
 
-static bool measure(Conversion *c, CompileOptions *options, Err *err) {
+static bool is_measured(const Conversion *c) {
+    uint64_t n_weights = 0, most = c->job->most_weights_measured;
+    for (size_t i = 0; i < c->gguf.n_tensors; i++) n_weights += c->gguf.tensors[i].n_weights;
+    return c->job->measures_ranges && (most == 0 || n_weights <= most);
+}
+
+static bool measure(Conversion *c, Err *err) {
     const ConvertJob *job = c->job;
-    if (!job->measures_ranges) return true;
+    if (!is_measured(c)) return true;
     Ranges *ranges = arena_new(c->arena, Ranges);
     Calibration text;
-    options->ranges = ranges;
     return calibration_make(&text, &c->model.contract, &c->gguf, job->calibration_text,
-                            options->context, c->arena, err) &&
+                            c->use.context, c->arena, err) &&
            measure_ranges(ranges, &c->model, &text, c->use.rope_factors, job->pool, job->progress,
-                          c->arena, err);
+                          c->arena, err) &&
+           plan_take_ranges(&c->plan, &c->model, ranges, c->arena, err);
 }
 
 // Nothing is made of a model that its publisher says is another. A window that reaches over all
@@ -437,12 +449,11 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
               gguf_open(&c.gguf, arena, job->model_path, err);
 
     CompileOptions options = job->options;
-    // Planned once before it is measured: what cannot be converted is refused at once.
+    // Planned before it is measured: what cannot be converted is refused at once.
     ok = ok && (read_model(&c, err) || err_prefix(err, "%s", job->model_path));
     options.context = c.use.context;
     ok = ok && check_kinds(&c.model.contract, err) &&
-         plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, &options, err) &&
-         plan_shards(&c.plan, &c.model, &options, arena, err);
+         plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, err);
     ok = ok && plan_keeps_eps(&c.plan, &c.model.contract, err);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.
@@ -456,6 +467,8 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
              dir_replace(c.dir, c.out, err) && sync_parent(&c, err);
         if (!ok && fresh.is_held) dir_remove_tree(c.dir, NULL);
     }
+    if (!ok && err && err->kind == ERR_STOPPED)
+        err_set(err, ERR_STOPPED, "stopped; nothing was written to %s", c.out);
     gguf_close(&c.gguf);
     dir_unlock(&fresh);
     dir_unlock(&older);

@@ -55,16 +55,17 @@ typedef struct {
     // for each that was not made. The context of `options` is taken from here, too.
     const char *chosen[USE_COUNT];
     bool measures_ranges; // in the reference, and conditions by them (compile/condition.h)
-    Str calibration_text; // to measure over; at NULL: the built-in one
-    ConfigFiles second;   // what the model's publisher says; a contradiction stops it
-    bool replaces;        // an older bundle at out_path may go
+    uint64_t most_weights_measured; // a model of more is not measured; 0: no limit
+    Str calibration_text;           // to measure over; at NULL: the built-in one
+    ConfigFiles second;             // what the model's publisher says; a contradiction stops it
+    bool replaces;                  // an older bundle at out_path may go
     const char *tool_version;
     Pool *pool;
     const Progress *progress;  // may be NULL
     const ConvertSteps *steps; // NULL: convert_steps
 } ConvertJob;
 
-// On success `chain` (in the arena) is what was written.
+// On success `chain` (in the arena) is what was written. When `progress` ends it (ERR_STOPPED), or on any other failure, what was written is removed.
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err);
 
 #endif

@@ -456,7 +456,8 @@ def test_a_file_that_no_digest_covers(sealed, place):
 
 
 def test_what_people_and_their_finder_leave_is_let_be(sealed):
-    for place in (".DS_Store", "shards/.DS_Store", "verify/notes.txt"):
+    for place in (".DS_Store", "shards/.DS_Store", "verify/notes.txt", "._chain.json", "shards/._x",
+                  "shards/00-layers-00-01.mlpackage/._Manifest.json"):
         (sealed.path / place).write_text("x")
     assert chat(sealed.path).returncode == 0
 

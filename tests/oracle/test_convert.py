@@ -14,7 +14,7 @@ import time
 import gguf
 import numpy as np
 import pytest
-from command import HELLO, LATHE, done, lathe
+from command import HELLO, LATHE, done, lathe, smollm2_gguf
 from random_models import add_vocabulary
 from tokenizer_oracle import BUILD
 
@@ -280,3 +280,17 @@ def test_memory_does_not_grow_with_the_model(tmp_path_factory):
     assert int(said[1]) * MIB >= peak / 2 and peak > MIB  # the program's own figure is the kernel's
     assert sum(map(len, files(out).values())) > 380 * MIB
     shutil.rmtree(path)
+
+
+def test_ctrl_c_ends_a_conversion_with_one_line_and_leaves_nothing(tmp_path):
+    """While activations are measured, which takes longest; an older bundle stays as it was."""
+    done("convert", HELLO, "-o", tmp_path / "m.lathe", "--context", "128")
+    before = (tmp_path / "m.lathe/chain.json").read_bytes()
+    args = [LATHE, "convert", smollm2_gguf(), "-o", tmp_path / "m.lathe", "--force", "--context", "256"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        time.sleep(1)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=120)
+    assert (run.returncode, out) == (4, "")
+    assert err == f"lathe convert: stopped; nothing was written to {tmp_path / 'm.lathe'}\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.lathe"] and (tmp_path / "m.lathe/chain.json").read_bytes() == before

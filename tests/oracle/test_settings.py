@@ -129,7 +129,7 @@ def test_the_publisher_may_vouch_for_it(bundle, odd, tmp_path):
     m = BundleEdit.copy(bundle, tmp_path / "m.lathe").path
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"model_type": "phi3", "sliding_window": 262144}))
-    run = lathe("verify", m, "--model", odd, "--gates", "contract", "--config", config)
+    run = lathe("verify", m, "--model", odd, "--gates", "contract", "--config", config, "--verbose")
     assert f"--set {SET} (the file has no such key): the model's publisher states the same  ok" in run.stdout
     page = (m / "verify/report.html").read_text()
     assert f"Set by hand: --set {SET}" in page[page.index("Where it is weak"):]
