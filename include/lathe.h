@@ -2,7 +2,7 @@
 // to Core ML packages, verify them, run packages.
 //
 //     LatheError err;
-//     LatheModel *model = lathe_model_open("model.gguf", NULL, &err);
+//     LatheModel *model = lathe_model_open("model.gguf", NULL, &err);   // NULL: err.text says why
 //     lathe_answer(model, "[{\"role\": \"user\", \"content\": \"Hi\"}]", NULL, on_text, NULL, NULL, &err);
 //     lathe_model_close(model);
 //
@@ -192,6 +192,24 @@ LATHE_API bool lathe_generate(LatheModel *model, const uint32_t *prompt, size_t 
 LATHE_API bool lathe_answer(LatheModel *model, const char *messages,
                             const LatheGenerateOptions *options, LatheText *on_text, void *context,
                             LatheStats *stats, LatheError *err);
+
+// A conversation that keeps its turns, and answers each through the model's template.
+typedef struct LatheConversation LatheConversation;
+
+// `system` NULL: no system text. Of `options` (may be NULL) `tools` and `date` are not used; its stops
+// must outlive the conversation, and the n-th answer is drawn with seed + n. `date` gives seconds since
+// 1970 for the template; NULL: 0. Several conversations may use one model in turn.
+LATHE_API LatheConversation *lathe_conversation_open(LatheModel *model, const char *system,
+                                                     const LatheGenerateOptions *options,
+                                                     int64_t (*date)(void), LatheError *err);
+LATHE_API void lathe_conversation_close(LatheConversation *c); // before its model
+// Says `text` as the user and gives the answer to `on_text`. A turn that fails, or is cancelled before
+// an answer begins, leaves the conversation as it was.
+LATHE_API bool lathe_conversation_say(LatheConversation *c, const char *text, LatheText *on_text,
+                                      void *context, LatheStats *stats, LatheError *err);
+LATHE_API bool lathe_conversation_rewind(
+    LatheConversation *c); // the last turn; false: there is none
+LATHE_API void lathe_conversation_reset(LatheConversation *c); // all turns; the system text stays
 
 // ---- conversion and proof
 

@@ -4,7 +4,7 @@
 
 #include "api/api.h"
 #include "base/usage.h"
-#include "chat/generator.h"
+#include "chat/conversation.h"
 #include "jinja/template.h"
 #include "runtime/loaded_model.h"
 
@@ -113,28 +113,37 @@ static const LatheStop stops[STOP_COUNT] = {
     [STOP_CANCELLED] = LATHE_STOP_CANCELLED,
 };
 
-static bool generate(LatheModel *m, const uint32_t *prompt, size_t n,
-                     const LatheGenerateOptions *given, const Listener *listener, LatheStats *stats,
-                     Err *err) {
+static bool generator_options(GeneratorOptions *out, const LatheModel *m,
+                              const LatheGenerateOptions *given, Err *err) {
     LatheGenerateOptions o = given ? *given : (LatheGenerateOptions){0};
     LatheSampling s = o.sampling ? *o.sampling : lathe_model_sampling(m);
-    if (!check_sampling(&s, err) || !check_prompt(m, prompt, n, err)) return false;
-    GeneratorOptions options = {
+    *out = (GeneratorOptions){
         .sampling = {s.temperature, s.top_k, s.top_p, s.min_p, s.repeat_penalty, o.seed},
         .max_tokens = o.max_tokens,
         .stops = o.stops,
         .n_stops = o.n_stops,
         .seconds = now_seconds,
     };
+    return check_sampling(&s, err);
+}
+
+static void give_stats(LatheStats *to, const GeneratorStats *from) {
+    if (!to) return;
+    *to = (LatheStats){from->n_prompt,        from->n_reused,       from->n_answer,
+                       from->prefill_seconds, from->decode_seconds, stops[from->stop]};
+}
+
+static bool generate(LatheModel *m, const uint32_t *prompt, size_t n,
+                     const LatheGenerateOptions *given, Listener *listener, LatheStats *stats,
+                     Err *err) {
+    GeneratorOptions options;
     GeneratorStats found = {0};
     StrBuf answer = {0};
-    Listener copy = *listener;
-    bool ok = generator_run(m->generator, prompt, n, &options, give_text, &copy, NULL, &answer,
+    bool ok = generator_options(&options, m, given, err) && check_prompt(m, prompt, n, err) &&
+              generator_run(m->generator, prompt, n, &options, give_text, listener, NULL, &answer,
                             &found, err);
     strbuf_free(&answer);
-    if (ok && stats)
-        *stats = (LatheStats){found.n_prompt,        found.n_reused,       found.n_answer,
-                              found.prefill_seconds, found.decode_seconds, stops[found.stop]};
+    if (ok) give_stats(stats, &found);
     return ok;
 }
 
@@ -180,4 +189,54 @@ bool lathe_answer(LatheModel *m, const char *messages, const LatheGenerateOption
     json_decref(list);
     json_decref(tools);
     return ok || api_fail(error, &err);
+}
+
+// ---- conversations
+
+struct LatheConversation {
+    Conversation *conversation;
+};
+
+LatheConversation *lathe_conversation_open(LatheModel *m, const char *system,
+                                           const LatheGenerateOptions *given, int64_t (*date)(void),
+                                           LatheError *error) {
+    Err err = {0};
+    ConversationOptions options = {.date = date};
+    Conversation *conversation = NULL;
+    if (generator_options(&options.generator, m, given, &err))
+        conversation = conversation_open(m->loaded.session, m->format, &options, &err);
+    if (!conversation) {
+        api_fail(error, &err);
+        return NULL;
+    }
+    conversation_set_system(conversation, system);
+    LatheConversation *c = malloc(sizeof *c);
+    if (!c) die_out_of_memory(sizeof *c);
+    c->conversation = conversation;
+    return c;
+}
+
+void lathe_conversation_close(LatheConversation *c) {
+    if (!c) return;
+    conversation_close(c->conversation);
+    free(c);
+}
+
+bool lathe_conversation_say(LatheConversation *c, const char *text, LatheText *on_text,
+                            void *context, LatheStats *stats, LatheError *error) {
+    Err err = {0};
+    Listener listener = {on_text, context};
+    GeneratorStats found = {0};
+    if (!conversation_say(c->conversation, str_of(text), give_text, &listener, NULL, &found, &err))
+        return api_fail(error, &err);
+    give_stats(stats, &found);
+    return true;
+}
+
+bool lathe_conversation_rewind(LatheConversation *c) {
+    return conversation_rewind(c->conversation);
+}
+
+void lathe_conversation_reset(LatheConversation *c) {
+    conversation_reset(c->conversation);
 }

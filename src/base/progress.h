@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
 typedef struct {
     // Called repeatedly from the working thread: `done` of `total` (bytes, or steps;
     // 0 if unknown) of the stage `what`.
@@ -25,6 +27,13 @@ static inline void progress_report(const Progress *p, const char *what, uint64_t
 
 static inline bool progress_goes_on(const Progress *p) {
     return !p || !p->goes_on || p->goes_on(p->context);
+}
+
+// Reports, and fails with ERR_STOPPED when the caller ends the work.
+static inline bool progress_step(const Progress *p, const char *what, uint64_t done, uint64_t total,
+                                 Err *err) {
+    progress_report(p, what, done, total);
+    return progress_goes_on(p) || err_set(err, ERR_STOPPED, "stopped by the caller (%s)", what);
 }
 
 static inline void progress_note(const Progress *p, const char *text) {

@@ -197,7 +197,8 @@ static bool pack_matrix(const PackedTensor *t, const PackJob *job, Block *b,
                       (size_t)n * 2, err))
             return false;
         *job->done_bytes += source_bytes(t, n);
-        progress_report(job->progress, "weights", *job->done_bytes, job->total_bytes);
+        if (!progress_step(job->progress, "weights", *job->done_bytes, job->total_bytes, err))
+            return false;
     }
     return true;
 }

@@ -107,7 +107,7 @@ static bool run_gates(Proof *p, Resume *resume, Err *err) {
         p->running = gates[i].name;
         if (resume && !progress_write(resume, p, err)) return false;
         if (resume) resume_forget(resume, p, (GateId)i);
-        progress_report(p->job->progress, gates[i].name, 0, 0);
+        if (!progress_step(p->job->progress, gates[i].name, 0, 0, err)) return false;
         Err why = {0};
         double started = now_seconds();
         bool has_run = runs[i](p, &why);
