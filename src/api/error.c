@@ -5,20 +5,23 @@
 #include "api/api.h"
 #include "base/file.h"
 
-static const LatheErrorKind kinds[] = {
-    [ERR_NONE] = LATHE_OK,
-    [ERR_GATE] = LATHE_ERROR_GATE,
-    [ERR_USAGE] = LATHE_ERROR_USAGE,
-    [ERR_FORMAT] = LATHE_ERROR_FORMAT,
-    [ERR_SYSTEM] = LATHE_ERROR_SYSTEM,
-    [ERR_UNPROVED] = LATHE_ERROR_UNPROVED,
-    [ERR_STOPPED] = LATHE_ERROR_STOPPED,
-};
+static LatheErrorKind kind_of(ErrKind kind) {
+    switch (kind) {
+    case ERR_NONE: return LATHE_OK;
+    case ERR_GATE: return LATHE_ERROR_GATE;
+    case ERR_USAGE: return LATHE_ERROR_USAGE;
+    case ERR_FORMAT: return LATHE_ERROR_FORMAT;
+    case ERR_SYSTEM: return LATHE_ERROR_SYSTEM;
+    case ERR_UNPROVED: return LATHE_ERROR_UNPROVED;
+    case ERR_STOPPED: return LATHE_ERROR_STOPPED;
+    }
+    return LATHE_ERROR_SYSTEM;
+}
 _Static_assert(sizeof(((Err *)0)->text) == sizeof(((LatheError *)0)->text), "copied whole");
 
 bool api_fail(LatheError *to, const Err *from) {
     if (!to) return false;
-    to->kind = kinds[from->kind];
+    to->kind = kind_of(from->kind);
     memcpy(to->text, from->text, sizeof to->text);
     return false;
 }

@@ -1,15 +1,19 @@
 // api_error.c — kinds of the public API and ours, one for one.
 #include "cli/api_error.h"
 
+static ErrKind kind_of(LatheErrorKind kind) {
+    switch (kind) {
+    case LATHE_OK: return ERR_NONE;
+    case LATHE_ERROR_GATE: return ERR_GATE;
+    case LATHE_ERROR_USAGE: return ERR_USAGE;
+    case LATHE_ERROR_FORMAT: return ERR_FORMAT;
+    case LATHE_ERROR_SYSTEM: return ERR_SYSTEM;
+    case LATHE_ERROR_UNPROVED: return ERR_UNPROVED;
+    case LATHE_ERROR_STOPPED: return ERR_STOPPED;
+    }
+    return ERR_SYSTEM;
+}
+
 bool err_of_lathe(const LatheError *from, Err *err) {
-    static const ErrKind kinds[] = {
-        [LATHE_OK] = ERR_NONE,
-        [LATHE_ERROR_GATE] = ERR_GATE,
-        [LATHE_ERROR_USAGE] = ERR_USAGE,
-        [LATHE_ERROR_FORMAT] = ERR_FORMAT,
-        [LATHE_ERROR_SYSTEM] = ERR_SYSTEM,
-        [LATHE_ERROR_STOPPED] = ERR_STOPPED,
-        [LATHE_ERROR_UNPROVED] = ERR_UNPROVED,
-    };
-    return err_set(err, kinds[from->kind], "%s", from->text);
+    return err_set(err, kind_of(from->kind), "%s", from->text);
 }

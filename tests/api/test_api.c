@@ -331,7 +331,7 @@ static void test_conversion_proof_and_package(void **state) {
     assert_true(lathe_verify(scratch("out.lathe"), &options, NULL, &is_sealed, &err));
     assert_true(n_results > 0 && !is_sealed);
     assert_null(lathe_model_open(scratch("out.lathe"), NULL, &err));
-    assert_error(&err, LATHE_ERROR_GATE, "not sealed");
+    assert_error(&err, LATHE_ERROR_UNPROVED, "not sealed");
     LatheModelOptions unproved = {.n_threads = 1, .accepts_unproved = true};
     LatheModel *m = lathe_model_open(scratch("out.lathe"), &unproved, &err);
     assert_non_null(m);
@@ -379,7 +379,8 @@ static void test_package_runs_and_its_states_are_reset(void **state) {
     LatheError err;
     convert(scratch("package.lathe"));
     char path[600];
-    snprintf(path, sizeof path, "%s/shards/00-layers-00-03-head.mlpackage", scratch("package.lathe"));
+    snprintf(path, sizeof path, "%s/shards/00-layers-00-03-head.mlpackage",
+             scratch("package.lathe"));
     LathePackage *p = lathe_package_open(path, 1, &err);
     if (!p) fail_msg("%s", err.text);
     assert_string_equal(lathe_package_default(p), "decode");
