@@ -53,6 +53,16 @@ class Tree(unittest.TestCase):
         marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
         self.assertEqual(named(p for p in CODE if marks.search(p.read_text())), [])
 
+    def test_documents_name_files_that_are_there(self):
+        # A path is from the root or from src/. What begins with no folder of these belongs to a bundle or to another project.
+        of_a_bundle = re.compile(r"^verify/[^.]*\.(json|jsonl|html|md)$")
+        folders = {p.name for base in (ROOT, ROOT / "src") for p in base.iterdir() if p.is_dir()}
+        for document in (p for p in TRACKED if p.suffix == ".md"):
+            paths = re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.\w+)(?:: ?\w+)?`", document.read_text())
+            wrong = [path for path in paths if path.split("/")[0] in folders and not of_a_bundle.match(path)
+                     and not any((base / path).exists() for base in (ROOT, ROOT / "src"))]
+            self.assertEqual(wrong, [], document.relative_to(ROOT))
+
     def test_the_tree_stands_alone(self):
         texts = [p for p in TRACKED if p.suffix not in (".gguf", ".png") and p.name != ".gitignore"]
         for mark in ELSEWHERE:
