@@ -33,6 +33,11 @@ static const Section sections[] = {
      "Two witnesses that do not share it: a second source, such as the publisher's config.json, "
      "and the weights themselves.",
      page_contract, "contract", "lathe verify BUNDLE"},
+    {"use", "Use", "How it is used: what lies between a user's words and the model",
+     "Choices that the weights do not make: how long a session may be, which rotary factors apply, "
+     "the template, sampling. The bundle was proved under these; where one is not the publisher's, "
+     "his is named.",
+     page_use, NULL, "lathe verify BUNDLE"},
     {"vote", "Vote", "Do the weights agree with the contract?",
      "The reference reads a text under the contract and under each misreading of it. Weights that "
      "are read wrongly predict worse; when a misreading predicts better, the contract is suspect.",

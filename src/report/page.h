@@ -19,7 +19,7 @@ typedef struct {
 
 typedef bool PageSection(Page *p);
 PageSection page_gates;              // page_gates.c
-PageSection page_contract;           // page_contract.c
+PageSection page_contract, page_use; // page_contract.c
 PageSection page_vote;               // page_vote.c
 PageSection page_layers;             // page_layers.c
 PageSection page_text;               // page_text.c

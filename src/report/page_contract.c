@@ -173,3 +173,29 @@ bool page_contract(Page *p) {
     strbuf_add(out, STR("</p>"));
     return true;
 }
+
+// ---- how it is used
+
+bool page_use(Page *p) {
+    const json_t *use = json_object_get(p->report, "use"), *choice;
+    const char *name;
+    StrBuf *out = p->out;
+    if (json_object_size(use) == 0) return false;
+    strbuf_add(out, STR("<table class=\"stack\"><thead><tr><th>Choice</th><th>Value</th>"
+                        "<th>From</th><th>The publisher's</th></tr></thead><tbody>"));
+    json_object_foreach((json_t *)use, name, choice) {
+        const char *publisher = member_text(choice, "publisher");
+        strbuf_add(out, STR("<tr><td><b>"));
+        html_name(out, name);
+        strbuf_add(out, STR("</b></td><td data-l=\"Value\">"));
+        html_words(out, member_text(choice, "value"));
+        strbuf_add(out, STR("</td><td data-l=\"From\">"));
+        html_words(out, member_text(choice, "source"));
+        strbuf_printf(out, "</td><td data-l=\"Publisher\"%s>",
+                      *publisher ? " class=\"maybe\"" : "");
+        html_words(out, *publisher ? publisher : "the same");
+        strbuf_add(out, STR("</td></tr>"));
+    }
+    strbuf_add(out, STR("</tbody></table>"));
+    return true;
+}

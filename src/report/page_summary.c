@@ -46,7 +46,7 @@ static void write_verdict(Page *p, const Tally *t) {
     } else if (t->n_run < GATE_COUNT) {
         strbuf_printf(out,
                       "<div class=\"verdict part\"><b class=\"top\">◐ Partly checked</b>%zu of %d "
-                      "gates were asked for, and passed. That is no proof: a seal takes all of "
+                      "gates were asked for, and passed. That is not a proof: a seal needs all of "
                       "them, and chat refuses the bundle without one.</div>",
                       t->n_run, (int)GATE_COUNT);
     } else {
@@ -140,7 +140,7 @@ static void write_result_tiles(Page *p, const Tally *t) {
         open_tile(out, "Same next token", "");
         html_number(out, 100 * member_number(head, "top1"));
         strbuf_add(out, STR(" %"));
-        close_tile(out, "of a text's positions");
+        close_tile(out, "at positions of a prose text (gate head)");
     }
     if (t->nearest_gate) {
         open_tile(out, "Most of a bound used", t->nearest_use > 1 ? "no" : "");
@@ -179,8 +179,9 @@ static void write_model_tiles(StrBuf *out, const json_t *bundle) {
     double total = 0;
     size_t i;
     json_array_foreach(packages, i, package) total += member_number(package, "bytes");
-    open_tile(out, "Packages", "");
-    strbuf_printf(out, "%zu, ", json_array_size(packages));
+    open_tile(out, "On disk", "");
+    strbuf_printf(out, json_array_size(packages) == 1 ? "%zu package, " : "%zu packages, ",
+                  json_array_size(packages));
     html_bytes(out, total);
     strbuf_add(out, STR("</b><small>for "));
     html_words(out, member_text(options, "target"));

@@ -1,5 +1,6 @@
 // page_text.c — answers beside the reference's, and a text that both read.
 #include <math.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "report/html.h"
@@ -37,7 +38,7 @@ static void write_held_row(StrBuf *out, const json_t *result, size_t row) {
     open_cell(out, "KL, most");
     page_number(out, f, "kl_max");
     strbuf_add(out, STR("</td>"));
-    open_cell(out, "same first");
+    open_cell(out, "same first here");
     html_number(out, round(1000 * member_number(f, "top1")) / 10);
     strbuf_add(out, STR(" %</td></tr>"));
 }
@@ -50,16 +51,35 @@ static void write_held(StrBuf *out, const json_t *list) {
         size_t row = held_row(result);
         if (row == COUNT_OF(held)) continue;
         if (!is_open)
-            strbuf_add(out, STR("<h3>A text that both read</h3><p class=\"dim\">KL: how much one "
-                                "prediction of the next token would surprise the other, in nats; 0 "
-                                "is the same. Same first: the likeliest token is the same one.</p>"
-                                "<table class=\"stack\"><thead><tr><th>What differs</th>"
-                                "<th>KL, mean</th><th>KL, most</th><th>same first</th></tr></thead>"
-                                "<tbody>"));
+            strbuf_add(
+                out, STR("<h3>A conversation that both read</h3><p class=\"dim\">KL: how much one "
+                         "prediction of the next token would surprise the other, in nats; 0 "
+                         "is the same. Same first here: the share of this text at "
+                         "which the likeliest token is the same (the figure at the top is "
+                         "of another text, prose).</p>"
+                         "<table class=\"stack\"><thead><tr><th>What differs</th>"
+                         "<th>KL, mean</th><th>KL, most</th><th>same first here</th></tr></thead>"
+                         "<tbody>"));
         is_open = true;
         write_held_row(out, result, row);
     }
     if (is_open) strbuf_add(out, STR("</tbody></table>"));
+}
+
+// The answer of source and bundle, once where they are the same.
+static void write_both_texts(StrBuf *out, const json_t *figures) {
+    const char *source = member_text(figures, "source_answer");
+    const char *bundle = member_text(figures, "bundle_answer");
+    if (!json_object_get(figures, "question")) return;
+    bool is_same = strcmp(source, bundle) == 0;
+    strbuf_printf(out, "<b>%s</b><pre>", is_same ? "Both answer" : "The source answers");
+    html_words(out, source);
+    if (!is_same) {
+        strbuf_add(out,
+                   STR("</pre><b>The bundle, after the same beginning at each token</b><pre>"));
+        html_words(out, bundle);
+    }
+    strbuf_add(out, STR("</pre>"));
 }
 
 static void write_answer(StrBuf *out, const json_t *result) {
@@ -70,6 +90,7 @@ static void write_answer(StrBuf *out, const json_t *result) {
                   is_ok ? "✓" : "✗");
     html_words(out, member_text(result, "scope"));
     strbuf_add(out, STR("</b><br>"));
+    write_both_texts(out, f);
     if (!isnan(steps)) strbuf_printf(out, "%.0f of %.0f tokens the same", steps - differ, steps);
     if (differ > 0) {
         strbuf_add(out, STR("; where they differ the reference prefers its own by at most "));
@@ -102,9 +123,9 @@ bool page_text(Page *p) {
         if (json_object_get(json_object_get(result, "figures"), "packed"))
             strbuf_add(p->out,
                        STR("<p class=\"dim\">Perplexity: among how many tokens the model "
-                           "wavers at each step of that text. A model that was never taught "
-                           "such a text has a large one; what counts here is that the three "
-                           "agree.</p>"));
+                           "hesitates at each step of that text. What counts here is that the "
+                           "three agree: the bundle may be at most 0.5 nats a token above the "
+                           "source.</p>"));
     }
     return true;
 }

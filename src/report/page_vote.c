@@ -93,6 +93,6 @@ bool page_vote(Page *p) {
     const json_t *vote = json_object_get(p->report, "vote");
     if (!member_list(vote, "rows")) return false;
     write_vote(p->out, vote, "On ordinary text");
-    write_vote(p->out, json_object_get(p->report, "vote_long"), "Behind the original context");
+    write_vote(p->out, json_object_get(p->report, "vote_long"), "Beyond the original context");
     return true;
 }

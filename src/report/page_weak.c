@@ -9,6 +9,17 @@
 
 // ---- failures
 
+// Which side the weights take.
+static const char *vote_on(const json_t *report, const char *field) {
+    FieldWitness w = page_witness(report, field);
+    return w.n_better  ? "The weights fit another reading better than the model file's: it is the "
+                         "file that is wrong, probably"
+           : w.n_even  ? "The weights cannot tell which is right"
+           : w.n_worse ? "The weights fit the model file's reading best: it is the second source "
+                         "that is of another model, probably"
+                       : "The vote has not asked this field; gate vote may";
+}
+
 // Both sides of a contradiction, one a line: the reason for most of the work that follows.
 static void write_contradictions(Page *p) {
     const json_t *row, *rows;
@@ -28,7 +39,7 @@ static void write_contradictions(Page *p) {
             html_words(out, member_text(row, "config"));
             strbuf_add(out, STR("</b> by its second source ("));
             html_words(out, member_text(row, "config_from"));
-            strbuf_add(out, STR(")</li>"));
+            strbuf_printf(out, "). %s.</li>", vote_on(p->report, member_text(row, "field")));
         }
     }
 }
@@ -100,7 +111,7 @@ static void weak_fields(Page *p) {
                                   "weights, and by no second source: "));
         html_words(out, member_text(field, "field"));
     }
-    if (n) strbuf_add(out, STR(". Here the model file is believed.</li>"));
+    if (n) strbuf_add(out, STR(". Nothing independent checks these values.</li>"));
     if (i == 0 || n_second) return;
     strbuf_add(out,
                STR("<li>No <a href=\"#contract\">second source</a> was compared with the model "

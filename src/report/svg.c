@@ -136,9 +136,6 @@ static void draw_series(StrBuf *out, const SvgPlot *p, const Axis *a, size_t for
         double y = y_of(a, s->bound);
         strbuf_printf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>", LEFT, y,
                       WIDTH - RIGHT, y);
-        // Bounds may lie close together: names take turns from right to left.
-        double third = (WIDTH - LEFT - RIGHT) / 3.0;
-        label(out, WIDTH - RIGHT - third * (double)(form % 3), y - 3, "end", s->bound_name);
     }
     for (size_t i = 0; i < s->n_steps; i++) {
         const SvgStep *step = &s->steps[i];
@@ -153,6 +150,17 @@ static void draw_series(StrBuf *out, const SvgPlot *p, const Axis *a, size_t for
         strbuf_add(out, STR("</title>"));
         close_point(out, form);
     }
+    strbuf_add(out, STR("</g>"));
+}
+
+// After all series, so that no curve crosses a name. Bounds may lie close together: names take turns
+// from right to left.
+static void draw_bound_name(StrBuf *out, const SvgSeries *s, const Axis *a, size_t form) {
+    double third = (WIDTH - LEFT - RIGHT) / 3.0;
+    if (!isfinite(s->bound)) return;
+    strbuf_printf(out, "<g class=\"%s\">", s->class_name);
+    label(out, WIDTH - RIGHT - third * (double)(form % 3), y_of(a, s->bound) - 3, "end",
+          s->bound_name);
     strbuf_add(out, STR("</g>"));
 }
 
@@ -201,6 +209,7 @@ void svg_plot(StrBuf *out, const SvgPlot *p) {
     }
     draw_grid(out, p, &axis);
     for (size_t i = 0; i < p->n_series; i++) draw_series(out, p, &axis, i);
+    for (size_t i = 0; i < p->n_series; i++) draw_bound_name(out, &p->series[i], &axis, i);
     strbuf_add(out, STR("</svg>"));
 }
 
