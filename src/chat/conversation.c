@@ -1,3 +1,5 @@
+// conversation.c — the history of a chat: a message is added for each turn and taken back when the
+// turn fails.
 #include "chat/conversation.h"
 
 #include <stdlib.h>
@@ -99,7 +101,8 @@ static bool is_answered(const Conversation *c) {
 
 bool conversation_regenerate(Conversation *c, GeneratorText *on_text, void *context,
                              const Progress *progress, GeneratorStats *stats, Err *err) {
-    if (!is_answered(c)) return err_set(err, ERR_USAGE, "there is no answer to give again yet");
+    if (!is_answered(c))
+        return err_set(err, ERR_USAGE, "there is no answer yet that could be given again");
     size_t last = json_array_size(c->messages) - 1;
     json_t *old = json_incref(json_array_get(c->messages, last));
     bool is_kept;

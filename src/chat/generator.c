@@ -1,3 +1,4 @@
+// generator.c — the loop of an answer: draw a token from the logits, emit its text, feed it.
 #include "chat/generator.h"
 
 #include <stdlib.h>
@@ -73,7 +74,7 @@ static bool goes_on_feeding(void *run) {
     return !r->is_cancelled;
 }
 
-// Feeds ids and keeps the logits of the last one. Cancelled is no failure: the session holds what
+// Feeds ids and keeps the logits of the last one. Being cancelled is not a failure: the session holds what
 // was read until then.
 static bool feed(Run *r, const uint32_t *ids, size_t n, Err *err) {
     Progress watch = {report_feeding, r, goes_on_feeding, note_feeding};

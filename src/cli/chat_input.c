@@ -140,7 +140,7 @@ static bool is_terminal(void) {
     return isatty(STDIN_FILENO);
 }
 
-// Where the editor writes: prompts are no result.
+// Where the editor writes: stdout is for answers.
 static int screen(void) {
     return isatty(STDERR_FILENO) ? STDERR_FILENO : STDOUT_FILENO;
 }

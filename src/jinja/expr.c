@@ -220,7 +220,7 @@ Expr *parse_filter(Parser *p, Expr *of) {
     return e;
 }
 
-// A test's argument may stand without parentheses: "is divisibleby 3".
+// A test's argument may be written without parentheses: "is divisibleby 3".
 static bool starts_argument(const Parser *p) {
     if (p->token.kind == T_STRING || p->token.kind == T_NUMBER) return true;
     if (p->token.kind == T_OP) return parser_peek_op(p, "[") || parser_peek_op(p, "{");

@@ -5,7 +5,7 @@
 #include "jinja/jinja.h"
 
 // A dotted attribute ("function.name"; digits are a place) or a place of an item. Where a part is
-// missing and `otherwise` is not None, it stands for that.
+// missing and `otherwise` is not None, it takes its place.
 static JValue path_of(Render *r, JValue v, JValue path, JValue otherwise) {
     if (path.kind == J_NONE) return v;
     if (path.kind != J_STR) return jinja_item(r, v, path);
@@ -127,7 +127,7 @@ static JValue filter_join(Render *r, JValue v, const JValue *in) {
 // By attribute= (and default=), or by a filter and its arguments.
 static JValue filter_map(Render *r, JValue v, const JArgs *args) {
     JValue list = jinja_sequence(r, FORM_GENERATOR), in[2];
-    if (!jinja_truth(v)) return list; // nothing to map is no mistake
+    if (!jinja_truth(v)) return list; // an empty list needs no filter
     JValue items = jinja_items(r, v);
     bool is_plain = args->count == args->n_keywords;
     Str name = {0};

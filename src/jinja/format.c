@@ -213,7 +213,7 @@ static JValue find_field(Render *r, Str path, const JArgs *args, size_t *next) {
     return v;
 }
 
-// What stands between the braces: path[!r|!s][:spec].
+// The text between the braces: path[!r|!s][:spec].
 static void add_field(Render *r, Str field, const JArgs *args, size_t *next, StrBuf *out) {
     size_t colon = text_find(field, STR(":"), 0), n = colon == SIZE_MAX ? field.len : colon;
     Str path = {field.at, n}, spec = {field.at + n, field.len - n};

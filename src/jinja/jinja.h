@@ -76,7 +76,7 @@ struct JDict {
 // The variable `loop`. `at` moves on with the loop.
 struct JLoop {
     const struct Stmt *stmt;
-    struct Scope *scope; // where the statement stands
+    struct Scope *scope; // of the statement
     const JList *items;
     size_t at;
     size_t depth;    // calls of loop() around this one

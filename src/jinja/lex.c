@@ -42,7 +42,7 @@ static int count_lines(Str s) {
     return n;
 }
 
-// Where the tag that starts at `at` ends ("%}", "}}" or "#}"), skipping strings and what stands in
+// Where the tag that starts at `at` ends ("%}", "}}" or "#}"), skipping strings and what is inside
 // brackets; NULL without end.
 static const char *find_close(const char *at, const char *end, char kind) {
     char close = kind == '{' ? '}' : kind;
@@ -222,7 +222,7 @@ static bool is_name_char(char c, bool is_first) {
            (!is_first && c >= '0' && c <= '9');
 }
 
-// Past digits of `base`, single underscores between; `at` itself where no digit stands there.
+// Past digits of `base`, single underscores between; `at` itself where there is no digit.
 static const char *skip_digits(const char *at, const char *end, uint32_t base) {
     uint32_t digit;
     while (read_hex(at, end, 1, &digit) && digit < base) {
@@ -235,7 +235,7 @@ static const char *skip_digits(const char *at, const char *end, uint32_t base) {
 // Past ".5", "e-3" or ".5e-3"; `at` itself where a number has no such part. Digits after a point
 // are a place, not a fraction: "list.0.5" has two of them.
 static const char *skip_fraction(const char *from, const char *at, const char *end) {
-    if (from[-1] == '.') return at; // a tag's mark stands before it at least
+    if (from[-1] == '.') return at; // there is a tag's mark before it at least
     const char *past = at;
     if (at < end && *at == '.' && skip_digits(at + 1, end, 10) > at + 1)
         past = skip_digits(at + 1, end, 10);

@@ -15,7 +15,7 @@ typedef struct {
 
 typedef enum { P_TEXT, P_OUTPUT, P_BLOCK } PieceKind;
 
-// A run of text, or what stands between {{ }} or {% %}.
+// A run of text, or what is between {{ }} or {% %}.
 typedef struct {
     PieceKind kind;
     Str text;
@@ -33,7 +33,7 @@ typedef struct {
     Token token;
     int line, depth;
     bool saw_rest, saw_named, saw_caller; // `varargs`, `kwargs`, `caller` since the macro began
-    // A filter or test that does not exist is a mistake at once, unless it stands in an if, where
+    // A filter or test that does not exist is an error at once, unless it is within an if, where
     // it is one when it is reached.
     bool is_conditional, is_in_loop;
     int n_fors;          // for statements around this place: none may assign to `loop`

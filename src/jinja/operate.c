@@ -85,7 +85,7 @@ static JValue repeat(Render *r, JValue v, int64_t times) {
     return out;
 }
 
-// How often a sequence is repeated; false for what is no such number.
+// How often a sequence is repeated; false for anything but an integer or a boolean.
 static bool is_count(JValue v, int64_t *n) {
     if (v.kind == J_INT) *n = v.integer;
     if (v.kind == J_BOOL) *n = v.truth;

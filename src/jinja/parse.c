@@ -79,7 +79,7 @@ static Stmt *parse_if(Parser *p) {
 }
 
 // The body of anything but an if: what it holds is reached, as far as parsing can tell. Whether
-// break and continue may stand in it says `is_in_loop`.
+// break and continue are allowed in it says `is_in_loop`.
 static Stmt *parse_body(Parser *p, const char *const *ends, Str *end, bool is_in_loop) {
     bool was_conditional = p->is_conditional, was_in_loop = p->is_in_loop;
     p->is_conditional = false;

@@ -1,4 +1,4 @@
-// scope.c — names: what they mean where they stand.
+// scope.c — names: each scope has its own, and looks up in those around it what it does not have.
 #include "jinja/jinja.h"
 
 Scope *jinja_push_scope(Render *r, Scope *parent) {

@@ -30,10 +30,10 @@ typedef struct {
 
 typedef struct Template Template;
 
-// JSON text as `variables` for template_render, of any kind of value. All numbers keep their worth:
+// JSON text as `variables` for template_render, of any kind of value. All numbers keep their value:
 // a whole number of more digits than 64 bits hold for certain becomes a string that no JSON text
 // spells, TEMPLATE_INTEGER_MARK (no UTF-8) and then the digits. NULL and `err`, with the line, when
-// it is no JSON.
+// it is not JSON.
 #define TEMPLATE_INTEGER_MARK '\xff'
 json_t *template_read_json(Str text, Err *err);
 

@@ -1,4 +1,4 @@
-// test.c — what stands after "is", as a table.
+// test.c — tests (what follows "is") as a table.
 #include "jinja/jinja.h"
 
 typedef enum {

@@ -1,3 +1,4 @@
+// guards.c — a noncharacter after the first byte of each control token that a user spelt out.
 #include "prompt/guards.h"
 
 #include <stdlib.h>

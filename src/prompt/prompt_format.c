@@ -1,3 +1,5 @@
+// prompt_format.c — messages through the template to text, text through the tokenizer to ids, with
+// bos put in front by exactly one of the two.
 #include "prompt/prompt_format.h"
 
 #include <stdlib.h>
