@@ -132,6 +132,28 @@ static void test_the_same_request_gives_the_same_text_whatever_came_before(void 
     close_fixture(&t);
 }
 
+// Two conversations take turns over one session: only what they share is kept between them.
+static void test_requests_of_two_conversations_do_not_disturb_each_other(void **state) {
+    (void)state;
+    Fixture t, fresh;
+    GeneratorOptions options = request();
+    open_fixture(&t, 256);
+    open_fixture(&fresh, 256);
+    run(&t, &options);
+    t.prompt.count = fresh.prompt.count = 0;
+    Str other = STR("What is the capital of France?");
+    assert_true(prompt_format_encode_turn(t.format, "user", other, 0, &t.prompt, NULL));
+    assert_true(prompt_format_encode_turn(t.format, "user", other, 0, &fresh.prompt, NULL));
+    GeneratorStats stats = run(&t, &options);
+    run(&fresh, &options);
+    assert_true(str_eq(strbuf_str(&t.answer), strbuf_str(&fresh.answer)));
+    // <|user|> and the line break after it.
+    assert_in_range(stats.n_reused, 1, 3);
+    assert_int_equal(stats.n_reused + stats.n_prompt, t.prompt.count);
+    close_fixture(&t);
+    close_fixture(&fresh);
+}
+
 static void test_a_prompt_that_does_not_fit_leaves_the_session_alone(void **state) {
     (void)state;
     Fixture t;
@@ -156,6 +178,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_reason_to_stop),
         cmocka_unit_test(test_the_same_request_gives_the_same_text_whatever_came_before),
+        cmocka_unit_test(test_requests_of_two_conversations_do_not_disturb_each_other),
         cmocka_unit_test(test_a_prompt_that_does_not_fit_leaves_the_session_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
