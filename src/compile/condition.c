@@ -49,14 +49,14 @@ static void widen(float *peak, float *shortest, float other_peak, float other_sh
     if (other_shortest < *shortest) *shortest = other_shortest;
 }
 
-float condition_root_eps(const Contract *c, int residual_exp2) {
-    return ldexpf(sqrtf((float)c->d_model * c->norm_eps), -residual_exp2);
+float condition_root_eps(const Contract *c, uint32_t width, int residual_exp2) {
+    return ldexpf(sqrtf((float)width * c->norm_eps), -residual_exp2);
 }
 
 bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err) {
-    float held = round_to_half(condition_root_eps(c, residual_exp2));
+    float held = round_to_half(condition_root_eps(c, c->d_model, residual_exp2));
     if (held >= LEAST_HALF) return true;
-    float root = condition_root_eps(c, 0);
+    float root = condition_root_eps(c, c->d_model, 0);
     const char *lost =
         "norms hold it as sqrt(d_model · norm_eps), in fp16 numbers of 6.10e-05 and above: smaller "
         "ones are subnormal, the Neural Engine is reported to lose those, and a row of zeros would "
@@ -74,6 +74,13 @@ bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err) {
 bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *ranges, uint32_t first,
                       uint32_t end, Err *err) {
     float peak = 0, shortest = INFINITY;
+    for (uint32_t i = first; i < end; i++)
+        if (contract_layer(c, i)->norm_placement != NORM_PRE)
+            return err_set(
+                err, ERR_FORMAT,
+                "layer %u: a norm after a branch undoes the factor that is folded into the "
+                "branch's weights; convert with --range off",
+                i);
     for (uint32_t i = first; i < end; i++) {
         const LayerRange *l = &ranges->layers[i];
         widen(&peak, &shortest, l->attn_in_peak, l->attn_in_shortest);
@@ -89,7 +96,7 @@ bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *range
     int loud = least_exponent(peak, STREAM_PEAK);
     int quiet = rms < LEAST_STREAM_RMS ? most_exponent(rms, LEAST_STREAM_RMS) : 0;
     int wanted = loud > quiet ? loud : quiet;
-    float root_eps = condition_root_eps(c, 0); // a number of its own
+    float root_eps = condition_root_eps(c, c->d_model, 0); // a number of its own
     *residual_exp2 = root_eps > 0 ? clamp(wanted, least_exponent(root_eps, LARGEST_HALF),
                                           most_exponent(root_eps, LEAST_HALF))
                                   : wanted;

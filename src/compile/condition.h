@@ -11,6 +11,9 @@
 //     attn,    a writer's weights (and its bias) are stored divided by 2^attn, 2^ffn besides. What
 //     ffn      is missing to the stream's factor is one multiplication after the branch
 //
+// A norm between a branch and the stream would undo attn and ffn: condition_stream() refuses layers
+// that have one.
+//
 // Never scaled: the embedding table, which may be the head's too, and the norm weights.
 #ifndef LATHE_COMPILE_CONDITION_H
 #define LATHE_COMPILE_CONDITION_H
@@ -31,8 +34,8 @@ typedef struct {
     int attn, ffn;
 } LayerScaling;
 
-// What a norm holds eps as (norm.c): sqrt(d_model · eps) / 2^residual_exp2.
-float condition_root_eps(const Contract *c, int residual_exp2);
+// What a norm over `width` channels holds eps as (norm.c): sqrt(width · eps) / 2^residual_exp2.
+float condition_root_eps(const Contract *c, uint32_t width, int residual_exp2);
 // Fails when fp16 holds that as zero or as a subnormal number, which the ANE is reported to lose
 // (condition.c); says whether measured ranges would help.
 bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err);

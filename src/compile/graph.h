@@ -52,7 +52,7 @@ ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, ui
 // Says that the channels of `v` from `first` on are the model's numbers at `place` / factor.
 void graph_mark(Graph *g, LandmarkPlace place, ValueId v, uint32_t first, float factor);
 
-// norm.c: x [1, d_model, 1, T] normalised over channels and multiplied by `weight`.
+// norm.c: x [1, width, 1, T] normalised over channels and multiplied by `weight` [width].
 ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight);
 
 // attention.c: from projected q, k, v [1, (heads + 2 kv heads) * head_dim, 1, T] to the heads'

@@ -23,8 +23,8 @@
 
 ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight) {
     Builder *b = &g->builder;
-    const Contract *c = g->contract;
-    float d = (float)c->d_model;
+    uint32_t width = weight->n_rows;
+    float d = (float)width;
 #define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", what, part).at)
     ValueId magnitude = build_unary(b, NAME("abs"), MIL_OP_abs, x);
     ValueId max = build_reduce(b, NAME("max"), MIL_OP_reduce_max, magnitude, 1, true);
@@ -33,8 +33,8 @@ ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *we
     ValueId u = build_binary(b, NAME("u"), MIL_OP_real_div, x, m);
     ValueId squares = build_binary(b, NAME("squares"), MIL_OP_mul, u, u);
     ValueId sum = build_reduce(b, NAME("sum"), MIL_OP_reduce_sum, squares, 1, true);
-    ValueId root_eps =
-        build_const_f16(b, NAME("root_eps"), condition_root_eps(c, g->residual_exp2));
+    ValueId root_eps = build_const_f16(b, NAME("root_eps"),
+                                       condition_root_eps(g->contract, width, g->residual_exp2));
     ValueId scaled_eps = build_binary(b, NAME("scaled_eps"), MIL_OP_real_div, root_eps, m);
     ValueId eps = build_binary(b, NAME("eps"), MIL_OP_mul, scaled_eps, scaled_eps);
     ValueId total = build_binary(b, NAME("total"), MIL_OP_add, sum, eps);

@@ -68,9 +68,9 @@ static uint32_t state_rows(uint32_t context) {
     return rows > 500 && rows <= 512 ? 544 : rows;
 }
 
-static uint64_t layer_bytes(const Model *model, PackFormat form, Arena *arena) {
+static uint64_t layer_bytes(const Model *model, PackFormat form, uint32_t layer, Arena *arena) {
     PackedTensor tensors[PACKED_PER_LAYER];
-    packed_layer(tensors, model, form, 0, &(LayerScaling){0}, arena);
+    packed_layer(tensors, model, form, layer, &(LayerScaling){0}, arena);
     uint64_t n_bytes = PROGRAM_BYTES_PER_LAYER;
     for (int i = 0; i < PACKED_PER_LAYER; i++) n_bytes += packed_bytes(&tensors[i]);
     return n_bytes;
@@ -160,33 +160,37 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
                        options->context, options->prefill_rows);
 
     uint64_t limit = options->target->package_limit - PROGRAM_BYTES;
-    uint64_t layer = layer_bytes(model, options->weights, arena);
     uint64_t head = head_bytes(model, options->weights, 0, c->n_vocab, arena);
-    if (layer >= limit)
-        return refuse_size(plan, "one layer", layer - PROGRAM_BYTES_PER_LAYER,
-                           PROGRAM_BYTES + PROGRAM_BYTES_PER_LAYER, err);
-    uint64_t most = (limit - 1) / layer;
-    if (options->layers_per_shard && most > options->layers_per_shard)
-        most = options->layers_per_shard;
+    uint64_t *layers = arena_array(arena, c->n_layers, uint64_t); // they may differ, by their kinds
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        layers[i] = layer_bytes(model, options->weights, i, arena);
+        if (layers[i] >= limit)
+            return refuse_size(plan, "one layer", layers[i] - PROGRAM_BYTES_PER_LAYER,
+                               PROGRAM_BYTES + PROGRAM_BYTES_PER_LAYER, err);
+    }
 
     // From the back: the package with the head takes what still fits, the others fill up from the
     // first layer on.
-    bool is_head_alone = head + layer >= limit;
-    uint64_t beside_head = is_head_alone ? 0 : (limit - 1 - head) / layer;
-    if (beside_head > most) beside_head = most;
-    if (beside_head > c->n_layers) beside_head = c->n_layers;
-    uint32_t before_head = c->n_layers - (uint32_t)beside_head;
+    uint32_t most = options->layers_per_shard ? options->layers_per_shard : c->n_layers;
+    uint32_t before_head = c->n_layers;
+    uint64_t last = head;
+    while (before_head > 0 && c->n_layers - before_head < most &&
+           last + layers[before_head - 1] < limit)
+        last += layers[--before_head];
 
     plan->shards =
         arena_array(arena, (size_t)c->n_layers + c->n_vocab / HEAD_SLICE_ROWS + 2, ShardRange);
-    for (uint32_t first = 0; first < before_head;) {
-        uint32_t end = first + (uint32_t)min_size((size_t)most, before_head - first);
-        add_shard(plan, (ShardRange){first, end, 0, 0, PROGRAM_BYTES + (end - first) * layer});
-        first = end;
+    for (uint32_t first = 0, end; first < before_head; first = end) {
+        uint64_t n_bytes = 0;
+        for (end = first; end < before_head && end - first < most; end++) {
+            if (n_bytes + layers[end] >= limit) break;
+            n_bytes += layers[end];
+        }
+        add_shard(plan, (ShardRange){first, end, 0, 0, PROGRAM_BYTES + n_bytes});
     }
-    if (!is_head_alone)
-        add_shard(plan, (ShardRange){before_head, c->n_layers, 0, c->n_vocab,
-                                     PROGRAM_BYTES + beside_head * layer + head});
+    if (before_head < c->n_layers)
+        add_shard(plan,
+                  (ShardRange){before_head, c->n_layers, 0, c->n_vocab, PROGRAM_BYTES + last});
     else if (!plan_head_alone(plan, model, arena, err))
         return false;
     return plan_conditions(plan, model, arena, err);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "compile/condition.h"
@@ -134,6 +135,18 @@ static void test_a_stream_that_no_factor_fits_is_refused(void **state) {
     assert_int_equal(err.kind, ERR_FORMAT);
 }
 
+// A norm after a branch would take out what is folded into the branch's weights.
+static void test_a_norm_after_a_branch_is_refused(void **state) {
+    (void)state;
+    Case c;
+    Err err = {0};
+    int stream;
+    new_case(&c);
+    c.contract.kinds[0].norm_placement = NORM_BOTH;
+    assert_false(condition_stream(&stream, &c.contract, &c.ranges, 0, N_LAYERS, &err));
+    assert_non_null(strstr(err.text, "a norm after a branch"));
+}
+
 static void test_a_writer_folds_the_factor_while_its_branch_stays_loud(void **state) {
     (void)state;
     LayerRange l = at_ease;
@@ -247,6 +260,7 @@ int main(void) {
         cmocka_unit_test(test_values_and_up_have_shifts_of_their_own),
         cmocka_unit_test(test_a_branch_of_zeros_asks_for_nothing),
         cmocka_unit_test(test_the_multiplication_is_a_number_of_fp16),
+        cmocka_unit_test(test_a_norm_after_a_branch_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,6 +350,45 @@ static void test_eps_that_vanishes_in_fp16_is_refused(void **state) {
     }
 }
 
+// Layers need not be alike: each counts for itself, so no package is planned below its size.
+static void test_layers_of_different_sizes(void **state) {
+    (void)state;
+    Arena arena = {0};
+    Err err = {0};
+    Shape shape = {.n_layers = 4,
+                   .d_model = 256,
+                   .n_heads = 4,
+                   .n_kv_heads = 2,
+                   .head_dim = 64,
+                   .head_dim_v = 64,
+                   .d_ff = 512,
+                   .n_vocab = 100,
+                   .rope_dim = 64,
+                   .context = 64};
+    Model *model = shape_model(&shape, &arena);
+    model->weights.layers[2].up.n_rows = 2048; // 0.4 MB more
+    uint64_t small = layer_bytes(&shape, WEIGHTS_INT8_CHANNEL);
+    uint64_t large = small + 256 * (2048 - 512) + 2 * (2048 - 512); // all multiples of 64
+    Target target = {"test", PROGRAM_BYTES + 2 * small + large,
+                     ""}; // three layers are one too many
+    CompileOptions options = options_for(&target);
+    ShardPlan plan;
+    if (!plan_shards(&plan, model, &options, &arena, &err)) fail_msg("%s", err.text);
+    for (size_t i = 0; i < plan.n_shards; i++) {
+        const ShardRange *s = &plan.shards[i];
+        uint64_t n_bytes = PROGRAM_BYTES;
+        for (uint32_t l = s->first_layer; l < s->end_layer; l++) n_bytes += l == 2 ? large : small;
+        if (s->end_logit > s->first_logit) {
+            assert_true(s->n_bytes > n_bytes);
+            continue;
+        }
+        assert_int_equal(s->n_bytes, n_bytes);
+        assert_true(s->n_bytes < target.package_limit);
+    }
+    assert_int_equal(plan.shards[0].end_layer, 2);
+    arena_free(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phi4_mini_int8_is_four_packages),
@@ -363,6 +402,7 @@ int main(void) {
         cmocka_unit_test(test_a_head_slice_that_does_not_fit_is_counted),
         cmocka_unit_test(test_contexts_the_model_was_not_made_for),
         cmocka_unit_test(test_eps_that_vanishes_in_fp16_is_refused),
+        cmocka_unit_test(test_layers_of_different_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
