@@ -428,14 +428,6 @@ static bool check_names(const Conversion *c, Err *err) {
     return true;
 }
 
-// The compiler makes programs of several kinds of layers; no host fills their inputs yet.
-static bool check_kinds(const Contract *c, Err *err) {
-    if (contract_n_kinds(c) == 1) return true;
-    return err_set(err, ERR_FORMAT,
-                   "kind_of_layer: %u kinds of layers, but the host fills the tables of one",
-                   contract_n_kinds(c));
-}
-
 bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err) {
     Conversion c = {.job = job,
                     .steps = job->steps ? job->steps : &convert_steps,
@@ -452,8 +444,7 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
     // Planned before it is measured: what cannot be converted is refused at once.
     ok = ok && (read_model(&c, err) || err_prefix(err, "%s", job->model_path));
     options.context = c.use.context;
-    ok = ok && check_kinds(&c.model.contract, err) &&
-         plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, err);
+    ok = ok && plan_shards(&c.plan, &c.model, &options, arena, err) && measure(&c, err);
     ok = ok && plan_keeps_eps(&c.plan, &c.model.contract, err);
     if (ok) {
         // A name that is taken was left by a conversion that was killed.

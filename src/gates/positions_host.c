@@ -21,13 +21,13 @@
 
 typedef struct {
     const Contract *contract; // the source's
-    const LayerKind *kind;    // of all layers
     const Use *use;
     uint32_t state_rows;
-    double *angles[2]; // [rope_dim / 2]: by the short and the long set
-    size_t n_rows;     // looked at
-    double most_off;   // of cos and sin
-    char fault[160];   // the first; empty while there is none
+    // Of each kind of layers [rope_dim / 2], by the short and the long set.
+    double *angles[CONTRACT_MAX_KINDS][2];
+    size_t n_rows;   // looked at
+    double most_off; // of cos and sin
+    char fault[160]; // the first; empty while there is none
 } HostCheck;
 
 static bool takes_long(const HostCheck *h, uint64_t length) {
@@ -44,15 +44,18 @@ static void found_fault(HostCheck *h, uint32_t position, const char *what) {
     if (!h->fault[0]) snprintf(h->fault, sizeof h->fault, "position %u: %s", position, what);
 }
 
-static void check_rotary(HostCheck *h, const HostStep *step, const double *angles) {
+static void check_rotary(HostCheck *h, const HostStep *step, uint32_t kind, bool is_long) {
     uint32_t position = step->position, n_rows = step->n_rows;
-    double gain = (double)h->kind->attn_factor;
-    for (uint32_t pair = 0; pair < h->kind->rope_dim / 2; pair++)
+    const LayerKind *k = &h->contract->kinds[kind];
+    const HostTables *tables = &step->kinds[kind];
+    const double *angles = h->angles[kind][is_long];
+    double gain = (double)k->attn_factor;
+    for (uint32_t pair = 0; pair < k->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < n_rows; t++) {
             double angle = angles[pair] * ((double)position + t);
             size_t at = (size_t)pair * n_rows + t;
-            double off = fmax(fabs((double)step->cosines[at] - cos(angle) * gain),
-                              fabs((double)step->sines[at] - sin(angle) * gain));
+            double off = fmax(fabs((double)tables->cosines[at] - cos(angle) * gain),
+                              fabs((double)tables->sines[at] - sin(angle) * gain));
             if (!(off <= h->most_off)) h->most_off = off;
             if (!(off <= MOST_ROTARY_OFF * fmax(1, gain)))
                 found_fault(h, position + t,
@@ -61,9 +64,9 @@ static void check_rotary(HostCheck *h, const HostStep *step, const double *angle
 }
 
 // Row t sees slot s when that is itself or one of the window - 1 before it.
-static void check_mask(HostCheck *h, const HostStep *step) {
-    const float *mask = step->mask;
-    uint32_t window = h->kind->attn_window;
+static void check_mask(HostCheck *h, const HostStep *step, uint32_t kind) {
+    const float *mask = step->kinds[kind].mask;
+    uint32_t window = h->contract->kinds[kind].attn_window;
     for (uint32_t t = 0; t < step->n_rows; t++, mask += h->state_rows) {
         uint64_t self = (uint64_t)step->position + t;
         for (uint32_t s = 0; s < h->state_rows; s++) {
@@ -96,8 +99,10 @@ static void check_rows(HostCheck *h, Host *host, uint32_t position, uint32_t n_r
                             : "the long factors apply where the short ones should");
     host_take_factors(host, host->ops->is_long(host, length));
     const HostStep *step = host_fill(host, position, n_rows);
-    check_rotary(h, step, h->angles[is_long]);
-    check_mask(h, step);
+    for (uint32_t kind = 0; kind < contract_n_kinds(h->contract); kind++) {
+        check_rotary(h, step, kind, is_long);
+        check_mask(h, step, kind);
+    }
     check_place(h, step);
     h->n_rows += n_rows;
 }
@@ -118,15 +123,13 @@ static void check_function(HostCheck *h, Host *host, uint32_t context, uint32_t 
 
 bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err *err) {
     const Chain *c = &p->bundle.chain;
-    HostCheck h = {.contract = &p->model.contract,
-                   .kind = contract_layer(&p->model.contract, 0),
-                   .use = &p->use,
-                   .state_rows = c->state_rows};
-    size_t n = h.kind->rope_dim / 2;
-    for (int i = 0; i < 2; i++) {
-        h.angles[i] = arena_array(p->arena, n + 1, double);
-        reference_rope_frequencies(h.contract, h.kind, i == 1, h.angles[i]);
-    }
+    HostCheck h = {.contract = &p->model.contract, .use = &p->use, .state_rows = c->state_rows};
+    for (uint32_t kind = 0; kind < contract_n_kinds(h.contract); kind++)
+        for (int i = 0; i < 2; i++) {
+            const LayerKind *k = &h.contract->kinds[kind];
+            h.angles[kind][i] = arena_array(p->arena, k->rope_dim / 2 + 1, double);
+            reference_rope_frequencies(h.contract, k, i == 1, h.angles[kind][i]);
+        }
     Host *host = &shards->host;
     // Every package gets copies of the same tables.
     check_function(&h, host, c->context, 1, edges);

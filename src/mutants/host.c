@@ -23,18 +23,21 @@ uint32_t mutant_token(const Contract *c) {
 
 // ---- rotary tables
 
+static void change_frequencies(const HostChanges *m, double *frequencies[2], uint32_t n) {
+    for (int i = 0; i < 2; i++)
+        for (uint32_t pair = 0; pair < n; pair++) frequencies[i][pair] *= 1 + m->rope_speed_off;
+    if (!m->takes_other_factors) return;
+    double *shorter = frequencies[0];
+    frequencies[0] = frequencies[1];
+    frequencies[1] = shorter;
+}
+
 static bool open_tables(Host *h, Err *err) {
-    const HostChanges *m = changes_of(h);
     if (mutant_of(h)->contract) h->contract = mutant_of(h)->contract;
     if (!host_ops.open(h, err)) return false;
-    for (int i = 0; i < 2; i++)
-        for (uint32_t pair = 0; pair < h->contract->kinds[0].rope_dim / 2; pair++)
-            h->turns[i][pair] *= 1 + m->rope_speed_off;
-    if (m->takes_other_factors) {
-        double *shorter = h->turns[0];
-        h->turns[0] = h->turns[1];
-        h->turns[1] = shorter;
-    }
+    for (uint32_t kind = 0; kind < h->n_kinds; kind++)
+        change_frequencies(changes_of(h), h->frequencies[kind],
+                           h->contract->kinds[kind].rope_dim / 2);
     return true;
 }
 
@@ -55,36 +58,37 @@ static bool shifts_positions(const HostChanges *m) {
 }
 
 // The true tables of one row at a time, each at the position that the mutant takes it for.
-static void fill_shifted(const Host *h, HostStep *step) {
-    uint32_t pairs = h->contract->kinds[0].rope_dim / 2, n = step->n_rows;
+static void fill_shifted(const Host *h, HostStep *step, uint32_t kind) {
+    uint32_t pairs = h->contract->kinds[kind].rope_dim / 2, n = step->n_rows;
+    const HostTables *to = &step->kinds[kind];
     float *column = calloc(2 * (size_t)pairs + 1, sizeof *column);
     if (!column) die_out_of_memory(2 * pairs * sizeof *column);
     for (uint32_t t = 0; t < n; t++) {
-        HostStep row = {.position = rotated_position(changes_of(h), step, t),
-                        .n_rows = 1,
-                        .cosines = column,
-                        .sines = column + pairs};
-        host_ops.fill_rope(h, &row);
+        HostStep row = {.position = rotated_position(changes_of(h), step, t), .n_rows = 1};
+        row.kinds[kind] = (HostTables){.cosines = column, .sines = column + pairs};
+        host_ops.fill_rope(h, &row, kind);
         for (uint32_t pair = 0; pair < pairs; pair++) {
-            step->cosines[(size_t)pair * n + t] = row.cosines[pair];
-            step->sines[(size_t)pair * n + t] = row.sines[pair];
+            to->cosines[(size_t)pair * n + t] = column[pair];
+            to->sines[(size_t)pair * n + t] = column[pairs + pair];
         }
     }
     free(column);
 }
 
-static void fill_rope(const Host *h, HostStep *step) {
+static void fill_rope(const Host *h, HostStep *step, uint32_t kind) {
     const HostChanges *m = changes_of(h);
+    const LayerKind *k = &h->contract->kinds[kind];
+    const HostTables *to = &step->kinds[kind];
     if (shifts_positions(m))
-        fill_shifted(h, step);
+        fill_shifted(h, step, kind);
     else
-        host_ops.fill_rope(h, step);
+        host_ops.fill_rope(h, step, kind);
     float gain = (float)(1 + m->rope_gain_off), sine_gain = gain;
-    if (m->scales_cos_only) sine_gain /= h->contract->kinds[0].attn_factor;
-    for (size_t i = 0; i < (size_t)(h->contract->kinds[0].rope_dim / 2) * step->n_rows; i++) {
-        float cosine = step->cosines[i] * gain, sine = step->sines[i] * sine_gain;
-        step->cosines[i] = m->swaps_cos_sin ? sine : cosine;
-        step->sines[i] = m->swaps_cos_sin ? cosine : sine;
+    if (m->scales_cos_only) sine_gain /= k->attn_factor;
+    for (size_t i = 0; i < (size_t)(k->rope_dim / 2) * step->n_rows; i++) {
+        float cosine = to->cosines[i] * gain, sine = to->sines[i] * sine_gain;
+        to->cosines[i] = m->swaps_cos_sin ? sine : cosine;
+        to->sines[i] = m->swaps_cos_sin ? cosine : sine;
     }
 }
 
@@ -114,17 +118,18 @@ static void change_mask_row(const HostChanges *m, uint32_t window, float *mask, 
         if (mask[s] != 0) mask[s] = m->mask_off;
 }
 
-static void fill_mask(const Host *h, HostStep *step) {
+static void fill_mask(const Host *h, HostStep *step, uint32_t kind) {
     const HostChanges *m = changes_of(h);
     Contract read = *h->contract;
-    if (read.kinds[0].attn_window) read.kinds[0].attn_window += (uint32_t)m->window_shift;
-    if (m->ignores_window) read.kinds[0].attn_window = 0;
+    LayerKind *k = &read.kinds[kind];
+    if (k->attn_window) k->attn_window += (uint32_t)m->window_shift;
+    if (m->ignores_window) k->attn_window = 0;
     Host other = *h;
     other.contract = &read;
-    host_ops.fill_mask(&other, step);
+    host_ops.fill_mask(&other, step, kind);
     uint32_t n_slots = h->shape.state_rows;
     for (uint32_t t = 0; t < step->n_rows; t++)
-        change_mask_row(m, read.kinds[0].attn_window, step->mask + (size_t)t * n_slots,
+        change_mask_row(m, k->attn_window, step->kinds[kind].mask + (size_t)t * n_slots,
                         step->position + t, n_slots);
 }
 

@@ -10,16 +10,12 @@
 #include "decoder/ports.h"
 #include "quant/quant.h"
 
-// Of all layers: host_open() refuses contracts of more kinds.
-static const LayerKind *kind_of(const Host *h) {
-    return &h->contract->kinds[0];
-}
-
 // ---- rotary tables. The reference computes its own; verify compares what comes of both.
 
 // YaRN (arXiv 2309.00071, section 3.2): pairs that turn often over the original context keep their
 // frequency, slow ones are stretched by `factor`, between them a linear ramp by pair number.
-static double yarn_turn(const Contract *c, const LayerKind *k, uint32_t pair, double turn) {
+static double yarn_frequency(const Contract *c, const LayerKind *k, uint32_t pair,
+                             double frequency) {
     const double full_turn = 6.283185307179586;
     double log_base = log((double)k->rope_base), dims = k->rope_dim;
     double fast = dims * log(c->original_context / ((double)k->yarn_beta_fast * full_turn));
@@ -32,20 +28,21 @@ static double yarn_turn(const Contract *c, const LayerKind *k, uint32_t pair, do
     if (stretched < 0) stretched = 0;
     if (stretched > 1) stretched = 1;
     double kept = (1 - stretched) * (double)k->yarn_ext_factor;
-    return turn * (kept + (1 - kept) / (double)k->rope_factor);
+    return frequency * (kept + (1 - kept) / (double)k->rope_factor);
 }
 
-void host_rope_frequencies(const Contract *c, const LayerKind *k, bool is_long, double *turns) {
+void host_rope_frequencies(const Contract *c, const LayerKind *k, bool is_long,
+                           double *frequencies) {
     const F32List *divisors = NULL;
     if (k->rope_scaling == ROPE_SCALING_LLAMA3) divisors = &k->rope_freq_factors;
     if (k->rope_scaling == ROPE_SCALING_LONGROPE)
         divisors = is_long ? &k->rope_factors_long : &k->rope_factors_short;
     for (uint32_t pair = 0; pair < k->rope_dim / 2; pair++) {
-        double turn = exp(-log((double)k->rope_base) * (2.0 * pair / k->rope_dim));
-        if (divisors) turn /= (double)divisors->at[pair];
-        if (k->rope_scaling == ROPE_SCALING_LINEAR) turn /= (double)k->rope_factor;
-        if (k->rope_scaling == ROPE_SCALING_YARN) turn = yarn_turn(c, k, pair, turn);
-        turns[pair] = turn;
+        double frequency = exp(-log((double)k->rope_base) * (2.0 * pair / k->rope_dim));
+        if (divisors) frequency /= (double)divisors->at[pair];
+        if (k->rope_scaling == ROPE_SCALING_LINEAR) frequency /= (double)k->rope_factor;
+        if (k->rope_scaling == ROPE_SCALING_YARN) frequency = yarn_frequency(c, k, pair, frequency);
+        frequencies[pair] = frequency;
     }
 }
 
@@ -65,23 +62,25 @@ void host_take_factors(Host *h, bool is_long) {
     h->is_long = is_long;
 }
 
-static void fill_rope(const Host *h, HostStep *s) {
-    double gain = (double)kind_of(h)->attn_factor;
-    const double *turns = h->turns[h->is_long];
-    for (uint32_t pair = 0; pair < kind_of(h)->rope_dim / 2; pair++)
+static void fill_rope(const Host *h, HostStep *s, uint32_t kind) {
+    const LayerKind *k = &h->contract->kinds[kind];
+    const HostTables *to = &s->kinds[kind];
+    const double *frequencies = h->frequencies[kind][h->is_long];
+    double gain = (double)k->attn_factor;
+    for (uint32_t pair = 0; pair < k->rope_dim / 2; pair++)
         for (uint32_t t = 0; t < s->n_rows; t++) {
-            double angle = turns[pair] * ((double)s->position + t);
-            s->cosines[(size_t)pair * s->n_rows + t] = (float)(cos(angle) * gain);
-            s->sines[(size_t)pair * s->n_rows + t] = (float)(sin(angle) * gain);
+            double angle = frequencies[pair] * ((double)s->position + t);
+            to->cosines[(size_t)pair * s->n_rows + t] = (float)(cos(angle) * gain);
+            to->sines[(size_t)pair * s->n_rows + t] = (float)(sin(angle) * gain);
         }
 }
 
 // ---- mask and place
 
-// Row t is at position + t and sees slots up to itself, within the model's window.
-static void fill_mask(const Host *h, HostStep *step) {
-    uint32_t window = kind_of(h)->attn_window, n_slots = h->shape.state_rows;
-    float *mask = step->mask;
+// Row t is at position + t and sees slots up to itself, within the window of its layer.
+static void fill_mask(const Host *h, HostStep *step, uint32_t kind) {
+    uint32_t window = h->contract->kinds[kind].attn_window, n_slots = h->shape.state_rows;
+    float *mask = step->kinds[kind].mask;
     for (uint32_t t = 0; t < step->n_rows; t++, mask += n_slots) {
         uint32_t self = step->position + t;
         uint32_t from = window && self + 1 > window ? self + 1 - window : 0;
@@ -103,8 +102,10 @@ const HostStep *host_fill(Host *h, uint32_t position, uint32_t n_rows) {
     assert(n_rows <= h->shape.state_rows && position <= h->shape.state_rows - n_rows);
     h->step.position = position;
     h->step.n_rows = n_rows;
-    h->ops->fill_rope(h, &h->step);
-    h->ops->fill_mask(h, &h->step);
+    for (uint32_t kind = 0; kind < h->n_kinds; kind++) {
+        h->ops->fill_rope(h, &h->step, kind);
+        h->ops->fill_mask(h, &h->step, kind);
+    }
     h->ops->fill_place(h, &h->step);
     return &h->step;
 }
@@ -142,23 +143,31 @@ static void rewind_to(Host *h, uint32_t position) {
 
 // ---- opening
 
+static bool open_kind(Host *h, uint32_t kind, Err *err) {
+    const LayerKind *k = &h->contract->kinds[kind];
+    size_t pairs = k->rope_dim / 2, rows = h->shape.most_rows, slots = h->shape.state_rows;
+    double **frequencies = h->frequencies[kind];
+    HostTables *t = &h->step.kinds[kind];
+    for (int i = 0; i < 2; i++) {
+        frequencies[i] = big_alloc((pairs + 1) * sizeof(double), "rotary table", err);
+        if (!frequencies[i]) return false;
+        host_rope_frequencies(h->contract, k, i == 1, frequencies[i]);
+    }
+    t->cosines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
+    t->sines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
+    t->mask = big_alloc(rows * slots * sizeof(float), "mask", err);
+    return t->cosines && t->sines && t->mask;
+}
+
 static bool open_tables(Host *h, Err *err) {
-    const Contract *c = h->contract;
-    size_t pairs = kind_of(h)->rope_dim / 2, rows = h->shape.most_rows, slots = h->shape.state_rows;
-    for (int i = 0; i < 2; i++)
-        h->turns[i] = big_alloc((pairs + 1) * sizeof(double), "rotary table", err);
-    h->row = big_alloc(c->d_model * sizeof *h->row, "an embedding row", err);
-    h->step.cosines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
-    h->step.sines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
-    h->step.mask = big_alloc(rows * slots * sizeof(float), "mask", err);
+    size_t n_mask = (size_t)h->shape.most_rows * h->shape.state_rows;
+    h->n_kinds = contract_n_kinds(h->contract);
+    for (uint32_t kind = 0; kind < h->n_kinds; kind++)
+        if (!open_kind(h, kind, err)) return false;
+    h->row = big_alloc(h->contract->d_model * sizeof *h->row, "an embedding row", err);
     if (h->shape.has_write_mask)
-        h->step.write_mask = big_alloc(rows * slots * sizeof(float), "write mask", err);
-    if (!h->turns[0] || !h->turns[1] || !h->row || !h->step.cosines || !h->step.sines ||
-        !h->step.mask || (h->shape.has_write_mask && !h->step.write_mask))
-        return false;
-    host_rope_frequencies(c, kind_of(h), false, h->turns[0]);
-    host_rope_frequencies(c, kind_of(h), true, h->turns[1]);
-    return true;
+        h->step.write_mask = big_alloc(n_mask * sizeof(float), "write mask", err);
+    return h->row && (!h->shape.has_write_mask || h->step.write_mask);
 }
 
 const HostOps host_ops = {
@@ -178,12 +187,7 @@ const HostOps host_ops = {
 bool host_open(Host *h, const HostOps *ops, const Contract *contract, const TensorInfo *embedding,
                const HostShape *shape, Err *err) {
     *h = (Host){.ops = ops, .contract = contract, .embedding = embedding, .shape = *shape};
-    uint32_t n_kinds = contract_n_kinds(contract);
-    bool ok =
-        n_kinds == 1 ||
-        err_set(err, ERR_FORMAT,
-                "kind_of_layer: %u kinds of layers, but the host fills the tables of one", n_kinds);
-    if (!ok || !ops->open(h, err)) {
+    if (!ops->open(h, err)) {
         host_close(h);
         return false;
     }
@@ -192,11 +196,13 @@ bool host_open(Host *h, const HostOps *ops, const Contract *contract, const Tens
 }
 
 void host_close(Host *h) {
-    for (int i = 0; i < 2; i++) free(h->turns[i]);
+    for (uint32_t kind = 0; kind < CONTRACT_MAX_KINDS; kind++) {
+        for (int i = 0; i < 2; i++) free(h->frequencies[kind][i]);
+        free(h->step.kinds[kind].cosines);
+        free(h->step.kinds[kind].sines);
+        free(h->step.kinds[kind].mask);
+    }
     free(h->row);
-    free(h->step.cosines);
-    free(h->step.sines);
-    free(h->step.mask);
     free(h->step.write_mask);
     *h = (Host){0};
 }

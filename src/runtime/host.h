@@ -12,11 +12,16 @@
 
 typedef struct HostOps HostOps;
 
+// What layers of one kind take in a step (contract.h: LayerKind).
+typedef struct {
+    float *cosines, *sines; // [rope_dim / 2, n_rows]
+    float *mask;            // [n_rows, state_rows]
+} HostTables;
+
 // One forward pass over rows [position, position + n_rows).
 typedef struct {
     uint32_t position, n_rows;
-    float *cosines, *sines; // [rope_dim / 2, n_rows]
-    float *mask;            // [n_rows, state_rows]
+    HostTables kinds[CONTRACT_MAX_KINDS]; // [contract_n_kinds()]
     int32_t kv_begin, kv_end;
     float *write_mask; // [state_rows, n_rows]; NULL when no package takes it
 } HostStep;
@@ -36,9 +41,11 @@ typedef struct {
     HostShape shape;
     uint32_t position; // tokens fed
     bool is_long;      // which of LongRoPE's factor sets the tables are made of
-    double *turns[2];  // [rope_dim / 2] by the short and the long set: radians a position
-    HostStep step;     // the last one filled
-    float *row;        // [d_model], scratch
+    uint32_t n_kinds;  // of layers
+    // Of each kind [rope_dim / 2], by the short and the long set: radians a position.
+    double *frequencies[CONTRACT_MAX_KINDS][2];
+    HostStep step; // the last one filled
+    float *row;    // [d_model], scratch
 } Host;
 
 // The host's work, as a table: another host (a server's, a test's) replaces single entries of
@@ -50,9 +57,10 @@ struct HostOps {
     // Embedding rows of `n` tokens into columns of x [d_model, n_rows]; the columns after them
     // repeat the last token: padding must be real rows, since a row of zeros is a norm's worst case.
     void (*embed)(const Host *h, const uint32_t *tokens, size_t n, float *x, size_t n_rows);
-    // Fill the step's tables for its rows.
-    void (*fill_rope)(const Host *h, HostStep *step);
-    void (*fill_mask)(const Host *h, HostStep *step);
+    // Fill the step's tables for its rows: rotary table and mask of one kind of layers, and the
+    // place in the KV state.
+    void (*fill_rope)(const Host *h, HostStep *step, uint32_t kind);
+    void (*fill_mask)(const Host *h, HostStep *step, uint32_t kind);
     void (*fill_place)(const Host *h, HostStep *step);
     // Whether a sequence of `length` tokens is rotated by LongRoPE's long factors (contract/use.h).
     bool (*is_long)(const Host *h, size_t length);
@@ -84,8 +92,9 @@ void host_take_factors(Host *h, bool is_long);
 // until the next call.
 const HostStep *host_fill(Host *h, uint32_t position, uint32_t n_rows);
 
-// turns[i] (of rope_dim / 2): how far pair i turns per position in layers of kind `k` of `c`.
+// frequencies[i] (of rope_dim / 2): radians that pair i rotates a position in layers of kind `k` of `c`.
 // `is_long`: of LongRoPE's two factor sets the long one.
-void host_rope_frequencies(const Contract *c, const LayerKind *k, bool is_long, double *turns);
+void host_rope_frequencies(const Contract *c, const LayerKind *k, bool is_long,
+                           double *frequencies);
 
 #endif

@@ -32,41 +32,67 @@ static bool check_ports(const Runner *r, const PortCheck *wanted, size_t n, Err 
 static void find_ports(ShardFunction *f) {
     const Runner *r = f->runner;
     f->x = runner_find_input(r, INPUT_X);
-    f->cosines = runner_find_input(r, INPUT_COS);
-    f->sines = runner_find_input(r, INPUT_SIN);
-    f->mask = runner_find_input(r, INPUT_MASK);
+    Arena names = {0};
+    for (uint32_t kind = 0; kind < CONTRACT_MAX_KINDS; kind++) {
+        f->kinds[kind].cosines = runner_find_input(r, port_of_kind(&names, INPUT_COS, kind));
+        f->kinds[kind].sines = runner_find_input(r, port_of_kind(&names, INPUT_SIN, kind));
+        f->kinds[kind].mask = runner_find_input(r, port_of_kind(&names, INPUT_MASK, kind));
+    }
+    arena_free(&names);
     f->kv_begin = runner_find_input(r, INPUT_KV_BEGIN);
     f->kv_end = runner_find_input(r, INPUT_KV_END);
     f->write_mask = runner_find_input(r, INPUT_WRITE_MASK);
     f->hidden = runner_find_output(r, OUTPUT_HIDDEN);
 }
 
-// Whether a function of layers has the ports that write_step() writes, in the sizes that the
-// contract says.
-static bool layers_fit(const ShardFunction *f, const Host *h, uint32_t n_rows, Err *err) {
-    const Contract *c = h->contract;
-    size_t T = n_rows, S = h->shape.state_rows;
-    const PortCheck every[] = {
-        {INPUT_X, f->x, T * c->d_model, true},
-        {INPUT_COS, f->cosines, T * (c->kinds[0].rope_dim / 2), true},
-        {INPUT_SIN, f->sines, T * (c->kinds[0].rope_dim / 2), true},
-        {INPUT_MASK, f->mask, T * S, true},
+// Whether a function of layers has the tables of `kind`, in the sizes that the contract says.
+static bool tables_fit(const ShardFunction *f, const Host *h, uint32_t kind, size_t n_rows,
+                       Err *err) {
+    size_t n_rope = n_rows * (h->contract->kinds[kind].rope_dim / 2);
+    Arena names = {0};
+    const PortCheck tables[] = {
+        {port_of_kind(&names, INPUT_COS, kind), f->kinds[kind].cosines, n_rope, true},
+        {port_of_kind(&names, INPUT_SIN, kind), f->kinds[kind].sines, n_rope, true},
+        {port_of_kind(&names, INPUT_MASK, kind), f->kinds[kind].mask, n_rows * h->shape.state_rows,
+         true},
     };
+    bool ok = check_ports(f->runner, tables, COUNT_OF(tables), err);
+    arena_free(&names);
+    return ok;
+}
+
+static bool every_table_fits(const ShardFunction *f, const ChainShard *s, const Host *h,
+                             size_t n_rows, Err *err) {
+    bool is_used[CONTRACT_MAX_KINDS] = {false};
+    for (uint32_t layer = s->first_layer; layer < s->end_layer; layer++)
+        is_used[contract_kind_of(h->contract, layer)] = true;
+    for (uint32_t kind = 0; kind < h->n_kinds; kind++)
+        if (is_used[kind] && !tables_fit(f, h, kind, n_rows, err)) return false;
+    return true;
+}
+
+// Whether a function of layers has the ports that a step is written to.
+static bool layers_fit(const ShardFunction *f, const ChainShard *s, const Host *h, uint32_t n_rows,
+                       Err *err) {
+    size_t T = n_rows, width = h->contract->d_model;
+    const PortCheck x[] = {{INPUT_X, f->x, T * width, true}};
     const PortCheck slice[] = {
         {INPUT_KV_BEGIN, f->kv_begin, 1, false},
         {INPUT_KV_END, f->kv_end, 1, false},
     };
-    const PortCheck overwrite[] = {{INPUT_WRITE_MASK, f->write_mask, T * S, true}};
+    const PortCheck overwrite[] = {
+        {INPUT_WRITE_MASK, f->write_mask, T * h->shape.state_rows, true}};
     bool is_slice = f->kv_begin != RUNNER_NO_PORT;
-    if (!check_ports(f->runner, every, COUNT_OF(every), err)) return false;
+    if (!check_ports(f->runner, x, COUNT_OF(x), err) || !every_table_fits(f, s, h, T, err))
+        return false;
     if (is_slice ? !check_ports(f->runner, slice, COUNT_OF(slice), err)
                  : !check_ports(f->runner, overwrite, COUNT_OF(overwrite), err))
         return false;
     const RunnerPort *hidden = f->hidden == RUNNER_NO_PORT ? NULL : &f->runner->outputs[f->hidden];
-    if (hidden && hidden->is_float && hidden->count == T * c->d_model) return true;
+    if (hidden && hidden->is_float && hidden->count == T * width) return true;
     return err_set(err, ERR_FORMAT,
                    "output '" OUTPUT_HIDDEN "': %zu numbers, the contract asks for %zu",
-                   hidden ? hidden->count : 0, T * c->d_model);
+                   hidden ? hidden->count : 0, T * width);
 }
 
 // The head: one row in, the logits that chain.json states out.
@@ -83,8 +109,9 @@ static bool head_fits(const Shard *shard, uint32_t d_model, Err *err) {
 }
 
 static bool shard_fits(const Shard *shard, const Host *host, uint32_t prefill_rows, Err *err) {
-    return (!shard->decode.runner || layers_fit(&shard->decode, host, 1, err)) &&
-           (!shard->prefill.runner || layers_fit(&shard->prefill, host, prefill_rows, err)) &&
+    return (!shard->decode.runner || layers_fit(&shard->decode, shard->chain, host, 1, err)) &&
+           (!shard->prefill.runner ||
+            layers_fit(&shard->prefill, shard->chain, host, prefill_rows, err)) &&
            (!shard->head.runner || head_fits(shard, host->contract->d_model, err));
 }
 
@@ -205,9 +232,11 @@ static void write_port(const ShardFunction *f, uint32_t port, const void *values
 }
 
 static void write_step(const ShardFunction *f, const HostStep *step) {
-    write_port(f, f->cosines, step->cosines);
-    write_port(f, f->sines, step->sines);
-    write_port(f, f->mask, step->mask);
+    for (uint32_t kind = 0; kind < CONTRACT_MAX_KINDS; kind++) {
+        write_port(f, f->kinds[kind].cosines, step->kinds[kind].cosines);
+        write_port(f, f->kinds[kind].sines, step->kinds[kind].sines);
+        write_port(f, f->kinds[kind].mask, step->kinds[kind].mask);
+    }
     write_port(f, f->kv_begin, &step->kv_begin);
     write_port(f, f->kv_end, &step->kv_end);
     write_port(f, f->write_mask, step->write_mask);

@@ -21,7 +21,10 @@ typedef struct {
 // One function of a package. A port that it lacks is RUNNER_NO_PORT.
 typedef struct {
     Runner *runner; // NULL: the package has no such function
-    uint32_t x, cosines, sines, mask, kv_begin, kv_end, write_mask;
+    uint32_t x, kv_begin, kv_end, write_mask;
+    struct {
+        uint32_t cosines, sines, mask;
+    } kinds[CONTRACT_MAX_KINDS]; // of layers
     uint32_t hidden;
 } ShardFunction;
 

@@ -50,9 +50,9 @@ static void add_step(StrBuf *all, Host *h, uint32_t position, uint32_t n_rows) {
     const HostStep *s = host_fill(h, position, n_rows);
     size_t n_rope = (size_t)h->contract->head_dim / 8 * n_rows; // some of it
     size_t n_mask = (size_t)h->shape.state_rows * n_rows;
-    add(all, s->cosines, n_rope * sizeof(float));
-    add(all, s->sines, n_rope * sizeof(float));
-    add(all, s->mask, n_mask * sizeof(float));
+    add(all, s->kinds[0].cosines, n_rope * sizeof(float));
+    add(all, s->kinds[0].sines, n_rope * sizeof(float));
+    add(all, s->kinds[0].mask, n_mask * sizeof(float));
     add(all, s->write_mask, n_mask * sizeof(float));
     add(all, &s->kv_begin, sizeof s->kv_begin);
     add(all, &s->kv_end, sizeof s->kv_end);

@@ -45,9 +45,10 @@ static Runner *open_function(const Package *package, Str function, Arithmetic ar
     f->n_rows = str_is(function, FUNCTION_PREFILL) ? FAKE_ROWS : 1;
     size_t T = f->n_rows;
     f->inputs[X] = port(INPUT_X, T * FAKE_WIDTH, true);
-    f->inputs[COS] = port(INPUT_COS, T, true);
-    f->inputs[SIN] = port(INPUT_SIN, T, true);
-    f->inputs[MASK] = port(INPUT_MASK, T * FAKE_SLOTS, true);
+    bool is_second = the_bundle->names_kinds && f->package == 1;
+    f->inputs[COS] = port(is_second ? INPUT_COS "_1" : INPUT_COS, T, true);
+    f->inputs[SIN] = port(is_second ? INPUT_SIN "_1" : INPUT_SIN, T, true);
+    f->inputs[MASK] = port(is_second ? INPUT_MASK "_1" : INPUT_MASK, T * FAKE_SLOTS, true);
     f->inputs[BEGIN] = port(INPUT_KV_BEGIN, 1, false);
     f->inputs[END] = port(INPUT_KV_END, 1, false);
     f->outputs[0] = is_head ? port("logits_0", 3, true) : port(OUTPUT_HIDDEN, T * FAKE_WIDTH, true);

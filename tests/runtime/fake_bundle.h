@@ -37,6 +37,7 @@ typedef struct {
     bool fails;        // the next run does
     bool spoils;       // the next run gives rows that are not finite
     const char *lacks; // a port that functions of layers do not have
+    bool names_kinds;  // the second package's tables are those of layers of kind 1
 } FakeBundle;
 
 // One at a time: the engine has no other way to find it.

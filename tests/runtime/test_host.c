@@ -51,7 +51,7 @@ static void test_mask_off_is_finite_exact_and_leaves_nothing(void **state) {
 static void check_mask(uint32_t window, uint32_t position) {
     Fixture t;
     open_fixture(&t, false, window);
-    const float *mask = host_fill(&t.host, position, ROWS)->mask;
+    const float *mask = host_fill(&t.host, position, ROWS)->kinds[0].mask;
     for (uint32_t r = 0; r < ROWS; r++)
         for (uint32_t s = 0; s < STATE; s++) {
             bool sees = s <= position + r && (window == 0 || s + window > position + r);
@@ -66,6 +66,30 @@ static void test_mask(void **state) {
     for (size_t w = 0; w < COUNT_OF(windows); w++)
         for (uint32_t position = 0; position <= STATE - ROWS; position++)
             check_mask(windows[w], position);
+}
+
+// Layers of two kinds: each has its own frequencies and window.
+static void test_tables_of_each_kind_of_layers(void **state) {
+    (void)state;
+    static const uint32_t kinds[] = {0, 1, 0};
+    Fixture t;
+    Err err = {0};
+    open_fixture(&t, false, 0);
+    host_close(&t.host);
+    t.contract.kind_of_layer = (U32List){kinds, 3};
+    t.contract.kinds[1] = t.contract.kinds[0];
+    t.contract.kinds[1].rope_base = 100;
+    t.contract.kinds[1].attn_window = 2;
+    HostShape shape = {.context = STATE, .state_rows = STATE, .most_rows = ROWS};
+    if (!host_open(&t.host, &host_ops, &t.contract, NULL, &shape, &err)) fail_msg("%s", err.text);
+    const HostStep *step = host_fill(&t.host, 5, 1);
+    assert_true(fabs((double)step->kinds[0].cosines[1] - cos(5 / 100.0)) < 1e-6); // 10000^(-2/4)
+    assert_true(fabs((double)step->kinds[1].cosines[1] - cos(5 / 10.0)) < 1e-6);
+    for (uint32_t s = 0; s < STATE; s++) {
+        assert_true(step->kinds[0].mask[s] == (s <= 5 ? 0.0f : MASK_OFF));
+        assert_true(step->kinds[1].mask[s] == (s == 4 || s == 5 ? 0.0f : MASK_OFF));
+    }
+    close_fixture(&t);
 }
 
 static void test_place_in_slice_form(void **state) {
@@ -96,6 +120,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mask_off_is_finite_exact_and_leaves_nothing),
         cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_tables_of_each_kind_of_layers),
         cmocka_unit_test(test_place_in_slice_form),
         cmocka_unit_test(test_place_in_overwrite_form),
     };

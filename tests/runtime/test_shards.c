@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "decoder/ports.h"
 #include "runtime/fake_bundle.h"
 #include "runtime/session.h"
 
@@ -26,14 +27,14 @@ typedef struct {
 // A host that counts its work.
 static size_t n_rope, n_mask, n_place;
 
-static void count_rope(const Host *h, HostStep *step) {
+static void count_rope(const Host *h, HostStep *step, uint32_t kind) {
     n_rope++;
-    host_ops.fill_rope(h, step);
+    host_ops.fill_rope(h, step, kind);
 }
 
-static void count_mask(const Host *h, HostStep *step) {
+static void count_mask(const Host *h, HostStep *step, uint32_t kind) {
     n_mask++;
-    host_ops.fill_mask(h, step);
+    host_ops.fill_mask(h, step, kind);
 }
 
 static void count_place(const Host *h, HostStep *step) {
@@ -231,6 +232,34 @@ static void test_repeated_states(void **state) {
     fake_bundle_close(fake);
 }
 
+// The layer of the second package sees a window of two slots, that of the first sees all.
+static FakeBundle *open_two_kinds(void) {
+    static const uint32_t kinds[] = {0, 1};
+    FakeBundle *fake = fake_bundle_open();
+    Contract *c = &fake->bundle.chain.contract;
+    c->kind_of_layer = (U32List){kinds, 2};
+    c->kinds[1] = c->kinds[0];
+    c->kinds[1].attn_window = 2;
+    fake->names_kinds = true;
+    return fake;
+}
+
+static void test_each_package_gets_the_tables_of_its_layers(void **state) {
+    (void)state;
+    FakeBundle *fake = open_two_kinds();
+    Execution how = {.engine = &fake_engine};
+    Shards shards;
+    Err err = {0};
+    if (!shards_open(&shards, &fake->bundle, &how, &err)) fail_msg("%s", err.text);
+    float x[FAKE_WIDTH] = {0};
+    assert_true(shards_run_layers(&shards, x, 3, 1, NULL));
+    assert_int_equal(fake->n_calls, 2);
+    assert_true(fake->calls[0].first_mask == 0);
+    assert_true(fake->calls[1].first_mask == MASK_OFF);
+    shards_close(&shards);
+    fake_bundle_close(fake);
+}
+
 static void expect_refusal(FakeBundle *fake, const char *text) {
     Execution how = {.engine = &fake_engine};
     Shards shards;
@@ -248,6 +277,9 @@ static void test_a_bundle_with_other_ports_is_refused(void **state) {
     fake = fake_bundle_open();
     fake->lacks = "kv_end";
     expect_refusal(fake, "no input 'kv_end', the contract asks for 1 integers");
+    fake = open_two_kinds();
+    fake->lacks = "mask_1";
+    expect_refusal(fake, "package 1: no input 'mask_1', the contract asks for 24 numbers");
     fake = fake_bundle_open();
     fake->lacks = "hidden";
     expect_refusal(fake, "output 'hidden'");
@@ -270,6 +302,7 @@ int main(void) {
         cmocka_unit_test(test_rows_that_are_not_finite_empty_the_session),
         cmocka_unit_test(test_a_run_that_fails_empties_the_session),
         cmocka_unit_test(test_repeated_states),
+        cmocka_unit_test(test_each_package_gets_the_tables_of_its_layers),
         cmocka_unit_test(test_a_bundle_with_other_ports_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
