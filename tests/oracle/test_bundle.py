@@ -227,7 +227,7 @@ def test_lathe_wants_every_type(edited, hello_sealed):
     (("shards", 0, "layers"), [0, 1], "30 items, expected 15"),
     (("shards", 1, "logits"), [0, 2047], "vocabulary row 2047"), (("shards", 0, "layers"), [2, 0], "expected [first, end]"),
     (("shards", 0, "layers"), ["0", "2"], "expected [first, end]"),
-    (("shards", 0, "functions", 0, "inputs", 0, "shape"), [1, "128", 1, 1], "dimension 1 is no number"),
+    (("shards", 0, "functions", 0, "inputs", 0, "shape"), [1, "128", 1, 1], "dimension 1 must be a positive integer"),
     (("shards", 0, "functions", 0, "inputs", 0, "dtype"), "fp17", "'fp17' is no type"),
     (("shards", 0, "functions", 0, "role"), "other", "no decode function"),
     (("shards", 0, "tensors", 1, "parts", 1, "first_row"), 0, "do not follow one another"),
