@@ -67,7 +67,8 @@ static MilType need_type(JsonReader *n, const json_t *json) {
         if (n->failed || (json_is_integer(dim) && type.dims[i] > 0 && type.dims[i] <= INT32_MAX))
             continue;
         n->failed = true;
-        err_set(n->err, ERR_FORMAT, "member \"shape\": dimension %zu must be a positive integer", i);
+        err_set(n->err, ERR_FORMAT, "member \"shape\": dimension %zu must be a positive integer",
+                i);
     }
     return type;
 }
