@@ -56,7 +56,7 @@ static MilType need_type(JsonReader *n, const json_t *json) {
         if (str_is(dtype, mil_dtypes[i].name)) type.dtype = (MilDtype)i;
     if (!n->failed && type.dtype == MIL_DTYPE_COUNT) {
         n->failed = true;
-        err_set(n->err, ERR_FORMAT, "member \"dtype\": '%.*s' is no type", STR_ARG(dtype));
+        err_set(n->err, ERR_FORMAT, "member \"dtype\": '%.*s' is not a data type", STR_ARG(dtype));
     }
     size_t rank;
     const json_t *shape = need_array(n, json, "shape", MIL_MAX_RANK, &rank);

@@ -2,7 +2,7 @@
 // in which program.
 //
 // seal.json holds the digest of chain.json, which holds the digest of every other file, and a
-// digest of what it says itself. It stands beside chain.json rather than in it, so that sealing
+// digest of what it says itself. It is a file beside chain.json rather than a part of it, so that sealing
 // does not change what is sealed. A bundle without a seal, with one over other bytes, with an
 // edited one, from gates that have been tightened since or from another build of lathe is not used:
 // what chat runs is the program as much as the bundle, and gates judged both. This is integrity, no

@@ -264,7 +264,7 @@ static double share_of(const LayerJudgement *e) {
     return worst;
 }
 
-// The layer to show: the first that fails, since those behind it may read what it wrote; where none
+// The layer to show: the first that fails, since those after it may read what it wrote; where none
 // does, the one that uses most of what is allowed.
 static uint32_t layer_to_show(const ShardJudge *j, uint32_t n_layers) {
     uint32_t worst = 0;

@@ -71,9 +71,9 @@ static void see_op(void *context, const MilOp *op, const EngineTensor *output) {
         if (!str_eq(mark->value, output->name)) continue;
         bool is_before =
             mark->place == LANDMARK_post_attn_residual || mark->place == LANDMARK_stream;
-        bool is_behind = mark->place == LANDMARK_attn_normed || mark->place == LANDMARK_ffn_normed;
+        bool is_after = mark->place == LANDMARK_attn_normed || mark->place == LANDMARK_ffn_normed;
         if (is_before) put_small_rows(check, mark, output);
-        if (is_behind) judge_normed_rows(check, mark, output);
+        if (is_after) judge_normed_rows(check, mark, output);
     }
 }
 

@@ -146,7 +146,7 @@ static bool check_reach(Proof *p, Heads *h, Err *err) {
         pointing_row(p, id, row);
         if (!run_heads(h, row, err)) return false;
         uint32_t wanted = logits_argmax(h->wanted, c->n_vocab);
-        // Rows of unused tokens are near copies of each other: a tie is no shift.
+        // Rows of unused tokens are near copies of each other: a tie does not mean a shift.
         float gap = fabsf(h->found[logits_argmax(h->found, c->n_vocab)] - h->found[wanted]);
         bool is_same =
             gap <= 8 * (float)h->noise && fabsf(h->found[id] - h->wanted[id]) <=
@@ -157,8 +157,8 @@ static bool check_reach(Proof *p, Heads *h, Err *err) {
     char detail[64] = "";
     if (missed != NO_TOKEN) snprintf(detail, sizeof detail, ", token %u is not", missed);
     proof_result(p, "head", n_equal == n, NULL, "reach",
-                 "%zu/%zu tokens pointed at are found (%zu stop ids among them)%s", n_equal, n,
-                 c->stop_ids.count, detail);
+                 "the head can produce %zu of %zu tokens tested (%zu stop ids among them)%s",
+                 n_equal, n, c->stop_ids.count, detail);
     return true;
 }
 

@@ -38,7 +38,7 @@ static Metrics compare(const float *a, const float *b, size_t n, size_t width) {
     return m;
 }
 
-// The last rows of the state, by steps and as one chunk, behind a context that is full: of the rows
+// The last rows of the state, by steps and as one chunk, after a context that is full: of the rows
 // of two chunks, over and over. The chunk finds the steps' rows in its slots and writes its own
 // over them before it reads.
 static bool check_end(Proof *p, Shards *shards, float *steps, float *chunk, Err *err) {

@@ -2,11 +2,11 @@
 // can hold them.
 //
 // A calibration text runs through every package on the CPU engine in fp32, which shows how large
-// each number wants to be: a long piece in chunks, with a few single steps; its last chunk behind a
+// each number wants to be: a long piece in chunks, with a few single steps; its last chunk after a
 // full context; the beginnings of short pieces, since language models keep their largest
 // activations on first tokens. The first chunk and step, the chunk at the end, and any run in which
 // something came nearer to its limit, run again in the model of the ANE's arithmetic
-// (engine/ane.h), behind the fp32 caches: that shows what would become of it. Each package gets the
+// (engine/ane.h), after the fp32 caches: that shows what would become of it. Each package gets the
 // fp32 rows of the one before it, so that a fault is found where it begins.
 //
 // It fails for what would be lost: a number beyond its limit, or a row of a product or a norm that
@@ -180,7 +180,7 @@ static bool run_long(RangeRun *r, const CalibrationPiece *piece, Err *err) {
         if (!run_rows(r, piece->ids + from, from, rows, fills_context, err)) return false;
         at = from + rows;
     }
-    // The end of the context, behind the rows so far over and over, unless the piece came there.
+    // The end of the context, after the rows so far over and over, unless the piece came there.
     uint32_t last = rows && rows <= at ? rows : 1;
     if (at + last > c->context) return true;
     shards_repeat_states(&r->shards[IN_FP32], at, c->context - last);
@@ -473,10 +473,11 @@ static void say_shard(Proof *p, size_t i, const Judgements *all, Section *sectio
         mending = arena_printf(p->arena, "; convert it again: %s --range auto",
                                chain_advice(&p->bundle.chain, p->bundle.dir, p->arena))
                       .at;
-    proof_result(p, "range", n_offenders == 0, figures, scope,
-                 "room %.1f bits at %.*s; in ane (a model) %llu not finite, %llu rows zeroed%s",
-                 (double)least, STR_ARG(n_tight ? tight[0]->op : STR("nothing")),
-                 (unsigned long long)broken, (unsigned long long)zeroed, mending);
+    proof_result(
+        p, "range", n_offenders == 0, figures, scope,
+        "headroom %.1f bits (tightest: %.*s); simulated ANE: %llu overflows, %llu rows zeroed%s",
+        (double)least, STR_ARG(n_tight ? tight[0]->op : STR("nothing")), (unsigned long long)broken,
+        (unsigned long long)zeroed, mending);
     say_named(p, scope, all, section->named);
 }
 

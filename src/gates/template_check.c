@@ -114,10 +114,10 @@ static bool check_length(TemplateCheck *c, const Rendering *short_one, const Ren
     for (size_t i = 1; i < long_one->n; i++) {
         Str expected = short_one->gaps[i % 2 ? 1 : i + 1 < long_one->n ? 2 : 4];
         if (is_same_but_digits(long_one->gaps[i], expected)) continue;
-        template_suspicion(c, "template texts",
-                           "before turn %zu of %zu stands %s, in a shorter conversation %s", i + 1,
-                           long_one->n, template_quoted(c, long_one->gaps[i]),
-                           template_quoted(c, expected));
+        template_suspicion(
+            c, "template texts",
+            "before turn %zu of %zu the template writes %s, in a shorter conversation %s", i + 1,
+            long_one->n, template_quoted(c, long_one->gaps[i]), template_quoted(c, expected));
         return false;
     }
     return true;
@@ -143,11 +143,10 @@ static void check_prompt(TemplateCheck *c, const Rendering *asked, const Renderi
                          is_same ? ", and a conversation goes on as it was answered"
                                  : "; in a conversation that goes on other marks precede it");
     else
-        template_suspicion(
-            c, "template prompt",
-            "%s follows a question, but %s stands before an answer; expected the same "
-            "mark of the assistant",
-            template_quoted(c, prompt), template_quoted(c, before));
+        template_suspicion(c, "template prompt",
+                           "%s follows a question, but %s precedes an answer; expected the same "
+                           "mark of the assistant",
+                           template_quoted(c, prompt), template_quoted(c, before));
 }
 
 static void check_present(TemplateCheck *c) {

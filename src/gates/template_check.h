@@ -11,8 +11,8 @@
 //             dropped, cut, lower-cased or replaced. White space around a text may be stripped:
 //             publishers do (`| trim` in Llama 3's template). A template may refuse a system text
 //             (`raise_exception`), but not drop it silently.
-//   marks     What stands between two texts depends on who says them, not on what they say.
-//   prompt    What follows the question stands before an answer in a longer conversation, too: so
+//   marks     What lies between two texts depends on who says them, not on what they say.
+//   prompt    What follows the question precedes an answer in a longer conversation, too: so
 //             the model is asked as it was trained to answer.
 //   family    Marks of a family are written as one of the family's publishers writes them, white
 //             space included (template_forms.def): `<|im_start|>user` without the newline after it

@@ -133,8 +133,8 @@ static void report(Proof *p, const Walk *w, const char *prompt) {
     strbuf_printf(&says, "%zu of %zu tokens match", w->n_steps - w->n_differ, w->n_steps);
     if (w->n_differ)
         strbuf_printf(&says, "; the %s (%s): the source prefers its own by %.3g, %s",
-                      w->n_differ == 1 ? "other" : "worst other", w->example.at, w->worst_margin,
-                      w->worst_margin <= allowed ? "a near tie" : "NO NEAR TIE");
+                      w->n_differ == 1 ? "other" : "worst of the others", w->example.at,
+                      w->worst_margin, w->worst_margin <= allowed ? "a near tie" : "NO NEAR TIE");
     if (w->n_differ) strbuf_printf(&says, " (up to %.3g)", allowed);
     strbuf_printf(&says, "; logits differ by %.3g, allowed %.3g%s", off,
                   MOST_NOISE_RATIO * w->noise, is_quiet ? "" : ": MORE THAN NOISE");

@@ -245,8 +245,8 @@ static void report(Paths *t, const char *scope, const char *ways) {
     else
         proof_result(
             t->p, "text", true, figures, scope,
-            "%s: tokens and logits of %zu places are those of a fresh reference, kl_max=%.3g", ways,
-            t->n_compared, t->kl_max);
+            "%s: same tokens and logits as a session that starts over, at %zu places, kl_max=%.3g",
+            ways, t->n_compared, t->kl_max);
 }
 
 typedef bool Way(Paths *t, Err *err);

@@ -107,7 +107,7 @@ static bool check_turn_end(Proof *p, const Tokenizer *t, Err *err) {
                      "stop_ids", "the chat template ends an answer with token %u %s, %s", end,
                      quoted(p, tokenizer_piece(t, end)),
                      stops_there ? "a stop id"
-                                 : "which is no stop id, so no answer would end: "
+                                 : "which is not a stop id, so no answer would end: "
                                    "tokenizer.ggml.eos_token_id is suspect");
     return true;
 }

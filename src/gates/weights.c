@@ -139,12 +139,12 @@ static void report(const Sum *sum) {
                      sum->n_weights, rms);
     else if (!t->is_half)
         proof_result(sum->p, "layer golden", false, figures, "weights",
-                     "%zu rows further from the source than rounding takes them; %s has %g, which "
-                     "is no number of fp16, where the source has %g",
+                     "%zu rows differ from the source by more than rounding; %s has %g, which fp16 "
+                     "cannot hold, where the source has %g",
                      sum->n_bad_rows, where, (double)t->found, (double)t->wanted);
     else
         proof_result(sum->p, "layer golden", false, figures, "weights",
-                     "%zu rows further from the source than rounding takes them; %s by %.3g times",
+                     "%zu rows differ from the source by more than rounding; %s by %.3g times",
                      sum->n_bad_rows, where, t->worst);
     sum->worst->is_found = !has_passed;
 }

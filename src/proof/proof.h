@@ -1,7 +1,7 @@
 // proof.h — one run of the gates over one bundle: what they share, and what they say. Internal to
 // proof/.
 //
-// Truth is the reference on the source's GGUF file. The bundle is what stands on disk: packages are
+// Truth is the reference on the source's GGUF file. The bundle is what is on disk: packages are
 // read back, weights are taken from weight.bin by the table in chain.json. Nothing here knows the
 // compiler.
 #ifndef LATHE_PROOF_PROOF_H

@@ -15,7 +15,7 @@ static inline void html_words(StrBuf *out, const char *text) {
     html_text(out, str_of(text));
 }
 
-// The same with a chance to break the line behind each '_' and '.': names of things are long.
+// The same with a chance to break the line after each '_' and '.': names of things are long.
 void html_name(StrBuf *out, const char *name);
 
 // Four significant digits, no exponent between 0.001 and 1e6; "–" for what is not finite.

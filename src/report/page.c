@@ -45,7 +45,7 @@ static const Section sections[] = {
     {"layers", "Layers", "Error, layer by layer: packages against the reference",
      "How far the output of each layer is from the reference's. Lower is better, the scale is in "
      "powers of ten, and a dashed line shows what is allowed: a line of points must stay below the "
-     "dashed line of its colour. What is too small for the scale stands at its bottom.",
+     "dashed line of its colour. What is too small for the scale is drawn at its bottom.",
      page_layers, "graph,layer-golden", "lathe verify BUNDLE --gates graph,layer-golden"},
     {"text", "Text", "What it answers: bundle against the source",
      "Prompts answered token by token beside the reference, and a text that both read. Where the "

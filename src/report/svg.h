@@ -29,14 +29,14 @@ typedef struct {
     const SvgSeries *series;
     size_t n_series;
     double x_end; // layers are 0 … x_end
-    bool is_log;  // at most twelve decades; what is below them stands at the bottom
+    bool is_log;  // at most twelve decades; what is below them is drawn at the bottom
 } SvgPlot;
 void svg_plot(StrBuf *out, const SvgPlot *plot);
 
 typedef struct {
     const char *name;
     double value;
-    const char *text;       // written behind the bar
+    const char *text;       // written after the bar
     const char *class_name; // colour
 } SvgBar;
 // Bars from 0 to `most`, with a line called "limit" at `limit` (NAN: none).

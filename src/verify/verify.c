@@ -78,7 +78,7 @@ static bool asks_all(const char *list) {
     return true;
 }
 
-// What gates said counts as long as they read what is there.
+// Results count only while the files are those that the gates read.
 static bool check_holds(const Proof *p, Err *err) {
     Err why = {0};
     if (bundle_holds(&p->bundle, &why) && source_holds(&p->source, &why)) return true;
@@ -216,7 +216,7 @@ static bool say_failure(const Proof *p, Err *err) {
     return false;
 }
 
-// Where one gate of several failed, what the others said of the same bytes is no proof any more.
+// A gate failed: results of the others over the same bytes prove nothing any more.
 static bool refuse(Proof *p, const Resume *resume, Err *err) {
     if (!unseal(p, err) || !write_report(p, resume, false, err)) return false;
     progress_remove(p);
@@ -235,7 +235,7 @@ static bool seal(Proof *p, Err *err) {
 // fails.
 static bool judge(Proof *p, Resume *resume, Err *err) {
     bool is_complete = asks_all(p->job->gates);
-    // A page that says proved stands beside a seal that holds, or not at all.
+    // A page that says "proved" is there only beside a seal that holds.
     if (!seal_check(p->bundle.dir, NULL, p->job->progress, NULL) &&
         !remove_file(path_join(p->arena, p->bundle.dir, "verify/report.html"), err))
         return false;

@@ -1,6 +1,6 @@
 // text.c — what the vote reads: a few hundred tokens of several kinds, each from position 0.
 //
-// A model says little about text that it was never taught, so there are kinds for base models and
+// A model says little about text that it was never trained on, so there are kinds for base models and
 // for chat models, and tasks whose answers hang on exact places (copy, reverse, count): these are
 // what a wrong rotary table or score scale breaks first. All of it was written for lathe.
 #include <string.h>
@@ -16,8 +16,8 @@ enum {
     MAX_CHAT_TOKENS = 1024,
     PIECE_TOKENS = 512, // of a file: one text
     FILE_TOKENS = 4096, // of a file: all that is read
-    // Read behind the original context. With the 64 positions that tests give it there, the end of
-    // what the smallest model at hand was taught.
+    // Read beyond the original context. With the 64 positions that tests give it there, the end of
+    // what the smallest model at hand was trained on.
     LONG_TOKENS = 192,
     AROUND_TOKENS = 64, // on either side of it
 };
@@ -29,7 +29,7 @@ typedef struct {
 } Piece;
 
 // Short ones first: what they settle is not read on. The long conversation stays within the 256
-// positions that the smallest model at hand was taught.
+// positions that the smallest model at hand was trained on.
 static const Piece pieces[] = {
     {"chat",
      {
@@ -190,7 +190,7 @@ typedef struct {
     bool scored[MAX_CHAT_TOKENS];
 } Conversation;
 
-// Adds the question behind what was said. The template renders everything anew; should it change
+// Adds the question after what was said. The template renders everything anew; should it change
 // its mind about earlier turns, marks stay where the ids are as they were.
 static bool ask(Conversation *c, const json_t *messages, Err *err) {
     TokenList ids = {0};
@@ -241,7 +241,7 @@ typedef struct {
     int64_t date; // that the template is told
 } Reader;
 
-// A text that does not fit is cut: positions behind the original context are those of long texts.
+// A text that does not fit is cut: positions beyond the original context are those of long texts.
 static size_t within(const Reader *r, size_t n) {
     return min_size(n, r->contract->original_context);
 }

@@ -10,9 +10,9 @@
 //   Score    of a token, in nats: -ln((1 - e) p + e / V), p the model's probability, V the
 //            vocabulary, e = 0.1. Mixing in a guess bounds what one token can weigh (ln V + 2.3): a
 //            reading is not judged by how sure it is of one wrong token.
-//   Tokens   All of plain texts, answers of conversations (questions were not all taught). A text
+//   Tokens   All of plain texts, answers of conversations (not every question was trained on). A text
 //            counts when the reading knows it: less than half a blind guess, ln(V) / 2 a token. On
-//            text it was never taught a model does worse than a guess, and then any reading that
+//            text it was never trained on a model does worse than a guess, and then any reading that
 //            makes it less sure of itself seems to fit better: on hello-phi3, prose under logits
 //            divided by 8 "gained" 1.8 nats a token. When the stated reading knows no text, those
 //            count that the other one knows; but a stated reading that knows fewer than 64 tokens
@@ -35,7 +35,7 @@
 // a window longer than the text. Such rows are said to be not told apart; comparing the file with
 // config.json (gate contract) is what checks them. A reading outside the table is not seen either,
 // unless it leaves the model knowing nothing: then no text counts, and that is a failure, too.
-// Behind the original context a model that was never taught there does badly under every reading,
+// Beyond the original context a model that was never trained there does badly under every reading,
 // and better under some wrong ones. There another reading counts as better only when it knows the
 // long text about as well (an eighth of a guess more at most) as the stated one knows short ones.
 // And a reader that treats a key differently can make the right value score worse (YaRN's

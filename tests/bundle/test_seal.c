@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/map.h"
+#include "base/size.h"
 #include "bundle/gates.h"
 #include "bundle/seal.h"
 #include "convert/convert.h"
@@ -74,8 +77,8 @@ static void make_sealed(Sealed *s) {
 static bool is_good(const Sealed *s) {
     Err err = {0};
     bool ok = seal_check(s->dir, NULL, NULL, &err);
-    if (!ok) { // every refusal is one of a gate, and says what to do
-        assert_int_equal(err.kind, ERR_GATE);
+    if (!ok) { // every refusal is one of the proof, and says what to do
+        assert_true(err.kind == ERR_GATE || err.kind == ERR_UNPROVED);
         assert_true(strstr(err.text, "lathe verify") ||
                     strstr(err.text, "onvert the model again") ||
                     strstr(err.text, "lathe convert"));
@@ -130,8 +133,80 @@ static void test_any_altered_byte_is_refused(void **state) {
     arena_free(&s.arena);
 }
 
+static ErrKind refusal(const Sealed *s) {
+    Err err = {0};
+    assert_false(seal_check(s->dir, NULL, NULL, &err));
+    return err.kind;
+}
+
+// Scripts tell "not proved yet" from "proved wrong": a seal that is missing or no longer counts is the
+// one, a file that is not as it was sealed the other.
+static void test_kinds_of_refusal(void **state) {
+    (void)state;
+    Sealed s;
+    make_sealed(&s);
+    // Files 0 to 2 are seal.json, chain.json and host.gguf, then those of the packages.
+    flip(s.files[3], 100, 1);
+    assert_int_equal(refusal(&s), ERR_GATE);
+    flip(s.files[3], 100, 1);
+    flip(s.files[0], s.n_bytes[0] / 2, 1);
+    assert_int_equal(refusal(&s), ERR_UNPROVED);
+    assert_int_equal(unlink(s.files[0]), 0);
+    assert_int_equal(refusal(&s), ERR_UNPROVED);
+    arena_free(&s.arena);
+}
+
+// A seal that is whole and wrong in one member, its own digest included: what it says counts, not only
+// that nobody touched it.
+static void test_a_wrong_seal_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *outer, *member, *value, *says; // `outer` NULL: of the seal itself
+    } rows[] = {
+        {NULL, "schema", "3", "another form of seal"},
+        {NULL, "build", "\"another\"", "proved by another build"},
+        {NULL, "chain_sha256", "\"0\"", "a seal over another chain.json"},
+        {NULL, "contract_sha256", "\"0\"", "a seal over another contract"},
+        {NULL, "source_sha256", "\"0\"", "a seal over another source"},
+        {NULL, "kernels", "null", "a broken seal"},
+        {NULL, "unproved", "{}", "a broken seal"},
+        {"gate_schemas", "graph", "1", "an older version of gate 'graph'"},
+        {"gate_schemas", "text", "null", "an older version of gate 'text'"},
+        {"gates", "head", "[]", "an older version of gate 'head'"},
+        {"gates", "head", "[{\"passed\": false}]", "a gate that failed"},
+        {"gates", "head", "[{\"passed\": true, \"verdict\": \"fine\"}]", "a gate that failed"},
+    };
+    Sealed s;
+    make_sealed(&s);
+    json_t *good = json_read_file(s.files[0], NULL);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        json_t *seal = json_deep_copy(good);
+        json_t *at = rows[i].outer ? json_object_get(seal, rows[i].outer) : seal;
+        json_object_set_new(at, rows[i].member, json_loads(rows[i].value, JSON_DECODE_ANY, NULL));
+        json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
+        assert_true(json_write_file(seal, s.files[0], NULL));
+        Err err = {0};
+        assert_false(seal_check(s.dir, NULL, NULL, &err));
+        assert_int_equal(err.kind, ERR_UNPROVED);
+        if (!strstr(err.text, rows[i].says))
+            fail_msg("%s: '%s' is not '%s'", rows[i].member, err.text, rows[i].says);
+        json_decref(seal);
+    }
+    // The same document in other spaces.
+    char *text = json_dumps(good, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    assert_true(file_write(s.files[0], text, strlen(text), NULL));
+    assert_int_equal(refusal(&s), ERR_UNPROVED);
+    free(text);
+    assert_true(json_write_file(good, s.files[0], NULL));
+    assert_true(is_good(&s));
+    json_decref(good);
+    arena_free(&s.arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_unproved_is_told),
+                                       cmocka_unit_test(test_kinds_of_refusal),
+                                       cmocka_unit_test(test_a_wrong_seal_is_refused),
                                        cmocka_unit_test(test_any_altered_byte_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -282,7 +282,7 @@ def test_a_weight_that_is_no_number(tmp_path):
     bundle.weight("layer_01_down").codes[5, 7] = np.nan
     bundle.redigest()
     run = lathe("verify", path, "--model", HELLO, "--gates", "layer-golden")
-    assert run.returncode == 1 and "1 rows further from the source" in run.stdout, run.stdout
+    assert run.returncode == 1 and "1 rows differ from the source by more than rounding" in run.stdout, run.stdout
     assert "layer 1 down row 5" in run.stdout
 
 

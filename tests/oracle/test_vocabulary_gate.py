@@ -75,7 +75,7 @@ ALTERED = {
                                                "{'user': 'assistant', 'assistant': 'user'}.get(message['role'], 'system') + '|>'"),
                         ("tokenizer.chat_template is suspect",)),
     "one role for all": (HELLO_TEMPLATE.replace("'<|' + message['role'] + '|>'", "'<|user|>'"),
-                         ("stands before an answer",)),
+                         ("precedes an answer",)),
     "no prompt": (HELLO_TEMPLATE.replace("{{ '<|assistant|>' }}", ""), ("follows a question", "<|assistant|>")),
     "prompt of the user": (HELLO_TEMPLATE.replace("{{ '<|assistant|>' }}", "{{ '<|user|>' }}"), ("follows a question",)),
     "no end of a turn": (HELLO_TEMPLATE.replace("'<|end|>'", "''"), ("other marks", "<|end|>")),
