@@ -22,7 +22,7 @@ FORBIDDEN = {room: {"compile", "convert"} for room in ("proof", "placement", "vo
 FORBIDDEN["reference"] = set(MAY) - {"base", "gguf", "quant", "contract", "reference"}
 # Functions that call each other because what they read is recursive: an expression holds filters, tests and calls, whose
 # arguments are expressions; a macro's body is statements.
-RECURSIVE = {"jinja": {"evaluate", "filter", "filter_list", "format", "operate", "render", "test"}}
+RECURSIVE = {"jinja": {"evaluate", "filter", "filter_list", "render", "test"}}
 
 
 def room_of(path):
