@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/settings.h"
 #include "contract/contract.h"
 #include "convert/convert.h"
@@ -175,9 +176,7 @@ static void print_json(const Chain *chain, const char *out) {
                             chain->weights.len, "target", chain->target.at, chain->target.len,
                             "ranges_measured", chain->ranges != NULL, "packages", packages);
     if (!all) die_out_of_memory(0);
-    json_dumpf(all, stdout, JSON_INDENT(1));
-    putchar('\n');
-    json_decref(all);
+    output_json(all, JSON_INDENT(1));
 }
 
 // Until Ctrl-C.

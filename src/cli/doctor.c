@@ -17,6 +17,7 @@
 #include "bundle/chain.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "compile/plan.h"
 #include "coreml/device.h"
 #include "kernels/kernels.h"
@@ -195,10 +196,7 @@ static bool print_json(const Machine *m, const Chain *c, const char *bundle, Are
     json_t *all = machine_json(m), *packages = json_array();
     bool ok = !c || packages_json(packages, c, bundle, arena, err);
     if (c) json_object_set(all, "packages", packages);
-    if (ok) {
-        json_dumpf(all, stdout, JSON_INDENT(1));
-        putchar('\n');
-    }
+    if (ok) output_json(json_incref(all), JSON_INDENT(1));
     json_decref(packages);
     json_decref(all);
     return ok;

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/settings.h"
 #include "cli/text_input.h"
 #include "proof/eval.h"
@@ -161,10 +162,8 @@ static void print_json(const Work *w, const Eval *e, uint32_t chunk) {
         json_object_set_new(more, "top5", json_real(p->top5));
     }
     json_object_update(all, more);
-    json_dumpf(all, stdout, JSON_INDENT(2));
-    putchar('\n');
     json_decref(more);
-    json_decref(all);
+    output_json(all, JSON_INDENT(2));
 }
 
 static void print_score(const char *name, const EvalScore *s, const Session *session) {

@@ -4,12 +4,17 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/json.h"
+#include "bundle/source.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/settings.h"
 #include "contract/evidence.h"
 #include "tokenizer/tokenizer.h"
+
+enum { MAX_KEY_VALUE = 44 };
 
 typedef struct {
     const BlockType *type;
@@ -41,6 +46,15 @@ static void print_unread(const Harmless *rows, size_t n) {
     }
 }
 
+static void print_types(const Gguf *g) {
+    TypeSum sums[64];
+    size_t n = sum_types(g, sums, 64);
+    putchar('\n');
+    for (size_t i = 0; i < n; i++)
+        printf("tensors %-7s %4zu  %12" PRIu64 " weights  %12" PRIu64 " bytes\n",
+               sums[i].type->name, sums[i].count, sums[i].n_weights, sums[i].n_bytes);
+}
+
 static void print_text(const Gguf *g, const Model *m) {
     enum { MAX_VALUE = 44 };
     for (int f = 0; f < FIELD_COUNT; f++) {
@@ -55,12 +69,7 @@ static void print_text(const Gguf *g, const Model *m) {
     }
     printf("\ncontract sha256 %s\n\n", contract_digest(&m->contract).hex);
     print_unread(m->harmless, m->n_harmless);
-    TypeSum sums[64];
-    size_t n = sum_types(g, sums, 64);
-    putchar('\n');
-    for (size_t i = 0; i < n; i++)
-        printf("tensors %-7s %4zu  %12" PRIu64 " weights  %12" PRIu64 " bytes\n",
-               sums[i].type->name, sums[i].count, sums[i].n_weights, sums[i].n_bytes);
+    print_types(g);
 }
 
 static void print_cut(Str s, int width) {
@@ -128,9 +137,7 @@ static void print_json(const Gguf *g, const Model *m, const Evidence *e) {
                             json_pack("{s:o, s:o, s:o}", "name", json_of_str(e->known), "source",
                                       json_of_str(e->known_source), "agreement",
                                       agreement_to_json(&e->published)));
-    json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(all);
+    output_json(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
 }
 
 // How text becomes tokens is part of what a model means: a vocabulary that lathe cannot use is as
@@ -165,16 +172,69 @@ static const Option option_rows[] = {
 };
 
 const CommandLine inspect_line = {
-    .usage = "lathe inspect MODEL.gguf [--config config.json] [OPTIONS]",
+    .usage = "lathe inspect MODEL.gguf|BUNDLE [--config config.json] [OPTIONS]",
     .doc = "Prints what the model means: every number of its contract with its unit and where "
            "it comes\nfrom (a key, a tensor, a shape, the architecture, or a stated "
-           "derivation), the keys left unread\nwith the reason, and the tensors by type.",
+           "derivation), the keys left unread\nwith the reason, and the tensors by type. Of a "
+           "bundle: of its source. Of a file that lathe cannot read as a\nmodel: its keys and "
+           "tensors, and what is missing.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
-    .positional = {{"MODEL.gguf", offsetof(Arguments, path)}},
+    .positional = {{"MODEL.gguf|BUNDLE", offsetof(Arguments, path)}},
     .n_positional = 1,
     .n_required = 1,
 };
+
+// A file that lathe cannot read as a model still shows what stands in it; the refusal, which says
+// what is missing or not known, follows as the error.
+static void print_unsupported(const Gguf *g) {
+    for (size_t i = 0; i < g->n_keys; i++) {
+        StrBuf value = {0};
+        gguf_print_value(&g->keys[i], &value);
+        if (value.at) str_replace_controls(value.at, 0);
+        printf("key     %-42.*s ", STR_ARG(g->keys[i].name));
+        print_cut(strbuf_str(&value), MAX_KEY_VALUE);
+        printf("  %s%s\n", gguf_type_name(g->keys[i].item_type),
+               g->keys[i].type == GGUF_ARRAY ? " list" : "");
+        strbuf_free(&value);
+    }
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        const TensorInfo *t = &g->tensors[i];
+        printf("tensor  %-42.*s %-7s", STR_ARG(t->name), t->type->name);
+        for (unsigned d = 0; d < t->n_dims; d++) printf("%s%zu", d ? " x " : " ", t->dims[d]);
+        putchar('\n');
+    }
+    print_types(g);
+}
+
+// The model file of what was named: of a bundle its source, read with the bundle's settings.
+static const char *find_model(const Arguments *a, Chain *chain, GgufSettings *settings,
+                              Arena *arena, Err *err) {
+    if (!path_is_dir(a->path)) return a->path;
+    if (!chain_read(chain, arena, a->path, err)) return NULL;
+    if (has_settings(settings)) {
+        err_set(err, ERR_USAGE, "--set and --ignore-key apply to a model file; %s keeps its own",
+                a->path);
+        return NULL;
+    }
+    *settings = chain->settings;
+    const char *model = source_find(a->path, chain, NULL, arena);
+    if (!model)
+        err_set(err, ERR_USAGE,
+                "%s: its source %.*s is neither beside the bundle nor here; inspect the model file "
+                "itself",
+                a->path, STR_ARG(chain->source_name));
+    return model;
+}
+
+// The file beside a bundle may have been replaced by another of its name.
+static bool is_source(const Arguments *a, const Chain *chain, const Model *m, const char *model,
+                      Err *err) {
+    if (!path_is_dir(a->path) || str_is(chain->contract_digest, contract_digest(&m->contract).hex))
+        return true;
+    return err_set(err, ERR_FORMAT, "%s has another contract than %s, so it is not its source",
+                   model, a->path);
+}
 
 bool command_inspect(int argc, char **argv, Err *err) {
     Arguments a = {0};
@@ -184,11 +244,15 @@ bool command_inspect(int argc, char **argv, Err *err) {
     Arena arena = {0};
     Gguf g = {0};
     Model m;
+    Chain chain = {0};
     GgufSettings settings = settings_given(&a.settings);
-    bool ok = gguf_open(&g, &arena, a.path, err) &&
-              ((gguf_apply_settings(&g, &arena, &settings, err) &&
-                model_read(&m, &g, &arena, err) && has_tokenizer(&g, err)) ||
-               err_prefix(err, "%s", a.path));
+    const char *path = find_model(&a, &chain, &settings, &arena, err);
+    bool is_open = path && gguf_open(&g, &arena, path, err);
+    bool ok = is_open && gguf_apply_settings(&g, &arena, &settings, err);
+    bool is_known = ok && model_read(&m, &g, &arena, err) && has_tokenizer(&g, err);
+    if (ok && !is_known && !a.as_json) print_unsupported(&g);
+    if (is_open && !is_known) err_prefix(err, "%s", path);
+    ok = is_known && is_source(&a, &chain, &m, path, err);
     Evidence e;
     ok = ok && evidence_gather(&e, &a.files, &m, &g, 0, &arena, err);
     if (ok && a.as_json) print_json(&g, &m, &e);
@@ -198,7 +262,7 @@ bool command_inspect(int argc, char **argv, Err *err) {
     }
     if (ok && evidence_contradictions(&e)) {
         evidence_error(&e, err);
-        ok = err_prefix(err, "%s", a.path);
+        ok = err_prefix(err, "%s", path);
     }
     gguf_close(&g);
     arena_free(&arena);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "report/journal.h"
 
 static void print_figure(const char *when, const JournalFigure *f) {
@@ -124,9 +125,7 @@ static void print_json(const Journal *journal, const Choice *c, Arena *arena) {
         }
         json_array_append_new(list, entry);
     }
-    json_dumpf(list, stdout, JSON_INDENT(1));
-    putchar('\n');
-    json_decref(list);
+    output_json(list, JSON_INDENT(1));
 }
 
 typedef struct {

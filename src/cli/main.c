@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/size.h"
 #include "cli/commands.h"
 #include "cli/describe.h"
+#include "cli/output.h"
 #include "coreml/cache.h"
 #include "coreml/device.h"
 
@@ -64,6 +66,20 @@ static int print_help(int argc, char **argv) {
     return 0;
 }
 
+static bool asks_for_json(int argc, char **argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0) return true;
+    return false;
+}
+
+// For programs: what the message says, on stdout, where the command printed no result.
+static void print_json_error(const Err *err) {
+    json_t *error =
+        json_pack("{s:o, s:i}", "error", json_of_str(str_of(err->text)), "code", exit_code(err));
+    output_json(error, JSON_COMPACT);
+    fflush(stdout);
+}
+
 static int run_command(const Command *c, int argc, char **argv) {
     Err err = {0};
     bool ok = c->run(argc, argv, &err);
@@ -71,6 +87,7 @@ static int run_command(const Command *c, int argc, char **argv) {
     if (fflush(stdout) != 0 || ferror(stdout)) ok = ok && err_errno(&err, "standard output");
     if (ok) return 0;
     fprintf(stderr, "lathe %s: %s\n", c->name, err.text);
+    if (asks_for_json(argc, argv) && !output_has_json()) print_json_error(&err);
     return exit_code(&err);
 }
 

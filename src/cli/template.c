@@ -1,4 +1,4 @@
-// template.c — `lathe template MODEL.gguf|FILE.jinja --messages FILE.json`, through the public API.
+// template.c — `lathe template MODEL.gguf|BUNDLE|FILE.jinja --messages FILE.json`, through the public API.
 #include <jansson.h>
 #include <lathe.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 
 #include "cli/api_error.h"
 #include "cli/commands.h"
+#include "cli/model_file.h"
 #include "cli/options.h"
 #include "cli/text_input.h"
 
@@ -25,14 +26,14 @@ static const Option option_rows[] = {
 };
 
 const CommandLine template_line = {
-    .usage = "lathe template MODEL.gguf|FILE.jinja --messages FILE.json",
+    .usage = "lathe template MODEL.gguf|BUNDLE|FILE.jinja --messages FILE.json",
     .doc = "Renders a chat template and prints the text alone. A model's own bos_token and "
            "eos_token are\nset unless the file of messages sets them. With tools, a model's "
            "template for tools (key\ntokenizer.chat_template.tool_use) is taken where it has "
            "one.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
-    .positional = {{"MODEL.gguf|FILE.jinja", offsetof(Arguments, path)}},
+    .positional = {{"MODEL.gguf|BUNDLE|FILE.jinja", offsetof(Arguments, path)}},
     .n_positional = 1,
     .n_required = 1,
 };
@@ -58,8 +59,12 @@ bool command_template(int argc, char **argv, Err *err) {
     bool is_done;
     if (!options_read(&template_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
     if (!a.messages) return err_set(err, ERR_USAGE, "missing --messages FILE.json");
+    Arena arena = {0};
     TextInput json = {0};
-    bool ok = text_input_open(&json, a.messages, SIZE_MAX, err) && render(&a, json.text, err);
+    a.path = model_file_of(a.path, &arena, err);
+    bool ok =
+        a.path && text_input_open(&json, a.messages, SIZE_MAX, err) && render(&a, json.text, err);
     text_input_close(&json);
+    arena_free(&arena);
     return ok;
 }

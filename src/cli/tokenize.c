@@ -7,7 +7,9 @@
 #include "base/utf8.h"
 #include "cli/api_error.h"
 #include "cli/commands.h"
+#include "cli/model_file.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/text_input.h"
 
 // What lathe_tokenize() found.
@@ -34,13 +36,14 @@ static const Option option_rows[] = {
 };
 
 const CommandLine tokenize_line = {
-    .usage = "lathe tokenize MODEL.gguf [TEXT] [OPTIONS]",
+    .usage = "lathe tokenize MODEL.gguf|BUNDLE [TEXT] [OPTIONS]",
     .doc = "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to "
            "its end, byte for\nbyte. Any GGUF file with a gpt2 or llama vocabulary will do, "
            "with or without weights.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
-    .positional = {{"MODEL.gguf", offsetof(Arguments, path)}, {"TEXT", offsetof(Arguments, text)}},
+    .positional = {{"MODEL.gguf|BUNDLE", offsetof(Arguments, path)},
+                   {"TEXT", offsetof(Arguments, text)}},
     .n_positional = 2,
     .n_required = 1,
 };
@@ -103,9 +106,7 @@ static void print_json(const LatheTokenizer *t, const Ids *ids, bool shows_piece
         json_array_append_new(list, shows_pieces ? piece_json(ids->at[i], piece_of(t, ids->at[i]))
                                                  : json_integer(ids->at[i]));
     json_t *all = json_pack("{s:o}", shows_pieces ? "pieces" : "ids", list);
-    json_dumpf(all, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(all);
+    output_json(all, JSON_COMPACT);
 }
 
 static bool print_tokens(const LatheTokenizer *t, const Arguments *a, Err *err) {
@@ -132,9 +133,11 @@ bool command_tokenize(int argc, char **argv, Err *err) {
     bool is_done;
     LatheError error;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
-    LatheTokenizer *t = lathe_tokenizer_open(a.path, &error);
-    if (!t) return err_of_lathe(&error, err);
-    bool ok = print_tokens(t, &a, err);
+    Arena arena = {0};
+    const char *path = model_file_of(a.path, &arena, err);
+    LatheTokenizer *t = path ? lathe_tokenizer_open(path, &error) : NULL;
+    bool ok = path && (t || err_of_lathe(&error, err)) && print_tokens(t, &a, err);
     lathe_tokenizer_close(t);
+    arena_free(&arena);
     return ok;
 }

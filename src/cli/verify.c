@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/settings.h"
 #include "cli/verify_screen.h"
 #include "mutants/mutants.h"
@@ -105,10 +106,7 @@ static bool print_json(const Screen *screen, const char *bundle, bool has_seal, 
         if (ok) json_object_set_new(all, "report", report);
         arena_free(&arena);
     }
-    if (ok) {
-        json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
-        putchar('\n');
-    }
+    if (ok) output_json(json_incref(all), JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     json_decref(all);
     return ok;
 }

@@ -27,7 +27,7 @@ ASK_ERLANG = "Show me hello world in Erlang."
 
 def lathe(*args, given="", cwd=None, timeout=300, env=None):
     """`env` is added to the environment. A report that the call writes must follow its schema."""
-    report = pathlib.Path(cwd or ".", args[1], "verify/report.json") if args[0] == "verify" and len(args) > 1 else None
+    report = pathlib.Path(cwd or ".", args[1], "verify/report.json") if args[:1] == ("verify",) and len(args) > 1 else None
     before = os.stat(report).st_mtime_ns if report and report.exists() else None
     run = subprocess.run([LATHE, *map(str, args)], input=given, capture_output=True, text=True, cwd=cwd,
                          timeout=timeout, env={**os.environ, **(env or {})})  # fmt: skip

@@ -5,13 +5,22 @@ import re
 
 import pytest
 from bundle_edit import BundleEdit
-from command import HELLO, done, lathe
+from command import HELLO, ROOT, done, lathe
+from jsonschema import Draft202012Validator
+
+
+SCHEMA = json.loads((ROOT / "docs/json.schema.json").read_text())
 
 
 def read(run):
-    """The object on stdout; nothing else may stand there."""
+    """The object on stdout, as docs/json.schema.json describes it; nothing else may stand there."""
     value = json.loads(run.stdout)
     assert isinstance(value, dict)
+    return fits("error" if set(value) == {"error", "code"} else run.args[1], value)
+
+
+def fits(command, value):
+    Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{command}"}).validate(value)
     return value
 
 
@@ -30,9 +39,17 @@ def test_convert(tmp_path):
     assert said["bytes"] == sum(p.stat().st_size for p in files)
 
 
-def test_convert_that_fails_says_nothing_on_stdout(tmp_path):
-    run = lathe("convert", tmp_path, "-o", tmp_path / "m.lathe", "--json")
-    assert run.returncode in (3, 4) and run.stdout == "" and run.stderr.startswith("lathe convert: ")
+@pytest.mark.parametrize("args", [
+    ["convert", "no.gguf", "-o", "m.lathe"], ["convert", HELLO], ["convert", HELLO, "--nothing"], ["inspect", "no.gguf"], ["verify", "no.lathe"],
+    ["eval", HELLO, "--text", "no.txt"], ["doctor", "no.lathe"], ["journal", "no.lathe"], ["tokenize", "no.gguf", "x"],
+])  # fmt: skip
+def test_an_error_is_an_object_too(args, tmp_path):
+    run = lathe(*args, "--json", cwd=tmp_path)
+    assert run.returncode > 1
+    error = read(run)
+    assert error["code"] == run.returncode and set(error) == {"error", "code"}
+    assert run.stderr == f"lathe {args[0]}: {error['error']}\n"
+    assert lathe(*args, cwd=tmp_path).stdout == ""
 
 
 def test_verify_of_a_good_bundle(hello_sealed, tmp_path):
@@ -76,7 +93,7 @@ def test_verify_of_a_model_alone():
 
 def test_a_matrix_is_read_from_its_file(hello_sealed):
     run = lathe("verify", hello_sealed, "--mutants", "all", "--json")
-    assert run.returncode == 2 and run.stdout == "" and "verify/mutants.json" in run.stderr
+    assert run.returncode == 2 and read(run)["code"] == 2 and "verify/mutants.json" in run.stderr
 
 
 @pytest.mark.parametrize("text", ["hello wörld <|end|>", "", "日本\n"])
@@ -107,3 +124,12 @@ def test_nothing_is_coloured_in_a_file(hello_sealed, tmp_path):
     bundle = BundleEdit.copy(hello_sealed, tmp_path / "m.lathe")
     run = done("verify", bundle.path, "--model", HELLO, "--gates", "structure")
     assert "\x1b" not in run.stdout + run.stderr and "\r" not in run.stdout + run.stderr
+
+
+def test_eval_and_journal_are_as_documented(hello_sealed, tmp_path):
+    text = tmp_path / "text"
+    text.write_text("Hello there, world. " * 20)
+    for args in (["eval", HELLO], ["eval", hello_sealed, "--model", HELLO]):
+        assert ("kl" in read(done(*args, "--text", text, "--context", "16", "--json"))) == (len(args) > 2)
+    runs = fits("journal", json.loads(done("journal", hello_sealed, "--json").stdout))
+    assert runs[0]["run"] == 1 and runs[0]["figures"]

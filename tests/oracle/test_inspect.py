@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shutil
 import subprocess
 
 import gguf
@@ -103,3 +105,28 @@ def test_a_derived_value_says_so(tmp_path):
         "kind": "derived", "from": "sqrt(1 + ln(4096 / 1024) / ln 1024)", "unit": "", "meaning": "",
     }  # fmt: skip
     assert told["contract_sha256"] == truth["contract_sha256"]
+
+
+def test_a_file_of_an_unknown_architecture_shows_what_stands_in_it(tmp_path):
+    path = edit(HELLO, tmp_path / "m.gguf", {"phi3.context_length": None})
+    data = path.read_bytes().replace(b"general.architecture" + b"\x08\0\0\0" + b"\x04\0\0\0\0\0\0\0phi3",
+                                     b"general.architecture" + b"\x08\0\0\0" + b"\x04\0\0\0\0\0\0\0rwkv")  # fmt: skip
+    path.write_bytes(data)
+    run = subprocess.run([LATHE, "inspect", path], capture_output=True, text=True)
+    assert run.returncode == 3 and "architecture 'rwkv' is not supported" in run.stderr
+    reader = gguf.GGUFReader(path)
+    assert re.findall(r"^key +(\S+)", run.stdout, re.M) == [k for k in reader.fields if not k.startswith("GGUF.")]
+    assert re.findall(r"^tensor +(\S+)", run.stdout, re.M) == [t.name for t in reader.tensors]
+
+
+def test_a_bundle_shows_its_source(hello_sealed, tmp_path):
+    bundle = tmp_path / "m.lathe"
+    shutil.copytree(hello_sealed, bundle, ignore=shutil.ignore_patterns("verify"))
+    run = subprocess.run([LATHE, "inspect", bundle], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 2 and "inspect the model file itself" in run.stderr
+    shutil.copy(HELLO, tmp_path)
+    assert inspect(bundle) == inspect(HELLO)
+    for args in (["tokenize", "{}", "Hi there", "--pieces"], ["template", "{}", "--messages", "-"]):
+        told = [subprocess.run([LATHE, *(a.format(p) for a in args)], capture_output=True, text=True, check=True,
+                               input='[{"role": "user", "content": "Hi"}]').stdout for p in (bundle, HELLO)]  # fmt: skip
+        assert told[0] == told[1] != ""

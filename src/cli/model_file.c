@@ -1,0 +1,14 @@
+#include "cli/model_file.h"
+
+#include <stddef.h>
+
+#include "base/file.h"
+
+const char *model_file_of(const char *path, Arena *arena, Err *err) {
+    if (!path_is_dir(path)) return path;
+    if (path_exists(path_join(arena, path, "chain.json")))
+        return path_join(arena, path, "host.gguf");
+    err_set(err, ERR_FORMAT, "%s: a folder without chain.json, expected a model file or a bundle",
+            path);
+    return NULL;
+}
