@@ -8,7 +8,7 @@
 //
 // The sum lies in [1, d], and eps is scaled by d so that it does not vanish among fp16's
 // subnormals. A row that comes divided by 2^k takes eps / 4^k: its root is divided by 2^k. Plans
-// whose root is no normal number are refused (condition.h).
+// whose root is not a normal fp16 number are refused (condition.h).
 //
 // The division stays where ranges were measured and would allow squares of the row as it is: rows
 // of one norm differ by a factor of 100 and more once a model has its first massive token

@@ -43,7 +43,8 @@ static float branch_factor(const Graph *g, int folded) {
     return ldexpf(g->contract->residual_scale, folded - g->residual_exp2);
 }
 
-// Queries, keys and values in one projection; what divides values divides them here or behind it.
+// Queries, keys and values in one projection. What divides values is in their weights or follows the
+// projection (attention.c).
 static ValueId build_qkv(Graph *g, ValueId normed, const PackedTensor *t,
                          const LayerScaling *condition) {
     const Contract *c = g->contract;

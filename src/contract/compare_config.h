@@ -1,5 +1,5 @@
 // compare_config.h — a GGUF's contract beside what the model's Hugging Face files state: field by field,
-// with both sources. A contradiction is no error of reading; the caller decides what it stops.
+// with both sources. A contradiction is not an error of reading: the caller decides what it stops.
 #ifndef LATHE_CONTRACT_COMPARE_CONFIG_H
 #define LATHE_CONTRACT_COMPARE_CONFIG_H
 
@@ -9,7 +9,7 @@ typedef enum {
     VERDICT_AGREE,
     VERDICT_CONTRADICT,
     VERDICT_ONLY_GGUF,      // the other side does not say
-    VERDICT_NOT_COMPARABLE, // both say it, of different things; `note` says why that is no matter
+    VERDICT_NOT_COMPARABLE, // both state it, of different things; `note`: why that changes nothing
 } AgreementVerdict;
 
 typedef struct {

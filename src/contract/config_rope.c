@@ -34,7 +34,8 @@ static F32List factor_list(ConfigReader *r, Rope *rope, const char *key) {
     for (size_t i = 0; i < n; i++) {
         values[i] = (float)json_number_value(json_array_get(list, i));
         if (!(values[i] > 0 && isfinite(values[i])))
-            config_fail(r, "key '%s': item %zu is no positive number", key, i);
+            config_fail(r, "key '%s': item %zu is %g, expected a positive number", key, i,
+                        (double)values[i]);
     }
     if (!n) config_fail(r, "key '%s': expected a list of numbers", key);
     return (F32List){values, n};
@@ -300,7 +301,7 @@ void config_rope(ConfigReader *r) {
     const json_t *old = config_take(r, r->left, "rope_scaling");
     const json_t *new = config_take(r, r->left, "rope_parameters");
     if ((old && !json_is_object(old)) || (new && !json_is_object(new))) {
-        config_fail(r, "rotary settings that are no object");
+        config_fail(r, "keys 'rope_scaling' and 'rope_parameters': expected an object of settings");
         return;
     }
     for (size_t i = 0; i < COUNT_OF(at_top); i++) {

@@ -106,7 +106,7 @@ static void check_added(ConfigReader *r, const char *id_text, const json_t *toke
     int64_t type = 0;
     if (!read_text(r, "added_tokens_decoder", token, &text)) return;
     if (*end || end == id_text) {
-        config_fail(r, "key 'added_tokens_decoder': '%s' is no token id", id_text);
+        config_fail(r, "key 'added_tokens_decoder': member '%s', expected a token id", id_text);
         return;
     }
     Str quoted = json_quoted(r->arena, text);

@@ -14,8 +14,8 @@
 // Where a likelihood can tell the misreading from the truth.
 typedef enum {
     SEEN_SHORT,      // on any text within the original context
-    SEEN_LONG,       // only at positions behind it, or with the factors that apply there
-    SEEN_EVERYWHERE, // on both, and positions behind it may show more
+    SEEN_LONG,       // only at positions after it, or with the factors that apply there
+    SEEN_EVERYWHERE, // on both, and positions after it may show more
 } MutantSight;
 
 typedef struct {

@@ -27,7 +27,7 @@ static void read_architecture(ContractReader *r, Contract *c) {
     const GgufKey *k = reader_key(r, key);
     Str name;
     if (!k || k->type != GGUF_STRING || !gguf_str(k, 0, &name)) {
-        reader_fail(r, "key '%s' is absent or no string", key);
+        reader_fail(r, "key '%s' is absent or not a string", key);
         return;
     }
     r->arch = arch_named(name);

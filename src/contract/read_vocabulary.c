@@ -13,7 +13,7 @@ static Str need_text(ContractReader *r, FieldId field) {
     const GgufKey *k = reader_field_key(r, field);
     Str value = {"", 0};
     if (!k || !gguf_str(k, 0, &value) || k->type != GGUF_STRING)
-        reader_fail(r, "key '%s' is absent or no string", reader_key_name(r, field));
+        reader_fail(r, "key '%s' is absent or not a string", reader_key_name(r, field));
     else
         reader_source(r, field, SOURCE_KEY, k->name);
     return value;
@@ -44,7 +44,7 @@ static void hash_types(Hasher *hasher, ContractReader *r, const char *name) {
     for (size_t i = 0; k && i < k->n_items; i++) {
         int64_t type = 0;
         if (!gguf_i64(k, i, &type) || type < 0 || type > INT32_MAX)
-            reader_fail(r, "key '%s': item %zu is no token type", name, i);
+            reader_fail(r, "key '%s': item %zu is not a token type", name, i);
         put_u32(&text, (uint32_t)type);
     }
     hasher_add(hasher, text.at, text.len);
@@ -61,7 +61,7 @@ static void hash_key(Hasher *hasher, ContractReader *r, const char *name) {
 static void read_tokens(ContractReader *r, Contract *c) {
     const GgufKey *tokens = reader_key(r, "tokenizer.ggml.tokens");
     if (!tokens || tokens->item_type != GGUF_STRING || tokens->type != GGUF_ARRAY) {
-        reader_fail(r, "key 'tokenizer.ggml.tokens' is absent or no list of strings");
+        reader_fail(r, "key 'tokenizer.ggml.tokens' is absent or not a list of strings");
         return;
     }
     const TensorInfo *table = gguf_find_tensor(r->g, STR("token_embd.weight"));

@@ -62,7 +62,7 @@ extern const UseInfo use_rows[USE_COUNT];
 // (NULL: none was given), which wins where both speak. Strings live in the arena.
 bool use_of_model(Use *use, const Model *model, const Gguf *g, const char *generation, Arena *arena,
                   Err *err);
-// Takes `value` for one choice, as an option gave it. Refuses what is no value of it, and with the
+// Takes `value` for one choice, as an option gave it. Refuses what is not a value of it, and with the
 // largest context that the model has, what exceeds it.
 bool use_choose(Use *use, UseId id, const char *value, const Contract *c, Arena *arena, Err *err);
 // Those options of `values` [USE_COUNT] that were given (not NULL).

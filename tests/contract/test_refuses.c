@@ -438,8 +438,8 @@ static const struct {
 } cases[] = {
     {"llama", unknown_architecture, "architecture 'gemma3' is not supported; known are llama"},
     {"llama", no_architecture, "key 'general.architecture' is absent"},
-    {"llama", architecture_of_number, "key 'general.architecture' is absent or no string"},
-    {"llama", architecture_of_list, "key 'general.architecture' is absent or no string"},
+    {"llama", architecture_of_number, "key 'general.architecture' is absent or not a string"},
+    {"llama", architecture_of_list, "key 'general.architecture' is absent or not a string"},
     {"llama", other_architecture, "key 'phi3.block_count' is absent"},
 
     {"llama", no_block_count, "key 'llama.block_count' is absent: the file does not say its"},
@@ -519,13 +519,13 @@ static const struct {
     {"llama", eot_a_letter, "key 'tokenizer.ggml.eot_token_id': token 0 \"a\" is ordinary text"},
     {"llama", eom_a_byte, "key 'tokenizer.ggml.eom_token_id': token 8 \"<spare>\" is ordinary"},
     {"llama", eos_a_list, "key 'tokenizer.ggml.eos_token_id': a list, expected one token id"},
-    {"llama", tokens_of_numbers, "key 'tokenizer.ggml.tokens' is absent or no list of strings"},
+    {"llama", tokens_of_numbers, "key 'tokenizer.ggml.tokens' is absent or not a list of strings"},
     {"llama", types_too_few,
      "key 'tokenizer.ggml.token_type': 3 items, but 'tokenizer.ggml.tokens' lists 10 tokens"},
-    {"llama", type_negative, "key 'tokenizer.ggml.token_type': item 2 is no token type"},
+    {"llama", type_negative, "key 'tokenizer.ggml.token_type': item 2 is not a token type"},
     {"llama", scores_too_many, "key 'tokenizer.ggml.scores': 11 items"},
     {"llama", template_of_number, "key 'tokenizer.chat_template': type u32, expected a string"},
-    {"llama", pre_of_number, "key 'tokenizer.ggml.pre' is absent or no string"},
+    {"llama", pre_of_number, "key 'tokenizer.ggml.pre' is absent or not a string"},
     {"llama", sentencepiece_pre_of_number, "key 'tokenizer.ggml.pre': type u32, expected a string"},
 
     {"llama", kv_heads_do_not_divide, "4 query heads (attention.head_count) cannot share 3 key"},
