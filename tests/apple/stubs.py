@@ -19,9 +19,8 @@ SYMBOLS = {
              "_objc_opt_isKindOfClass", "_objc_release", "_objc_retain", "_objc_autorelease", "_objc_retainAutorelease",
              "_objc_autoreleasePoolPush", "_objc_autoreleasePoolPop", "_objc_begin_catch", "_objc_end_catch",
              "_objc_exception_rethrow", "_objc_enumerationMutation", "_objc_terminate", "___objc_personality_v0",
-             "_OBJC_EHTYPE_$_NSException", "__objc_empty_cache"],
-    "edit": ["_el_init", "_el_end", "_el_gets", "_el_set", "_el_get", "_el_source", "_el_line", "_el_insertstr", "_el_push",
-             "_el_reset", "_history", "_history_init", "_history_end", "_tok_init", "_tok_end"],
+             "_objc_ehtype_vtable", "__objc_empty_cache"],
+    "edit": ["_readline", "_add_history", "_rl_outstream", "_rl_getc_function", "_rl_inhibit_completion"],
 }
 NAMES = {
     "CoreML": "/System/Library/Frameworks/CoreML.framework/Versions/A/CoreML",
