@@ -147,10 +147,11 @@ static void print_result(const Chain *chain, const char *out) {
     if (deviations.len) printf("not as published: %s\n", deviations.at);
     strbuf_free(&deviations);
     if (chain->ranges) {
-        printf("ranges measured over %u tokens; the residual stream is carried divided by",
-               chain->ranges->n_tokens);
+        float most = 1;
         for (size_t i = 0; i < chain->n_shards; i++)
-            printf("%s %g", i ? "," : "", (double)chain->shards[i].residual_factor);
+            if (chain->shards[i].residual_factor > most) most = chain->shards[i].residual_factor;
+        printf("activations measured over %u tokens", chain->ranges->n_tokens);
+        if (most > 1) printf("; scaled down up to %gx to fit fp16", (double)most);
         printf("\n");
     }
     printf("prove it with: lathe verify %s\n", out);
