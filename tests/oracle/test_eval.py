@@ -170,7 +170,7 @@ def test_wrong_use(hello_sealed, chats, tmp_path):
         ([HELLO, "--text", chats, "--engine", "cpu"], 2, "cpu runs bundles"),
         ([HELLO, "--text", short], 3, "does not fill a chunk of 512"),
         ([hello_sealed, "--text", chats, "--model", smollm2_gguf()], 1, "another contract"),
-        ([unsealed.path, "--text", chats], 1, "lathe verify"),
+        ([unsealed.path, "--text", chats], 5, "lathe verify"),
         ([HELLO, "--text", tmp_path / "none.txt"], 4, "No such file"),
     ]
     for args, code, says in cases:
