@@ -45,7 +45,7 @@ class Installed(unittest.TestCase):
         given = "Show me hello world in Erlang.\n\nAnd again.\n"
         example = run(self.chat, HELLO, input=given, env=self.environment)
         self.assertEqual(example.returncode, 0, example.stderr)
-        lathe = run(BUILD / "src" / "cli" / "lathe", "chat", HELLO, "--quiet", input=given)
+        lathe = run(BUILD / "src" / "cli" / "lathe", "chat", HELLO, "--quiet", "--lines", input=given)
         answers = re.sub(r"^\[\d+ tokens read, \d+ written\]\n", "", example.stdout, flags=re.M)
         self.assertEqual(answers, lathe.stdout)
         self.assertIn("hello", answers)
