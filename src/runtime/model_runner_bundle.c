@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "runtime/model_runner.h"
+#include "runtime/state_test.h"
 
 typedef struct {
     ModelRunner runner;
@@ -118,7 +119,8 @@ ModelRunner *model_runner_open_bundle(const Bundle *bundle, const Execution *how
     b->prefill_rows = c->prefill_rows;
     b->x = big_alloc(most_rows * c->contract.d_model * sizeof(float), "activations", err);
     b->row = big_alloc(c->contract.d_model * sizeof(float), "activations", err);
-    if (!b->x || !b->row || !shards_open(&b->shards, bundle, how, err)) {
+    if (!b->x || !b->row || !shards_open(&b->shards, bundle, how, err) ||
+        !states_are_kept(&b->shards, err)) {
         close_bundle(&b->runner);
         return NULL;
     }

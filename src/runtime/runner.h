@@ -60,6 +60,13 @@ struct RunnerOps {
     // Slots [from, from + n) of every state to [to, to + n); the two do not overlap.
     void (*state_copy_slots)(RunnerState *s, uint32_t to, uint32_t from, uint32_t n);
 
+    // Of an engine whose states are tested when a bundle is opened (state_test.h); NULL in the table
+    // where they need no test. State `i`, in an order that stays: its name, good as long as the
+    // state is open, and how many numbers a slot of it has. count is 0 past the last.
+    RunnerPort (*state_at)(const RunnerState *s, uint32_t i);
+    // The first `n` slots of state `i`, one after another: [n, state_at(i).count].
+    bool (*state_read)(const RunnerState *s, uint32_t i, uint32_t n, float *values, Err *err);
+
     // For gates that look at values inside a program: the CPU engine that executes it. NULL in the
     // table where the engine has no taps.
     Engine *(*tapped)(Runner *r);

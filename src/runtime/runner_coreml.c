@@ -8,6 +8,7 @@
 // state of the new instance, and the run is repeated once.
 #include "runtime/runner_coreml.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,6 +134,10 @@ static bool write_state(DeviceState *s, size_t i, const uint16_t *numbers, Err *
     return coreml_state_write(s->tensors, p->name, numbers, p->count, err);
 }
 
+static bool refuse_lost_state(Err *err) {
+    return err_set(err, ERR_SYSTEM, "the framework made no new state after a reset");
+}
+
 static RunnerState *open_state(Runner *r, Err *err) {
     CoremlRunner *c = (CoremlRunner *)r;
     CoremlState *tensors = coreml_state_open(c->model, err);
@@ -164,12 +169,16 @@ static void copy_state(RunnerState *to, const RunnerState *from) {
     }
 }
 
-// Slots are the dimension before the last.
+// Slots are the dimension before the last. Numbers of one slot; 0 for a state without slots.
+static size_t slot_count(const CoremlPort *p) {
+    return p->n_dims >= 2 ? p->count / p->dims[p->n_dims - 2] : 0;
+}
+
 static void copy_slots(RunnerState *state, uint32_t to, uint32_t from, uint32_t n) {
     DeviceState *s = (DeviceState *)state;
     for (size_t i = 0; i < coreml_n_states(s->maker->model); i++) {
         const CoremlPort *p = coreml_state_at(s->maker->model, i);
-        uint16_t *numbers = p->n_dims >= 2 ? read_state(s, i, NULL) : NULL;
+        uint16_t *numbers = slot_count(p) ? read_state(s, i, NULL) : NULL;
         if (!numbers) continue;
         size_t width = p->dims[p->n_dims - 1], slots = p->dims[p->n_dims - 2];
         for (size_t at = 0; at < p->count; at += slots * width)
@@ -178,6 +187,31 @@ static void copy_slots(RunnerState *state, uint32_t to, uint32_t from, uint32_t 
         write_state(s, i, numbers, NULL);
         free(numbers);
     }
+}
+
+static RunnerPort state_at(const RunnerState *state, uint32_t i) {
+    const DeviceState *s = (const DeviceState *)state;
+    if (i >= coreml_n_states(s->maker->model)) return (RunnerPort){.count = 0};
+    const CoremlPort *p = coreml_state_at(s->maker->model, i);
+    return (RunnerPort){str_of(p->name), slot_count(p), true};
+}
+
+// [n, matrices, width] of a state [matrices, slots, width].
+static bool read_slots(const RunnerState *state, uint32_t i, uint32_t n, float *values, Err *err) {
+    const DeviceState *s = (const DeviceState *)state;
+    if (!s->tensors) return refuse_lost_state(err);
+    const CoremlPort *p = coreml_state_at(s->maker->model, i);
+    uint16_t *numbers = read_state(s, i, err);
+    if (!numbers) return false;
+    size_t width = p->dims[p->n_dims - 1], slots = p->dims[p->n_dims - 2];
+    size_t n_matrices = p->count / slots / width;
+    assert(n <= slots);
+    for (size_t slot = 0; slot < n; slot++)
+        for (size_t m = 0; m < n_matrices; m++)
+            for (size_t k = 0; k < width; k++)
+                *values++ = f32_from_half(numbers[(m * slots + slot) * width + k]);
+    free(numbers);
+    return true;
 }
 
 // ---- running
@@ -222,8 +256,7 @@ static bool reload(CoremlRunner *c, DeviceState *s, Err *err) {
 static bool run_coreml(Runner *r, RunnerState *state, Err *err) {
     CoremlRunner *c = (CoremlRunner *)r;
     DeviceState *s = (DeviceState *)state;
-    if (s && !s->tensors)
-        return err_set(err, ERR_SYSTEM, "the framework made no new state after a reset");
+    if (s && !s->tensors) return refuse_lost_state(err);
     bool is_exhausted = false;
     Err why = {0};
     if (coreml_run(c->model, s ? s->tensors : NULL, &is_exhausted, &why)) return true;
@@ -245,5 +278,7 @@ const RunnerOps runner_coreml = {
     .state_reset = reset_state,
     .state_copy = copy_state,
     .state_copy_slots = copy_slots,
+    .state_at = state_at,
+    .state_read = read_slots,
     .tapped = NULL,
 };

@@ -101,6 +101,27 @@ def test_chat_ends_with_a_reason(fault, text, mac, bundle):
     assert done.returncode in (3, 4) and text in done.stderr, done.stderr
 
 
+@pytest.fixture(scope="module")
+def overwrite(mac, tmp_path_factory):
+    place = tmp_path_factory.mktemp("overwrite") / "h.lathe"
+    mac("convert", HELLO, "-o", place, "--kv", "overwrite")
+    return place
+
+
+def test_states_that_lose_writes_of_slices_are_refused_with_the_cure(mac, bundle, overwrite):
+    done = ask(mac, bundle, double="loses_writes", ok=False)
+    assert done.returncode == 4 and done.stdout == "", done.stdout
+    assert "slot 0 changed when slot 1 was written" in done.stderr and "convert again with --kv overwrite" in done.stderr, done.stderr
+    assert "Hello" in ask(mac, overwrite, double="loses_writes").stdout
+
+
+def test_states_that_keep_nothing_are_refused_in_every_form(mac, bundle, overwrite):
+    for form, other in ((bundle, "overwrite"), (overwrite, "slice")):
+        done = ask(mac, form, double="drops_writes", ok=False)
+        assert done.returncode == 4 and "slot 0 is all zeros after it was written" in done.stderr, done.stderr
+        assert f"convert again with --kv {other}" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("fault, text", [("compile_fails", "the double fails to compile"), ("compile_crashes", "signal 6")])
 def test_a_compiler_that_fails_or_crashes_leaves_the_program_alive(fault, text, mac, bundle):
     mac("cache", "--clear")

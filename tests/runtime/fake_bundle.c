@@ -27,7 +27,7 @@ typedef struct {
     int32_t begin, end;
 } FakeRunner;
 
-static const RunnerOps ops;
+static const RunnerOps ops, device_ops;
 
 static RunnerPort port(const char *name, size_t count, bool is_float) {
     bool is_missing = the_bundle->lacks && strcmp(the_bundle->lacks, name) == 0;
@@ -84,6 +84,13 @@ static void read_output(const Runner *r, uint32_t output, float *values) {
         values[i] = is_head ? f->x[0] + f->x[1] + (float)(3 * output + i) : f->x[i] + 1;
 }
 
+static void write_slots(FakeBundle *b, const FakeRunner *f) {
+    float *slots = b->slots[f->package];
+    if (b->ignores_slots_of == f->package) return;
+    if (b->loses_slots_of == f->package) memset(slots, 0, sizeof b->slots[0]);
+    for (int32_t at = f->begin; at < f->end; at++) slots[at] = f->x[at - f->begin] + 2;
+}
+
 static bool run(Runner *r, RunnerState *state, Err *err) {
     FakeRunner *f = (FakeRunner *)r;
     FakeBundle *b = the_bundle;
@@ -92,6 +99,7 @@ static bool run(Runner *r, RunnerState *state, Err *err) {
     FakeCall *call = &b->calls[b->n_calls++];
     *call = (FakeCall){f->package, "", f->n_rows, f->begin, f->end, f->mask[0]};
     snprintf(call->function, sizeof call->function, "%s", f->function);
+    if (state) write_slots(b, f);
     if (b->spoils) f->x[0] = NAN;
     b->spoils = false;
     if (!b->fails) return true;
@@ -126,6 +134,39 @@ static void copy_slots(RunnerState *s, uint32_t to, uint32_t from, uint32_t n) {
     the_bundle->n_copied_slots += n;
 }
 
+typedef struct {
+    RunnerState state;
+    int package;
+} FakeDeviceState;
+
+static Runner *open_device_function(const Package *package, Str function, Arithmetic arithmetic,
+                                    Pool *pool, Err *err) {
+    Runner *r = open_function(package, function, arithmetic, pool, err);
+    r->ops = &device_ops;
+    return r;
+}
+
+static RunnerState *open_device_state(Runner *r, Err *err) {
+    (void)err;
+    static FakeDeviceState states[FAKE_PACKAGES];
+    int package = ((FakeRunner *)r)->package;
+    states[package] = (FakeDeviceState){{&device_ops}, package};
+    the_bundle->n_states++;
+    return &states[package].state;
+}
+
+static RunnerPort state_at(const RunnerState *s, uint32_t i) {
+    (void)s;
+    return i ? (RunnerPort){.count = 0} : (RunnerPort){STR("kv"), 1, true};
+}
+
+static bool read_state(const RunnerState *s, uint32_t i, uint32_t n, float *values, Err *err) {
+    (void)err;
+    assert_true(i == 0 && n <= FAKE_SLOTS);
+    memcpy(values, the_bundle->slots[((const FakeDeviceState *)s)->package], n * sizeof *values);
+    return true;
+}
+
 static const RunnerOps ops = {
     .open = open_function,
     .close = close_function,
@@ -139,10 +180,31 @@ static const RunnerOps ops = {
     .state_copy_slots = copy_slots,
 };
 
+static const RunnerOps device_ops = {
+    .open = open_device_function,
+    .close = close_function,
+    .write = write_input,
+    .read = read_output,
+    .run = run,
+    .state_open = open_device_state,
+    .state_close = close_state,
+    .state_reset = reset_state,
+    .state_copy = copy_state,
+    .state_copy_slots = copy_slots,
+    .state_at = state_at,
+    .state_read = read_state,
+};
+
 const EngineInfo fake_engine = {
     .name = "fake",
     .capabilities = ENGINE_RUNS_BUNDLES,
     .runner = &ops,
+};
+
+const EngineInfo fake_device = {
+    .name = "fake device",
+    .capabilities = ENGINE_RUNS_BUNDLES,
+    .runner = &device_ops,
 };
 
 // ---- the bundle
@@ -194,6 +256,8 @@ FakeBundle *fake_bundle_open(void) {
         s->n_functions = has_head ? 3 : 2;
         b->packages[i].path = arena_cstr(&b->arena, s->package);
     }
+    b->loses_slots_of = b->ignores_slots_of = -1;
+    c->kv = STR("slice");
     b->bundle.dir = "fake.lathe";
     b->bundle.embedding = embedding;
     b->bundle.packages = b->packages;

@@ -38,6 +38,10 @@ typedef struct {
     bool spoils;       // the next run gives rows that are not finite
     const char *lacks; // a port that functions of layers do not have
     bool names_kinds;  // the second package's tables are those of layers of kind 1
+    // What functions of fake_device write into the one state of each package: a number a slot.
+    float slots[FAKE_PACKAGES][FAKE_SLOTS];
+    int loses_slots_of;   // this package's state keeps the last write alone; -1: none
+    int ignores_slots_of; // this package's state keeps no write; -1: none
 } FakeBundle;
 
 // One at a time: the engine has no other way to find it.
@@ -46,5 +50,7 @@ void fake_bundle_close(FakeBundle *b);
 
 // The row of a table of engines.
 extern const EngineInfo fake_engine;
+// The same, with states that can be read.
+extern const EngineInfo fake_device;
 
 #endif

@@ -532,6 +532,7 @@ static NSArray *shape_of(const BackendPort *p) {
     [self loseWrites:state];
     if (!backend_run(backend, state ? state->state : NULL, why, sizeof why))
         return refuse(error, why, 0);
+    if (state && shows(DOUBLE_drops_writes)) backend_state_zero(state->state);
     NSMutableDictionary *results = [NSMutableDictionary dictionary];
     bool lacks = shows(DOUBLE_lacks_output), nan = shows(DOUBLE_gives_nan);
     for (size_t i = lacks; i < backend_n_ports(backend, BACKEND_OUTPUT); i++) {
