@@ -57,7 +57,8 @@ LATHE_API void lathe_free(void *at);       // safe on NULL
 // ---- progress of long work
 
 typedef struct {
-    // Called repeatedly: `done` of `total` (bytes or steps; total 0 if unknown) of the stage `what`.
+    // Called repeatedly: `done` of `total` (0 if unknown) of the stage `what`, in bytes, or in
+    // what its name states after a colon: "vote: readings".
     // Returns false to end the work, which then fails with LATHE_ERROR_STOPPED. May be NULL.
     bool (*step)(void *context, const char *what, uint64_t done, uint64_t total);
     // Called with a remark worth a line of its own. May be NULL.

@@ -9,8 +9,8 @@
 #include "base/err.h"
 
 typedef struct {
-    // Called repeatedly from the working thread: `done` of `total` (bytes, or steps;
-    // 0 if unknown) of the stage `what`.
+    // Called repeatedly from the working thread: `done` of `total` (0 if unknown) of the stage `what`, in
+    // bytes, or in what its name states after a colon: "vote: readings".
     void (*report)(void *context, const char *what, uint64_t done, uint64_t total);
     void *context;
     // Called between two steps: false ends the work, which then fails with ERR_STOPPED. May be NULL.

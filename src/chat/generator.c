@@ -158,7 +158,7 @@ static bool run(Run *r, const uint32_t *prompt, size_t n_prompt, GeneratorStats 
     stats->n_reused = n_common;
     stats->n_prompt = n_prompt - n_common;
     double start = seconds(r);
-    progress_report(r->progress, "prefill", 0, stats->n_prompt);
+    progress_report(r->progress, "prefill: tokens", 0, stats->n_prompt);
     if (!feed(r, prompt + n_common, n_prompt - n_common, err)) return false;
     double read = seconds(r);
     stats->prefill_seconds = read - start;

@@ -39,7 +39,7 @@ static uint64_t memory_bytes(void) {
     return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
 }
 
-// A Mac is known by its release: from 27 on packages have another limit.
+// The limit of a package depends on the release of macOS: it is lower from 27 on.
 static void read_system(Machine *m) {
     struct utsname name;
     if (uname(&name) != 0) memset(&name, 0, sizeof name);
@@ -91,10 +91,10 @@ static void print_machine(const Machine *m) {
         printf("packages    no limit here; on a Mac (predicted from published measurements):\n");
     const Target *t;
     for (size_t i = 0; !m->target && (t = target_at(i)); i++)
-        printf("            %s: below %.0f MiB\n", t->name, mib(t->package_limit));
+        printf("            %s: %s\n", t->name, t->doc);
 }
 
-// Where a package's ops would run, by target.
+// A package and where its ops are predicted to run, on each system that the rules know.
 enum { MAX_TARGETS = 8 };
 typedef struct {
     Package package;
@@ -113,29 +113,78 @@ static bool judge(Judged *j, const Chain *c, size_t shard, const char *bundle, A
     return true;
 }
 
-static void print_placement(const Judged *j) {
-    for (size_t k = 0; k < j->n; k++) {
+// What all packages of the bundle come to on one target.
+typedef struct {
+    bool fits;
+    uint32_t conv_ane, conv_total, compute_ane, compute_total;
+} TargetSum;
+
+static void add_up(TargetSum *sum, const Placement *p, bool fits) {
+    PlacementSum s = placement_sum(p);
+    sum->fits = sum->fits && fits;
+    sum->conv_ane += s.conv_ane;
+    sum->conv_total += s.conv_total;
+    sum->compute_ane += s.compute_ane;
+    sum->compute_total += s.compute_total;
+}
+
+// The prediction for a target that convert takes; the rules know more systems than convert has
+// targets.
+static const Placement *placement_on(const Judged *j, const Target *target) {
+    for (size_t k = 0; k < j->n; k++)
+        if (strcmp(j->placements[k].target->name, target->name) == 0) return &j->placements[k];
+    return NULL;
+}
+
+static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums) {
+    printf("%.*s  %.1f MiB\n", STR_ARG(s->package), mib(s->n_bytes));
+    const Target *t;
+    for (size_t k = 0; (t = target_at(k)) && k < MAX_TARGETS; k++) {
+        const Placement *p = placement_on(j, t);
+        if (!p) continue;
+        bool fits = s->n_bytes < t->package_limit;
         StrBuf text = {0};
-        placement_print(&j->placements[k], &text);
-        printf("    %-8s %.*s\n", j->placements[k].target->name, STR_ARG(strbuf_str(&text)));
+        placement_print(p, &text);
+        printf("    %-8s %s; %.*s\n", t->name, fits ? "fits" : "TOO LARGE",
+               STR_ARG(strbuf_str(&text)));
         strbuf_free(&text);
+        add_up(&sums[k], p, fits);
+    }
+}
+
+// "verdict     macos27, macos26: fits; Neural Engine predicted for conv 33/33, compute 600/616": a
+// line for targets of one verdict.
+static void print_verdict(const TargetSum *sums) {
+    bool is_said[MAX_TARGETS] = {0};
+    const Target *t;
+    for (size_t k = 0, n = 0; (t = target_at(k)) && k < MAX_TARGETS; k++) {
+        if (is_said[k]) continue;
+        const TargetSum *s = &sums[k];
+        printf("%-11s %s", n++ ? "" : "verdict", t->name);
+        for (size_t i = k + 1; (t = target_at(i)) && i < MAX_TARGETS; i++) {
+            if (memcmp(&sums[i], s, sizeof *s) != 0) continue;
+            printf(", %s", t->name);
+            is_said[i] = true;
+        }
+        printf(": %s; Neural Engine predicted for conv %u/%u, compute %u/%u\n",
+               s->fits ? "fits" : "a package is TOO LARGE", s->conv_ane, s->conv_total,
+               s->compute_ane, s->compute_total);
     }
 }
 
 static bool print_packages(const Chain *c, const char *path, Arena *arena, Err *err) {
-    printf("\n%s: made for %.*s by %.*s\n", path, STR_ARG(c->target), STR_ARG(c->tool_version));
+    printf("\n%s: converted for %.*s by %.*s\n", path, STR_ARG(c->target),
+           STR_ARG(c->tool_version));
+    TargetSum sums[MAX_TARGETS];
+    memset(sums, 0, sizeof sums);
+    for (size_t k = 0; k < MAX_TARGETS; k++) sums[k].fits = true;
     for (size_t i = 0; i < c->n_shards; i++) {
-        printf("%-48.*s %8.1f MiB ", STR_ARG(c->shards[i].package), mib(c->shards[i].n_bytes));
-        const Target *t;
-        for (size_t k = 0; (t = target_at(k)); k++)
-            printf(" %s: %s", t->name,
-                   c->shards[i].n_bytes < t->package_limit ? "fits" : "TOO LARGE");
-        putchar('\n');
         Judged judged;
         if (!judge(&judged, c, i, path, arena, err)) return false;
-        print_placement(&judged);
+        print_package(&c->shards[i], &judged, sums);
         package_close(&judged.package);
     }
+    print_verdict(sums);
     return true;
 }
 
@@ -214,10 +263,11 @@ static const Option option_rows[] = {
 
 const CommandLine doctor_line = {
     .usage = "lathe doctor [BUNDLE] [--json]",
-    .doc = "Says what this machine can do: processors, memory, the kernels chosen, whether "
-           "Core ML is there,\nand how large a package may be. With a bundle: its packages "
-           "against the limits of each target,\nand how many of their ops the Neural Engine "
-           "would take by published rules.",
+    .doc =
+        "Shows what this machine has: processors, memory, the kernels chosen, whether Core ML is "
+        "there,\nand how large a package may be. With a bundle: whether its packages fit each "
+        "--target, and how many\nof their ops are predicted to run on the Neural Engine, by "
+        "rules that others published.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"BUNDLE", offsetof(Arguments, bundle)}},

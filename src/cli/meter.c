@@ -1,19 +1,24 @@
 #include "cli/meter.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "base/usage.h"
 
-// Seconds: between two pictures that reports make, until a rate says something, and until the line
-// is redrawn without a report.
-#define REDRAW_AFTER 0.1
-#define RATE_AFTER   0.3
-#define TICK         0.5
-#define SAMPLE_AFTER 0.002 // between two looks at the memory in use, which take 20 µs
+// Seconds.
+#define REDRAW_AFTER 0.1   // between two drawings that reports cause
+#define SHOW_AFTER   0.3   // until a stage shows its rate
+#define TICK         0.5   // until the line is redrawn without a report
+#define SAMPLE_AFTER 0.002 // between two readings of the memory in use, which take 20 us
+#define LOG_AFTER    60    // between two lines in a file
+
+// Steps may differ in cost, so few of them predict little.
+enum { LEAST_STEPS = 3 };
 
 static void sample(Meter *m) {
     double now = now_seconds();
@@ -30,23 +35,61 @@ static void erase(Meter *m) {
     m->width = 0;
 }
 
+// "about 20 s left", "about 3 min left": no finer than a rate that changes allows.
+static void add_estimate(StrBuf *out, double seconds) {
+    if (seconds < 10)
+        strbuf_printf(out, ", about %.0f s left", ceil(seconds));
+    else if (seconds < 90)
+        strbuf_printf(out, ", about %.0f s left", 5 * ceil(seconds / 5));
+    else
+        strbuf_printf(out, ", about %.0f min left", ceil(seconds / 60));
+}
+
+// "vote 5 of 31 readings, 1.4 s each, about 40 s left, 7 s so far"; "weights 18 %, 210 MB/s, …".
+static void describe(const Meter *m, double now, StrBuf *out) {
+    double seconds = now - m->stage_started, n = m->done - m->stage_done;
+    const char *unit = strstr(m->stage, ": ");
+    strbuf_printf(out, "%.*s", (int)(unit ? (size_t)(unit - m->stage) : strlen(m->stage)),
+                  m->stage);
+    unit = unit ? unit + 2 : NULL;
+    if (unit && m->total > 0)
+        strbuf_printf(out, " %.0f of %.0f %s", m->done, m->total, unit);
+    else if (unit && m->done > 0)
+        strbuf_printf(out, " %.0f %s", m->done, unit);
+    else if (m->total > 0)
+        strbuf_printf(out, " %.0f %%", 100 * m->done / m->total);
+    if (m->total > 0 && n > 0 && seconds >= SHOW_AFTER) {
+        if (!unit)
+            strbuf_printf(out, ", %.0f MB/s", n / seconds / 1e6);
+        else if (n > seconds)
+            strbuf_printf(out, ", %.1f/s", n / seconds);
+        else
+            strbuf_printf(out, ", %.1f s each", seconds / n);
+        if ((!unit || n >= LEAST_STEPS) && m->done < m->total)
+            add_estimate(out, (m->total - m->done) * seconds / n);
+    }
+    if (seconds >= 1) strbuf_printf(out, ", %.0f s so far", seconds);
+}
+
 static void draw(Meter *m) {
-    double now = now_seconds(), seconds = now - m->stage_started;
-    double rate = (m->done - m->stage_done) / (seconds + 1e-9);
-    bool is_bytes = m->total > 1e5; // bytes, or steps
-    char line[160];
-    int n = snprintf(line, sizeof line, "%s", m->stage);
-    if (m->total > 0)
-        n += snprintf(line + n, sizeof line - (size_t)n, " %3.0f %%", 100 * m->done / m->total);
-    if (m->total > 0 && rate > 0 && seconds >= RATE_AFTER)
-        n += snprintf(line + n, sizeof line - (size_t)n,
-                      is_bytes ? "  %.0f MB/s  %.0f s to go" : "  %.1f/s  %.0f s to go",
-                      is_bytes ? rate / 1e6 : rate, (m->total - m->done) / rate);
-    if (seconds >= 1) snprintf(line + n, sizeof line - (size_t)n, "  %.0f s", seconds);
-    unsigned width = (unsigned)strlen(line);
-    fprintf(stderr, "\r%s%*s", line, m->width > width ? (int)(m->width - width) : 0, "");
+    double now = now_seconds();
+    StrBuf line = {0};
+    describe(m, now, &line);
+    unsigned width = (unsigned)line.len;
+    fprintf(stderr, "\r%s%*s", line.at, m->width > width ? (int)(m->width - width) : 0, "");
     if (width > m->width) m->width = width;
     m->drawn = now;
+    strbuf_free(&line);
+}
+
+// In a file: a line of its own, seldom.
+static void log_line(Meter *m, double now) {
+    if (now - m->drawn < m->log_after) return;
+    StrBuf line = {0};
+    describe(m, now, &line);
+    fprintf(stderr, "[%s]\n", line.at);
+    m->drawn = now;
+    strbuf_free(&line);
 }
 
 static void *tick(void *context) {
@@ -69,11 +112,16 @@ static void *tick(void *context) {
 
 void meter_start(Meter *m) {
     double now = now_seconds();
-    *m = (Meter){.started = now, .stage_started = now, .stage = "opening"};
+    *m = (Meter){.started = now,
+                 .stage_started = now,
+                 .drawn = now,
+                 .log_after = LOG_AFTER,
+                 .stage = "opening"};
     if (!isatty(STDERR_FILENO)) return;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->wake, NULL);
-    // Ctrl-C is for the thread that reads keys: it must be that one's system call that ends.
+    // The ticker takes no signals: Ctrl-C has to interrupt the system call of the thread that reads
+    // keys.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
@@ -84,8 +132,7 @@ void meter_start(Meter *m) {
 static void report(void *context, const char *what, uint64_t done, uint64_t total) {
     Meter *m = context;
     sample(m);
-    if (!m->is_terminal) return;
-    pthread_mutex_lock(&m->lock);
+    if (m->is_terminal) pthread_mutex_lock(&m->lock);
     double now = now_seconds();
     if (strncmp(m->stage, what, sizeof m->stage - 1) != 0 || (double)done < m->done) {
         snprintf(m->stage, sizeof m->stage, "%s", what);
@@ -95,9 +142,11 @@ static void report(void *context, const char *what, uint64_t done, uint64_t tota
     m->done = (double)done;
     m->total = (double)total;
     m->is_resting = false;
-    // What is over at once is not worth a picture.
-    if (now - m->drawn >= REDRAW_AFTER && now - m->stage_started >= REDRAW_AFTER) draw(m);
-    pthread_mutex_unlock(&m->lock);
+    if (!m->is_terminal)
+        log_line(m, now);
+    else if (now - m->drawn >= REDRAW_AFTER && now - m->stage_started >= REDRAW_AFTER)
+        draw(m); // a stage that ends at once is not drawn
+    if (m->is_terminal) pthread_mutex_unlock(&m->lock);
 }
 
 static void note(void *context, const char *text) {

@@ -358,7 +358,7 @@ static bool judge_shard(Proof *p, Arena *arena, Shards *shards, size_t i, const 
               open_passes(&j, err);
     for (uint32_t layer = s->first_layer; ok && layer < s->end_layer; layer++) {
         ok = judge_layer(&j, layer, err);
-        progress_report(p->job->progress, "graph", layer + 1, p->model.contract.n_layers);
+        progress_report(p->job->progress, "graph: layers", layer + 1, p->model.contract.n_layers);
     }
     for (int k = 0; k < N_PASSES; k++) reference_close(j.passes[k].reference);
     if (!ok) return false;

@@ -108,7 +108,7 @@ static bool check_text(Proof *p, Heads *h, Err *err) {
         double here = logits_kl(h->found, h->wanted, n_vocab);
         if (!(here <= kl) && !isnan(kl)) kl = here; // a NaN is worse than any number, and stays
         n_equal += logits_argmax(h->found, n_vocab) == logits_argmax(h->wanted, n_vocab);
-        progress_report(p->job->progress, "head", t + 1, n);
+        progress_report(p->job->progress, "head: tokens", t + 1, n);
     }
     double share = (double)n_equal / (double)n;
     bool ok = share >= LEAST_TOP1 && kl <= MOST_KL && !m.has_bad;

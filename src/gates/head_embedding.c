@@ -61,7 +61,7 @@ bool check_embedding(Proof *p, const Host *host, Err *err) {
             if (!is_equal && n_equal == at + k) first_wrong = at + k;
             n_equal += is_equal;
         }
-        progress_report(p->job->progress, "embedding", at + n, c->n_vocab);
+        progress_report(p->job->progress, "embedding: rows", at + n, c->n_vocab);
     }
     bool has_passed = n_equal == c->n_vocab;
     json_t *figures =

@@ -66,7 +66,7 @@ static bool run_reference(Proof *p, TokenPass *pass, const uint32_t *ids, size_t
     for (size_t at = 0; ok && at < n; at += chunk) {
         reference_rewind(r, 0);
         ok = reference_feed(r, ids + at, min_size(chunk, n - at), NULL, false, err);
-        progress_report(p->job->progress, "tokens", at + chunk, n);
+        progress_report(p->job->progress, "head: tokens", at + chunk, n);
     }
     reference_close(r);
     return ok;

@@ -27,7 +27,7 @@ static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, u
             for (uint32_t k = 0; k < width; k++)
                 out[(at + t) * width + k] = x[(size_t)k * rows + t];
         at += rows;
-        progress_report(p->job->progress, "positions", at, n);
+        progress_report(p->job->progress, "positions: tokens", at, n);
     }
     return true;
 }

@@ -109,7 +109,7 @@ static bool compare_at_edges(FarRows *f, const PositionList *edges, uint32_t n, 
         if (!*has_any && !fill_caches(f, is_long, err)) return false;
         *has_any = true;
         if (!compare_rows(f, first, n, err)) return false;
-        progress_report(f->p->job->progress, "positions", i + 1, edges->count);
+        progress_report(f->p->job->progress, "positions: edges", i + 1, edges->count);
     }
     return true;
 }

@@ -157,7 +157,7 @@ static bool run_rows(RangeRun *r, const uint32_t *ids, uint32_t position, uint32
     }
     for (size_t k = 0; k < width; k++) r->row[k] = r->entering[c->n_shards][k * n_rows + last];
     if (!shards_run_head(&r->shards[IN_FP32], r->row, r->logits, err)) return false;
-    progress_report(r->p->job->progress, "range", r->n_rows, r->text.n_tokens);
+    progress_report(r->p->job->progress, "range: tokens", r->n_rows, r->text.n_tokens);
     if (!in_ane && has_grown(r) && r->n_grew < MOST_GREW) {
         r->n_grew++;
         in_ane = true;

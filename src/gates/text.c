@@ -115,7 +115,7 @@ static bool walk(Proof *p, Walk *w, const PromptFormat *format, Session *bundle,
             break;
         ok = session_feed(bundle, &next, 1, found, NULL, err) &&
              session_feed(reference, &next, 1, wanted, NULL, err);
-        progress_report(p->job->progress, "text", (uint64_t)i + 1, MAX_ANSWER);
+        progress_report(p->job->progress, "text: tokens", (uint64_t)i + 1, MAX_ANSWER);
     }
     return ok;
 }

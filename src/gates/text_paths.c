@@ -93,7 +93,7 @@ static bool compare_next(Paths *t, uint32_t next, Err *err) {
     if (!(kl <= t->kl_max)) t->kl_max = kl;
     if (!(kl <= TEXT_MOST_FP16_KL)) found_fault(t, "logits are not those of its tokens");
     t->n_compared++;
-    progress_report(t->p->job->progress, "text", t->n_compared, 0);
+    progress_report(t->p->job->progress, "text: places", t->n_compared, 0);
     return true;
 }
 

@@ -160,7 +160,7 @@ bool compare_weights(Proof *p, WeightFault *worst, Err *err) {
             if (weight_infos[role].is_layer)
                 ok = compare(&sum, (WeightRole)role, layer, weight_infos[role].name,
                              weight_rows(m, (WeightRole)role, layer), err);
-        progress_report(p->job->progress, "weights", layer + 1, n_layers + 1);
+        progress_report(p->job->progress, "weights: layers", layer + 1, n_layers + 1);
     }
     ok = ok && compare(&sum, WEIGHT_output_norm, n_layers, "output_norm", m->output_norm, err) &&
          compare(&sum, WEIGHT_head, n_layers, "head", m->head, err);

@@ -383,7 +383,7 @@ bool mutants_run(const MutantsJob *job, MutantsSum *sum, Err *err) {
     for (size_t i = 0; ok && i < n; i++) {
         mutant_at(i, &m);
         if (is_named(job->names, m.name)) ok = run_mutant(&run, &m, err);
-        progress_report(job->progress, "mutants", i + 1, n);
+        progress_report(job->progress, "kill matrix: mutants", i + 1, n);
     }
     ok = ok && write_matrix(&run, err);
     if (run.dir) dir_remove_tree(run.dir, NULL);

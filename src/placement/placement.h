@@ -112,7 +112,7 @@ typedef struct {
 } PlacementSum;
 PlacementSum placement_sum(const Placement *placement);
 
-// "conv_ane=16/16 compute_ane=294/302 (predicted), 8 index ops on the CPU before it [A03]", and the
+// "conv_ane=16/16 compute_ane=294/302 (predicted), 8 index ops predicted to run on the CPU first", and the
 // first few findings that keep it from being resident, each with its rule.
 void placement_print(const Placement *placement, StrBuf *out);
 // The op a finding is about, or the function.

@@ -23,6 +23,7 @@ Str placement_finding_name(const FunctionPlacement *f, const PlacementFinding *f
 static void print_offenders(const Placement *placement, StrBuf *out) {
     enum { MOST = 3 };
     size_t n = 0;
+    const PlacementRule *explained = NULL; // one rule's words are not repeated
     for (size_t i = 0; i < placement->n_functions; i++) {
         const FunctionPlacement *f = &placement->functions[i];
         for (size_t k = 0; k < f->n_findings; k++) {
@@ -30,9 +31,11 @@ static void print_offenders(const Placement *placement, StrBuf *out) {
             bool is_index = found->op != PLACEMENT_NO_OP && f->is_index[found->op];
             if (found->rule->effect == RULE_NOTE || is_index) continue;
             Str name = placement_finding_name(f, found);
-            if (n++ < MOST)
-                strbuf_printf(out, "; '%.*s' %.*s [%s %s]", STR_ARG(name), STR_ARG(found->detail),
-                              found->rule->id, rule_effect_name(found->rule->effect));
+            if (n++ >= MOST) continue;
+            strbuf_printf(out, "; '%.*s' %.*s", STR_ARG(name), STR_ARG(found->detail));
+            if (found->rule != explained) strbuf_printf(out, ": %s", found->rule->text);
+            strbuf_printf(out, " [%s %s]", found->rule->id, rule_effect_name(found->rule->effect));
+            explained = found->rule;
         }
     }
     if (n > MOST) strbuf_printf(out, "; and %zu more", n - MOST);
@@ -42,7 +45,8 @@ void placement_print(const Placement *placement, StrBuf *out) {
     PlacementSum s = placement_sum(placement);
     strbuf_printf(out, "conv_ane=%u/%u compute_ane=%u/%u (predicted)", s.conv_ane, s.conv_total,
                   s.compute_ane, s.compute_total);
-    if (s.n_index) strbuf_printf(out, ", %u index ops on the CPU before it [A03]", s.n_index);
+    if (s.n_index)
+        strbuf_printf(out, ", %u index ops predicted to run on the CPU first", s.n_index);
     if (s.n_unknown) strbuf_printf(out, ", %u unknown", s.n_unknown);
     if (!placement_is_resident(placement)) print_offenders(placement, out);
 }

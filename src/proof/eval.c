@@ -126,7 +126,7 @@ static bool walk_text(Walk *w, uint32_t *ids, Err *err) {
         w->ids = ids + i * job->chunk;
         if (tokenizer_adds_bos(job->tokenizer)) ids[i * job->chunk] = tokenizer_bos(job->tokenizer);
         ok = walk_chunk(w, err);
-        progress_report(job->progress, "eval", i + 1, w->eval->n_chunks);
+        progress_report(job->progress, "eval: chunks", i + 1, w->eval->n_chunks);
     }
     if (ok) finish(w);
     free(w->logits);

@@ -120,7 +120,7 @@ bool proof_run_shard(Proof *p, Shards *shards, size_t i, const float *rows, size
         for (uint32_t t = 0; t < n; t++)
             for (uint32_t k = 0; k < width; k++) out[(at + t) * width + k] = x[(size_t)k * n + t];
         at += n;
-        progress_report(p->job->progress, "shard", at, n_tokens);
+        progress_report(p->job->progress, "shard: tokens", at, n_tokens);
     }
     return true;
 }

@@ -231,7 +231,7 @@ static bool feed(Measure *m, Reference *r, const Calibration *text, const Progre
                 return false;
             at += n;
             done += n;
-            if (!progress_step(progress, "ranges", done, text->n_tokens, err)) return false;
+            if (!progress_step(progress, "ranges: tokens", done, text->n_tokens, err)) return false;
         }
         peak(&m->ranges->logit_peak, logits, m->model->contract.n_vocab);
     }

@@ -404,7 +404,7 @@ static bool feed_tokens(Reference *r, const uint32_t *tokens, size_t n, float *l
             run_layer(r, layer, r->stream, batch);
         tap(r, TAP_STREAM, c->n_layers, r->stream, c->d_model, batch);
         r->position += (uint32_t)batch;
-        progress_report(progress, "read again", at + batch, n);
+        progress_report(progress, "read again: tokens", at + batch, n);
         if (logits && all_logits)
             head(r, r->stream, batch, logits + at * c->n_vocab);
         else if (logits && at + batch == n)

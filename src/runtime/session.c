@@ -118,7 +118,7 @@ static bool feed_chunks(Session *s, const uint32_t *tokens, size_t n, const Logi
             return false;
         }
         at += count;
-        progress_report(sink->progress, "prefill", at, n);
+        progress_report(sink->progress, "prefill: tokens", at, n);
     }
     return true;
 }

@@ -319,9 +319,10 @@ static bool run_uses(Ballot *b, Arena *arena, Err *err) {
 }
 
 static bool run(Ballot *b, Arena *arena, Err *err) {
-    size_t n_mutants = 0;
+    size_t n_mutants = 0, n_asked = 0, n_read = 0;
     enum { MOST_USES = 8 };
-    while (contract_mutant_at(n_mutants)) n_mutants++;
+    for (; contract_mutant_at(n_mutants); n_mutants++)
+        n_asked += is_asked(contract_mutant_at(n_mutants), b->job);
     b->vote->rows = arena_array(arena, n_mutants + MOST_USES, VoteRow);
     for (size_t i = 0; i < b->texts->count && !b->texts->at[i].is_for_doubts; i++) {
         if (b->texts->at[i].is_for_use && b->knows_some == false) continue;
@@ -330,8 +331,9 @@ static bool run(Ballot *b, Arena *arena, Err *err) {
     }
     for (size_t i = 0; i < n_mutants; i++) {
         const ContractMutant *m = contract_mutant_at(i);
-        if (is_asked(m, b->job) && !run_mutant(b, m, arena, err)) return false;
-        progress_report(b->job->progress, "vote", i + 1, n_mutants);
+        if (!is_asked(m, b->job)) continue;
+        if (!run_mutant(b, m, arena, err)) return false;
+        progress_report(b->job->progress, "vote: readings", ++n_read, n_asked);
     }
     // Where the stated reading knows nothing beyond the original context, another list of factors
     // may; another place to cross tells nothing.

@@ -112,15 +112,30 @@ def test_a_package_too_large_runs_nothing_on_the_ane(good, tmp_path, target, cod
     assert ("conv_ane=0/16 compute_ane=0/302" in lines[0] and "[D27 " in lines[0]) == (code == 1), lines[0]
 
 
-def test_doctor_says_the_same_of_every_target(good):
-    """…as the gate does for the bundle's own."""
+def test_doctor_predicts_the_same_for_every_target(good):
+    """…as the gate does for the bundle's own. Its rows and its verdict are of the targets that convert takes."""
     text = subprocess.run([LATHE, "doctor", good.path], check=True, capture_output=True, text=True).stdout
     _, lines = judge(good)
     for line in lines:
-        assert LINE.search(line)[0] in text
+        assert text.count(LINE.search(line)[0]) == 2
+    sums = [sum(int(n) for n in column) for column in zip(*(LINE.search(line).groups()[:4] for line in lines))]
+    assert text.splitlines()[-1] == ("verdict     macos27, macos26: fits; Neural Engine predicted for "
+                                     f"conv {sums[0]}/{sums[1]}, compute {sums[2]}/{sums[3]}")
     packages = json.loads(subprocess.run([LATHE, "doctor", good.path, "--json"], check=True, capture_output=True,
                                          text=True).stdout)["packages"]
     found = [tuple(p["predicted"]["macos27"][k] for k in ("conv_ane", "conv_total", "compute_ane", "compute_total"))
              for p in packages]
     assert found == [tuple(map(int, LINE.search(line).groups()[:4])) for line in lines]
     assert all(p["predicted"][t]["resident"] for p in packages for t in ("macos27", "macos26", "macos15", "any"))
+
+
+def test_doctor_judges_each_target_where_they_differ(good, tmp_path):
+    bundle = BundleEdit.copy(good.path, tmp_path / "large.lathe")
+    os.truncate(bundle.package(0) / WEIGHTS, (1 << 30) + 4096)
+    bundle.chain["shards"][0]["bytes"] = (1 << 30) + 4096
+    bundle.write_chain()
+    text = subprocess.run([LATHE, "doctor", bundle.path], check=True, capture_output=True, text=True).stdout
+    last = text.splitlines()[-2:]
+    assert last[0].startswith("verdict     macos27: a package is TOO LARGE; Neural Engine predicted for conv 17/33"), text
+    assert last[1].startswith("            macos26: fits; Neural Engine predicted for conv 33/33"), text
+    assert "runs on the CPU, without a word (0.965 GiB in, 1.04 GiB out) [D27 whole program off]" in text, text
