@@ -56,6 +56,9 @@ static const Option option_rows[] = {
      "of a GGUF file: the publisher's sampling, from generation_config.json"},
     {"--unsealed", OPTION_FLAG, offsetof(Arguments, open.is_unsealed), NULL,
      "use a bundle that is not proved, and say so"},
+    {"--strict", OPTION_FLAG, offsetof(Arguments, open.is_strict), NULL,
+     "with --engine coreml: refuse a bundle of which any operation is planned off the Neural "
+     "Engine"},
     {"--quiet", OPTION_FLAG, offsetof(Arguments, is_quiet), NULL,
      "no timing line; a line on stderr only where an answer was cut"},
     {"--json", OPTION_FLAG, offsetof(Arguments, is_json), NULL,
@@ -93,6 +96,15 @@ static int64_t today(void) {
     return (int64_t)time(NULL);
 }
 
+static void print_plan(const DevicePlan *plan) {
+    StrBuf text = {0};
+    if (plan->is_made) {
+        device_plan_print(plan, &text);
+        fprintf(stderr, "[%s]\n", text.at);
+    }
+    strbuf_free(&text);
+}
+
 static bool open_chat(ChatState *s, const Arguments *a, Err *err) {
     double start = now_seconds();
     meter_start(&s->meter);
@@ -118,6 +130,7 @@ static bool open_chat(ChatState *s, const Arguments *a, Err *err) {
     meter_rest(&s->meter);
     if (s->conversation && !s->is_quiet && s->loaded.except.len)
         fprintf(stderr, "[proved, except: %s]\n", s->loaded.except.at);
+    if (s->conversation && !s->is_quiet) print_plan(&s->loaded.plan);
     return s->conversation != NULL;
 }
 

@@ -124,9 +124,10 @@ static bool open_bundle(LoadedModel *o, const LoadOptions *options, const Progre
     Arithmetic arithmetic = ARITHMETIC_FP16;
     if (options->arithmetic && !arithmetic_named(options->arithmetic, &arithmetic, err))
         return false;
-    Execution how = {.engine = o->engine, .arithmetic = arithmetic, .pool = o->pool};
+    Execution how = {
+        .engine = o->engine, .arithmetic = arithmetic, .pool = o->pool, .plan = &o->plan};
     o->session = session_open(model_runner_open_bundle(&o->bundle, &how, err), err);
-    return o->session != NULL;
+    return o->session && (!options->is_strict || device_plan_is_whole(&o->plan, err));
 }
 
 static bool choose_engine(LoadedModel *o, const LoadOptions *options, Err *err) {
@@ -145,8 +146,10 @@ static bool choose_engine(LoadedModel *o, const LoadOptions *options, Err *err) 
 
 bool loaded_model_open(LoadedModel *o, const LoadOptions *options, const Progress *progress,
                        Err *err) {
-    *o = (LoadedModel){.has_bundle = path_is_dir(options->path)};
+    *o = (LoadedModel){.has_bundle = path_is_dir(options->path), .plan.arena = &o->arena};
     if (!choose_engine(o, options, err)) return false;
+    if (options->is_strict && !(o->has_bundle && o->engine->runner && o->engine->runner->plan))
+        return device_plan_is_whole(&o->plan, err); // said before a model is read
     o->pool = pool_open(options->threads, err);
     if (!o->pool) return false;
     return o->has_bundle ? open_bundle(o, options, progress, err)

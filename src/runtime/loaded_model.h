@@ -6,6 +6,7 @@
 
 #include "bundle/bundle.h"
 #include "gguf/settings.h"
+#include "runtime/device_plan.h"
 #include "runtime/engines.h"
 #include "runtime/session.h"
 
@@ -19,6 +20,7 @@ typedef struct {
     const char *use[USE_COUNT]; // in place of the publisher's; NULL: the publisher's
     uint32_t threads;           // 0: one a processor
     bool is_unsealed;           // open a bundle that has no valid seal
+    bool is_strict; // refuse what the engine does not plan for the Neural Engine as a whole
 } LoadOptions;
 
 typedef struct {
@@ -30,6 +32,7 @@ typedef struct {
     bool has_bundle;
     const EngineInfo *engine; // that runs the session
     Session *session;
+    DevicePlan plan;            // of an engine that makes one
     const Contract *contract;   // of the file that is run
     const Gguf *tokenizer_file; // has tokenizer and chat template
     Use use;                    // of the bundle or the file, with the options' choices

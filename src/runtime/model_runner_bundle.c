@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/size.h"
+#include "runtime/device_plan.h"
 #include "runtime/model_runner.h"
 #include "runtime/state_test.h"
 
@@ -119,8 +120,9 @@ ModelRunner *model_runner_open_bundle(const Bundle *bundle, const Execution *how
     b->prefill_rows = c->prefill_rows;
     b->x = big_alloc(most_rows * c->contract.d_model * sizeof(float), "activations", err);
     b->row = big_alloc(c->contract.d_model * sizeof(float), "activations", err);
-    if (!b->x || !b->row || !shards_open(&b->shards, bundle, how, err) ||
-        !states_are_kept(&b->shards, err)) {
+    bool ok = b->x && b->row && shards_open(&b->shards, bundle, how, err);
+    if (ok && how->plan) device_plan_make(how->plan, &b->shards);
+    if (!ok || !states_are_kept(&b->shards, err)) {
         close_bundle(&b->runner);
         return NULL;
     }

@@ -27,6 +27,15 @@ enum { RUNNER_NO_PORT = UINT32_MAX };
 
 typedef struct RunnerOps RunnerOps;
 
+typedef enum { RUNNER_ON_CPU, RUNNER_ON_GPU, RUNNER_ON_ANE } RunnerDevice;
+
+// An operation of a function and where it is planned to run. Good during the call that gives it.
+typedef struct {
+    const char *op, *output; // "ios18.conv", and the name of its first result
+    RunnerDevice device;
+} RunnerPlannedOp;
+typedef void RunnerPlanTaker(void *context, const RunnerPlannedOp *op);
+
 // An engine's own struct begins with this one.
 typedef struct {
     const RunnerOps *ops;
@@ -66,6 +75,12 @@ struct RunnerOps {
     RunnerPort (*state_at)(const RunnerState *s, uint32_t i);
     // The first `n` slots of state `i`, one after another: [n, state_at(i).count].
     bool (*state_read)(const RunnerState *s, uint32_t i, uint32_t n, float *values, Err *err);
+
+    // Of an engine that plans where it runs what (device_plan.h); both NULL in the table where there is
+    // nothing to ask. plan() gives every operation that the engine has a device for: constants have
+    // none.
+    bool (*plan)(Runner *r, RunnerPlanTaker *take, void *context, Err *err);
+    bool (*has_ane)(void); // whether the machine has a Neural Engine
 
     // For gates that look at values inside a program: the CPU engine that executes it. NULL in the
     // table where the engine has no taps.

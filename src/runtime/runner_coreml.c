@@ -33,6 +33,9 @@ typedef struct {
     CoremlState *tensors;
 } DeviceState;
 
+// Never the GPU (coreml/device.h); the plan is asked for with the same.
+static const CoremlUnits units = COREML_CPU_AND_ANE;
+
 // ---- opening
 
 static bool list_ports(CoremlRunner *c, const MilFunction *f, Err *err) {
@@ -75,7 +78,7 @@ static bool open_all(CoremlRunner *c, const Package *package, Str function, Err 
     c->compiled = coreml_compiled(&source, NULL, &c->arena, err);
     if (!c->compiled) return false;
     c->function = package->program->n_functions > 1 ? arena_cstr(&c->arena, function) : NULL;
-    c->model = coreml_open(c->compiled, c->function, COREML_CPU_AND_ANE, err);
+    c->model = coreml_open(c->compiled, c->function, units, err);
     return c->model && list_ports(c, f, err);
 }
 
@@ -237,7 +240,7 @@ static bool reload(CoremlRunner *c, DeviceState *s, Err *err) {
     if (!kept) die_out_of_memory((n + 1) * sizeof *kept);
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) ok = (kept[i] = read_state(s, i, err)) != NULL;
-    CoremlModel *fresh = ok ? coreml_open(c->compiled, c->function, COREML_CPU_AND_ANE, err) : NULL;
+    CoremlModel *fresh = ok ? coreml_open(c->compiled, c->function, units, err) : NULL;
     ok = fresh != NULL;
     if (ok && s) {
         coreml_state_close(s->tensors);
@@ -267,6 +270,32 @@ static bool run_coreml(Runner *r, RunnerState *state, Err *err) {
     return false;
 }
 
+// ---- plans
+
+typedef struct {
+    RunnerPlanTaker *take;
+    void *context;
+} PlanTaking;
+
+static void take_planned(void *context, const CoremlPlanOp *op) {
+    static const RunnerDevice devices[] = {[COREML_ON_CPU] = RUNNER_ON_CPU,
+                                           [COREML_ON_GPU] = RUNNER_ON_GPU,
+                                           [COREML_ON_ANE] = RUNNER_ON_ANE};
+    const PlanTaking *t = context;
+    RunnerPlannedOp planned = {op->op, op->output, devices[op->preferred]};
+    if (op->has_usage) t->take(t->context, &planned);
+}
+
+static bool plan_coreml(Runner *r, RunnerPlanTaker *take, void *context, Err *err) {
+    const CoremlRunner *c = (const CoremlRunner *)r;
+    PlanTaking t = {take, context};
+    return coreml_plan(c->compiled, c->function, units, take_planned, &t, err);
+}
+
+static bool has_ane(void) {
+    return coreml_n_ane_cores() > 0;
+}
+
 const RunnerOps runner_coreml = {
     .open = open_coreml,
     .close = close_coreml,
@@ -280,5 +309,7 @@ const RunnerOps runner_coreml = {
     .state_copy_slots = copy_slots,
     .state_at = state_at,
     .state_read = read_slots,
+    .plan = plan_coreml,
+    .has_ane = has_ane,
     .tapped = NULL,
 };

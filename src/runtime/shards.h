@@ -10,12 +10,15 @@
 #include "runtime/engines.h"
 #include "runtime/host.h"
 
+typedef struct DevicePlan DevicePlan; // device_plan.h
+
 // How a bundle is executed.
 typedef struct {
     const EngineInfo *engine; // one with a runner; NULL: the CPU engine
     const HostOps *host;      // NULL: host_ops
     Arithmetic arithmetic;
     Pool *pool;
+    DevicePlan *plan; // filled by model_runner_open_bundle(); NULL: it is not asked for
 } Execution;
 
 // One function of a package. A port that it lacks is RUNNER_NO_PORT.

@@ -1,5 +1,7 @@
 """The Core ML adapter over the double: what a Mac does awkwardly, on Linux. No figure here is a device's."""
+import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -74,8 +76,8 @@ def bundle(mac, tmp_path_factory):
     return place
 
 
-def ask(mac, bundle, **options):
-    return mac("chat", bundle, "--unsealed", "--engine", "coreml", "--temp", "0", "-p", "write hello world in Erlang", **options)
+def ask(mac, bundle, *more, **options):
+    return mac("chat", bundle, "--unsealed", "--engine", "coreml", "--temp", "0", "-p", "write hello world in Erlang", *more, **options)
 
 
 def test_chat_says_the_same_as_on_the_cpu(mac, bundle):
@@ -99,6 +101,46 @@ def test_chat_lives_with(fault, mac, bundle):
 def test_chat_ends_with_a_reason(fault, text, mac, bundle):
     done = ask(mac, bundle, double=fault, ok=False)
     assert done.returncode in (3, 4) and text in done.stderr, done.stderr
+
+
+def planned(stderr):
+    """The line of where it will run, as numbers; and what is off the Neural Engine."""
+    found = re.search(r"\[planned for the Neural Engine: conv (\d+)/(\d+), compute (\d+)/(\d+)(; off it: .*)? \(planned, not measured\)\]",
+                      stderr)
+    assert found, stderr
+    return [int(n) for n in found.groups()[:4]], found[5] or ""
+
+
+def test_the_plan_is_said_before_the_answer_and_counts_what_the_program_has(mac, bundle):
+    done = ask(mac, bundle, "--strict")
+    (conv, convs, compute, total), off = planned(done.stderr)
+    doctor = mac("doctor", bundle, "--json")
+    predicted = [p["predicted"]["any"] for p in json.loads(doctor.stdout)["packages"]]
+    assert (conv, compute, off) == (convs, total, "") and "Hello" in done.stdout
+    assert convs == sum(p["conv_total"] for p in predicted)
+    assert "planned" not in ask(mac, bundle, "--quiet").stderr
+
+
+def test_operations_planned_off_the_neural_engine_are_named_and_refused_by_strict(mac, bundle):
+    for fault in ("plans_cpu", "plans_cpu=20"):
+        done = ask(mac, bundle, double=fault)
+        (conv, convs, compute, total), off = planned(done.stderr)
+        assert conv < convs and compute < total and "on the CPU" in off and "layer_0" in off and "more" in off, done.stderr
+        assert (compute == 0) == (fault == "plans_cpu") and "Hello" in done.stdout
+        refused = ask(mac, bundle, "--strict", double=fault, ok=False)
+        assert refused.returncode == 4 and refused.stdout == "" and f"compute {compute}/{total}" in refused.stderr, refused.stderr
+
+
+def test_a_machine_without_neural_engine_is_said_and_refused_by_strict(mac, bundle):
+    done = ask(mac, bundle, double="has_no_ane")
+    assert "[this machine has no Neural Engine" in done.stderr and "Hello" in done.stdout
+    assert ask(mac, bundle, "--strict", double="has_no_ane", ok=False).returncode == 4
+
+
+def test_strict_needs_an_engine_that_plans(mac, bundle):
+    for arguments in ((bundle, "--unsealed"), (HELLO,)):
+        done = mac("chat", *arguments, "--strict", "-p", "x", ok=False)
+        assert done.returncode == 2 and "--engine coreml" in done.stderr, done.stderr
 
 
 @pytest.fixture(scope="module")

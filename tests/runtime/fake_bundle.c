@@ -167,6 +167,19 @@ static bool read_state(const RunnerState *s, uint32_t i, uint32_t n, float *valu
     return true;
 }
 
+static bool plan(Runner *r, RunnerPlanTaker *take, void *context, Err *err) {
+    if (the_bundle->has_no_plan && ((FakeRunner *)r)->package == 1)
+        return err_set(err, ERR_SYSTEM, "no plan today");
+    take(context, &(RunnerPlannedOp){"ios18.conv", "layer_00_q", the_bundle->conv_device});
+    take(context,
+         &(RunnerPlannedOp){"ios18.matmul", "layer_00_scores", the_bundle->product_device});
+    return true;
+}
+
+static bool has_ane(void) {
+    return !the_bundle->lacks_ane;
+}
+
 static const RunnerOps ops = {
     .open = open_function,
     .close = close_function,
@@ -193,6 +206,8 @@ static const RunnerOps device_ops = {
     .state_copy_slots = copy_slots,
     .state_at = state_at,
     .state_read = read_state,
+    .plan = plan,
+    .has_ane = has_ane,
 };
 
 const EngineInfo fake_engine = {
@@ -257,6 +272,7 @@ FakeBundle *fake_bundle_open(void) {
         b->packages[i].path = arena_cstr(&b->arena, s->package);
     }
     b->loses_slots_of = b->ignores_slots_of = -1;
+    b->conv_device = b->product_device = RUNNER_ON_ANE;
     c->kv = STR("slice");
     b->bundle.dir = "fake.lathe";
     b->bundle.embedding = embedding;

@@ -42,6 +42,9 @@ typedef struct {
     float slots[FAKE_PACKAGES][FAKE_SLOTS];
     int loses_slots_of;   // this package's state keeps the last write alone; -1: none
     int ignores_slots_of; // this package's state keeps no write; -1: none
+    // What fake_device plans in each function: a convolution and a product.
+    RunnerDevice conv_device, product_device;
+    bool lacks_ane, has_no_plan;
 } FakeBundle;
 
 // One at a time: the engine has no other way to find it.
@@ -50,7 +53,7 @@ void fake_bundle_close(FakeBundle *b);
 
 // The row of a table of engines.
 extern const EngineInfo fake_engine;
-// The same, with states that can be read.
+// The same, with states that can be read, and plans.
 extern const EngineInfo fake_device;
 
 #endif

@@ -778,7 +778,7 @@ NSArray *MLAllComputeDevices(void) {
     NSMutableArray *devices = [[NSMutableArray alloc] init];
     id cpu = [[[MLCPUComputeDevice alloc] init] autorelease];
     id ane = [[[MLNeuralEngineComputeDevice alloc] init] autorelease];
-    BOOL onCPU = isCPUOnly || shows(DOUBLE_plans_cpu);
+    BOOL onCPU = isCPUOnly || shows(DOUBLE_plans_cpu) || shows(DOUBLE_has_no_ane);
     [devices addObject:cpu];
     if (!isCPUOnly) [devices addObject:ane];
     u->supported = devices;
