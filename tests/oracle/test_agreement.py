@@ -319,7 +319,7 @@ def test_true_model_is_converted_and_its_gate_says_so(tmp_path):
     out = tmp_path / "out.lathe"
     config = ("--config", MODELS / "hello-config.json")
     assert lathe("convert", HELLO, "-o", out, "--range", "off", *config)[0] == 0
-    code, said, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", *config)
+    code, said, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", "--verbose", *config)
     assert code == 0 and "27 fields agree, 0 contradict" in said
     wrong = write(tmp_path, CONFIG | {"partial_rotary_factor": 1.0})
     code, said, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", "--config", wrong)

@@ -1,6 +1,7 @@
 """Broken, contradictory and unknown models as a user meets them: `lathe inspect` and `lathe convert` end with exit code
 3 and one line that names the file and what is wrong with it, and leave nothing on disk."""
 
+import json
 import os
 import subprocess
 
@@ -14,6 +15,19 @@ RAW = HELLO.read_bytes()
 SANITIZED = os.environ.get("LATHE_SAN")
 
 
+def check_output(command, run):
+    """Nothing, but: the keys and tensors of a file that can be listed, and an object for programs."""
+    output = run.stdout.decode()
+    assert all(line.isprintable() for line in output.splitlines())
+    if "--json" in command:
+        told = json.loads(output)
+        assert told["code"] == 3 and told["error"] in run.stderr.decode()
+    elif command[0] == "inspect":
+        assert all(line.startswith(("key ", "tensor ")) for line in output.splitlines() if line)
+    else:
+        assert output == ""
+
+
 def refusal(path, folder, program=LATHE):
     """The one line that both commands give."""
     commands = [["inspect", path], ["inspect", path, "--json"], ["convert", path, "-o", folder / "out.lathe"]]
@@ -23,7 +37,8 @@ def refusal(path, folder, program=LATHE):
         run = subprocess.run([program, *command], capture_output=True, timeout=120)
         said = run.stderr.decode()
         assert run.returncode == 3, f"{command[0]}: exit code {run.returncode}: {said}"
-        assert run.stdout == b"" and said.count("\n") == 1 and said.endswith("\n"), said
+        assert said.count("\n") == 1 and said.endswith("\n"), said
+        check_output(command, run)
         start = f"lathe {command[0]}: {path}: "
         assert said.startswith(start), said
         lines.add(said.removeprefix(start).strip())

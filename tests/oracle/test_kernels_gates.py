@@ -147,7 +147,7 @@ def test_a_loud_token_ends_a_turn_and_not_the_session(tmp_path):
 def test_a_loud_token_within_fp16_passes(tmp_path):
     model = with_row(tmp_path / "m.gguf", 1234, lambda row: row * np.float32(300) / np.abs(row).max())
     done("convert", model, "-o", tmp_path / "m.lathe", "--weights", "fp16")
-    run = lathe("verify", tmp_path / "m.lathe", "--model", model, "--gates", "graph,range,head")
+    run = lathe("verify", tmp_path / "m.lathe", "--model", model, "--gates", "graph,range,head", "--verbose")
     assert run.returncode == 0 and "largest number 300, of token 1234" in run.stdout, run.stdout
 
 

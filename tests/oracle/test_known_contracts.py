@@ -49,7 +49,7 @@ def test_smollm2_agrees_with_what_is_published():
     told, _ = inspect(smollm2_gguf())
     assert told["published"]["name"] == "smollm2-135m" and contradictions(told) == []
     assert sum(row["verdict"] == "agree" for row in told["published"]["agreement"]) == 20
-    code, said, _ = lathe("verify", smollm2_gguf(), "--gates", "contract")
+    code, said, _ = lathe("verify", smollm2_gguf(), "--gates", "contract", "--verbose")
     assert code == 0 and "smollm2-135m" in said and "20 fields agree, 0 contradict" in said
 
 
@@ -116,5 +116,5 @@ def test_a_window_longer_than_the_bundle_hides_nothing(tmp_path):
     assert code == 1 and "attn_window" in why
     code, _, why = lathe(*arguments, "--context", "4096")
     assert code == 0, why
-    code, said, _ = lathe("verify", tmp_path / "out.lathe", "--model", model, "--gates", "contract", "--config", config)
+    code, said, _ = lathe("verify", tmp_path / "out.lathe", "--model", model, "--gates", "contract", "--config", config, "--verbose")
     assert code == 0 and "0 contradict" in said

@@ -187,4 +187,4 @@ def test_chat_refuses_other_arithmetics(hello):
     run = lathe("chat", hello, "--unsealed", "--arithmetic", "bf16", "-p", "x")
     assert run.returncode == 2 and "arithmetic 'bf16': expected fp32, fp16 or ane" in run.stderr
     run = lathe("chat", HELLO, "--arithmetic", "ane", "-p", "x")
-    assert run.returncode == 2 and "--arithmetic is for bundles" in run.stderr
+    assert run.returncode == 2 and "--arithmetic chooses how the CPU engine rounds" in run.stderr

@@ -78,7 +78,7 @@ def test_values_are_typed_as_the_field_is(value, field, expected):
 def test_what_cannot_be_meant_is_refused(command, options, code, says, tmp_path):
     rest = {"convert": ["-o", tmp_path / "m.lathe"], "verify": ["--gates", "contract"], "inspect": []}[command]
     run = lathe(command, HELLO, *options, *rest)
-    assert run.returncode == code and says in run.stderr and run.stdout == "", run
+    assert run.returncode == code and says in run.stderr and (command == "inspect" or run.stdout == ""), run
     assert list(tmp_path.iterdir()) == []
 
 
@@ -92,8 +92,7 @@ def test_a_missing_key_is_refused_with_the_way_to_state_it(source, key, hf, tmp_
     (field,) = [f for f, s in sources.items() if s["from"] == key]
     path = edit(source, tmp_path / "m.gguf", {key: None})
     run = lathe("inspect", path)
-    assert run.returncode == 3 and run.stdout == ""
-    assert f"from config.json's '{hf}': --set {key}=VALUE" in run.stderr
+    assert run.returncode == 3 and f"from config.json's '{hf}': --set {key}=VALUE" in run.stderr
     assert seen(path, "--set", f"{key}={contract[field]}")[0] == contract
 
 
@@ -107,7 +106,7 @@ def test_messages_show_the_way(odd, tmp_path):
 
 def test_it_stands_in_chain_seal_and_report(bundle, odd, tmp_path):
     m = BundleEdit.copy(bundle, tmp_path / "m.lathe").path
-    run = done("verify", m, "--model", odd)
+    run = done("verify", m, "--model", odd, "--verbose")
     settings = {"set": {WINDOW: "262144"}, "ignored": [UNKNOWN]}
     chain, seal, report = (json.loads((m / f).read_text()) for f in ("chain.json", "seal.json", "verify/report.json"))
     assert chain["schema"] == 7 and chain["settings"] == settings == seal["settings"]
