@@ -347,11 +347,22 @@ static void test_inputs_are_what_the_gate_needs(void **state) {
     p->source_sha256.hex[0] ^= 1;
     expect_changes("source", GATE_NEEDS_SOURCE, before);
     p->source_sha256 = source;
-    const char *const settings[] = {"a.key=3"};
+    const char *const settings[] = {"a.key=3", "b.key=4"}, *const joined[] = {"a.key=3b.key=4"};
     c->settings = (GgufSettings){.set = settings, .n_set = 1};
     expect_changes("--set", GATE_NEEDS_SOURCE, before);
     c->settings = (GgufSettings){.ignored = settings, .n_ignored = 1};
     expect_changes("--ignore-key", GATE_NEEDS_SOURCE, before);
+    json_t *one = inputs_of_now();
+    c->settings.n_ignored = 2;
+    expect_changes("two keys for one", GATE_NEEDS_SOURCE, one);
+    json_decref(one);
+    c->settings = (GgufSettings){.set = settings, .n_set = 2};
+    json_t *two = inputs_of_now();
+    c->settings.n_set = 1;
+    expect_changes("one setting for two", GATE_NEEDS_SOURCE, two);
+    c->settings = (GgufSettings){.set = joined, .n_set = 1};
+    expect_changes("two settings in one", GATE_NEEDS_SOURCE, two);
+    json_decref(two);
     c->settings = (GgufSettings){0};
     Str digest = c->host.sha256;
     c->host.sha256 = STR("0");
@@ -380,10 +391,36 @@ static void test_inputs_are_what_the_gate_needs(void **state) {
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         *files[i] = bench.model;
         expect_changes("a publisher's file", GATE_NEEDS_PUBLISHER, before);
+        json_t *given = inputs_of_now();
+        *files[i] = path_join(&bench.arena, bench.dir, "host.gguf");
+        expect_changes("another file of the publisher", GATE_NEEDS_PUBLISHER, given);
+        json_decref(given);
+        *files[i] = "/nowhere/file";
+        expect_changes("no file", 0, before);
         *files[i] = NULL;
     }
     expect_changes("nothing", 0, before);
     json_decref(before);
+}
+
+// One digest in full. What a test cannot change, the build and the gates' numbers, is in it too.
+static void test_inputs_of_the_gate_structure(void **state) {
+    (void)state;
+    const Chain *c = &bench.proof.bundle.chain;
+    StrBuf text = {0};
+    strbuf_printf(&text, "%s\n%s\n%s\n%d\n%s\n%.*s\n", build_id, "scalar", "structure",
+                  (int)gates[GATE_structure].schema, contract_digest(&c->contract).hex,
+                  STR_ARG(c->host.sha256));
+    for (size_t s = 0; s < c->n_shards; s++)
+        for (size_t f = 0; f < c->shards[s].n_files; f++)
+            strbuf_printf(&text, "%.*s\n%.*s\n", STR_ARG(c->shards[s].files[f].path),
+                          STR_ARG(c->shards[s].files[f].sha256));
+    strbuf_printf(&text, "%s\n", c->sha256.hex);
+    json_t *inputs = inputs_of_now();
+    assert_string_equal(json_string_value(json_object_get(inputs, "structure")),
+                        sha256_bytes(text.at, text.len).hex);
+    json_decref(inputs);
+    strbuf_free(&text);
 }
 
 static void test_a_text_that_cannot_be_read_ends_the_run(void **state) {
@@ -406,6 +443,7 @@ int main(void) {
         TEST(test_the_newest_results_over_these_inputs_come_first),
         TEST(test_results_over_other_inputs_are_shown_and_not_kept),
         TEST(test_inputs_are_what_the_gate_needs),
+        TEST(test_inputs_of_the_gate_structure),
         TEST(test_a_text_that_cannot_be_read_ends_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
