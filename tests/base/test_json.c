@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -29,6 +30,7 @@ static void test_a_message_cut_within_a_character_keeps_its_words(void **state) 
     (void)state;
     check(STR("token 5 is '\xe5\x88"), "token 5 is '??");
     check(STR("\xff is no \xc3\xa9"), "? is no ??");
+    check(STR("\x80\x7f"), "?\x7f");
 }
 
 static void test_quotes_show_what_would_move_a_cursor(void **state) {
@@ -41,6 +43,7 @@ static void test_quotes_show_what_would_move_a_cursor(void **state) {
         {{"d\xc3\xa9j\xc3\xa0 \"vu\"", sizeof "d\xc3\xa9j\xc3\xa0 \"vu\"" - 1},
          "\"d\xc3\xa9j\xc3\xa0 \\\"vu\\\"\""},
         {{"\x1b[31m\n", sizeof "\x1b[31m\n" - 1}, "\"\\u001B[31m\\n\""},
+        {{"\xc2\x80\xc2\x9f", 4}, "\"\\u0080\\u009F\""},
         {{"\x7f\xc2\x9b\xc2\xa0", sizeof "\x7f\xc2\x9b\xc2\xa0" - 1}, "\"\\u007F\\u009B\xc2\xa0\""},
     };
     Arena arena = {0};
@@ -154,7 +157,66 @@ static void test_the_first_failure_is_the_one_reported(void **state) {
     check_rows(rows, 1, read_two);
 }
 
+static void test_after_a_failure_all_is_zero(void **state) {
+    (void)state;
+    Arena arena = {0};
+    Err err = {0};
+    JsonReader n = {.arena = &arena, .err = &err};
+    json_t *object =
+        json_loads("{\"i\": 7, \"b\": true, \"s\": \"abc\", \"a\": [1], \"o\": {}}", 0, NULL);
+    assert_true(need_u32(&n, object, "i") == 7 && need_bool(&n, object, "b"));
+    assert_ptr_equal(need_object(&n, object, "o"), json_object_get(object, "o"));
+    need_bool(&n, object, "none");
+    size_t count = 9;
+    assert_int_equal(need_u32(&n, object, "i"), 0);
+    assert_true(need_number(&n, object, "i") == 0);
+    assert_false(need_bool(&n, object, "b"));
+    assert_int_equal(need_str(&n, object, "s").len, 0);
+    assert_null(need_object(&n, object, "o"));
+    assert_null(need_array(&n, object, "a", 2, &count));
+    assert_int_equal(count, 0);
+    // The one that fails gives zero as well.
+    static const char *const wrong[] = {"s", "o"};
+    for (size_t i = 0; i < 2; i++) {
+        JsonReader fresh[4];
+        for (size_t k = 0; k < 4; k++) fresh[k] = (JsonReader){.arena = &arena, .err = &err};
+        assert_int_equal(need_u32(&fresh[0], object, wrong[i]), 0);
+        assert_true(need_number(&fresh[1], object, wrong[i]) == 0);
+        assert_false(need_bool(&fresh[2], object, wrong[i]));
+        assert_int_equal(need_str(&fresh[3], object, "i").len, 0);
+        for (size_t k = 0; k < 4; k++) assert_true(fresh[k].failed);
+    }
+    json_decref(object);
+    arena_free(&arena);
+}
+
 // ---- files
+
+static void test_what_is_written_is_text_with_a_newline(void **state) {
+    (void)state;
+    static const char text[] = "{\n \"b\": 0.10000000000000001,\n \"a\": [\n  1\n ]\n}\n";
+    Scratch scratch = scratch_open("test-json");
+    Arena arena = {0};
+    Err err = {0};
+    const char *path = path_join(&arena, scratch.path, "f.json");
+    json_t *value = json_pack("{s:f, s:[i]}", "b", 0.1, "a", 1);
+    char *said = json_text(value);
+    assert_string_equal(said, text);
+    free(said);
+    assert_true(json_write_file(value, path, &err));
+    json_t *back = json_read_file(path, &err);
+    assert_true(json_equal(back, value));
+    Sha256 digest;
+    assert_true(sha256_file(&digest, path, &err));
+    assert_string_equal(digest.hex, sha256_bytes(text, sizeof text - 1).hex);
+    assert_false(json_write_file(value, path_join(&arena, path, "below-a-file"), &err));
+    assert_non_null(strstr(err.text, "below-a-file"));
+    assert_null(json_read_file(path_join(&arena, scratch.path, "none"), &err));
+    json_decref(back);
+    json_decref(value);
+    scratch_close(&scratch);
+    arena_free(&arena);
+}
 
 static void test_files_are_one_object_without_a_key_twice(void **state) {
     (void)state;
@@ -222,6 +284,8 @@ int main(void) {
         cmocka_unit_test(test_numbers_booleans_and_strings),
         cmocka_unit_test(test_lists_and_objects),
         cmocka_unit_test(test_the_first_failure_is_the_one_reported),
+        cmocka_unit_test(test_after_a_failure_all_is_zero),
+        cmocka_unit_test(test_what_is_written_is_text_with_a_newline),
         cmocka_unit_test(test_files_are_one_object_without_a_key_twice),
         cmocka_unit_test(test_own_digest_covers_all_other_members),
         cmocka_unit_test(test_reals_that_json_cannot_write_are_null),

@@ -66,6 +66,18 @@ static void test_buffer_fills_exactly_at_every_length(void **state) {
     }
 }
 
+static void test_buffer_is_extended_after_what_it_has(void **state) {
+    (void)state;
+    StrBuf b = {0};
+    strbuf_add(&b, STR("ab"));
+    memcpy(strbuf_extend(&b, 2), "cd", 2);
+    strbuf_printf(&b, "%s", "");
+    strbuf_add_char(&b, 'e');
+    assert_string_equal(b.at, "abcde");
+    assert_int_equal(b.len, 5);
+    strbuf_free(&b);
+}
+
 static void test_floats_read_back(void **state) {
     (void)state;
     static const struct {
@@ -108,6 +120,7 @@ int main(void) {
         cmocka_unit_test(test_cut_keeps_characters_whole),
         cmocka_unit_test(test_buffer_grows_and_stays_terminated),
         cmocka_unit_test(test_buffer_fills_exactly_at_every_length),
+        cmocka_unit_test(test_buffer_is_extended_after_what_it_has),
         cmocka_unit_test(test_floats_read_back),
         cmocka_unit_test(test_long_names_are_cut_in_messages),
     };

@@ -74,8 +74,10 @@ static bool is_listed(const json_t *list, const char *name) {
     return false;
 }
 
+// `least_cos`, `most_cos`: bounds of the cosine at that place.
 static void expect_blamed(const BundleMutant *mutant, const char *cause, const char *place,
-                          const char *function, const char *suspect) {
+                          const char *function, const char *suspect, double least_cos,
+                          double most_cos) {
     open_mutant(mutant);
     const json_t *result = blame(), *figures = json_object_get(result, "figures");
     const char *text = text_of(result, "text");
@@ -93,6 +95,8 @@ static void expect_blamed(const BundleMutant *mutant, const char *cause, const c
                                           "layer_01_gated", "layer_01_out"};
     for (size_t i = 0; i < COUNT_OF(cleared); i++)
         if (is_listed(suspects, cleared[i])) fail_msg("%s: suspects %s", mutant->name, cleared[i]);
+    double cos = json_number_value(json_object_get(figures, "cos"));
+    if (!(cos > least_cos && cos < most_cos)) fail_msg("%s: cos=%.9f", mutant->name, cos);
     proof_bench_close(&bench);
 }
 
@@ -109,7 +113,7 @@ static void test_a_fault_of_the_graph(void **state) {
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         expect_blamed(mutant_named(rows[i].mutant), "graph", rows[i].place, rows[i].function,
-                      rows[i].suspect);
+                      rows[i].suspect, -1, 0.9999);
 }
 
 // The same factor in and out: right in fp32, and in fp16 beyond its largest number.
@@ -121,13 +125,16 @@ static void test_an_overflow_is_a_fault_of_fp16(void **state) {
         .functions = IN_DECODE | IN_PREFILL,
         .edits = {{"%raised_0_factor", "64", "32768"},
                   {"%heads_0_factor", "0.015625", "0.000030517578125"}}};
-    expect_blamed(&overflow, "fp16", "attn_context", "prefill", "layer_01_raised_0");
+    expect_blamed(&overflow, "fp16", "attn_context", "prefill", "layer_01_raised_0", -1, 0.9999);
 }
 
 static void test_a_fault_of_the_weights(void **state) {
     (void)state;
-    expect_blamed(mutant_named("norm_plus_1"), "weights", "attn_normed", "prefill", NULL);
-    expect_blamed(mutant_named("up_rows_doubled"), "weights", "up", "prefill", NULL);
+    expect_blamed(mutant_named("norm_plus_1"), "weights", "attn_normed", "prefill", NULL, 0,
+                  0.9999);
+    // Twice as large everywhere: the same direction.
+    expect_blamed(mutant_named("up_rows_doubled"), "weights", "up", "prefill", NULL, 0.999,
+                  1.000001);
 }
 
 static void test_a_sound_shard_has_no_such_place(void **state) {

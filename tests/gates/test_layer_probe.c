@@ -14,6 +14,7 @@
 #include "gates/layer_probe.h"
 #include "proof/execution.h"
 #include "proof/proof_bench.h"
+#include "proof/trace.h"
 
 enum { N_TOKENS = 2 * 8 + 3 }; // chunks of the prefill function, then steps of decode
 
@@ -136,6 +137,20 @@ static void test_only_what_was_asked_for_is_kept(void **state) {
     assert_true(difference(&both[0], &both[1], layer, LANDMARK_v) < MOST_OFF);
 }
 
+// Whoever runs the package next is not watched.
+static void test_the_watch_ends_with_the_run(void **state) {
+    (void)state;
+    Watched w = engine_at(0, WATCH_PLACE(q) | WATCH_PLACE(stream));
+    size_t n = N_TOKENS * landmark_width(w.contract, LANDMARK_q);
+    float *q = watched_rows(&w, 0, LANDMARK_q);
+    for (size_t i = 0; i < n; i++) q[i] = -77;
+    for (size_t m = 0; m < w.shard->n_landmarks; m++) w.n_seen[m] = 0;
+    float *out = arena_array(&bench.arena, N_TOKENS * w.contract->d_model, float);
+    shards_reset(&shards);
+    assert_true(proof_run_shard(&bench.proof, &shards, 0, rows, N_TOKENS, out, NULL));
+    for (size_t i = 0; i < n; i++) assert_true(q[i] == -77);
+}
+
 static void test_widths(void **state) {
     (void)state;
     const Contract c = {
@@ -238,6 +253,7 @@ int main(void) {
         cmocka_unit_test(test_the_program_agrees_with_the_reference_at_every_place),
         cmocka_unit_test(test_the_sources_weights_are_others),
         cmocka_unit_test(test_only_what_was_asked_for_is_kept),
+        cmocka_unit_test(test_the_watch_ends_with_the_run),
         cmocka_unit_test(test_widths),
         cmocka_unit_test(test_factors_are_taken_out),
         cmocka_unit_test(test_landmarks_that_the_program_lacks_are_refused),
