@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/lock.h"
 #include "base/map.h"
 #include "base/size.h"
 #include "bundle/gates.h"
@@ -156,6 +157,78 @@ static void test_kinds_of_refusal(void **state) {
     arena_free(&s.arena);
 }
 
+// Puts a record of the gates into verify/, as a run of them writes it.
+static void write_record(const Sealed *s, Arena *arena, const char *name, json_t *record) {
+    json_object_set_new(record, "sha256", json_string(json_own_sha256(record).hex));
+    const char *dir = path_join(arena, s->dir, "verify");
+    assert_true(dir_make(dir, NULL) && json_write_file(record, path_join(arena, dir, name), NULL));
+}
+
+static void expect_unsealed(const Sealed *s, ErrKind kind, const char *says, const char *command) {
+    Err err = {0};
+    assert_false(seal_check(s->dir, NULL, NULL, &err));
+    if (err.kind != kind || !strstr(err.text, says) || !strstr(err.text, command))
+        fail_msg("'%s' is not '%s', '%s'", err.text, says, command);
+}
+
+// Of a bundle without a seal, the records tell how far its proof has come, and so what to do.
+static void test_an_unsealed_bundle_says_how_far_it_is(void **state) {
+    (void)state;
+    Sealed s;
+    make_sealed(&s);
+    Arena *arena = &s.arena;
+    const char *verify = "; prove it: lathe verify ";
+    json_t *seal = json_read_file(s.files[0], NULL);
+    const char *chain = json_string_value(json_object_get(seal, "chain_sha256"));
+    assert_int_equal(unlink(s.files[0]), 0);
+    expect_unsealed(&s, ERR_UNPROVED, "is not sealed: it was never verified", verify);
+
+    json_t *passed = json_pack("{s:s, s:{s:[{s:b, s:s, s:s}]}}", "chain_sha256", chain, "gates",
+                               "contract", "passed", 1, "scope", "a", "text", "b");
+    write_record(&s, arena, "report.json", passed);
+    expect_unsealed(&s, ERR_UNPROVED, "the gates that ran passed, others have not run", verify);
+
+    // The first gate of the table is one as well.
+    json_t *failed = json_pack("{s:s, s:{s:[{s:b, s:s, s:s}, {s:b, s:s, s:s}]}}", "chain_sha256",
+                               chain, "gates", "contract", "passed", 1, "scope", "a", "text", "b",
+                               "passed", 0, "scope", "rope", "text", "differs");
+    write_record(&s, arena, "report.json", failed);
+    expect_unsealed(&s, ERR_GATE, "it failed gate 'contract' (rope: differs)", "lathe verify ");
+
+    // A run that began after that.
+    json_t *progress = json_pack("{s:s, s:s}", "chain_sha256", chain, "running", "graph");
+    write_record(&s, arena, "progress.json", progress);
+    expect_unsealed(&s, ERR_UNPROVED, "was interrupted at gate 'graph'", " --resume");
+    json_object_set_new(progress, "running", json_string(""));
+    write_record(&s, arena, "progress.json", progress);
+    expect_unsealed(&s, ERR_UNPROVED, "was interrupted at gate 'contract'", " --resume");
+
+    // Or that runs now.
+    DirLock lock;
+    assert_true(dir_lock(&lock, s.dir, NULL));
+    expect_unsealed(&s, ERR_UNPROVED, "it is being verified", ", now at gate contract; wait");
+    const char *path = path_join(arena, s.dir, "verify/progress.json");
+    assert_int_equal(unlink(path), 0);
+    expect_unsealed(&s, ERR_UNPROVED, "it is being verified", " or converted; wait for the end");
+    dir_unlock(&lock);
+
+    // Records that were edited, or are of another chain.json, say nothing.
+    json_object_set_new(failed, "tool", json_string("edited"));
+    const char *report = path_join(arena, s.dir, "verify/report.json");
+    assert_true(json_write_file(failed, report, NULL));
+    expect_unsealed(&s, ERR_UNPROVED, "it was never verified", verify);
+    json_object_set_new(failed, "chain_sha256", json_string("0"));
+    write_record(&s, arena, "report.json", failed);
+    expect_unsealed(&s, ERR_UNPROVED, "it was never verified", verify);
+
+    assert_int_equal(unlink(report), 0);
+    json_decref(seal);
+    json_decref(passed);
+    json_decref(failed);
+    json_decref(progress);
+    arena_free(&s.arena);
+}
+
 // A seal that is whole and wrong in one member, its own digest included: what it says counts, not only
 // that nobody touched it.
 static void test_a_wrong_seal_is_refused(void **state) {
@@ -169,6 +242,12 @@ static void test_a_wrong_seal_is_refused(void **state) {
         {NULL, "contract_sha256", "\"0\"", "a seal over another contract"},
         {NULL, "source_sha256", "\"0\"", "a seal over another source"},
         {NULL, "kernels", "null", "a broken seal"},
+        {NULL, "gates", "[]", "a broken seal"},
+        {NULL, "gate_schemas", "null", "a broken seal"},
+        {NULL, "contract_sha256", "null", "a broken seal"},
+        {NULL, "source_sha256", "null", "a broken seal"},
+        {NULL, "build", "null", "a broken seal"},
+        {"gates", "contract", "[{\"passed\": false}]", "a gate that failed"},
         {NULL, "unproved", "{}", "a broken seal"},
         {"gate_schemas", "graph", "1", "an older version of gate 'graph'"},
         {"gate_schemas", "text", "null", "an older version of gate 'text'"},
@@ -206,6 +285,7 @@ static void test_a_wrong_seal_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_unproved_is_told),
                                        cmocka_unit_test(test_kinds_of_refusal),
+                                       cmocka_unit_test(test_an_unsealed_bundle_says_how_far_it_is),
                                        cmocka_unit_test(test_a_wrong_seal_is_refused),
                                        cmocka_unit_test(test_any_altered_byte_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
