@@ -33,11 +33,12 @@ static inline bool str_is(Str a, const char *c_string) {
 }
 
 static inline bool str_starts(Str s, Str prefix) {
-    return s.len >= prefix.len && memcmp(s.at, prefix.at, prefix.len) == 0;
+    return s.len >= prefix.len && str_eq((Str){s.at, prefix.len}, prefix);
 }
 
 static inline bool str_ends(Str s, Str suffix) {
-    return s.len >= suffix.len && memcmp(s.at + s.len - suffix.len, suffix.at, suffix.len) == 0;
+    if (s.len < suffix.len) return false;
+    return suffix.len == 0 || str_eq((Str){s.at + s.len - suffix.len, suffix.len}, suffix);
 }
 
 // The next item of `*list`, items separated by commas, and moves `*list` past it; empty at its end.

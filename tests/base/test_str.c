@@ -14,9 +14,11 @@ static void test_compare(void **state) {
     (void)state;
     static const Str nothing = {NULL, 0};
     assert_true(str_eq(nothing, STR("")) && str_is(STR("ab"), "ab") && !str_is(STR("ab"), "abc"));
+    assert_true(!str_starts(STR("abc"), STR("ac")) && !str_ends(STR("abc"), STR("ac")));
     assert_true(str_starts(STR("abc"), STR("ab")) && !str_starts(STR("a"), STR("ab")));
     assert_true(str_ends(STR("abc"), STR("bc")) && !str_ends(STR("c"), STR("bc")));
-    assert_true(str_starts(nothing, nothing) && str_ends(STR("a"), nothing));
+    assert_true(str_starts(nothing, nothing) && str_ends(STR("a"), nothing) &&
+                str_ends(nothing, nothing));
     assert_int_equal(str_compare(STR("a"), STR("a")), 0);
     assert_int_equal(str_compare(nothing, STR("")), 0);
     assert_true(str_compare(STR("a"), STR("ab")) < 0 && str_compare(STR("b"), STR("ab")) > 0);

@@ -74,10 +74,10 @@ static bool is_listed(const json_t *list, const char *name) {
     return false;
 }
 
-// `least_cos`, `most_cos`: bounds of the cosine at that place.
+// `says`: a part of the text, or NULL. `least_cos`, `most_cos`: bounds of the cosine at that place.
 static void expect_blamed(const BundleMutant *mutant, const char *cause, const char *place,
-                          const char *function, const char *suspect, double least_cos,
-                          double most_cos) {
+                          const char *function, const char *suspect, const char *says,
+                          double least_cos, double most_cos) {
     open_mutant(mutant);
     const json_t *result = blame(), *figures = json_object_get(result, "figures");
     const char *text = text_of(result, "text");
@@ -95,6 +95,12 @@ static void expect_blamed(const BundleMutant *mutant, const char *cause, const c
                                           "layer_01_gated", "layer_01_out"};
     for (size_t i = 0; i < COUNT_OF(cleared); i++)
         if (is_listed(suspects, cleared[i])) fail_msg("%s: suspects %s", mutant->name, cleared[i]);
+    // The text names twelve of them.
+    size_t n = json_array_size(suspects);
+    const char *more = arena_printf(&bench.arena, " and %zu more", n - 12).at;
+    assert_int_equal(n > 12, strstr(text, " more") != NULL);
+    assert_true(n <= 12 || strstr(text, more));
+    assert_true(!says || strstr(text, says));
     double cos = json_number_value(json_object_get(figures, "cos"));
     if (!(cos > least_cos && cos < most_cos)) fail_msg("%s: cos=%.9f", mutant->name, cos);
     proof_bench_close(&bench);
@@ -103,17 +109,24 @@ static void expect_blamed(const BundleMutant *mutant, const char *cause, const c
 static void test_a_fault_of_the_graph(void **state) {
     (void)state;
     static const struct {
-        const char *mutant, *place, *function, *suspect;
+        const char *mutant, *place, *function, *suspect, *says;
     } rows[] = {
-        {"rope_sine_negated", "q_rotated", "prefill", "layer_01_rope_first"},
-        {"mask_left_out_in_decode", "attn_context", "decode", "layer_01_masked_0"},
-        {"attention_left_out", "post_attn_residual", "prefill", NULL},
-        {"gate_without_activation", "gated", "prefill", NULL},
-        {"attn_norm_weight_dropped", "attn_normed", "prefill", NULL},
+        {"rope_sine_negated", "q_rotated", "prefill", "layer_01_rope_first",
+         "; v of layer 01 before it is off by 0.0"},
+        // What was written to the state belongs to those who read it.
+        {"mask_left_out_in_decode", "attn_context", "decode", "layer_01_masked_0",
+         "; or what it is made of: layer_00_kv_at, "},
+        {"values_of_the_layer_before", "attn_context", "prefill", "layer_01_kv_write",
+         "k_rotated of layer 01 before it"},
+        {"attention_left_out", "post_attn_residual", "prefill", NULL, "attn_out of layer 01"},
+        {"gate_without_activation", "gated", "prefill", "layer_01_up",
+         "; or what it is made of: layer_01_gate, layer_01_up"},
+        {"attn_norm_weight_dropped", "attn_normed", "prefill", "layer_01_attn_norm_abs",
+         "stream of layer 00 before it"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         expect_blamed(mutant_named(rows[i].mutant), "graph", rows[i].place, rows[i].function,
-                      rows[i].suspect, -1, 0.9999);
+                      rows[i].suspect, rows[i].says, -1, 0.9999);
 }
 
 // The same factor in and out: right in fp32, and in fp16 beyond its largest number.
@@ -125,16 +138,17 @@ static void test_an_overflow_is_a_fault_of_fp16(void **state) {
         .functions = IN_DECODE | IN_PREFILL,
         .edits = {{"%raised_0_factor", "64", "32768"},
                   {"%heads_0_factor", "0.015625", "0.000030517578125"}}};
-    expect_blamed(&overflow, "fp16", "attn_context", "prefill", "layer_01_raised_0", -1, 0.9999);
+    expect_blamed(&overflow, "fp16", "attn_context", "prefill", "layer_01_raised_0", NULL, -1,
+                  0.9999);
 }
 
 static void test_a_fault_of_the_weights(void **state) {
     (void)state;
-    expect_blamed(mutant_named("norm_plus_1"), "weights", "attn_normed", "prefill", NULL, 0,
+    expect_blamed(mutant_named("norm_plus_1"), "weights", "attn_normed", "prefill", NULL, NULL, 0,
                   0.9999);
     // Twice as large everywhere: the same direction.
-    expect_blamed(mutant_named("up_rows_doubled"), "weights", "up", "prefill", NULL, 0.999,
-                  1.000001);
+    expect_blamed(mutant_named("up_rows_doubled"), "weights", "up", "prefill", NULL,
+                  "; it reads 'layer_01_gate_up'", 0.999, 1.000001);
 }
 
 static void test_a_sound_shard_has_no_such_place(void **state) {
