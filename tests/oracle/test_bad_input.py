@@ -23,7 +23,7 @@ def check_output(command, run):
         told = json.loads(output)
         assert told["code"] == 3 and told["error"] in run.stderr.decode()
     elif command[0] == "inspect":
-        assert all(line.startswith(("key ", "tensor ")) for line in output.splitlines() if line)
+        assert output == "" or output.startswith("key ")
     else:
         assert output == ""
 
