@@ -36,13 +36,19 @@ static size_t sum_types(const Gguf *g, TypeSum *sums, size_t cap) {
     return n;
 }
 
+// A name that a file chose, in a column.
+static void print_name(const char *kind, Str text) {
+    StrBuf name = {0};
+    strbuf_printf(&name, "%.*s", STR_ARG(text));
+    str_replace_controls(name.at, 0);
+    printf("%-7s %-42s ", kind, name.at);
+    strbuf_free(&name);
+}
+
 static void print_unread(const Harmless *rows, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        StrBuf name = {0};
-        strbuf_add(&name, rows[i].name); // of a file's own choice
-        str_replace_controls(name.at, 0);
-        printf("unread  %-42s %.*s\n", name.at, STR_ARG(rows[i].reason));
-        strbuf_free(&name);
+        print_name("unread", rows[i].name);
+        printf("%.*s\n", STR_ARG(rows[i].reason));
     }
 }
 
@@ -192,7 +198,7 @@ static void print_unsupported(const Gguf *g) {
         StrBuf value = {0};
         gguf_print_value(&g->keys[i], &value);
         if (value.at) str_replace_controls(value.at, 0);
-        printf("key     %-42.*s ", STR_ARG(g->keys[i].name));
+        print_name("key", g->keys[i].name);
         print_cut(strbuf_str(&value), MAX_KEY_VALUE);
         printf("  %s%s\n", gguf_type_name(g->keys[i].item_type),
                g->keys[i].type == GGUF_ARRAY ? " list" : "");
@@ -200,7 +206,8 @@ static void print_unsupported(const Gguf *g) {
     }
     for (size_t i = 0; i < g->n_tensors; i++) {
         const TensorInfo *t = &g->tensors[i];
-        printf("tensor  %-42.*s %-7s", STR_ARG(t->name), t->type->name);
+        print_name("tensor", t->name);
+        printf("%-7s", t->type->name);
         for (unsigned d = 0; d < t->n_dims; d++) printf("%s%zu", d ? " x " : " ", t->dims[d]);
         putchar('\n');
     }
