@@ -129,7 +129,7 @@ def test_a_loud_token_that_no_text_holds_fails(tmp_path):
     assert any(line.startswith("head          embedding ") and line.endswith("ok") for line in lines), run.stdout
 
 
-def test_a_loud_token_ends_a_turn_and_not_the_session(tmp_path):
+def test_a_loud_token_ends_its_turn_with_the_reason(tmp_path):
     """What is not finite is an error where it happens, and leaves nothing in the states."""
     # One that the calibration text does not hold: conversion would have scaled the stream for it.
     loud = read_vocab(HELLO_F16)["tokens"].index("Ġprivate")
@@ -140,8 +140,9 @@ def test_a_loud_token_ends_a_turn_and_not_the_session(tmp_path):
     ask, right = "What is the capital of France?", done("chat", HELLO_F16, "--quiet", "-p", "What is the capital of France?").stdout
     run = lathe("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", "-p", said)
     assert run.returncode == 3 and run.stdout == "" and "are not finite in cpu (fp16)" in run.stderr
-    run = done("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", "--lines", given=f"{ask}\n{said}\n/reset\n{ask}\n{ask}\n")
-    assert run.stdout == right * 3 and run.stderr.count("not finite") == 1
+    # After an answer, too; that the states are empty afterwards is asked by tests/runtime/test_session.c.
+    run = lathe("chat", tmp_path / "m.lathe", "--unsealed", "--quiet", "--lines", given=f"{ask}\n{said}\n{ask}\n")
+    assert run.returncode == 3 and run.stdout.startswith(right) and run.stderr.count("not finite") == 1
 
 
 def test_a_loud_token_within_fp16_passes(tmp_path):
