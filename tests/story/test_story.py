@@ -2,9 +2,10 @@
 
 A port of Phi-4-mini passed every local check and talked nonsense: converter, runtime and reference had all read one
 number wrong and agreed with each other. Here the number stands wrongly in the file, so that contract, compiler, host and
-reference all read it so. What is typed and what comes back is kept in story.txt in the build folder.
+reference all read it so. Each test is a chapter that stands alone; what is typed in it and what comes back is kept as
+story-CHAPTER.txt in the build folder.
 
-The third chapter is lathe's own: the contract was right and was used wrongly. Converter, host and reference took the long
+The last chapter is lathe's own: the contract was right and was used wrongly. Converter, host and reference took the long
 rotary factors from the first token because the configured context lay beyond the original one, llama.cpp asked for the same
 context agreed, and every gate passed.
 """
@@ -58,13 +59,13 @@ class Story:
         return self.run("convert", model, "-o", out, "--context", "256", "--layers-per-shard", "2")
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory):
-    told = Story(tmp_path_factory.mktemp("story"))
-    (told.folder / "right.gguf").write_bytes(HELLO_F16.read_bytes())
-    (told.folder / "config.json").write_bytes((MODELS / "hello-config.json").read_bytes())
+@pytest.fixture
+def story(tmp_path, request):
+    told = Story(tmp_path)
+    (tmp_path / "right.gguf").write_bytes(HELLO_F16.read_bytes())
+    (tmp_path / "config.json").write_bytes((MODELS / "hello-config.json").read_bytes())
     yield told
-    (BUILD / "story.txt").write_text("\n".join(told.lines).lstrip() + "\n")
+    (BUILD / f"story-{request.node.name.removeprefix('test_')}.txt").write_text("\n".join(told.lines).lstrip() + "\n")
 
 
 def failed(run):
@@ -72,41 +73,42 @@ def failed(run):
 
 
 @pytest.mark.parametrize("field", MISREADINGS)
-def test_all_parts_misread_it_and_the_vote_objects(story, field):
+def test_all_parts_misread(story, field):
     meaning, keys, tensors = MISREADINGS[field]
-    edit(HELLO_F16, story.folder / f"{field}.gguf", keys, tensors)
+    wrong, bundle = f"{field}.gguf", f"{field}.lathe"
+    edit(HELLO_F16, story.folder / wrong, keys, tensors)
     story.tell(f"{field} is misread by contract, compiler, host and reference: {meaning}")
-    assert story.convert(f"{field}.gguf", f"{field}.lathe").returncode == 0
+    assert story.convert(wrong, bundle).returncode == 0
 
-    local = story.run("verify", f"{field}.lathe", "--gates", LOCAL)
+    local = story.run("verify", bundle, "--gates", LOCAL)
     assert local.returncode == 0 and not failed(local)
 
     # Of all gates the vote alone says no, and says what it is.
-    whole = story.run("verify", f"{field}.lathe")
+    whole = story.run("verify", bundle)
     assert whole.returncode == 1
     assert failed(whole) and all(line.startswith("vote ") for line in failed(whole)), failed(whole)
     assert any(line.split()[1] == field and "this field is suspect" in line for line in failed(whole))
-
-    chat = story.run("chat", f"{field}.lathe", "-p", ASK_ERLANG)
+    chat = story.run("chat", bundle, "-p", ASK_ERLANG)
     assert chat.returncode == 1 and "not sealed" in chat.stderr
 
+    story.tell("an engineer who has the file alone need not convert it to know")
+    run = story.run("verify", wrong)
+    assert run.returncode == 1 and any(line.split()[1] == field for line in failed(run))
 
-@pytest.mark.parametrize("field", MISREADINGS)
-def test_with_the_publishers_config_nothing_is_made(story, field):
-    story.tell(f"{field} again, beside what the publisher states")
-    for run in (story.run("inspect", f"{field}.gguf", "--config", "config.json"),
-                story.run("convert", f"{field}.gguf", "-o", "none.lathe", "--config", "config.json")):  # fmt: skip
+    story.tell("beside what the publisher states nothing is made of it")
+    for run in (story.run("inspect", wrong, "--config", "config.json"),
+                story.run("convert", wrong, "-o", "none.lathe", "--config", "config.json")):  # fmt: skip
         assert run.returncode == 1 and field in run.stderr and "config.json: " in run.stderr
     assert not (story.folder / "none.lathe").exists()
-    run = story.run("verify", f"{field}.lathe", "--gates", "contract", "--config", "config.json")
+    run = story.run("verify", bundle, "--gates", "contract", "--config", "config.json")
     assert run.returncode == 1 and field in [line.split()[1] for line in failed(run)]
     assert all(line.startswith("contract ") for line in failed(run))
 
-
-def test_without_a_bundle(story):
-    story.tell("an engineer who has the file alone need not convert it to know")
-    run = story.run("verify", "rope_dim.gguf")
-    assert run.returncode == 1 and any(line.split()[1] == "rope_dim" for line in failed(run))
+    story.tell("the bundle made under the wrong number, beside the repaired file")
+    run = story.run("verify", bundle, "--model", "right.gguf", "--gates", "contract")
+    assert run.returncode == 1 and "right.gguf is another file than" in run.stderr, run.stderr
+    chat = story.run("chat", bundle, "-p", ASK_ERLANG)
+    assert chat.returncode == 1 and "lathe verify" in chat.stderr
 
 
 def test_the_repaired_contract_passes(story):
@@ -119,16 +121,7 @@ def test_the_repaired_contract_passes(story):
     assert chat.returncode == 0 and chat.stdout.strip() == ERLANG.strip()
 
 
-@pytest.mark.parametrize("field", MISREADINGS)
-def test_the_old_bundle_is_refused(story, field):
-    story.tell(f"the bundle made under the wrong {field}, beside the repaired file")
-    run = story.run("verify", f"{field}.lathe", "--model", "right.gguf", "--gates", "contract")
-    assert run.returncode == 1 and "right.gguf is another file than" in run.stderr, run.stderr
-    chat = story.run("chat", f"{field}.lathe", "-p", ASK_ERLANG)
-    assert chat.returncode == 1 and "lathe verify" in chat.stderr
-
-
-# ---- the third chapter: a right contract, used wrongly
+# ---- a right contract, used wrongly
 
 ANSWERS = {
     "write hello world in Erlang": ERLANG,
@@ -136,8 +129,8 @@ ANSWERS = {
 }
 
 
-def test_used_as_no_publisher_would(story):
-    story.tell("chapter 3: nothing is misread, but the long factors are taken from the first token, since the context (4096)")
+def test_a_right_contract_used_wrongly(story):
+    story.tell("nothing is misread, but the long factors are taken from the first token, since the context (4096)")
     story.tell("lies beyond the original one (1024). The option makes the use that was once the default")
     made = story.run("convert", "right.gguf", "-o", "long.lathe", "--rope-factors", "long")
     assert made.returncode == 0 and "not as published: rope_factors long (the publisher's: auto)" in made.stdout
@@ -169,8 +162,6 @@ def test_used_as_the_publisher_does(story):
             chat = story.run("chat", asked, "--quiet", "-p", question)
             assert chat.returncode == 0 and chat.stdout.strip() == right.strip()
 
-
-def test_hosts_that_use_it_wrongly_are_noticed(story):
     story.tell("a host that goes by the configured context, crosses elsewhere, or keeps the cache at the crossing")
     run = story.run("verify", "used.lathe", "--gates", "positions,text", "--mutants",
                     "factors_by_configured_context,crossing_early,crossing_late,no_recompute_at_crossing")  # fmt: skip
