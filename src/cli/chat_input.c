@@ -69,11 +69,12 @@ static struct {
 
 static int read_byte(void) {
     unsigned char byte;
-    for (;;) {
+    while (interrupt_wait_readable(STDIN_FILENO)) {
         ssize_t n = read(STDIN_FILENO, &byte, 1);
         if (n == 1) return byte;
-        if (n == 0 || errno != EINTR || interrupt_is_noted()) return KEY_END;
+        if (n == 0 || errno != EINTR) break;
     }
+    return KEY_END;
 }
 
 static int next_byte(void) {

@@ -1,7 +1,9 @@
 #include "cli/interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/select.h>
 
 // A mutable global, since a signal handler can reach nothing else.
 static volatile sig_atomic_t noted;
@@ -23,4 +25,23 @@ void interrupt_clear(void) {
 
 bool interrupt_is_noted(void) {
     return noted != 0;
+}
+
+// SIGINT is held back between the look at `noted` and the wait, which alone lets it in: one that
+// comes in between would otherwise be seen only after the next key.
+bool interrupt_wait_readable(int fd) {
+    sigset_t held, before;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigprocmask(SIG_BLOCK, &held, &before);
+    int n = 0;
+    while (!noted && n <= 0) {
+        fd_set wanted;
+        FD_ZERO(&wanted);
+        FD_SET(fd, &wanted);
+        n = pselect(fd + 1, &wanted, NULL, NULL, NULL, &before);
+        if (n < 0 && errno != EINTR) break; // the read says what is wrong
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return !noted;
 }

@@ -8,4 +8,7 @@ void interrupt_catch(void);    // from here on Ctrl-C is only noted; system call
 void interrupt_clear(void);    // forgets one that was noted
 bool interrupt_is_noted(void); // whether Ctrl-C came since
 
+// Waits until `fd` (below FD_SETSIZE) can be read or has ended. False: Ctrl-C came, before or meanwhile.
+bool interrupt_wait_readable(int fd);
+
 #endif
