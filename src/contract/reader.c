@@ -189,10 +189,8 @@ bool check_tensor(ContractReader *r, const TensorInfo *t, size_t n_cols, size_t 
                     STR_ARG(t->name), shape_text(r, t->dims, t->n_dims),
                     shape_text(r, (const size_t[]){n_cols, n_rows}, n_dims));
     else if (!t->type->is_decodable)
-        reader_fail(r,
-                    "tensor '%.*s': type %s is not supported; requantise the model, to Q8_0 or "
-                    "Q4_K for instance",
-                    STR_ARG(t->name), t->type->name);
+        reader_fail(r, "tensor '%.*s': type %s is not supported: %s", STR_ARG(t->name),
+                    t->type->name, t->type->advice);
     return !r->failed;
 }
 

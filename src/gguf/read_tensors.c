@@ -59,8 +59,11 @@ static bool read_tensor(const GgufFile *file, TensorInfo *t, Extent *extent, Rea
     if (r->short_read) return true;
     t->type = block_type(type_id);
     if (!t->type)
-        return err_set(err, ERR_FORMAT, "tensor '%.*s': unknown weight type %" PRIu32,
-                       STR_ARG(t->name), type_id);
+        return err_set(err, ERR_FORMAT,
+                       "tensor '%.*s': unknown weight type %" PRIu32
+                       ", expected one of ggml's up to %" PRIu32
+                       "; requantise the model, to Q8_0 or Q4_K for instance",
+                       STR_ARG(t->name), type_id, block_type_at(block_type_count() - 1)->id);
     return check_shape(t, err);
 }
 

@@ -5,51 +5,52 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "quant/decoders.h"
 #include "quant/quant.h"
 
 // Blocks are read as they lie in the file.
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF data are little-endian");
 
-static void decode_f32(const void *blocks, float *out, size_t n) {
+void decode_f32(const void *blocks, float *out, size_t n) {
     memcpy(out, blocks, n * sizeof *out);
 }
 
-static void decode_f16(const void *blocks, float *out, size_t n) {
+void decode_f16(const void *blocks, float *out, size_t n) {
     const uint16_t *x = blocks;
     for (size_t i = 0; i < n; i++) out[i] = f32_from_half(x[i]);
 }
 
-static void decode_bf16(const void *blocks, float *out, size_t n) {
+void decode_bf16(const void *blocks, float *out, size_t n) {
     const uint16_t *x = blocks;
     for (size_t i = 0; i < n; i++) out[i] = f32_from_bf16(x[i]);
 }
 
-static void decode_f64(const void *blocks, float *out, size_t n) {
+void decode_f64(const void *blocks, float *out, size_t n) {
     const double *x = blocks;
     for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
-static void decode_i8(const void *blocks, float *out, size_t n) {
+void decode_i8(const void *blocks, float *out, size_t n) {
     const int8_t *x = blocks;
     for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
-static void decode_i16(const void *blocks, float *out, size_t n) {
+void decode_i16(const void *blocks, float *out, size_t n) {
     const int16_t *x = blocks;
     for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
-static void decode_i32(const void *blocks, float *out, size_t n) {
+void decode_i32(const void *blocks, float *out, size_t n) {
     const int32_t *x = blocks;
     for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
-static void decode_i64(const void *blocks, float *out, size_t n) {
+void decode_i64(const void *blocks, float *out, size_t n) {
     const int64_t *x = blocks;
     for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
-static void decode_q4_0(const void *blocks, float *out, size_t n) {
+void decode_q4_0(const void *blocks, float *out, size_t n) {
     const BlockQ4_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d);
@@ -60,7 +61,7 @@ static void decode_q4_0(const void *blocks, float *out, size_t n) {
     }
 }
 
-static void decode_q4_1(const void *blocks, float *out, size_t n) {
+void decode_q4_1(const void *blocks, float *out, size_t n) {
     const BlockQ4_1 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d), m = f32_from_half(b[i].m);
@@ -76,7 +77,7 @@ static int fifth_bit(const uint8_t *high, int j) {
     return (high[j / 8] >> (j % 8) & 1) << 4;
 }
 
-static void decode_q5_0(const void *blocks, float *out, size_t n) {
+void decode_q5_0(const void *blocks, float *out, size_t n) {
     const BlockQ5_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d);
@@ -88,7 +89,7 @@ static void decode_q5_0(const void *blocks, float *out, size_t n) {
     }
 }
 
-static void decode_q5_1(const void *blocks, float *out, size_t n) {
+void decode_q5_1(const void *blocks, float *out, size_t n) {
     const BlockQ5_1 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d), m = f32_from_half(b[i].m);
@@ -100,7 +101,7 @@ static void decode_q5_1(const void *blocks, float *out, size_t n) {
     }
 }
 
-static void decode_q8_0(const void *blocks, float *out, size_t n) {
+void decode_q8_0(const void *blocks, float *out, size_t n) {
     const BlockQ8_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d);
@@ -110,7 +111,7 @@ static void decode_q8_0(const void *blocks, float *out, size_t n) {
 
 // Super-blocks. Runs of 16 or 32 weights share a scale; `run` below numbers them in weight order.
 
-static void decode_q2_k(const void *blocks, float *out, size_t n) {
+void decode_q2_k(const void *blocks, float *out, size_t n) {
     const BlockQ2_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
@@ -126,7 +127,7 @@ static void decode_q2_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-static void decode_q3_k(const void *blocks, float *out, size_t n) {
+void decode_q3_k(const void *blocks, float *out, size_t n) {
     const BlockQ3_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d);
@@ -156,7 +157,7 @@ static void scale_and_min(const uint8_t *s, int run, int *scale, int *min) {
     }
 }
 
-static void decode_q4_k(const void *blocks, float *out, size_t n) {
+void decode_q4_k(const void *blocks, float *out, size_t n) {
     const BlockQ4_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
@@ -171,7 +172,7 @@ static void decode_q4_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-static void decode_q5_k(const void *blocks, float *out, size_t n) {
+void decode_q5_k(const void *blocks, float *out, size_t n) {
     const BlockQ5_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
@@ -188,7 +189,7 @@ static void decode_q5_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-static void decode_q6_k(const void *blocks, float *out, size_t n) {
+void decode_q6_k(const void *blocks, float *out, size_t n) {
     const BlockQ6_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d);
@@ -206,17 +207,15 @@ static void decode_q6_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-static void decode_q8_k(const void *blocks, float *out, size_t n) {
+void decode_q8_k(const void *blocks, float *out, size_t n) {
     const BlockQ8_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         for (int j = 0; j < QK_K; j++) out[j] = b[i].d * (float)b[i].codes[j];
     }
 }
 
-typedef void Decoder(const void *blocks, float *out, size_t n);
-
 #define BLOCK(id, name, n_weights, n_bytes, decoder) [id] = decoder,
-#define BLOCK_NAMED(id, name, n_weights, n_bytes)
+#define BLOCK_NAMED(id, name, n_weights, n_bytes, advice)
 static Decoder *const decoders[] = {
 #include "gguf/blocks.def"
 };

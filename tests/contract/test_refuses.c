@@ -422,7 +422,7 @@ static void unknown_tensor_of_no_layer(FileSpec *s) {
 }
 static void type_not_decodable(FileSpec *s) {
     spec_drop_tensor(s, "blk.0.ffn_down.weight");
-    spec_add_tensor(s, "blk.0.ffn_down.weight", "IQ4_NL", 2, (uint64_t[]){32, 48});
+    spec_add_tensor(s, "blk.0.ffn_down.weight", "Q4_0_4_4", 2, (uint64_t[]){32, 48});
     model_put_u32(s, "llama.feed_forward_length", 32);
     for (int i = 0; i < 2; i++) {
         reshape(s, arena_printf(&s->arena, "blk.%d.ffn_gate.weight", i).at, 32, 32);
@@ -600,7 +600,8 @@ static const struct {
     {"llama", unknown_tokenizer_key, "key 'tokenizer.ggml.normalizer': not known to lathe"},
     {"llama", unknown_tensor, "tensor 'blk.0.attn_q_norm.weight': not part of architecture llama"},
     {"llama", unknown_tensor_of_no_layer, "tensor 'token_types.weight': not part of architecture"},
-    {"llama", type_not_decodable, "tensor 'blk.0.ffn_down.weight': type IQ4_NL is not supported"},
+    {"llama", type_not_decodable,
+     "tensor 'blk.0.ffn_down.weight': type Q4_0_4_4 is not supported: ggml has retired it"},
 };
 
 static void test_each_case_is_refused_by_name(void **state) {

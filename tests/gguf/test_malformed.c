@@ -223,9 +223,6 @@ static void row_of_half_a_block(FileSpec *s) {
 static void type_unknown(FileSpec *s) {
     spec_tensor(s, "b.weight")->type = 4711;
 }
-static void type_removed(FileSpec *s) {
-    spec_tensor(s, "b.weight")->type = 4; // Q4_2, gone before GGUF
-}
 static void type_largest(FileSpec *s) {
     spec_tensor(s, "b.weight")->type = UINT32_MAX;
 }
@@ -317,7 +314,6 @@ static const struct {
     {size_wraps, "tensor 'b.weight': 2305843009213693952 weights of F64 take more than 2^64 bytes"},
     {row_of_half_a_block, "tensor 'b.weight': rows of 16 weights, but Q8_0 comes in blocks of 32"},
     {type_unknown, "tensor 'b.weight': unknown weight type 4711"},
-    {type_removed, "tensor 'b.weight': unknown weight type 4"},
     {type_largest, "tensor 'b.weight': unknown weight type 4294967295"},
     {offset_not_aligned, "tensor 'c.weight': offset 232, expected a multiple of the alignment 32"},
     {offset_beyond_file, "tensor 'c.weight': 8 bytes at offset 1048576 of 232 bytes of data"},

@@ -16,6 +16,11 @@ K_BLOCK_SCALES = {  # offset of the f16 scale, of the f16 minimum (or None), and
     "Q4_K": (0, 2, 7.5),
     "Q5_K": (0, 2, 15.5),
     "Q6_K": (208, None, 0),
+    "IQ1_S": (0, None, 0),
+    "IQ2_XXS": (0, None, 0),
+    "IQ2_XS": (0, None, 0),
+    "IQ2_S": (0, None, 0),
+    "IQ1_M": (48, None, 0),  # in the four top bits of four words
 }
 
 
@@ -25,7 +30,7 @@ def random_array(name, *shape, scale=1.0):
 
 
 def k_blocks(name, rows, cols, kind, deviation):
-    """Random bytes as K-quantised blocks whose weights have mean 0, about, and the given deviation."""
+    """Random bytes as super-blocks whose weights have mean 0, about, and the given deviation."""
     quant = gguf.GGMLQuantizationType[kind]
     n_weights, n_bytes = gguf.GGML_QUANT_SIZES[quant]
     rng = numpy.random.default_rng(zlib.crc32(name.encode()))
@@ -33,6 +38,10 @@ def k_blocks(name, rows, cols, kind, deviation):
     at, minimum_at, ratio = K_BLOCK_SCALES[kind]
 
     def scaled(scale):
+        if kind == "IQ1_M":
+            words, bits = blocks[:, at:].view("<u2"), int(numpy.float16(scale).view(numpy.uint16))
+            words[:] = words & 0x0FFF | numpy.array([bits << 12 & 0xF000, bits << 8 & 0xF000, bits << 4 & 0xF000, bits & 0xF000], "<u2")
+            return gguf.quants.dequantize(blocks, quant)
         blocks[:, at : at + 2] = numpy.frombuffer(numpy.float16(scale).tobytes(), numpy.uint8)
         if minimum_at is not None:
             blocks[:, minimum_at : minimum_at + 2] = numpy.frombuffer(numpy.float16(scale * ratio).tobytes(), numpy.uint8)

@@ -117,7 +117,8 @@ CASES = {
     "experts": (put("phi3.expert_count", U32, 16), "key 'phi3.expert_count': not known to lathe"),
     "unknown tensor": (with_tensor(DOWN, name="blk.1.ffn_sideways.weight"), "tensor 'blk.1.ffn_down.weight' is missing"),
     "tensor of a layer that is not there": (put("phi3.block_count", U32, 3), "tensor 'blk.3."),
-    "i-quants": (with_tensor("blk.1.attn_output.weight", kind=20), "tensor 'blk.1.attn_output.weight': type IQ4_NL is not"),
+    "retired type": (with_tensor("blk.1.attn_output.weight", kind=36), "type IQ4_NL_4_4 is not supported: ggml has retired it; quantise"),
+    "type of activations": (with_tensor(NORM, kind=9), "type Q8_1 is not supported: it holds activations"),
     "unknown tokenizer": (put("tokenizer.ggml.model", STRING, "bert"), "key 'tokenizer.ggml.model': 'bert' is not supported"),
     "unknown pre-tokenizer": (put("tokenizer.ggml.pre", STRING, "gpt-9"), "'gpt-9' is not known; known are"),
     # absent

@@ -2,26 +2,21 @@
 `gguf`, and ggml's own scalar C functions, which the wheel `xllamacpp` exports. The floats must be
 the same bits; where a NaN comes out (all bytes are random, scales too), a NaN must come out here.
 """
-import ctypes
 import os
 import pathlib
 import subprocess
 
+import ggml
 import gguf
 import numpy
 import pytest
-import xllamacpp
 
 DECODE = pathlib.Path(os.environ["LATHE_BUILD"]) / "tests" / "quant" / "decode_stdin"
-GGML = ctypes.CDLL(str(pathlib.Path(xllamacpp.__file__).parent / "xllamacpp.abi3.so"))
-GGML.ggml_type_name.restype = ctypes.c_char_p
-GGML.ggml_blck_size.restype = ctypes.c_int64
-GGML.ggml_type_size.restype = ctypes.c_size_t
 
 N_BLOCKS = 2000
 
 # Formats that ggml has taken out again: files have them, no current software gives their sizes.
-REMOVED = {31, 32, 33, 36, 37, 38}
+REMOVED = {4, 5, 31, 32, 33, 36, 37, 38}
 
 
 def read_types():
@@ -36,17 +31,18 @@ DECODABLE = [name for name, (_, _, _, is_decodable) in TYPES.items() if is_decod
 # Plain numbers: numpy has them, neither decoder covers all.
 NUMPY = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 
-GGML_ROW = {
-    "F16": "ggml_fp16_to_fp32_row", "BF16": "ggml_bf16_to_fp32_row",
-    **{name: "dequantize_row_" + name.lower() for name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")},
-    **{name: f"dequantize_row_q{name[1]}_K" for name in ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K")},
-}
+# gguf decodes neither: Q8_K is a form of activations, and its Q1_0 and Q2_0 are names alone.
+NOT_IN_GGUF = {"Q8_K", "Q1_0", "Q2_0"}
+GGML_ROW = [name for name in DECODABLE if ggml.row_function(name)]
+GRIDS = {"iq1": "IQ1_S", "iq2_xxs": "IQ2_XXS", "iq2_xs": "IQ2_XS", "iq2_s": "IQ2_S", "iq3_xxs": "IQ3_XXS", "iq3_s": "IQ3_S"}
 
 
 def random_blocks(name):
     _, _, size, _ = TYPES[name]
     seed = sum(name.encode())
-    return numpy.random.default_rng(seed).integers(0, 256, (N_BLOCKS, size), dtype=numpy.uint8)
+    any_bytes = numpy.random.default_rng(seed).integers(0, 256, (N_BLOCKS, size), dtype=numpy.uint8)
+    same_bytes = numpy.repeat(numpy.arange(256, dtype=numpy.uint8), size).reshape(256, size)
+    return numpy.concatenate([any_bytes, same_bytes])
 
 
 def decode(name, blocks):
@@ -72,8 +68,7 @@ def test_numbers_as_numpy_reads_them(name):
     assert_same(decode(name, blocks), expected)
 
 
-# gguf has no decoder for Q8_K, which is a form of activations; ggml's is below.
-@pytest.mark.parametrize("name", [name for name in DECODABLE if name not in NUMPY and name != "Q8_K"])
+@pytest.mark.parametrize("name", [name for name in DECODABLE if name not in NUMPY and name not in NOT_IN_GGUF])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # random scales reach infinity
 def test_blocks_as_gguf_decodes_them(name):
     blocks = random_blocks(name)
@@ -85,16 +80,41 @@ def test_blocks_as_gguf_decodes_them(name):
 @pytest.mark.parametrize("name", GGML_ROW)
 def test_blocks_as_ggml_decodes_them(name):
     blocks = random_blocks(name)
-    expected = numpy.zeros(N_BLOCKS * TYPES[name][1], "<f4")
-    function = getattr(GGML, GGML_ROW[name])
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    function.restype = None
-    function(blocks.ctypes.data, expected.ctypes.data, expected.size)
-    assert_same(decode(name, blocks), expected)
+    assert_same(decode(name, blocks), ggml.decode(name, blocks, len(blocks) * TYPES[name][1]))
+
+
+@pytest.mark.parametrize("name", [name for name in DECODABLE if name not in NUMPY])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_scales_of_every_kind_as_ggml_decodes_them(name):
+    """Subnormal, the largest, infinite and NaN, and every 61st binary16, at every place where a block could have one."""
+    _, n_weights, size, _ = TYPES[name]
+    edges = [0, 1, 0x3FF, 0x400, 0x7BFF, 0x7C00, 0x7C01, 0x7DFF, 0x7E00, 0x7FFF]
+    halves = numpy.array(edges + [0x8000 | h for h in edges] + [*range(0, 65536, 61)], "<u2")
+    for at in sorted({0, 2, size - 2, size - 4} & set(range(0, size - 1, 2))):
+        blocks = numpy.full((len(halves), size), 0x5A, numpy.uint8)
+        blocks[:, at : at + 2] = halves.view(numpy.uint8).reshape(-1, 2)
+        assert_same(decode(name, blocks), ggml.decode(name, blocks, len(blocks) * n_weights))
 
 
 def test_every_decodable_type_is_compared():
     assert set(DECODABLE) == set(NUMPY) | set(GGML_ROW)
+    assert not [name for name in TYPES if name not in DECODABLE and ggml.row_function(name)]
+
+
+def digits_of_gguf(name):
+    """A grid of gguf as digits: [points, weights of a point]."""
+    kind = getattr(gguf.quants, name)
+    kind.init_grid()
+    return numpy.searchsorted(numpy.array(kind.grid_map), kind.grid.reshape(kind.grid_shape))
+
+
+def test_grids_equal_those_of_gguf():
+    lines = subprocess.run([DECODE, "--grids"], check=True, capture_output=True, text=True).stdout.splitlines()
+    found = {name: points for name, *points in map(str.split, lines)}
+    assert set(found) == set(GRIDS)
+    for name, kind in GRIDS.items():
+        expected = ["".join(map(str, point)) for point in digits_of_gguf(kind)]
+        assert found[name] == expected, name
 
 
 def test_table_holds_every_type_of_gguf():
@@ -108,16 +128,16 @@ def test_table_holds_every_type_of_gguf():
 @pytest.mark.parametrize("name", TYPES)
 def test_table_agrees_with_ggml(name):
     number, weights, size, _ = TYPES[name]
-    theirs = GGML.ggml_type_name(number).decode()
+    theirs = ggml.LIBRARY.ggml_type_name(number).decode()
     if number in REMOVED:
-        assert f"TYPE_{name} REMOVED" in theirs
+        assert f"TYPE_{name} REMOVED" in theirs or number < 6 and theirs == "DEPRECATED"
         base = "IQ4_NL" if name.startswith("IQ4_NL") else "Q4_0"
-        assert (weights, size) == TYPES[base][1:3]
+        assert number < 6 or (weights, size) == TYPES[base][1:3]
         return
     assert theirs.upper() == name
-    assert (GGML.ggml_blck_size(number), GGML.ggml_type_size(number)) == (weights, size)
+    assert (ggml.LIBRARY.ggml_blck_size(number), ggml.LIBRARY.ggml_type_size(number)) == (weights, size)
 
 
 def test_unknown_or_undecodable_name_is_refused():
-    for name in ("IQ4_XS", "Q9_9", "q8_0"):
+    for name in ("Q4_0_4_4", "Q8_1", "Q9_9", "q8_0"):
         assert subprocess.run([DECODE, name], input=b"", capture_output=True).returncode == 2

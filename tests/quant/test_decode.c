@@ -50,6 +50,44 @@ static void test_q5_0_by_hand(void **state) {
     assert_true(out[0] == 1 && out[16] == 15 && out[1] == -16 && out[31] == 0);
 }
 
+// Points 0 and 1 of the grid are 8 8 8 8 8 8 8 8 and 43 8 8 …; scale 2 * (0.5 + 1) / 4.
+static void test_iq2_xxs_by_hand(void **state) {
+    (void)state;
+    BlockIQ2_XXS b = {.d = half_from_f32(2), .codes = {0, 1, [4] = 0x01, 0x01, 0, 0x10}};
+    float out[QK_K];
+    decode("IQ2_XXS", &b, out, QK_K);
+    assert_true(out[0] == -6 && out[1] == 6);      // the first of seven signs
+    assert_true(out[7] == -6);                     // the eighth makes their number even
+    assert_true(out[8] == 32.25f && out[9] == -6); // bit 8 of the word: sign 1 of the second point
+}
+
+static void test_mxfp4_by_hand(void **state) {
+    (void)state;
+    BlockMXFP4 b = {.exponent = 128, .codes = {0x71, 0xF9}}; // 2 times 0.5, 6, -0.5, -6
+    float out[QK];
+    decode("MXFP4", &b, out, QK);
+    assert_true(out[0] == 1 && out[16] == 12 && out[1] == -1 && out[17] == -12);
+}
+
+static void test_nvfp4_by_hand(void **state) {
+    (void)state;
+    // 2^0 * 1.5, a subnormal 2^-9, NaN
+    BlockNVFP4 b = {.scales = {0x3C, 0x01, 0x7F}, .codes = {0x72, [8] = 0x02, [16] = 0x22}};
+    float out[QK_NVFP4];
+    decode("NVFP4", &b, out, QK_NVFP4);
+    assert_true(out[0] == 1.5f && out[8] == 9 && out[16] == 0x1p-9f && out[32] == 0);
+}
+
+// 0xFF is 242 of 243 in 256ths, rounded up: five digits of 2.
+static void test_tq1_0_by_hand(void **state) {
+    (void)state;
+    BlockTQ1_0 b = {.codes = {0xFF}, .d = half_from_f32(0.5f)};
+    float out[QK_K];
+    decode("TQ1_0", &b, out, QK_K);
+    for (int digit = 0; digit < 5; digit++) assert_true(out[32 * digit] == 0.5f);
+    assert_true(out[1] == -0.5f && out[160] == -0.5f && out[255] == -0.5f);
+}
+
 static void test_bf16_by_hand(void **state) {
     (void)state;
     const uint16_t x[] = {0x3FC0, 0xC000};
@@ -129,6 +167,10 @@ int main(void) {
         cmocka_unit_test(test_q4_0_by_hand),
         cmocka_unit_test(test_q4_1_by_hand),
         cmocka_unit_test(test_q5_0_by_hand),
+        cmocka_unit_test(test_iq2_xxs_by_hand),
+        cmocka_unit_test(test_mxfp4_by_hand),
+        cmocka_unit_test(test_nvfp4_by_hand),
+        cmocka_unit_test(test_tq1_0_by_hand),
         cmocka_unit_test(test_bf16_by_hand),
         cmocka_unit_test(test_integers_keep_their_sign),
         cmocka_unit_test(test_blocks_do_not_touch_each_other),
