@@ -9,30 +9,47 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "bundle/bundle.h"
+#include "bundle/device_record.h"
 #include "bundle/gates.h"
 #include "bundle/source.h"
 #include "bundle/verdict.h"
 
 enum { MAX_UNPROVED = 1000 };
 
+static bool write_seal(const char *dir, json_t *seal, Err *err) {
+    Arena scratch = {0};
+    json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
+    bool ok = json_write_file(seal, path_join(&scratch, dir, "seal.json"), err);
+    arena_free(&scratch);
+    return ok;
+}
+
 bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err *err) {
     json_t *schemas = json_object();
     for (int i = 0; i < GATE_COUNT; i++)
         json_object_set_new(schemas, gates[i].name, json_integer(gates[i].schema));
-    // Nothing is measured on a device yet; what will be counts for that chip and OS build alone.
-    json_t *seal =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s%, s:s%, s:n, s:o, s:o, s:o, s:O, s:O}", "schema",
-                  SEAL_SCHEMA, "tool", words->tool_version, "build", build_id, "kernels",
-                  words->kernels, "chain_sha256", chain->sha256.hex, "contract_sha256",
-                  chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
-                  chain->source_sha256.at, chain->source_sha256.len, "device", "use",
-                  use_to_json(&chain->use), "settings", gguf_settings_to_json(&chain->settings),
-                  "gate_schemas", schemas, "gates", words->results, "unproved", words->unproved);
+    json_t *seal = json_pack(
+        "{s:i, s:s, s:s, s:s, s:s, s:s%, s:s%, s:o, s:o, s:o, s:o, s:O, s:O}", "schema",
+        SEAL_SCHEMA, "tool", words->tool_version, "build", build_id, "kernels", words->kernels,
+        "chain_sha256", chain->sha256.hex, "contract_sha256", chain->contract_digest.at,
+        chain->contract_digest.len, "source_sha256", chain->source_sha256.at,
+        chain->source_sha256.len, "device", device_record_summary(dir, chain), "use",
+        use_to_json(&chain->use), "settings", gguf_settings_to_json(&chain->settings),
+        "gate_schemas", schemas, "gates", words->results, "unproved", words->unproved);
     if (!seal) die_out_of_memory(0);
-    json_object_set_new(seal, "sha256", json_string(json_own_sha256(seal).hex));
+    bool ok = write_seal(dir, seal, err);
+    json_decref(seal);
+    return ok;
+}
+
+bool seal_state_devices(const char *dir, const Chain *chain, Err *err) {
+    if (!seal_check(dir, NULL, NULL, NULL)) return true;
     Arena scratch = {0};
-    bool ok = json_write_file(seal, path_join(&scratch, dir, "seal.json"), err);
+    json_t *seal = json_read_file(path_join(&scratch, dir, "seal.json"), err);
     arena_free(&scratch);
+    if (!seal) return false;
+    json_object_set_new(seal, "device", device_record_summary(dir, chain));
+    bool ok = write_seal(dir, seal, err);
     json_decref(seal);
     return ok;
 }

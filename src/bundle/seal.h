@@ -27,6 +27,10 @@ typedef struct {
     const char *tool_version, *kernels;
 } SealWords;
 
+// Writes what verify/device.json has by now into the seal's member "device", where the seal holds;
+// the proof that it is over stays as it is. True where there is no seal that holds.
+bool seal_state_devices(const char *dir, const Chain *chain, Err *err);
+
 // Seals the bundle in `dir`, of which `chain` was read when it was opened: the seal is over the
 // bytes that were read then (chain->sha256), whatever lies at the path now.
 bool seal_write(const char *dir, const Chain *chain, const SealWords *words, Err *err);

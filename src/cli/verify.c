@@ -8,7 +8,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "bundle/device_gates.h"
 #include "bundle/gates.h"
+#include "bundle/seal.h"
 #include "cli/commands.h"
 #include "cli/meter.h"
 #include "cli/options.h"
@@ -18,12 +20,17 @@
 #include "mutants/mutants.h"
 #include "report/journal.h"
 #include "report/report.h"
+#include "runtime/engines.h"
+#include "verify/device.h"
 #include "verify/verify.h"
 
 static void list_gates(StrBuf *out) {
     strbuf_add(out, STR("\ngates:\n"));
     for (int i = 0; i < GATE_COUNT; i++)
         strbuf_printf(out, "  %-13s %s\n", gates[i].name, gates[i].doc);
+    strbuf_add(out, STR("\ngates on a device (--engine coreml):\n"));
+    for (int i = 0; i < DEVICE_GATE_COUNT; i++)
+        strbuf_printf(out, "  %-13s %s\n", device_gates[i].name, device_gates[i].doc);
 }
 
 // The page and the entry matter most when a gate failed; an error in writing them is reported only
@@ -83,27 +90,28 @@ static bool run_mutants(const VerifyJob *verify, const char *names, Screen *scre
     return ok;
 }
 
-// The page of an earlier run, if there was one, gets the matrix.
-static bool show_matrix(const char *bundle, const char *copy, Err *err) {
+// The page of an earlier run, if there was one, gets what is no part of its proof: the matrix, devices.
+static bool show_apart(const char *bundle, const char *copy, Err *err) {
     Arena arena = {0};
-    bool has_report = path_exists(path_join(&arena, bundle, "verify/report.json"));
+    bool has_report = path_exists(path_join(&arena, bundle, "verify/report.html"));
     arena_free(&arena);
     Err why = {0};
     return has_written(!has_report || report_write(bundle, copy, &why), &why, err);
 }
 
-// The gates' lines and the report that the run wrote, of a bundle, in one object.
-static bool print_json(const Screen *screen, const char *bundle, bool has_seal, bool has_passed,
-                       Err *err) {
+// The gates' lines and what the run wrote, of a bundle, in one object: `record` is "report" or "device".
+static bool print_json(const Screen *screen, const char *bundle, const char *record, bool has_seal,
+                       bool has_passed, Err *err) {
     json_t *all = json_pack("{s:b, s:b, s:O}", "passed", (int)has_passed, "sealed", (int)has_seal,
                             "lines", screen->lines);
     if (!all) die_out_of_memory(0);
     bool ok = true;
     if (bundle) {
         Arena arena = {0};
-        json_t *report = json_read_file(path_join(&arena, bundle, "verify/report.json"), err);
+        json_t *report =
+            json_read_file(arena_printf(&arena, "%s/verify/%s.json", bundle, record).at, err);
         ok = report != NULL;
-        if (ok) json_object_set_new(all, "report", report);
+        if (ok) json_object_set_new(all, record, report);
         arena_free(&arena);
     }
     if (ok) output_json(json_incref(all), JSON_INDENT(1) | JSON_REAL_PRECISION(17));
@@ -115,7 +123,7 @@ static bool print_json(const Screen *screen, const char *bundle, bool has_seal, 
 typedef struct {
     const char *given; // bundle or model
     char *name;        // the same without a slash at its end
-    const char *page, *mutants;
+    const char *page, *mutants, *engine;
     JournalNotes notes;
     SettingOptions settings;
     uint32_t threads;
@@ -147,6 +155,8 @@ static const Option option_rows[] = {
 #undef SETTING
     {"--gates", OPTION_TEXT, offsetof(Arguments, job.gates), "LIST",
      "only these, separated by commas; does not seal, and leaves a seal that holds"},
+    {"--engine", OPTION_TEXT, offsetof(Arguments, engine), "NAME",
+     "coreml: judge the bundle on this machine's device; recorded apart, the seal stays"},
     {"--resume", OPTION_FLAG, offsetof(Arguments, job.resumes), NULL,
      "keep what passed the last time over the same files; run the rest"},
     {"--report", OPTION_TEXT, offsetof(Arguments, page), "FILE.html",
@@ -233,6 +243,36 @@ static bool check_arguments(const Arguments *a, Err *err) {
     return true;
 }
 
+// `is_device`: gates run on a device. lathe's own engine, which the proof is made with, may be named.
+static bool choose_engine(Arguments *a, bool *is_device, Err *err) {
+    const EngineInfo *engine = NULL;
+    *is_device = false;
+    if (!a->engine) return true;
+    if (!engine_choose(&engine, a->engine, ENGINE_RUNS_BUNDLES, err)) return false;
+    if (!(engine->capabilities & ENGINE_IS_DEVICE))
+        return engine == &engines[ENGINE_cpu] ||
+               err_set(err, ERR_USAGE,
+                       "--engine %s: verify compares with it already; expected %s (the default) or "
+                       "%s",
+                       a->engine, engines[ENGINE_cpu].name, engines[ENGINE_coreml].name);
+    const struct {
+        const char *option;
+        bool is_given;
+    } of_proofs[] = {{"--mutants", a->mutants != NULL},
+                     {"--resume", a->job.resumes},
+                     {"--report", a->page != NULL},
+                     {"--blame", a->job.blames}};
+    for (size_t i = 0; i < sizeof of_proofs / sizeof of_proofs[0]; i++)
+        if (of_proofs[i].is_given)
+            return err_set(err, ERR_USAGE, "%s belongs to the proof; leave --engine %s out",
+                           of_proofs[i].option, a->engine);
+    if (!path_is_dir(a->name))
+        return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is none", a->engine, a->name);
+    a->job.engine = engine;
+    *is_device = true;
+    return true;
+}
+
 // Checked before gates run for an hour.
 static bool check_page(const char *page, Err *err) {
     if (!page) return true;
@@ -264,11 +304,12 @@ static bool run(Arguments *a, Screen *screen, Err *err) {
               : is_model ? verify_model(job, err)
                          : verify_bundle(job, err);
     ok = (!has_report || write_down(a->name, a->page, &a->notes, err)) && ok;
-    if (a->mutants && (ok || err->kind == ERR_GATE)) ok = show_matrix(a->name, a->page, err) && ok;
+    if (a->mutants && (ok || err->kind == ERR_GATE)) ok = show_apart(a->name, a->page, err) && ok;
     meter_stop(&screen->meter);
     bool has_passed = ok;
     if (a->as_json && (ok || (err->kind == ERR_GATE && (is_model || has_report))))
-        ok = print_json(screen, is_model ? NULL : a->name, is_sealed, has_passed, err) && ok;
+        ok = print_json(screen, is_model ? NULL : a->name, "report", is_sealed, has_passed, err) &&
+             ok;
     if (ok && !a->mutants && !a->as_json)
         screen_print_end(screen, a->name,
                          is_model      ? END_MODEL
@@ -282,12 +323,35 @@ static bool run(Arguments *a, Screen *screen, Err *err) {
     return ok;
 }
 
+static bool run_on_device(Arguments *a, Screen *screen, Err *err) {
+    StrBuf machine = {0};
+    a->job.bundle_dir = a->name;
+    a->job.machine = &machine;
+    bool ok = verify_device(&a->job, err), has_passed = ok;
+    if (ok || err->kind == ERR_GATE) ok = show_apart(a->name, NULL, err) && ok;
+    meter_stop(&screen->meter);
+    if (a->as_json && (ok || err->kind == ERR_GATE))
+        ok = print_json(screen, a->name, "device", seal_check(a->name, NULL, NULL, NULL),
+                        has_passed, err) &&
+             ok;
+    else if (ok)
+        screen_print_end(screen, a->name, END_DEVICE);
+    if (ok && !a->as_json)
+        printf("Machine: %.*s\nRecorded in %s/verify/device.json; the seal's proof is as it was.\n",
+               STR_ARG(strbuf_str(&machine)), a->name);
+    strbuf_free(&machine);
+    if (screen->n_gates && (ok || err->kind == ERR_GATE)) screen_print_cost(screen);
+    return ok;
+}
+
 bool command_verify(int argc, char **argv, Err *err) {
     Arguments a = {0};
     bool is_done;
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
     for (size_t n = strlen(a.name); n > 1 && a.name[n - 1] == '/'; n--) a.name[n - 1] = 0;
-    bool is_fit = check_arguments(&a, err) && check_page(a.page, err);
+    bool is_device = false;
+    bool is_fit =
+        check_arguments(&a, err) && choose_engine(&a, &is_device, err) && check_page(a.page, err);
     Pool *pool = is_fit ? pool_open(a.threads, err) : NULL;
     bool ok = pool != NULL;
     if (ok) {
@@ -301,7 +365,7 @@ bool command_verify(int argc, char **argv, Err *err) {
         a.job.gate_ended = screen_gate;
         a.job.note = screen_note;
         a.job.line_context = &screen;
-        ok = run(&a, &screen, err);
+        ok = is_device ? run_on_device(&a, &screen, err) : run(&a, &screen, err);
         json_decref(screen.lines);
     }
     free(a.name);

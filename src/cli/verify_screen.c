@@ -184,6 +184,7 @@ void screen_print_end(const Screen *s, const char *name, ScreenEnd end) {
         [END_ALL] = "all gates passed, sealed",
         [END_STILL_SEALED] = "these gates passed; the bundle is sealed",
         [END_SOME] = "these gates passed; run all gates to seal",
+        [END_DEVICE] = "these gates passed on this machine, for which alone they count",
     };
     printf("%s: %s", name, words[end]);
     if (s->n_unproved)

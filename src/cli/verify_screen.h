@@ -32,6 +32,7 @@ typedef enum {
     END_ALL,          // all gates passed, sealed
     END_STILL_SEALED, // some gates were asked for, and the seal of all of them holds
     END_SOME,         // … and there is no seal
+    END_DEVICE,       // gates of a device passed
 } ScreenEnd;
 void screen_print_end(const Screen *s, const char *name, ScreenEnd end);
 // "ran 10 gates in 5.3 s: 1 failed; peak memory 79 MiB resident", on stderr.

@@ -105,3 +105,7 @@ bool coreml_plan(const char *compiled, const char *function, CoremlUnits units,
 size_t coreml_n_ane_cores(void) {
     return 0;
 }
+
+void coreml_framework_version(char *out, size_t size) {
+    if (size) out[0] = 0;
+}

@@ -113,5 +113,7 @@ bool coreml_plan(const char *compiled, const char *function, CoremlUnits units,
 
 // Cores of the Neural Engine, 0 when the machine has none.
 size_t coreml_n_ane_cores(void);
+// The version of the framework as its bundle states it; empty when it states none.
+void coreml_framework_version(char *out, size_t size);
 
 #endif

@@ -638,9 +638,26 @@ bool coreml_plan(const char *compiled, const char *function, CoremlUnits units,
 size_t coreml_n_ane_cores(void) {
     size_t n = 0;
     @autoreleasepool {
-        for (NSObject *device in MLAllComputeDevices())
-            if ([device isKindOfClass:[MLNeuralEngineComputeDevice class]])
-                n += (size_t)[(MLNeuralEngineComputeDevice *)device totalCoreCount];
+        @try {
+            for (NSObject *device in MLAllComputeDevices())
+                if ([device isKindOfClass:[MLNeuralEngineComputeDevice class]])
+                    n += (size_t)[(MLNeuralEngineComputeDevice *)device totalCoreCount];
+        } @catch (NSException *thrown) {
+            n = 0;
+        }
     }
     return n;
+}
+
+void coreml_framework_version(char *out, size_t size) {
+    if (size) out[0] = 0;
+    @autoreleasepool {
+        @try {
+            NSString *version = [[NSBundle bundleForClass:[MLModel class]]
+                objectForInfoDictionaryKey:string_of("CFBundleVersion")];
+            if (version) snprintf(out, size, "%s", utf8(version));
+        } @catch (NSException *thrown) {
+            if (size) out[0] = 0;
+        }
+    }
 }

@@ -45,8 +45,9 @@ typedef struct {
 typedef struct EngineState EngineState;
 EngineState *engine_state_open(const Package *package, Err *err);
 void engine_state_reset(EngineState *s); // back to zeros
-// To look inside; NULL when absent.
+// To look inside; NULL when absent, or past the last.
 const EngineTensor *engine_state_find(const EngineState *s, Str name);
+const EngineTensor *engine_state_at(const EngineState *s, uint32_t i);
 // `to` becomes `from`, of the same package; rounded to binary16 where `rounds`.
 void engine_state_copy(EngineState *to, const EngineState *from, bool rounds);
 // In every matrix of every state (its last two axes) rows [to, to + n) become what rows

@@ -84,6 +84,10 @@ void state_buffer_extend_to_all(StateBuffer *b) {
     for (int i = 0; i < b->tensor.type.rank; i++) b->written[i] = (size_t)b->tensor.type.dims[i];
 }
 
+const EngineTensor *engine_state_at(const EngineState *s, uint32_t i) {
+    return i < s->n_buffers ? &s->buffers[i].tensor : NULL;
+}
+
 const EngineTensor *engine_state_find(const EngineState *s, Str name) {
     for (uint32_t i = 0; i < s->n_buffers; i++)
         if (str_eq(s->buffers[i].tensor.name, name)) return &s->buffers[i].tensor;

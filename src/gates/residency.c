@@ -10,6 +10,7 @@
 
 #include "base/size.h"
 #include "gates/gates.h"
+#include "gates/layer_names.h"
 #include "placement/placement.h"
 #include "proof/proof.h"
 
@@ -53,18 +54,6 @@ typedef struct {
     size_t n_rows;
 } Map;
 
-static bool read_layer(Str name, uint32_t *layer, Str *stem) {
-    enum { PREFIX = sizeof "layer_" - 1 };
-    if (!str_starts(name, STR("layer_"))) return false;
-    size_t at = PREFIX;
-    *layer = 0;
-    for (; at < name.len && name.at[at] >= '0' && name.at[at] <= '9' && at < PREFIX + 4; at++)
-        *layer = 10 * *layer + (uint32_t)(name.at[at] - '0');
-    if (at == PREFIX || at + 1 >= name.len || name.at[at] != '_') return false;
-    *stem = (Str){name.at + at + 1, name.len - at - 1};
-    return true;
-}
-
 static Str op_name(const MilFunction *f, const MilOp *op) {
     return op->n_outputs ? f->values[op->first_output].name : op->name;
 }
@@ -92,7 +81,7 @@ static json_t *map_json(const FunctionPlacement *f, Arena *arena) {
     uint32_t end = 0, layer;
     Str stem;
     for (uint32_t i = 0; i < function->n_ops; i++)
-        if (read_layer(op_name(function, &function->ops[i]), &layer, &stem)) {
+        if (layer_of_name(op_name(function, &function->ops[i]), &layer, &stem)) {
             if (layer < map.first_layer) map.first_layer = layer;
             if (layer >= end) end = layer + 1;
         }
@@ -101,7 +90,7 @@ static json_t *map_json(const FunctionPlacement *f, Arena *arena) {
         const MilOp *op = &function->ops[i];
         if (!placement_counts(function, op)) continue;
         Str name = op_name(function, op);
-        bool has_layer = read_layer(name, &layer, &stem);
+        bool has_layer = layer_of_name(name, &layer, &stem);
         MapRow *row = find_row(&map, has_layer ? stem : name, op->info->name, arena);
         row->marks[has_layer ? layer - map.first_layer : map.n_layers] = mark_of(f, i);
     }

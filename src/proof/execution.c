@@ -10,6 +10,7 @@ static bool needs_taps(const Proof *p) {
 
 const EngineInfo *proof_engine(const Proof *p) {
     const EngineInfo *engine = p->job->engine ? p->job->engine : &engines[ENGINE_cpu];
+    if (p->is_on_device) return engine;
     bool has_taps = engine->capabilities & ENGINE_HAS_TAPS;
     return needs_taps(p) && !has_taps ? &engines[ENGINE_cpu] : engine;
 }
@@ -23,6 +24,12 @@ static Execution execution(const Proof *p, Arithmetic arithmetic) {
 
 bool proof_open_shards(const Proof *p, Shards *shards, Arithmetic arithmetic, Err *err) {
     Execution how = execution(p, arithmetic);
+    return shards_open(shards, &p->bundle, &how, err);
+}
+
+bool proof_open_own_shards(const Proof *p, Shards *shards, Arithmetic arithmetic, Err *err) {
+    Execution how = execution(p, arithmetic);
+    how.engine = &engines[ENGINE_cpu];
     return shards_open(shards, &p->bundle, &how, err);
 }
 

@@ -35,7 +35,8 @@ typedef struct {
     bool is_verbose;               // every reading of the vote gets a line
     bool resumes;                  // keeps results of the last run whose inputs are as they were
     // What runs the packages, NULL: the CPU engine (runtime/engines.h), and what feeds them, NULL:
-    // host_ops (runtime/host.h). Gates that look inside programs keep the CPU engine.
+    // host_ops (runtime/host.h). Gates that look inside programs keep the CPU engine, unless the
+    // bundle is judged on a device (verify/device.h).
     const struct EngineInfo *engine;
     const struct HostOps *host;
     bool blames; // where layers fail: which op is the first to diverge
@@ -47,6 +48,7 @@ typedef struct {
     VerifyNote *note;         // may be NULL
     void *line_context;       // of the three
     bool *is_sealed;          // set when the run ends with a seal that holds; may be NULL
+    StrBuf *machine;          // of a run on a device: what it holds for, in words; may be NULL
     bool *has_report;         // set once verify/report.json is written; may be NULL
 } VerifyJob;
 

@@ -34,6 +34,9 @@ typedef struct {
     json_t *seconds;              // name of a gate -> how long it took
     double started;               // now_seconds()
     bool has_failed, gate_failed; // anything so far; the gate that is running
+    // The packages run on the job's engine, a device, whatever gate is running, and results are kept
+    // apart from the proof (verify/device.h).
+    bool is_on_device;
 } Proof;
 
 // Says and records one result. `figures` is taken over (a new reference) and may be NULL; `detail`

@@ -64,6 +64,13 @@ static const Section sections[] = {
      "Each op of the packages against published rules of what the Neural Engine takes. Rows are "
      "kinds of op, columns layers; a mark shows the worst op of its kind there.",
      page_placement, "residency", "lathe verify BUNDLE --gates residency"},
+    {"device", "Devices", "On devices: what gates found there, apart from the proof",
+     "The proof above was computed by lathe's own engine and holds everywhere. What stands here "
+     "holds "
+     "for the machine named, its system and its version of the framework alone. A plan says what "
+     "the "
+     "framework means to do; the other gates ran the packages there.",
+     page_device, NULL, "lathe verify BUNDLE --engine coreml"},
     {"packages", "Sizes", "Sizes on disk and in memory", "What the bundle's files take.",
      page_packages, NULL, "lathe verify BUNDLE"},
     {"run", "Run", "This run", "Machine, time and memory of the run that made this page.", page_run,
@@ -164,12 +171,24 @@ static bool add_mutants(json_t *report, const char *path, Err *err) {
     return mutants != NULL;
 }
 
+// So do results on devices: they are no part of the proof.
+static bool add_devices(json_t *report, const char *path, Err *err) {
+    if (!path_exists(path)) return true;
+    json_t *devices = json_read_file(path, err);
+    bool is_of_it = devices && strcmp(member_text(devices, "chain_sha256"),
+                                      member_text(report, "chain_sha256")) == 0;
+    if (is_of_it) json_object_set(report, "device", devices);
+    json_decref(devices);
+    return devices != NULL;
+}
+
 bool report_write(const char *bundle_dir, const char *copy, Err *err) {
     Arena scratch = {0};
     const char *dir = path_join(&scratch, bundle_dir, "verify");
     json_t *report = json_read_file(path_join(&scratch, dir, "report.json"), err);
     StrBuf page = {0};
-    bool ok = report && add_mutants(report, path_join(&scratch, dir, "mutants.json"), err);
+    bool ok = report && add_mutants(report, path_join(&scratch, dir, "mutants.json"), err) &&
+              add_devices(report, path_join(&scratch, dir, "device.json"), err);
     if (ok) {
         report_page(report, &page);
         ok = file_replace(path_join(&scratch, dir, "report.html"), page.at, page.len, err) &&

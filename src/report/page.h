@@ -26,6 +26,7 @@ PageSection page_text;               // page_text.c
 PageSection page_range;              // page_range.c
 PageSection page_mutants;            // page_mutants.c
 PageSection page_placement;          // page_placement.c
+PageSection page_device;             // page_device.c
 PageSection page_packages, page_run; // page_facts.c
 
 void page_summary(Page *p);  // page_summary.c: proved or not, what it is, and in figures
@@ -51,6 +52,8 @@ FieldWitness page_witness(const json_t *report, const char *field);
 
 // How many planted errors there are in the matrix, and how many no gate noticed.
 void page_count_mutants(const json_t *report, size_t *n, size_t *n_survived);
+// Whether gates ran on a device, and not on a stand-in for one alone.
+bool page_has_device(const json_t *report);
 // The least room of any op, in bits; NaN when the range gate has not run.
 double page_least_room(const json_t *report);
 

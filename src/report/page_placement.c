@@ -274,8 +274,10 @@ bool page_placement(Page *p) {
     if (!shards) return false;
     strbuf_add(out, STR("<p>Judged for "));
     html_words(out, member_text(placement, "target"));
-    strbuf_add(out,
-               STR("; measured on a device: nothing. The column – is for ops of no layer.</p>"));
+    strbuf_add(out, page_has_device(p->report)
+                        ? STR("; a device's own plan stands under <a href=\"#device\">Devices</a>.")
+                        : STR("; measured on a device: nothing."));
+    strbuf_add(out, STR(" The column – is for ops of no layer.</p>"));
     write_legend(out);
     strbuf_add(out, STR("<div class=\"plots\">"));
     json_array_foreach(shards, i, shard)

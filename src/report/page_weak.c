@@ -219,7 +219,10 @@ static void weak_placement(Page *p) {
     }
     if (!n) return;
     strbuf_add(p->out, STR("<li><a href=\"#placement\">Placement</a> is predicted from rules that "
-                           "others published; no device has run these packages."));
+                           "others published; "));
+    strbuf_add(p->out, page_has_device(p->report)
+                           ? STR("what <a href=\"#device\">devices</a> did holds for them alone.")
+                           : STR("no device has run these packages."));
     if (n_small)
         strbuf_printf(p->out,
                       " %zu of %zu functions are so small that Core ML probably leaves them on the "

@@ -1,6 +1,7 @@
 // report.h — what a run of the gates found, as a page for people.
 //
-// verify/report.json is the source, with verify/mutants.json as its member "mutants"; the page adds
+// verify/report.json is the source, with verify/mutants.json as its member "mutants" and
+// verify/device.json as its member "device"; the page adds
 // nothing but order and explanation. It is one file: no script, no font, no picture from elsewhere.
 #ifndef LATHE_REPORT_REPORT_H
 #define LATHE_REPORT_REPORT_H

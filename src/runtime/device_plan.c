@@ -43,7 +43,9 @@ void device_plan_make(DevicePlan *plan, const Shards *s) {
     const RunnerOps *ops = s->how.engine->runner;
     *plan = (DevicePlan){.arena = plan->arena, .is_made = ops->plan != NULL};
     if (!plan->is_made) return;
-    plan->has_ane = ops->has_ane();
+    RunnerMachine machine;
+    ops->machine(&machine);
+    plan->has_ane = machine.has_ane;
     Taking t = {.plan = plan};
     for (size_t i = 0; i < s->bundle->chain.n_shards && !plan->why.kind; i++) {
         const Shard *shard = &s->shards[i];

@@ -9,6 +9,7 @@ enum {
     ENGINE_RUNS_BUNDLES = 2,    // packages
     ENGINE_HAS_TAPS = 4,        // values inside a program can be looked at (runner_tapped)
     ENGINE_HAS_ARITHMETICS = 8, // --arithmetic chooses how results are rounded; else fp16
+    ENGINE_IS_DEVICE = 16,      // hardware that computes by rules of its own: see verify/device.h
 };
 
 typedef enum {

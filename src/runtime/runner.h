@@ -36,6 +36,16 @@ typedef struct {
 } RunnerPlannedOp;
 typedef void RunnerPlanTaker(void *context, const RunnerPlannedOp *op);
 
+// The machine that an engine runs on, as results name it: what is found holds for that chip, that
+// build of the system and that version of the framework alone. Words are empty where unknown.
+typedef struct {
+    bool is_device; // false: a stand-in for the framework; no figure that it gives is a device's
+    bool has_ane, is_virtual;
+    uint32_t n_ane_cores;
+    uint32_t os; // "macOS 27.0.1": 27; 0: not known
+    char chip[64], model[64], system[64], build[32], framework[64];
+} RunnerMachine;
+
 // An engine's own struct begins with this one.
 typedef struct {
     const RunnerOps *ops;
@@ -69,9 +79,12 @@ struct RunnerOps {
     // Slots [from, from + n) of every state to [to, to + n); the two do not overlap.
     void (*state_copy_slots)(RunnerState *s, uint32_t to, uint32_t from, uint32_t n);
 
-    // Of an engine whose states are tested when a bundle is opened (state_test.h); NULL in the table
-    // where they need no test. State `i`, in an order that stays: its name, good as long as the
-    // state is open, and how many numbers a slot of it has. count is 0 past the last.
+    // Whether states have to be tested when a bundle is opened (state_test.h): the engine may lose
+    // what is written to them.
+    bool may_lose_states;
+    // NULL in the table of an engine whose states cannot be read. State `i`, in an order that stays:
+    // its name, good as long as the state is open, and how many numbers a slot of it has. count is 0
+    // past the last.
     RunnerPort (*state_at)(const RunnerState *s, uint32_t i);
     // The first `n` slots of state `i`, one after another: [n, state_at(i).count].
     bool (*state_read)(const RunnerState *s, uint32_t i, uint32_t n, float *values, Err *err);
@@ -80,7 +93,7 @@ struct RunnerOps {
     // nothing to ask. plan() gives every operation that the engine has a device for: constants have
     // none.
     bool (*plan)(Runner *r, RunnerPlanTaker *take, void *context, Err *err);
-    bool (*has_ane)(void); // whether the machine has a Neural Engine
+    void (*machine)(RunnerMachine *m);
 
     // For gates that look at values inside a program: the CPU engine that executes it. NULL in the
     // table where the engine has no taps.

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "coreml/cache.h"
 #include "coreml/device.h"
+#include "coreml/machine.h"
 
 typedef struct {
     Runner runner;
@@ -292,8 +293,21 @@ static bool plan_coreml(Runner *r, RunnerPlanTaker *take, void *context, Err *er
     return coreml_plan(c->compiled, c->function, units, take_planned, &t, err);
 }
 
-static bool has_ane(void) {
-    return coreml_n_ane_cores() > 0;
+static void describe_machine(RunnerMachine *m) {
+    CoremlMachine found;
+    coreml_machine(&found);
+    *m = (RunnerMachine){.is_device = found.is_apple,
+                         .has_ane = found.n_ane_cores > 0,
+                         .is_virtual = found.is_virtual,
+                         .n_ane_cores = (uint32_t)found.n_ane_cores,
+                         .os = found.os};
+    static_assert(sizeof m->chip == sizeof found.chip && sizeof m->build == sizeof found.build,
+                  "words are as long");
+    memcpy(m->chip, found.chip, sizeof m->chip);
+    memcpy(m->model, found.model, sizeof m->model);
+    memcpy(m->system, found.system, sizeof m->system);
+    memcpy(m->build, found.build, sizeof m->build);
+    memcpy(m->framework, found.framework, sizeof m->framework);
 }
 
 const RunnerOps runner_coreml = {
@@ -307,9 +321,10 @@ const RunnerOps runner_coreml = {
     .state_reset = reset_state,
     .state_copy = copy_state,
     .state_copy_slots = copy_slots,
+    .may_lose_states = true,
     .state_at = state_at,
     .state_read = read_slots,
     .plan = plan_coreml,
-    .has_ane = has_ane,
+    .machine = describe_machine,
     .tapped = NULL,
 };

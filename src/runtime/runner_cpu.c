@@ -2,6 +2,7 @@
 // own buffers of floats and int32, so writing and reading are copies.
 #include "runtime/runner_cpu.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +106,27 @@ static void copy_slots(RunnerState *s, uint32_t to, uint32_t from, uint32_t n) {
     engine_state_copy_rows(((CpuState *)s)->tensors, to, from, n);
 }
 
+// Slots are the dimension before the last.
+static RunnerPort state_at(const RunnerState *s, uint32_t i) {
+    const EngineTensor *t = engine_state_at(((const CpuState *)s)->tensors, i);
+    if (!t || t->type.rank < 2) return (RunnerPort){.count = 0};
+    size_t slots = (size_t)t->type.dims[t->type.rank - 2];
+    return (RunnerPort){t->name, slots ? t->count / slots : 0, t->f32 != NULL};
+}
+
+// [n, matrices, width] of a state [matrices, slots, width].
+static bool read_slots(const RunnerState *s, uint32_t i, uint32_t n, float *values, Err *err) {
+    const EngineTensor *t = engine_state_at(((const CpuState *)s)->tensors, i);
+    (void)err;
+    size_t width = (size_t)t->type.dims[t->type.rank - 1];
+    size_t slots = (size_t)t->type.dims[t->type.rank - 2], n_matrices = t->count / slots / width;
+    assert(n <= slots);
+    for (size_t slot = 0; slot < n; slot++)
+        for (size_t m = 0; m < n_matrices; m++, values += width)
+            memcpy(values, t->f32 + (m * slots + slot) * width, width * sizeof *values);
+    return true;
+}
+
 static Engine *tapped_engine(Runner *r) {
     return ((CpuRunner *)r)->engine;
 }
@@ -120,5 +142,7 @@ const RunnerOps runner_cpu = {
     .state_reset = reset_state,
     .state_copy = copy_state,
     .state_copy_slots = copy_slots,
+    .state_at = state_at,
+    .state_read = read_slots,
     .tapped = tapped_engine,
 };

@@ -25,7 +25,7 @@ typedef struct {
 } Watch;
 
 static bool is_watched(const Shard *shard) {
-    return shard->state && shard->state->ops->state_at && shard->state->ops->state_read;
+    return shard->state && shard->state->ops->may_lose_states;
 }
 
 static void close_watch(Watch *w) {

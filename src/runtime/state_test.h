@@ -2,8 +2,7 @@
 //
 // A device may lose such writes without an error; every answer is then wrong from the second token
 // on. Public projects saw it with writes by slices, on one system and not on the one before it. So
-// it is asked for, on every start, of an engine that offers to have its states read
-// (runner.h: state_at, state_read).
+// it is asked for, on every start, of an engine that may do so (runner.h: may_lose_states).
 #ifndef LATHE_RUNTIME_STATE_TEST_H
 #define LATHE_RUNTIME_STATE_TEST_H
 

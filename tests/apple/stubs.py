@@ -10,7 +10,7 @@ CLASSES = {
     "CoreML": ["MLModel", "MLModelConfiguration", "MLPredictionOptions", "MLMultiArray", "MLFeatureValue",
                "MLDictionaryFeatureProvider", "MLComputePlan", "MLCPUComputeDevice", "MLGPUComputeDevice",
                "MLNeuralEngineComputeDevice"],
-    "Foundation": ["NSObject", "NSURL", "NSString", "NSNumber", "NSMutableArray", "NSMutableDictionary", "NSException"],
+    "Foundation": ["NSObject", "NSBundle", "NSURL", "NSString", "NSNumber", "NSMutableArray", "NSMutableDictionary", "NSException"],
 }
 SYMBOLS = {
     "CoreML": ["_MLAllComputeDevices"],

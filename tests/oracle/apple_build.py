@@ -49,6 +49,17 @@ def link_test(folder, source, sanitizers=(), adapter=ADAPTER):
     return folder / "test"
 
 
+def caller(program, cache):
+    """Calls lathe linked with the double."""
+    def call(*arguments, double="", ok=True, **options):
+        environment = {**os.environ, "LATHE_DOUBLE": double, "LATHE_CACHE_DIR": str(cache)}
+        done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=600, **options)
+        assert not ok or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return call
+
+
 def link_lathe(folder):
     """The whole program, whose Core ML is the double. Objects come before the library, whose absent.c is then not taken."""
     program = sorted((BUILD / "src/cli/lathe.p").glob("*.o"))

@@ -25,6 +25,15 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
+def mac(tmp_path_factory):
+    """lathe with the double for Core ML (tests/apple), and a cache of its own: mac(ARGUMENT…, double="FAULT,…", ok=…)."""
+    from apple_build import caller, link_lathe
+
+    folder = tmp_path_factory.mktemp("mac")
+    return caller(link_lathe(folder), folder / "cache")
+
+
+@pytest.fixture(scope="session")
 def hello_sealed(tmp_path_factory):
     """hello-phi3, int8, two packages, all gates passed."""
     path = tmp_path_factory.mktemp("hello") / "hello.lathe"

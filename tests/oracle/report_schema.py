@@ -1,4 +1,4 @@
-"""docs/report.schema.json and docs/seal.schema.json as validators."""
+"""docs/report.schema.json, docs/seal.schema.json and docs/device.schema.json as validators."""
 
 import json
 import pathlib
@@ -7,9 +7,9 @@ import jsonschema
 from referencing import Registry, Resource
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
-SCHEMAS = {name: json.loads((DOCS / name).read_text()) for name in ("report.schema.json", "seal.schema.json")}
+SCHEMAS = {name: json.loads((DOCS / name).read_text()) for name in ("report.schema.json", "seal.schema.json", "device.schema.json")}
 _registry = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items())
-REPORT, SEAL = (jsonschema.Draft202012Validator(SCHEMAS[name], registry=_registry) for name in SCHEMAS)
+REPORT, SEAL, DEVICE = (jsonschema.Draft202012Validator(SCHEMAS[name], registry=_registry) for name in SCHEMAS)
 
 
 def check_report(path):

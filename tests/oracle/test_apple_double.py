@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from apple_build import APPLE, ENVIRONMENT, link_lathe, link_test
+from apple_build import APPLE, ENVIRONMENT, link_test
 from command import ROOT, done as must, lathe
 
 HELLO = ROOT / "models/hello-phi3-q8_0.gguf"
@@ -53,21 +53,6 @@ def test_a_planted_fault_is_caught(name, package, tmp_path):
 
 
 # ---- the whole program
-
-@pytest.fixture(scope="module")
-def mac(tmp_path_factory):
-    """lathe with the double for Core ML, and a cache of its own."""
-    folder = tmp_path_factory.mktemp("mac")
-    program = link_lathe(folder)
-
-    def call(*arguments, double="", ok=True, **options):
-        environment = {**os.environ, "LATHE_DOUBLE": double, "LATHE_CACHE_DIR": str(folder / "cache")}
-        done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=600, **options)
-        assert not ok or done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    return call
-
 
 @pytest.fixture(scope="module")
 def bundle(mac, tmp_path_factory):

@@ -176,8 +176,8 @@ static bool plan(Runner *r, RunnerPlanTaker *take, void *context, Err *err) {
     return true;
 }
 
-static bool has_ane(void) {
-    return !the_bundle->lacks_ane;
+static void describe_machine(RunnerMachine *m) {
+    *m = (RunnerMachine){.has_ane = !the_bundle->lacks_ane};
 }
 
 static const RunnerOps ops = {
@@ -204,10 +204,11 @@ static const RunnerOps device_ops = {
     .state_reset = reset_state,
     .state_copy = copy_state,
     .state_copy_slots = copy_slots,
+    .may_lose_states = true,
     .state_at = state_at,
     .state_read = read_state,
     .plan = plan,
-    .has_ane = has_ane,
+    .machine = describe_machine,
 };
 
 const EngineInfo fake_engine = {

@@ -98,6 +98,12 @@ void backend_state_zero(BackendState *s) {
     engine_state_reset(s->state);
 }
 
+void backend_state_scale(BackendState *s, float factor) {
+    const EngineTensor *t;
+    for (uint32_t i = 0; (t = engine_state_at(s->state, i)); i++)
+        for (size_t k = 0; k < t->count; k++) t->f32[k] *= factor;
+}
+
 bool backend_state_port(const BackendState *s, const char *name, BackendPort *out) {
     const EngineTensor *t = engine_state_find(s->state, str_of(name));
     if (t) fill_port(out, t->name, &t->type);
@@ -133,6 +139,11 @@ void backend_put(Backend *b, size_t input, const void *packed) {
         else
             t->i32[i] = ((const int32_t *)packed)[i];
     }
+}
+
+void backend_output_scale(Backend *b, size_t output, float factor) {
+    const EngineTensor *t = engine_output_at(b->engine, (uint32_t)output);
+    for (size_t i = 0; t->f32 && i < t->count; i++) t->f32[i] *= factor;
 }
 
 void backend_get(const Backend *b, size_t output, void *packed) {

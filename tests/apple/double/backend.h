@@ -26,6 +26,7 @@ void backend_port(const Backend *b, BackendRole role, size_t i, BackendPort *out
 BackendState *backend_state_open(const Backend *b);
 void backend_state_close(BackendState *s);
 void backend_state_zero(BackendState *s);
+void backend_state_scale(BackendState *s, float factor);
 // binary16, row-major; NULL when there is none. Written to the engine again by backend_state_put().
 bool backend_state_get(BackendState *s, const char *name, uint16_t *out);
 bool backend_state_put(BackendState *s, const char *name, const uint16_t *in);
@@ -35,6 +36,7 @@ bool backend_state_port(const BackendState *s, const char *name, BackendPort *ou
 bool backend_writes_slices(const Backend *b);
 
 void backend_put(Backend *b, size_t input, const void *packed);
+void backend_output_scale(Backend *b, size_t output, float factor);
 void backend_get(const Backend *b, size_t output, void *packed);
 bool backend_run(Backend *b, BackendState *s, char *why, size_t n_why);
 

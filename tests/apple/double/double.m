@@ -533,14 +533,17 @@ static NSArray *shape_of(const BackendPort *p) {
     if (!backend_run(backend, state ? state->state : NULL, why, sizeof why))
         return refuse(error, why, 0);
     if (state && shows(DOUBLE_drops_writes)) backend_state_zero(state->state);
+    if (state && shows(DOUBLE_rots)) backend_state_scale(state->state, 0.999f);
     NSMutableDictionary *results = [NSMutableDictionary dictionary];
-    bool lacks = shows(DOUBLE_lacks_output), nan = shows(DOUBLE_gives_nan);
+    bool lacks = shows(DOUBLE_lacks_output), nan = shows(DOUBLE_gives_nan),
+         errs = shows(DOUBLE_errs);
     for (size_t i = lacks; i < backend_n_ports(backend, BACKEND_OUTPUT); i++) {
         BackendPort p;
         backend_port(backend, BACKEND_OUTPUT, i, &p);
         MLMultiArray *array = [self arrayFor:&p options:options];
         size_t element = element_bytes(type_of(&p));
         uint8_t *packed = malloc(p.count * element);
+        if (errs) backend_output_scale(backend, i, 1.02f);
         backend_get(backend, i, packed);
         if (nan) memset(packed, 0xff, element);
         spread(array, packed);

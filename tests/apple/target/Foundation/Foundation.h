@@ -17,7 +17,7 @@ typedef bool BOOL;
     enum Name : Type
 #define FOUNDATION_EXPORT extern
 
-@class NSString, NSError, NSArray, NSDictionary, NSSet, NSNumber, NSURL;
+@class NSString, NSError, NSArray, NSDictionary, NSSet, NSNumber, NSURL, NSBundle;
 
 typedef struct {
     unsigned long state;
@@ -73,6 +73,11 @@ __attribute__((objc_root_class))
 @interface NSException : NSObject
 @property(readonly, copy) NSString *name;
 @property(readonly, copy) NSString *reason;
+@end
+
+@interface NSBundle : NSObject
++ (NSBundle *)bundleForClass:(Class)aClass;
+- (id)objectForInfoDictionaryKey:(NSString *)key;
 @end
 
 @interface NSURL : NSObject

@@ -1,0 +1,156 @@
+#include "verify/device.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/build.h"
+#include "base/json.h"
+#include "base/usage.h"
+#include "bundle/device_gates.h"
+#include "bundle/device_record.h"
+#include "bundle/seal.h"
+#include "bundle/source.h"
+#include "gates/device_gates.h"
+#include "runtime/engines.h"
+#include "verify/open.h"
+
+static Gate *const runs[DEVICE_GATE_COUNT] = {
+#define DEVICE_GATE(id, name, function, doc) [DEVICE_GATE_##id] = function,
+#include "bundle/device_gates.def"
+#undef DEVICE_GATE
+};
+
+// ---- the machine
+
+static json_t *machine_json(const RunnerMachine *m) {
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:i, s:b}", "is_device", (int)m->is_device,
+                     "chip", json_of_str(str_of(m->chip)), "model", json_of_str(str_of(m->model)),
+                     "system", json_of_str(str_of(m->system)), "build",
+                     json_of_str(str_of(m->build)), "framework", json_of_str(str_of(m->framework)),
+                     "ane_cores", (int)m->n_ane_cores, "is_virtual", (int)m->is_virtual);
+}
+
+// "Apple M4 Pro, macOS 27.0 (26A1), Core ML 3400.1"
+static void print_machine(const RunnerMachine *m, StrBuf *out) {
+    if (!m->is_device)
+        strbuf_add(out, STR("a stand-in for the framework (no figure is a device's) on "));
+    strbuf_printf(out, "%s, %s", m->chip, m->system);
+    if (m->build[0]) strbuf_printf(out, " (%s)", m->build);
+    if (m->framework[0]) strbuf_printf(out, ", Core ML %s", m->framework);
+    if (m->is_virtual) strbuf_add(out, STR(", a virtual machine"));
+    if (!m->has_ane) strbuf_add(out, STR(", no Neural Engine"));
+}
+
+static void note_machine(const Proof *p, const RunnerMachine *m) {
+    StrBuf text = {0};
+    strbuf_add(&text, STR("what follows holds for "));
+    print_machine(m, &text);
+    if (p->job->note) p->job->note(p->job->line_context, text.at);
+    if (p->job->machine) print_machine(m, p->job->machine);
+    strbuf_free(&text);
+}
+
+// ---- the gates
+
+static bool run_gate(Proof *p, DeviceGateId id, Err *err) {
+    const char *name = device_gates[id].name;
+    p->gate_failed = false;
+    p->running = name;
+    if (!progress_step(p->job->progress, name, 0, 0, err)) return false;
+    Err why = {0};
+    double started = now_seconds();
+    bool has_run = runs[id](p, &why);
+    json_object_set_new(p->seconds, name, json_real(now_seconds() - started));
+    if (!has_run && why.kind != ERR_GATE) {
+        if (err) *err = why;
+        return err_prefix(err, "gate '%s' could not run", name);
+    }
+    if (!has_run) proof_result(p, name, false, NULL, "-", "%s", why.text);
+    if (p->job->gate_ended)
+        p->job->gate_ended(p->job->line_context, name, json_object_get(p->gates, name), false);
+    return true;
+}
+
+static bool run_gates(Proof *p, Err *err) {
+    for (int i = 0; i < DEVICE_GATE_COUNT; i++)
+        if (gate_is_listed(p->job->gates, device_gates[i].name) &&
+            !run_gate(p, (DeviceGateId)i, err))
+            return false;
+    p->running = NULL;
+    Err why = {0};
+    if (bundle_holds(&p->bundle, &why) && source_holds(&p->source, &why)) return true;
+    return err_set(err, ERR_GATE, "%s while %s was being judged: nothing is recorded; try again",
+                   why.text, p->bundle.dir);
+}
+
+// ---- the record
+
+static json_t *run_json(const Proof *p, const RunnerMachine *m) {
+    char started[32] = "";
+    time_t now = time(NULL);
+    struct tm utc;
+    if (gmtime_r(&now, &utc)) strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    const char *name;
+    json_t *results;
+    bool has_passed = true;
+    json_object_foreach(p->gates, name, results) {
+        if (proof_any_failed(results)) has_passed = false;
+    }
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:b, s:O, s:O}", "machine", machine_json(m), "tool",
+                     p->job->tool_version, "build", build_id, "engine", p->job->engine->name,
+                     "ended", started, "passed", (int)has_passed, "gates", p->gates, "seconds",
+                     p->seconds);
+}
+
+static bool write_run(const Proof *p, const RunnerMachine *m, Err *err) {
+    json_t *run = run_json(p, m);
+    if (!run) die_out_of_memory(0);
+    bool ok = device_record_add(p->bundle.dir, &p->bundle.chain, run, err) &&
+              seal_state_devices(p->bundle.dir, &p->bundle.chain, err);
+    json_decref(run);
+    return ok;
+}
+
+static bool say_failure(const Proof *p, const RunnerMachine *m, Err *err) {
+    StrBuf names = {0}, machine = {0};
+    print_machine(m, &machine);
+    for (int i = 0; i < DEVICE_GATE_COUNT; i++)
+        if (proof_any_failed(json_object_get(p->gates, device_gates[i].name)))
+            strbuf_printf(&names, names.len ? ", %s" : "%s", device_gates[i].name);
+    err_set(
+        err, ERR_GATE,
+        "%s: a gate failed on %s: %s; %s/verify/device.json says more. The seal is as it was: it "
+        "is over lathe's own engine",
+        p->bundle.dir, machine.at, names.at, p->bundle.dir);
+    strbuf_free(&names);
+    strbuf_free(&machine);
+    return false;
+}
+
+static bool judge(Proof *p, Err *err) {
+    RunnerMachine machine;
+    p->job->engine->runner->machine(&machine);
+    note_machine(p, &machine);
+    if (!run_gates(p, err) || !write_run(p, &machine, err)) return false;
+    return !p->has_failed || say_failure(p, &machine, err);
+}
+
+bool verify_device(const VerifyJob *job, Err *err) {
+    Arena arena = {0};
+    Proof p = {.job = job,
+               .arena = &arena,
+               .has_bundle = true,
+               .is_on_device = true,
+               .gates = json_object(),
+               .sections = json_object(),
+               .section_gates = json_object(),
+               .seconds = json_object(),
+               .started = now_seconds()};
+    DirLock lock = {0};
+    bool ok = device_gate_check_list(job->gates, err) && proof_lock_bundle(&lock, job, err) &&
+              proof_open(&p, err) && judge(&p, err);
+    proof_close(&p);
+    dir_unlock(&lock);
+    arena_free(&arena);
+    return ok;
+}
