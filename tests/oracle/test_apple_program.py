@@ -6,8 +6,8 @@ import subprocess
 import tarfile
 
 import pytest
+from apple_bindings import bindings
 from apple_build import APPLE, ROOT
-from test_apple_api import bindings
 
 pytestmark = pytest.mark.full  # it builds four libraries and lathe by another compiler
 
