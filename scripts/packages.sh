@@ -61,11 +61,11 @@ ninja, pkg-config, pcre2, jansson, xxhash, nettle, libedit and cmocka (headers t
 }
 
 # What the tests take besides: a second compiler with sanitizers, Python, a browser for the report, and Objective-C
-# with GNUstep for the double of Core ML (musl: plain C headers that parse for Apple's target).
+# with GNUstep for the double of Core ML (musl: plain C headers that parse for Apple's target). qemu runs kernels of AArch64.
 need_test_packages() {
   case "$(uname -s)" in
     Linux) need_debian clang libclang-rt-14-dev llvm-14 python3 python3-venv git ca-certificates \
-      chromium fonts-dejavu-core libobjc-12-dev libgnustep-base-dev libblocksruntime-dev musl-dev ;;
+      chromium fonts-dejavu-core libobjc-12-dev libgnustep-base-dev libblocksruntime-dev musl-dev qemu-user-static ;;
     Darwin) need_homebrew python@3.12 ;;
   esac
 }

@@ -33,6 +33,11 @@ typedef struct {
     // y[r][c] += Σ_k w[r][k] x[k][c]; strides are in floats between rows. y overlaps nothing.
     void (*gemm_f32)(float *y, size_t y_stride, const float *w, size_t w_stride, const float *x,
                      size_t x_stride, size_t rows, size_t depth, size_t cols);
+    // y[r][c] += Σ_k w[r][k] x[c][k] of whole numbers, exactly; strides are in elements between rows. No
+    // sum may leave 32 bits: below 2^17 products none does that begins at 0. For activations of 8
+    // bits, which no op of the engine has so far.
+    void (*gemm_i8_i8)(int32_t *y, size_t y_stride, const int8_t *w, size_t w_stride,
+                       const int8_t *x, size_t x_stride, size_t rows, size_t depth, size_t cols);
     // y[i] += a x[i]
     void (*axpy_f32)(float *y, float a, const float *x, size_t n);
 
@@ -63,6 +68,8 @@ extern const Kernels kernels_avx2;
 extern const Kernels kernels_avx512;
 #elif defined(__aarch64__)
 extern const Kernels kernels_neon;
+extern const Kernels kernels_neon_dotprod;
+extern const Kernels kernels_neon_i8mm;
 #endif
 
 // The set at `index` of those built into this program and usable on this CPU, slowest first; NULL

@@ -38,6 +38,15 @@ static void gemm_f32__scalar(float *y, size_t y_stride, const float *w, size_t w
                 y[r * y_stride + c] += w[r * w_stride + k] * x[k * x_stride + c];
 }
 
+static void gemm_i8_i8__scalar(int32_t *y, size_t y_stride, const int8_t *w, size_t w_stride,
+                               const int8_t *x, size_t x_stride, size_t rows, size_t depth,
+                               size_t cols) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            for (size_t k = 0; k < depth; k++)
+                y[r * y_stride + c] += w[r * w_stride + k] * x[c * x_stride + k];
+}
+
 static void axpy_f32__scalar(float *y, float a, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] += a * x[i];
 }
@@ -72,6 +81,7 @@ const Kernels kernels_scalar = {
     .dot_i8_f32 = dot_i8_f32__scalar,
     .dot_i8h_f32 = dot_i8h_f32__scalar,
     .gemm_f32 = gemm_f32__scalar,
+    .gemm_i8_i8 = gemm_i8_i8__scalar,
     .axpy_f32 = axpy_f32__scalar,
     .decode_f16 = decode_f16__scalar,
     .decode_i8 = decode_i8__scalar,

@@ -24,6 +24,33 @@ static bool runs_avx512(void) {
     return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
 }
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+
+static bool has_feature(const char *name) {
+    int is_there = 0;
+    size_t n = sizeof is_there;
+    return sysctlbyname(name, &is_there, &n, NULL, 0) == 0 && is_there;
+}
+
+static bool runs_dotprod(void) {
+    return has_feature("hw.optional.arm.FEAT_DotProd");
+}
+
+static bool runs_i8mm(void) {
+    return runs_dotprod() && has_feature("hw.optional.arm.FEAT_I8MM");
+}
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+// Bits of Linux's arch/arm64/include/uapi/asm/hwcap.h, which older C libraries do not all name.
+static bool runs_dotprod(void) {
+    return (getauxval(AT_HWCAP) >> 20 & 1) != 0;
+}
+
+static bool runs_i8mm(void) {
+    return runs_dotprod() && (getauxval(AT_HWCAP2) >> 13 & 1) != 0;
+}
 #endif
 
 static bool runs_anywhere(void) {
@@ -43,6 +70,8 @@ static const KernelSet sets[] = {
     {&kernels_avx512, runs_avx512},
 #elif defined(__aarch64__)
     {&kernels_neon, runs_anywhere}, // part of the base instruction set
+    {&kernels_neon_dotprod, runs_dotprod},
+    {&kernels_neon_i8mm, runs_i8mm},
 #endif
 };
 

@@ -169,6 +169,41 @@ static void test_gemm_element_does_not_depend_on_its_tile(void **state) {
     }
 }
 
+// Whole numbers have one right answer. Both ends of the range among them: -128 · -128 twice needs more
+// than 16 bits.
+static void test_gemm_i8_is_exact_and_inside_its_tile(void **state) {
+    (void)state;
+    enum { MOST = 7, GAP = 3, ROW = LONGEST + GAP };
+    static const size_t counts[] = {0, 1, 2, 3, 7};
+    Random random = {7};
+    static int8_t w[MOST * ROW], x[MOST * ROW];
+    int32_t y[MOST * (MOST + GAP)], before[MOST * (MOST + GAP)];
+    for (size_t i = 0; i < COUNT_OF(w); i++) {
+        w[i] = i % 5 ? (int8_t)(random_bits(&random) & 255) : -128;
+        x[i] = i % 3 ? (int8_t)(random_bits(&random) & 255) : -128;
+    }
+    const Kernels *k;
+    for (size_t set = 0; (k = kernels_at(set)); set++)
+        for (size_t i = 0; i < COUNT_OF(sizes) * COUNT_OF(counts) * COUNT_OF(counts); i++) {
+            size_t depth = sizes[i % COUNT_OF(sizes)];
+            size_t rows = counts[i / COUNT_OF(sizes) % COUNT_OF(counts)];
+            size_t cols = counts[i / COUNT_OF(sizes) / COUNT_OF(counts)];
+            for (size_t at = 0; at < COUNT_OF(y); at++)
+                y[at] = (int32_t)(random_bits(&random) >> 8);
+            memcpy(before, y, sizeof y);
+            k->gemm_i8_i8(y, MOST + GAP, w, ROW, x, ROW, rows, depth, cols);
+            for (size_t at = 0; at < COUNT_OF(y); at++) {
+                size_t r = at / (MOST + GAP), c = at % (MOST + GAP);
+                int64_t exact = before[at];
+                for (size_t d = 0; r < rows && c < cols && d < depth; d++)
+                    exact += w[r * ROW + d] * x[c * ROW + d];
+                if (y[at] != exact)
+                    fail_msg("%s: row %zu of %zu, column %zu of %zu, depth %zu", k->name, r, rows,
+                             c, cols, depth);
+            }
+        }
+}
+
 static void test_axpy_one_rounding_or_two(void **state) {
     (void)state;
     Random random = {6};
@@ -347,6 +382,31 @@ static void test_set_from_environment(void **state) {
     assert_ptr_equal(kernels_choose(NULL), kernels_named(NULL, NULL));
 }
 
+// Under an emulated processor the test of tests/oracle says which sets have to be there: each by its name
+// in the environment, and no other.
+static void test_sets_of_this_processor(void **state) {
+    (void)state;
+    const char *wanted = getenv("LATHE_TEST_SETS");
+    if (!wanted || !*wanted) return;
+    char found[256] = "";
+    const Kernels *k;
+    for (size_t set = 0; (k = kernels_at(set)); set++) {
+        if (set) strcat(found, " ");
+        strcat(found, k->name);
+        setenv("LATHE_KERNELS", k->name, 1);
+        assert_ptr_equal(kernels_choose(NULL), k);
+    }
+    unsetenv("LATHE_KERNELS");
+    assert_string_equal(found, wanted);
+    static const char *const all[] = {"neon_dotprod", "neon_i8mm"};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        Err err = {0};
+        if (strstr(wanted, all[i])) continue;
+        assert_null(kernels_named(all[i], &err));
+        assert_non_null(strstr(err.text, "lacks the instructions"));
+    }
+}
+
 // An independent account of one column in whole units of 2^-16; false when it leaves 32 bits.
 static bool sum_in_units(const float *w, const float *x, size_t depth, int64_t *sum, double *all,
                          double *lost) {
@@ -446,6 +506,7 @@ int main(void) {
         cmocka_unit_test(test_dot_i8_within_rounding),
         cmocka_unit_test(test_gemm_within_rounding_and_inside_its_tile),
         cmocka_unit_test(test_gemm_element_does_not_depend_on_its_tile),
+        cmocka_unit_test(test_gemm_i8_is_exact_and_inside_its_tile),
         cmocka_unit_test(test_axpy_one_rounding_or_two),
         cmocka_unit_test(test_decode_i8_equals_scalar),
         cmocka_unit_test(test_decode_f16_all_halves),
@@ -456,6 +517,7 @@ int main(void) {
         cmocka_unit_test(test_set_by_name_unknown),
         cmocka_unit_test(test_set_by_name_each),
         cmocka_unit_test(test_set_from_environment),
+        cmocka_unit_test(test_sets_of_this_processor),
         cmocka_unit_test(test_sums_in_units_of_2_to_the_minus_16),
         cmocka_unit_test(test_sums_end_at_2_to_the_31),
         cmocka_unit_test(test_sums_refuse_what_is_not_finite),

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/half.h"
-#include "kernels/kernels.h"
+#include "kernels/arm/neon.h"
 
 enum { LANES = 4 };
 
@@ -41,7 +41,7 @@ static inline float sum_of_four(const float32x4_t *sum) {
     return vaddvq_f32(vaddq_f32(vaddq_f32(sum[0], sum[1]), vaddq_f32(sum[2], sum[3])));
 }
 
-static float dot_f32_f32__neon(const float *x, const float *y, size_t n) {
+float dot_f32_f32__neon(const float *x, const float *y, size_t n) {
     float32x4_t sum[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
     size_t i = 0;
     for (; n - i >= 4 * LANES; i += 4 * LANES)
@@ -52,7 +52,7 @@ static float dot_f32_f32__neon(const float *x, const float *y, size_t n) {
     return sum_of_four(sum) + rest;
 }
 
-static float dot_f16_f32__neon(const uint16_t *w, const float *x, size_t n) {
+float dot_f16_f32__neon(const uint16_t *w, const float *x, size_t n) {
     float32x4_t sum[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
     size_t i = 0;
     for (; n - i >= 4 * LANES; i += 4 * LANES)
@@ -63,7 +63,7 @@ static float dot_f16_f32__neon(const uint16_t *w, const float *x, size_t n) {
     return sum_of_four(sum) + rest;
 }
 
-static float dot_i8_f32__neon(const int8_t *w, float scale, const float *x, size_t n) {
+float dot_i8_f32__neon(const int8_t *w, float scale, const float *x, size_t n) {
     float32x4_t sum[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
     size_t i = 0;
     for (; n - i >= 4 * LANES; i += 4 * LANES)
@@ -74,7 +74,7 @@ static float dot_i8_f32__neon(const int8_t *w, float scale, const float *x, size
     return scale * (sum_of_four(sum) + rest); // one scale for all: taken out of the sum
 }
 
-static float dot_i8h_f32__neon(const int8_t *w, float scale, const float *x, size_t n) {
+float dot_i8h_f32__neon(const int8_t *w, float scale, const float *x, size_t n) {
     float32x4_t sum[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
     size_t i = 0;
     for (; n - i >= 4 * LANES; i += 4 * LANES)
@@ -128,9 +128,8 @@ __attribute__((always_inline)) static inline void gemm_rows(float *y, size_t y_s
         }
 }
 
-static void gemm_f32__neon(float *y, size_t y_stride, const float *w, size_t w_stride,
-                           const float *x, size_t x_stride, size_t rows, size_t depth,
-                           size_t cols) {
+void gemm_f32__neon(float *y, size_t y_stride, const float *w, size_t w_stride, const float *x,
+                    size_t x_stride, size_t rows, size_t depth, size_t cols) {
     for (; rows >= TILE_ROWS; rows -= TILE_ROWS) {
         gemm_rows(y, y_stride, w, w_stride, x, x_stride, depth, cols, TILE_ROWS);
         y += TILE_ROWS * y_stride;
@@ -143,33 +142,55 @@ static void gemm_f32__neon(float *y, size_t y_stride, const float *w, size_t w_s
     }
 }
 
-static void axpy_f32__neon(float *y, float a, const float *x, size_t n) {
+// Each pair of products is added to 32 bits at once: two of them need more than 16.
+static int32_t dot_i8(const int8_t *w, const int8_t *x, size_t n) {
+    int32x4_t sum = vdupq_n_s32(0);
+    size_t i = 0;
+    for (; n - i >= 16; i += 16) {
+        int8x16_t a = vld1q_s8(w + i), b = vld1q_s8(x + i);
+        sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(a), vget_low_s8(b)));
+        sum = vpadalq_s16(sum, vmull_high_s8(a, b));
+    }
+    int32_t all = vaddvq_s32(sum);
+    for (; i < n; i++) all += w[i] * x[i];
+    return all;
+}
+
+static void gemm_i8_i8__neon(int32_t *y, size_t y_stride, const int8_t *w, size_t w_stride,
+                             const int8_t *x, size_t x_stride, size_t rows, size_t depth,
+                             size_t cols) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            y[r * y_stride + c] += dot_i8(w + r * w_stride, x + c * x_stride, depth);
+}
+
+void axpy_f32__neon(float *y, float a, const float *x, size_t n) {
     size_t i = 0;
     for (; n - i >= LANES; i += LANES)
         vst1q_f32(y + i, vfmaq_n_f32(vld1q_f32(y + i), vld1q_f32(x + i), a));
     for (; i < n; i++) y[i] = fmaf(a, x[i], y[i]);
 }
 
-static void decode_f16__neon(float *y, const uint16_t *w, size_t n) {
+void decode_f16__neon(float *y, const uint16_t *w, size_t n) {
     size_t i = 0;
     for (; n - i >= LANES; i += LANES) vst1q_f32(y + i, load_half(w + i));
     for (; i < n; i++) y[i] = half_to_float(w[i]);
 }
 
-static void decode_i8__neon(float *y, const int8_t *w, float scale, size_t n) {
+void decode_i8__neon(float *y, const int8_t *w, float scale, size_t n) {
     size_t i = 0;
     for (; n - i >= LANES; i += LANES) vst1q_f32(y + i, vmulq_n_f32(load_i8(w + i), scale));
     for (; i < n; i++) y[i] = scale * w[i];
 }
 
-static void decode_i8h__neon(float *y, const int8_t *w, float scale, size_t n) {
+void decode_i8h__neon(float *y, const int8_t *w, float scale, size_t n) {
     size_t i = 0;
     for (; n - i >= LANES; i += LANES)
         vst1q_f32(y + i, rounded(vmulq_n_f32(load_i8(w + i), scale)));
     for (; i < n; i++) y[i] = rounded_one(scale * w[i]);
 }
 
-static void round_half__neon(float *x, size_t n) {
+void round_half__neon(float *x, size_t n) {
     size_t i = 0;
     for (; n - i >= LANES; i += LANES) vst1q_f32(x + i, rounded(vld1q_f32(x + i)));
     for (; i < n; i++) x[i] = rounded_one(x[i]);
@@ -197,7 +218,7 @@ static inline float32x4_t exp_vector(float32x4_t x) {
     return vmulq_f32(vmulq_f32(p, low), high);
 }
 
-static void exp_f32__neon(float *y, const float *x, size_t n) {
+void exp_f32__neon(float *y, const float *x, size_t n) {
     size_t i = 0;
     for (; n - i >= LANES; i += LANES) vst1q_f32(y + i, exp_vector(vld1q_f32(x + i)));
     if (i == n) return;
@@ -207,22 +228,21 @@ static void exp_f32__neon(float *y, const float *x, size_t n) {
     memcpy(y + i, last, (n - i) * sizeof *last);
 }
 
-#define SUMS(name) name##__neon
+#define SUMS(name) name##_inner__neon
 #include "kernels/sums.inc"
+
+// Their own names, since sums.inc makes static functions and other sets share these.
+bool sums_q16__neon(int32_t *y, const float *w, const float *x, size_t x_stride, size_t depth) {
+    return sums_q16_inner__neon(y, w, x, x_stride, depth);
+}
+
+void sizes_q16__neon(float *y, float *lost, const float *w, const float *x, size_t x_stride,
+                     size_t depth) {
+    sizes_q16_inner__neon(y, lost, w, x, x_stride, depth);
+}
 
 const Kernels kernels_neon = {
     .name = "neon",
-    .dot_f32_f32 = dot_f32_f32__neon,
-    .dot_f16_f32 = dot_f16_f32__neon,
-    .dot_i8_f32 = dot_i8_f32__neon,
-    .dot_i8h_f32 = dot_i8h_f32__neon,
-    .gemm_f32 = gemm_f32__neon,
-    .axpy_f32 = axpy_f32__neon,
-    .decode_f16 = decode_f16__neon,
-    .decode_i8 = decode_i8__neon,
-    .decode_i8h = decode_i8h__neon,
-    .round_half = round_half__neon,
-    .exp_f32 = exp_f32__neon,
-    .sums_q16 = sums_q16__neon,
-    .sizes_q16 = sizes_q16__neon,
+    NEON_ENTRIES,
+    .gemm_i8_i8 = gemm_i8_i8__neon,
 };

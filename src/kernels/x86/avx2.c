@@ -179,6 +179,30 @@ static void gemm_f32__avx2(float *y, size_t y_stride, const float *w, size_t w_s
     if (rows) gemm_rows(y, y_stride, w, w_stride, x, x_stride, depth, cols, 1);
 }
 
+// Two products of bytes fit into 32 bits, not into 16: bytes are widened before they are multiplied.
+static int32_t dot_i8(const int8_t *w, const int8_t *x, size_t n) {
+    __m256i sum = _mm256_setzero_si256();
+    size_t i = 0;
+    for (; n - i >= 16; i += 16) {
+        __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(w + i)));
+        __m256i b = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(x + i)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    }
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+    int32_t all = _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
+    for (; i < n; i++) all += w[i] * x[i];
+    return all;
+}
+
+static void gemm_i8_i8__avx2(int32_t *y, size_t y_stride, const int8_t *w, size_t w_stride,
+                             const int8_t *x, size_t x_stride, size_t rows, size_t depth,
+                             size_t cols) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            y[r * y_stride + c] += dot_i8(w + r * w_stride, x + c * x_stride, depth);
+}
+
 static void axpy_f32__avx2(float *y, float a, const float *x, size_t n) {
     const __m256 factor = _mm256_set1_ps(a);
     size_t i = 0;
@@ -264,6 +288,7 @@ const Kernels kernels_avx2 = {
     .dot_i8_f32 = dot_i8_f32__avx2,
     .dot_i8h_f32 = dot_i8h_f32__avx2,
     .gemm_f32 = gemm_f32__avx2,
+    .gemm_i8_i8 = gemm_i8_i8__avx2,
     .axpy_f32 = axpy_f32__avx2,
     .decode_f16 = decode_f16__avx2,
     .decode_i8 = decode_i8__avx2,

@@ -159,6 +159,26 @@ static void gemm_f32__avx512(float *y, size_t y_stride, const float *w, size_t w
 
 // The loops below do whole registers first, then one masked one.
 
+// As in avx2.c.
+static int32_t dot_i8(const int8_t *w, const int8_t *x, size_t n) {
+    __m512i sum = _mm512_setzero_si512();
+    for (size_t i = 0; i < n; i += 32) {
+        __mmask32 m = n - i < 32 ? (__mmask32)((1u << (n - i)) - 1) : ~(__mmask32)0;
+        __m512i a = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(m, w + i));
+        __m512i b = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(m, x + i));
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+    }
+    return _mm512_reduce_add_epi32(sum);
+}
+
+static void gemm_i8_i8__avx512(int32_t *y, size_t y_stride, const int8_t *w, size_t w_stride,
+                               const int8_t *x, size_t x_stride, size_t rows, size_t depth,
+                               size_t cols) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            y[r * y_stride + c] += dot_i8(w + r * w_stride, x + c * x_stride, depth);
+}
+
 static void axpy_f32__avx512(float *y, float a, const float *x, size_t n) {
     const __m512 factor = _mm512_set1_ps(a);
     for (size_t i = 0; i < n; i += LANES) {
@@ -236,6 +256,7 @@ const Kernels kernels_avx512 = {
     .dot_i8_f32 = dot_i8_f32__avx512,
     .dot_i8h_f32 = dot_i8h_f32__avx512,
     .gemm_f32 = gemm_f32__avx512,
+    .gemm_i8_i8 = gemm_i8_i8__avx512,
     .axpy_f32 = axpy_f32__avx512,
     .decode_f16 = decode_f16__avx512,
     .decode_i8 = decode_i8__avx512,
