@@ -19,9 +19,8 @@ static bool compile_options(CompileOptions *out, const LatheConvertOptions *o, E
         return err_set(err, ERR_USAGE, "kv '%s': expected slice or overwrite", kv);
     if (!weight_form_named(weights, &out->weights))
         return err_set(err, ERR_USAGE, "weights '%s': expected int8, int8-tensor or fp16", weights);
-    out->target = target_named(target);
-    return out->target ||
-           err_set(err, ERR_USAGE, "target '%s': expected macos27 or macos26", target);
+    return target_read(str_of(target), &out->target, &out->chip, err) ||
+           err_prefix(err, "target '%s'", target);
 }
 
 bool lathe_convert(const char *model, const char *out, const LatheConvertOptions *given,

@@ -56,8 +56,9 @@ static const Option option_rows[] = {
      "slice (default) or overwrite: how states are written"},
     {"--functions", OPTION_TEXT, offsetof(Arguments, functions), "LIST",
      "decode,prefill (default) or decode"},
-    {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS",
-     "macos27 (default: packages below 1 GiB) or macos26 (2 GiB)"},
+    {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
+     "macos27 (default: packages below 1 GiB) or macos26 (2 GiB); a chip (m1, m4pro, ...) if it "
+     "need not run well on all"},
     {"--layers-per-shard", OPTION_COUNT, offsetof(Arguments, layers_per_shard), "N",
      "at most N layers a package (default: as the target allows)"},
     {"--range", OPTION_TEXT, offsetof(Arguments, range), "MODE",
@@ -99,9 +100,8 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     if (!weight_form_named(a->weights, &o->weights))
         return err_set(err, ERR_USAGE, "--weights %s: expected int8, int8-tensor or fp16",
                        a->weights);
-    o->target = target_named(a->target);
-    if (!o->target)
-        return err_set(err, ERR_USAGE, "--target %s: expected macos27 or macos26", a->target);
+    if (!target_read(str_of(a->target), &o->target, &o->chip, err))
+        return err_prefix(err, "--target %s", a->target);
     if (!a->out || !*a->out) return err_set(err, ERR_USAGE, "missing -o OUT.lathe");
     return true;
 }

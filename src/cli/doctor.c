@@ -132,7 +132,7 @@ static void add_up(TargetSum *sum, const Placement *p, bool fits) {
 // targets.
 static const Placement *placement_on(const Judged *j, const Target *target) {
     for (size_t k = 0; k < j->n; k++)
-        if (strcmp(j->placements[k].target->name, target->name) == 0) return &j->placements[k];
+        if (strcmp(j->placements[k].target.name, target->name) == 0) return &j->placements[k];
     return NULL;
 }
 
@@ -210,7 +210,7 @@ static json_t *placement_json(const Judged *j) {
     for (size_t k = 0; k < j->n; k++) {
         PlacementSum s = placement_sum(&j->placements[k]);
         json_object_set_new(
-            targets, j->placements[k].target->name,
+            targets, j->placements[k].target.name,
             json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "resident",
                       (int)placement_is_resident(&j->placements[k]), "conv_ane",
                       (json_int_t)s.conv_ane, "conv_total", (json_int_t)s.conv_total, "compute_ane",

@@ -45,10 +45,4 @@ typedef struct {
 bool compile_shard(CompiledShard *shard, const Model *model, const ShardPlan *plan,
                    const ShardRange *range, Arena *arena, Err *err);
 
-// Vocabulary rows of one convolution of the head: an axis may have at most 65,536 elements on M4
-// and later, and a channel axis on M1 to M3 too
-// (751K/Apple-Neural-Engine-Microarchitecture-Study-M6, notes/coreml_dispatch.md;
-// sbryngelson/ANEForge, docs/cross-chip.md).
-enum { HEAD_SLICE_ROWS = 65536 };
-
 #endif

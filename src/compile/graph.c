@@ -8,28 +8,43 @@ const char *graph_name(Graph *g, const char *what) {
     return arena_printf(g->arena, "%s%s", g->prefix, what).at;
 }
 
-ValueId graph_matrix(Graph *g, const PackedTensor *t) {
+ValueId graph_matrix(Graph *g, const PackedTensor *t, const PackedPiece *piece) {
     Builder *b = &g->builder;
-    int64_t rows = t->n_rows, cols = t->n_cols;
-    const char *name = arena_cstr(g->arena, t->name);
-    if (t->form == WEIGHTS_F16)
-        return build_const_blob(b, name, MIL_TENSOR(MIL_F16, rows, cols, 1, 1), t->data_offset);
-    int64_t scales = t->form == WEIGHTS_INT8_CHANNEL ? rows : 1;
-    ValueId data = build_literal_blob(b, MIL_TENSOR(MIL_I8, rows, cols, 1, 1), t->data_offset);
-    ValueId scale = build_literal_blob(b, MIL_TENSOR(MIL_F16, scales, 1, 1, 1), t->scale_offset);
+    int64_t rows = piece->n_rows, cols = t->n_cols, scales = packed_scales(t, piece);
+    const char *name = arena_cstr(g->arena, piece->name);
+    if (scales == 0)
+        return build_const_blob(b, name, MIL_TENSOR(MIL_F16, rows, cols, 1, 1), piece->data_offset);
+    ValueId data = build_literal_blob(b, MIL_TENSOR(MIL_I8, rows, cols, 1, 1), piece->data_offset);
+    ValueId scale =
+        build_literal_blob(b, MIL_TENSOR(MIL_F16, scales, 1, 1, 1), piece->scale_offset);
     return build_constexpr_blockwise(b, name, data, scale);
 }
 
 ValueId graph_vector(Graph *g, const PackedTensor *t) {
     return build_const_blob(&g->builder, arena_cstr(g->arena, t->name),
-                            MIL_TENSOR(MIL_F16, 1, t->n_rows, 1, 1), t->data_offset);
+                            MIL_TENSOR(MIL_F16, 1, t->n_rows, 1, 1), t->pieces[0].data_offset);
+}
+
+ValueId graph_project_rows(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
+                           uint32_t first, uint32_t end) {
+    Builder *b = &g->builder;
+    ValueId parts[PACKED_MAX_PIECES];
+    uint32_t n = 0;
+    for (size_t i = 0; i < matrix->n_pieces; i++) {
+        const PackedPiece *piece = &matrix->pieces[i];
+        if (piece->first_row < first || piece->first_row >= end) continue;
+        bool is_all = piece->n_rows == end - first;
+        const char *name = is_all ? what : arena_printf(g->arena, "%s_%u", what, n).at;
+        ValueId weight = graph_matrix(g, matrix, piece);
+        parts[n++] = build_conv1x1(b, graph_name(g, name), x, weight, MIL_NO_VALUE);
+    }
+    return n == 1 ? parts[0] : build_concat(b, graph_name(g, what), parts, n, 1);
 }
 
 ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
                       const PackedTensor *bias) {
     Builder *b = &g->builder;
-    ValueId weight = graph_matrix(g, matrix);
-    ValueId y = build_conv1x1(b, graph_name(g, what), x, weight, MIL_NO_VALUE);
+    ValueId y = graph_project_rows(g, what, x, matrix, 0, matrix->n_rows);
     if (!bias || bias->n_parts == 0) return y;
     const char *name = arena_printf(g->arena, "%s_biased", what).at;
     return build_binary(b, graph_name(g, name), MIL_OP_add, y, graph_vector(g, bias));

@@ -37,13 +37,16 @@ const LayerKind *graph_kind(const Graph *g);
 // "layer_03_" + what, in the arena.
 const char *graph_name(Graph *g, const char *what);
 
-// A matrix of the weight file as an fp16 value [n_rows, n_cols, 1, 1]; a vector as [1, n_rows, 1,
+// A piece of a matrix of the weight file as an fp16 value [n_rows, n_cols, 1, 1]; a vector as [1, n_rows, 1,
 // 1].
-ValueId graph_matrix(Graph *g, const PackedTensor *t);
+ValueId graph_matrix(Graph *g, const PackedTensor *t, const PackedPiece *piece);
 ValueId graph_vector(Graph *g, const PackedTensor *t);
-// convolution 1×1 with the matrix, plus the bias when there is one.
+// Convolution 1×1 with the matrix, plus the bias when there is one: a convolution a piece, joined.
 ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
                       const PackedTensor *bias);
+// The same by rows [first, end) of the matrix, which are whole pieces.
+ValueId graph_project_rows(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
+                           uint32_t first, uint32_t end);
 // x * factor, or x itself when the factor is 1.
 ValueId graph_scale(Graph *g, const char *what, ValueId x, float factor);
 // Channels [begin, end) of x [1, C, 1, T].

@@ -173,7 +173,11 @@ static bool measure_tensor(Block *b, uint32_t rows_per_block, Err *err) {
         }
     }
     b->fixed_scale = int8_scale(max);
-    return b->job->put(b->job->put_context, t->scale_offset, 0, &b->fixed_scale, 2, err);
+    for (size_t i = 0; i < t->n_pieces; i++)
+        if (!b->job->put(b->job->put_context, t->pieces[i].scale_offset, 0, &b->fixed_scale, 2,
+                         err))
+            return false;
+    return true;
 }
 
 static uint64_t source_bytes(const PackedTensor *t, uint64_t n_rows) {
@@ -181,25 +185,33 @@ static uint64_t source_bytes(const PackedTensor *t, uint64_t n_rows) {
     return n_rows * t->n_cols * source->n_bytes / source->n_weights;
 }
 
-static bool pack_matrix(const PackedTensor *t, const PackJob *job, Block *b,
-                        uint32_t rows_per_block, Err *err) {
+static bool pack_piece(const PackedTensor *t, const PackedPiece *piece, const PackJob *job,
+                       Block *b, uint32_t rows_per_block, Err *err) {
     size_t row_bytes = (size_t)t->n_cols * (t->form == WEIGHTS_F16 ? 2 : 1);
-    if (t->form == WEIGHTS_INT8_TENSOR && !measure_tensor(b, rows_per_block, err)) return false;
-    for (b->first = 0; b->first < t->n_rows; b->first += rows_per_block) {
-        uint32_t n = (uint32_t)min_size(rows_per_block, t->n_rows - b->first);
+    for (uint32_t at = 0; at < piece->n_rows; at += rows_per_block) {
+        uint32_t n = (uint32_t)min_size(rows_per_block, piece->n_rows - at);
+        b->first = piece->first_row + at;
         pool_run(job->pool, n, 1, encode_rows, b);
         if (!find_bad(b, err)) return false;
-        if (!job->put(job->put_context, t->data_offset, (uint64_t)b->first * row_bytes, b->codes,
+        if (!job->put(job->put_context, piece->data_offset, (uint64_t)at * row_bytes, b->codes,
                       n * row_bytes, err))
             return false;
         if (t->form == WEIGHTS_INT8_CHANNEL &&
-            !job->put(job->put_context, t->scale_offset, (uint64_t)b->first * 2, b->scales,
+            !job->put(job->put_context, piece->scale_offset, (uint64_t)at * 2, b->scales,
                       (size_t)n * 2, err))
             return false;
         *job->done_bytes += source_bytes(t, n);
         if (!progress_step(job->progress, "weights", *job->done_bytes, job->total_bytes, err))
             return false;
     }
+    return true;
+}
+
+static bool pack_matrix(const PackedTensor *t, const PackJob *job, Block *b,
+                        uint32_t rows_per_block, Err *err) {
+    if (t->form == WEIGHTS_INT8_TENSOR && !measure_tensor(b, rows_per_block, err)) return false;
+    for (size_t i = 0; i < t->n_pieces; i++)
+        if (!pack_piece(t, &t->pieces[i], job, b, rows_per_block, err)) return false;
     return true;
 }
 
@@ -222,7 +234,8 @@ static bool pack_vector(const PackedTensor *t, const PackJob *job, Err *err) {
                  bad_weight(t, job, part->first_row + i, value, 0, err);
         }
     }
-    ok = ok && job->put(job->put_context, t->data_offset, 0, halves, (size_t)t->n_rows * 2, err);
+    ok = ok && job->put(job->put_context, t->pieces[0].data_offset, 0, halves,
+                        (size_t)t->n_rows * 2, err);
     free(x);
     free(halves);
     return ok;

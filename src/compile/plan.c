@@ -27,6 +27,33 @@ const Target *target_named(const char *name) {
     return NULL;
 }
 
+static bool refuse_target(Err *err) {
+    StrBuf list = {0};
+    for (size_t i = 0; i < COUNT_OF(targets); i++)
+        strbuf_printf(&list, "%s%s", i ? " or " : "expected ", targets[i].name);
+    strbuf_printf(&list, ", and after a colon a chip if you like:");
+    for (int i = 0; i < CHIP_COUNT; i++) strbuf_printf(&list, " %s", chips[i].name);
+    err_set(err, ERR_USAGE, "%.*s", STR_ARG(strbuf_str(&list)));
+    strbuf_free(&list);
+    return false;
+}
+
+bool target_read(Str text, const Target **target, ChipId *chip, Err *err) {
+    Str system;
+    if (!target_split(text, &system, chip)) return refuse_target(err);
+    for (size_t i = 0; i < COUNT_OF(targets); i++)
+        if (str_is(system, targets[i].name)) {
+            *target = &targets[i];
+            return true;
+        }
+    return refuse_target(err);
+}
+
+Str target_text(const Target *target, ChipId chip, Arena *arena) {
+    return chip == CHIP_ANY ? str_of(target->name)
+                            : arena_printf(arena, "%s:%s", target->name, chips[chip].name);
+}
+
 static const char *const kv_forms[] = {[KV_SLICE] = "slice", [KV_OVERWRITE] = "overwrite"};
 static const char *const weight_forms[] = {
     [WEIGHTS_INT8_CHANNEL] = "int8",
@@ -68,21 +95,26 @@ static uint32_t state_rows(uint32_t context) {
     return rows > 500 && rows <= 512 ? 544 : rows;
 }
 
-static uint64_t layer_bytes(const Model *model, PackFormat form, uint32_t layer, Arena *arena) {
+static uint64_t layer_bytes(const Model *model, const CompileOptions *options, uint32_t layer,
+                            Arena *arena) {
     PackedTensor tensors[PACKED_PER_LAYER];
-    packed_layer(tensors, model, form, layer, &(LayerScaling){0}, arena);
+    packed_layer(tensors, model, options, layer, &(LayerScaling){0}, arena);
     uint64_t n_bytes = PROGRAM_BYTES_PER_LAYER;
     for (int i = 0; i < PACKED_PER_LAYER; i++) n_bytes += packed_bytes(&tensors[i]);
     return n_bytes;
 }
 
-static uint64_t head_bytes(const Model *model, PackFormat form, uint32_t first, uint32_t end,
+// The norm and rows [first, end) of the head, in slices.
+static uint64_t head_bytes(const ShardPlan *plan, const Model *model, uint32_t first, uint32_t end,
                            Arena *arena) {
-    PackedTensor head = packed_head(model, form, first, end, arena);
     PackedTensor norm = packed_output_norm(model);
-    // A slice that is not a multiple of a record's alignment wastes less than one record.
-    uint64_t n_slices = (end - first + HEAD_SLICE_ROWS - 1) / HEAD_SLICE_ROWS;
-    return packed_bytes(&head) + packed_bytes(&norm) + 4 * n_slices * BLOB_RECORD_BYTES;
+    uint64_t sum = packed_bytes(&norm);
+    for (uint32_t at = first; at < end; at += plan->slice_rows) {
+        uint32_t to = (uint32_t)min_size(end, (size_t)at + plan->slice_rows);
+        PackedTensor slice = packed_head(model, plan->options.weights, at, to, arena);
+        sum += packed_bytes(&slice);
+    }
+    return sum;
 }
 
 static void add_shard(ShardPlan *plan, ShardRange range) {
@@ -105,23 +137,21 @@ static bool refuse_size(const ShardPlan *plan, const char *what, uint64_t n_byte
 // Head shards of whole slices, for a head that does not fit beside one layer.
 static bool plan_head_alone(ShardPlan *plan, const Model *model, Arena *arena, Err *err) {
     uint32_t n_vocab = model->contract.n_vocab, n_layers = model->contract.n_layers;
-    PackFormat form = plan->options.weights;
     uint64_t limit = plan->options.target->package_limit - PROGRAM_BYTES;
     for (uint32_t first = 0; first < n_vocab;) {
-        uint32_t end = first;
+        uint32_t end = first, next = first;
+        uint64_t n_bytes = 0;
         while (end < n_vocab) {
-            uint32_t next = (uint32_t)min_size(n_vocab, (size_t)end + HEAD_SLICE_ROWS);
-            if (head_bytes(model, form, first, next, arena) >= limit) break;
+            next = (uint32_t)min_size(n_vocab, (size_t)end + plan->slice_rows);
+            if (head_bytes(plan, model, first, next, arena) >= limit) break;
             end = next;
+            n_bytes = head_bytes(plan, model, first, end, arena);
         }
         if (end == first)
-            return refuse_size(
-                plan, "a head slice of 65536 rows",
-                head_bytes(model, form, first,
-                           (uint32_t)min_size(n_vocab, (size_t)first + HEAD_SLICE_ROWS), arena),
-                PROGRAM_BYTES, err);
-        add_shard(plan, (ShardRange){n_layers, n_layers, first, end,
-                                     PROGRAM_BYTES + head_bytes(model, form, first, end, arena)});
+            return refuse_size(plan,
+                               arena_printf(arena, "a head slice of %u rows", next - first).at,
+                               head_bytes(plan, model, first, next, arena), PROGRAM_BYTES, err);
+        add_shard(plan, (ShardRange){n_layers, n_layers, first, end, PROGRAM_BYTES + n_bytes});
         first = end;
     }
     return true;
@@ -160,10 +190,12 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
                        options->context, options->prefill_rows);
 
     uint64_t limit = options->target->package_limit - PROGRAM_BYTES;
-    uint64_t head = head_bytes(model, options->weights, 0, c->n_vocab, arena);
+    uint64_t row_bytes = (uint64_t)c->d_model * (options->weights == WEIGHTS_F16 ? 2 : 1);
+    plan->slice_rows = head_slice_rows(c->n_vocab, row_bytes, chip_may_have_notch(options->chip));
+    uint64_t head = head_bytes(plan, model, 0, c->n_vocab, arena);
     uint64_t *layers = arena_array(arena, c->n_layers, uint64_t); // they may differ, by their kinds
     for (uint32_t i = 0; i < c->n_layers; i++) {
-        layers[i] = layer_bytes(model, options->weights, i, arena);
+        layers[i] = layer_bytes(model, options, i, arena);
         if (layers[i] >= limit)
             return refuse_size(plan, "one layer", layers[i] - PROGRAM_BYTES_PER_LAYER,
                                PROGRAM_BYTES + PROGRAM_BYTES_PER_LAYER, err);
@@ -179,7 +211,7 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
         last += layers[--before_head];
 
     plan->shards =
-        arena_array(arena, (size_t)c->n_layers + c->n_vocab / HEAD_SLICE_ROWS + 2, ShardRange);
+        arena_array(arena, (size_t)c->n_layers + c->n_vocab / plan->slice_rows + 2, ShardRange);
     for (uint32_t first = 0, end; first < before_head; first = end) {
         uint64_t n_bytes = 0;
         for (end = first; end < before_head && end - first < most; end++) {

@@ -7,6 +7,7 @@
 #ifndef LATHE_COMPILE_PLAN_H
 #define LATHE_COMPILE_PLAN_H
 
+#include "chips/chips.h"
 #include "compile/condition.h"
 #include "contract/contract.h"
 
@@ -33,6 +34,7 @@ typedef struct {
     KvForm kv;
     PackFormat weights;
     const Target *target;
+    ChipId chip;               // of the target
     uint32_t layers_per_shard; // at most; 0: as the target allows
     const Ranges *ranges;      // what to condition by; NULL: nothing is scaled
 } CompileOptions;
@@ -51,16 +53,21 @@ typedef struct {
     ShardRange *shards;
     size_t n_shards;
     LayerScaling *layers; // [n_layers]
+    uint32_t slice_rows;  // vocabulary rows of one convolution of the head; the last has fewer
 } ShardPlan;
 
 const Target *target_named(const char *name); // NULL when unknown
-const Target *target_at(size_t i);            // NULL past the last
-const char *kv_form_name(KvForm form);        // "slice", "overwrite"
+// Reads "macos27" or "macos27:m4" into target and chip; fails with what there is when either is
+// unknown. target_text() is what it reads back.
+bool target_read(Str text, const Target **target, ChipId *chip, Err *err);
+Str target_text(const Target *target, ChipId chip, Arena *arena);
+const Target *target_at(size_t i);     // NULL past the last
+const char *kv_form_name(KvForm form); // "slice", "overwrite"
 const char *weight_form_name(PackFormat form);
 bool kv_form_named(const char *name, KvForm *form);
 bool weight_form_named(const char *name, PackFormat *form);
 
-// Fails with the arithmetic when a single layer, or a 65,536-row slice of the head, does not fit.
+// Fails with the arithmetic when a single layer, or a slice of the head, does not fit.
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
                  Err *err);
 // Conditions a plan made without ranges by `ranges`, which the plan keeps.

@@ -59,13 +59,23 @@ static ValueId build_qkv(Graph *g, ValueId normed, const PackedTensor *t,
 static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
                            const LayerScaling *condition) {
     const Contract *c = g->contract;
-    ValueId both = graph_project(g, "gate_up_y", normed, &t[PACKED_GATE_UP], NULL);
-    graph_mark(g, LANDMARK_gate, both, 0, 1);
-    graph_mark(g, LANDMARK_up, both, c->d_ff, ldexpf(g->up_factor, condition->up));
-    ValueId gate = graph_channels(g, "gate", both, 0, c->d_ff);
-    ValueId up = graph_scale(g, "up_divided", graph_channels(g, "up", both, c->d_ff, 2 * c->d_ff),
-                             g->up_factor);
-    return build_binary(&g->builder, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), up);
+    const PackedTensor *matrix = &t[PACKED_GATE_UP];
+    float up_held = ldexpf(g->up_factor, condition->up);
+    ValueId gate, up;
+    if (matrix->n_pieces == 1) {
+        ValueId both = graph_project(g, "gate_up_y", normed, matrix, NULL);
+        graph_mark(g, LANDMARK_gate, both, 0, 1);
+        graph_mark(g, LANDMARK_up, both, c->d_ff, up_held);
+        gate = graph_channels(g, "gate", both, 0, c->d_ff);
+        up = graph_channels(g, "up", both, c->d_ff, 2 * c->d_ff);
+    } else {
+        gate = graph_project_rows(g, "gate", normed, matrix, 0, c->d_ff);
+        up = graph_project_rows(g, "up", normed, matrix, c->d_ff, 2 * c->d_ff);
+        graph_mark(g, LANDMARK_gate, gate, 0, 1);
+        graph_mark(g, LANDMARK_up, up, 0, up_held);
+    }
+    ValueId scaled = graph_scale(g, "up_divided", up, g->up_factor);
+    return build_binary(&g->builder, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), scaled);
 }
 
 // One decoder block; the last one of a shard names its result `hidden`.
@@ -220,17 +230,16 @@ static void place_tensors(CompiledShard *shard, const Model *model, const ShardP
     const ShardRange *r = &shard->range;
     PackFormat form = plan->options.weights;
     size_t n_layers = r->end_layer - r->first_layer;
-    size_t n_slices = (r->end_logit - r->first_logit + HEAD_SLICE_ROWS - 1) / HEAD_SLICE_ROWS;
+    size_t rows = plan->slice_rows, n_slices = (r->end_logit - r->first_logit + rows - 1) / rows;
     shard->n_tensors = n_layers * PACKED_PER_LAYER + (n_slices ? n_slices + 1 : 0);
     shard->tensors = arena_array(arena, shard->n_tensors, PackedTensor);
     PackedTensor *t = shard->tensors;
     for (uint32_t l = r->first_layer; l < r->end_layer; l++, t += PACKED_PER_LAYER)
-        packed_layer(t, model, form, l, &plan->layers[l], arena);
+        packed_layer(t, model, &plan->options, l, &plan->layers[l], arena);
     if (n_slices) *t++ = packed_output_norm(model);
-    for (uint32_t first = r->first_logit; first < r->end_logit; first += HEAD_SLICE_ROWS)
+    for (uint32_t first = r->first_logit; first < r->end_logit; first += (uint32_t)rows)
         *t++ =
-            packed_head(model, form, first,
-                        (uint32_t)min_size(r->end_logit, (size_t)first + HEAD_SLICE_ROWS), arena);
+            packed_head(model, form, first, (uint32_t)min_size(r->end_logit, first + rows), arena);
     for (size_t i = 0; i < shard->n_tensors; i++)
         packed_place(&shard->tensors[i], &shard->blobs, arena);
 }

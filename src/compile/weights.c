@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/size.h"
 #include "contract/weights.h"
 
 // What a model's weights are stored as: multiplied by 2^exponent, and of which kind of layers.
@@ -36,9 +37,59 @@ static PackedTensor vector(uint32_t layer, Str name) {
     return matrix(layer, name, WEIGHTS_F16, 1);
 }
 
-void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFormat form,
-                  uint32_t layer, const LayerScaling *condition, Arena *arena) {
+static unsigned weight_bits(PackFormat form) {
+    return form == WEIGHTS_F16 ? 16 : 8;
+}
+
+// One piece, the whole.
+static void leave_whole(PackedTensor *t) {
+    t->n_pieces = t->n_parts ? 1 : 0;
+    t->pieces[0] = (PackedPiece){.name = t->name, .n_rows = t->n_rows};
+}
+
+// Cuts rows [first, end) into pieces named after `name`, with a number where there are several.
+static void cut(PackedTensor *t, Str name, uint32_t first, uint32_t end, PieceRows rule,
+                Arena *arena) {
+    uint32_t rows = piece_rows(end - first, (uint64_t)t->n_cols * weight_bits(t->form) / 8, rule);
+    for (uint32_t n = 0; first < end; first += rows, n++) {
+        Str numbered =
+            rows < end - first || n ? arena_printf(arena, "%.*s_%u", STR_ARG(name), n) : name;
+        t->pieces[t->n_pieces++] =
+            (PackedPiece){numbered, first, (uint32_t)min_size(rows, end - first), 0, 0};
+    }
+}
+
+// A matrix, whole where that streams at full speed. Gate and up come apart first: each is wanted by
+// itself, so nothing is joined again.
+static void cut_matrix(PackedTensor *t, PieceRows rule, Arena *arena) {
+    uint64_t row_bytes = (uint64_t)t->n_cols * weight_bits(t->form) / 8;
+    bool is_stack = t->n_parts == 2;
+    leave_whole(t);
+    if (t->n_parts == 0 || piece_rows(t->n_rows, row_bytes, rule) == t->n_rows) return;
+    t->n_pieces = 0;
+    if (!is_stack) {
+        cut(t, t->name, 0, t->n_rows, rule, arena);
+        return;
+    }
+    for (size_t i = 0; i < t->n_parts; i++) {
+        const PackedPart *part = &t->parts[i];
+        Str name = arena_printf(arena, "layer_%02u_ffn_%s", t->layer, part->role);
+        cut(t, name, part->first_row, part->first_row + (uint32_t)part->rows.n_rows, rule, arena);
+    }
+}
+
+// Heads whose rows change their order stay whole.
+static uint32_t head_unit(const Contract *c) {
+    uint32_t unit = c->head_dim;
+    while (unit % PIECE_UNIT) unit += c->head_dim;
+    return unit;
+}
+
+void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
+                  const CompileOptions *options, uint32_t layer, const LayerScaling *condition,
+                  Arena *arena) {
     const Contract *c = &model->contract;
+    PackFormat form = options->weights;
     // llama-architecture files store q and k rows so that rotated pairs are neighbours. Packages
     // rotate halves, which needs slices instead of a shuffle; the order of rows within a head is
     // free as long as q and k share it.
@@ -86,11 +137,21 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFo
     add_part(&out[PACKED_GATE_UP], WEIGHT_gate, plain);
     add_part(&out[PACKED_GATE_UP], WEIGHT_up, (Storage){model, layer, false, -up});
     add_part(&out[PACKED_DOWN], WEIGHT_down, (Storage){model, layer, false, ffn});
+
+    bool may_be_hit = chip_may_have_notch(options->chip);
+    const PieceRows plain_rows = {PIECE_UNIT, may_be_hit}, of_heads = {head_unit(c), may_be_hit};
+    for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
+        if (out[slot].n_cols == 1)
+            leave_whole(&out[slot]);
+        else
+            cut_matrix(&out[slot], slot == PACKED_QKV ? of_heads : plain_rows, arena);
+    }
 }
 
 PackedTensor packed_output_norm(const Model *model) {
     PackedTensor t = vector(NO_LAYER, STR("output_norm"));
     add_part(&t, WEIGHT_output_norm, (Storage){.model = model});
+    leave_whole(&t);
     return t;
 }
 
@@ -102,16 +163,21 @@ PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, ui
     rows.first_row += first;
     rows.n_rows = end - first;
     add_rows(&t, WEIGHT_head, rows, &(Storage){.model = model});
+    leave_whole(&t);
     return t;
 }
 
-static MilType data_type(const PackedTensor *t) {
+static MilType data_type(const PackedTensor *t, uint32_t n_rows) {
     MilDtype dtype = t->form == WEIGHTS_F16 ? MIL_F16 : MIL_I8;
-    return (MilType){.dtype = dtype, .rank = 4, .dims = {t->n_rows, t->n_cols, 1, 1}};
+    return (MilType){.dtype = dtype, .rank = 4, .dims = {n_rows, t->n_cols, 1, 1}};
 }
 
-static uint32_t scale_rows(const PackedTensor *t) {
-    return t->form == WEIGHTS_INT8_CHANNEL ? t->n_rows : t->form == WEIGHTS_INT8_TENSOR ? 1 : 0;
+uint32_t packed_scales(const PackedTensor *t, const PackedPiece *piece) {
+    switch (t->form) {
+    case WEIGHTS_INT8_CHANNEL: return piece->n_rows;
+    case WEIGHTS_INT8_TENSOR: return 1;
+    default: return 0;
+    }
 }
 
 static uint64_t blob_bytes(uint64_t n_bytes) {
@@ -119,17 +185,23 @@ static uint64_t blob_bytes(uint64_t n_bytes) {
 }
 
 uint64_t packed_bytes(const PackedTensor *t) {
-    if (t->n_parts == 0) return 0;
-    uint64_t weights = (uint64_t)t->n_rows * t->n_cols, scales = scale_rows(t);
-    return blob_bytes(t->form == WEIGHTS_F16 ? 2 * weights : weights) +
-           (scales ? blob_bytes(2 * scales) : 0);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < t->n_pieces; i++) {
+        uint64_t scales = packed_scales(t, &t->pieces[i]);
+        uint64_t weights = (uint64_t)t->pieces[i].n_rows * t->n_cols * weight_bits(t->form) / 8;
+        sum += blob_bytes(weights) + (scales ? blob_bytes(2 * scales) : 0);
+    }
+    return sum;
 }
 
 void packed_place(PackedTensor *t, BlobPlan *blobs, Arena *arena) {
-    if (t->n_parts == 0) return;
-    MilType data = data_type(t);
-    t->data_offset = blob_plan_add(blobs, arena, &data);
-    if (!scale_rows(t)) return;
-    MilType scales = {.dtype = MIL_F16, .rank = 4, .dims = {scale_rows(t), 1, 1, 1}};
-    t->scale_offset = blob_plan_add(blobs, arena, &scales);
+    for (size_t i = 0; i < t->n_pieces; i++) {
+        PackedPiece *piece = &t->pieces[i];
+        MilType data = data_type(t, piece->n_rows);
+        uint32_t n_scales = packed_scales(t, piece);
+        piece->data_offset = blob_plan_add(blobs, arena, &data);
+        if (n_scales == 0) continue;
+        MilType scales = {.dtype = MIL_F16, .rank = 4, .dims = {n_scales, 1, 1, 1}};
+        piece->scale_offset = blob_plan_add(blobs, arena, &scales);
+    }
 }

@@ -2,13 +2,15 @@
 // how they get into the weight file.
 //
 // Matrices that read the same input are stacked, so that a layer has four convolutions: q, k and v;
-// the attention output; gate and up; down. Weights are quantised from the source's blocks directly
-// and streamed in blocks of rows, so memory does not grow with the model.
+// the attention output; gate and up; down. Each is cut into pieces by rows where it would stream at
+// half speed in one (pieces.h). Weights are quantised from the source's blocks directly and streamed
+// in blocks of rows, so memory does not grow with the model.
 #ifndef LATHE_COMPILE_WEIGHTS_H
 #define LATHE_COMPILE_WEIGHTS_H
 
 #include "base/pool.h"
 #include "base/progress.h"
+#include "compile/pieces.h"
 #include "compile/plan.h"
 #include "mlpackage/blobs.h"
 
@@ -24,17 +26,25 @@ typedef struct {
     float factor;          // a power of two that each weight is multiplied by (condition.h)
 } PackedPart;
 
+// Rows [first_row, first_row + n_rows) of a packed tensor as a value and as records of their own.
 typedef struct {
-    Str name;                // of the value in the program: "layer_03_qkv"
+    Str name; // of the value in the program: "layer_03_qkv", "layer_03_down_1"
+    uint32_t first_row, n_rows;
+    uint64_t data_offset;  // records in the weight file
+    uint64_t scale_offset; // int8 forms only
+} PackedPiece;
+
+typedef struct {
+    Str name;                // "layer_03_qkv": of the whole
     uint32_t layer;          // NO_LAYER for the head's
     uint32_t rope_dim;       // of the layer's kind, for is_deinterleaved
     uint32_t n_rows, n_cols; // n_cols 1 for norm weights and biases
     PackFormat form;         // WEIGHTS_F16 for norm weights and biases
     PackedPart parts[PACKED_MAX_PARTS];
     size_t n_parts;
-    float offset;          // added to each weight (norms), before the part's factor
-    uint64_t data_offset;  // records in the weight file
-    uint64_t scale_offset; // int8 forms only
+    float offset;                          // added to each weight (norms), before the part's factor
+    PackedPiece pieces[PACKED_MAX_PIECES]; // in the order of rows; one scale of int8-tensor for all
+    size_t n_pieces;
 } PackedTensor;
 
 typedef enum {
@@ -50,16 +60,19 @@ typedef enum {
 } PackedSlot;
 
 // The tensors of a layer by slot; those the model lacks have n_parts 0. Nothing is placed yet.
-void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model, PackFormat form,
-                  uint32_t layer, const LayerScaling *condition, Arena *arena);
+void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
+                  const CompileOptions *options, uint32_t layer, const LayerScaling *condition,
+                  Arena *arena);
 // Whether rows of one packed tensor may have factors of their own without a change of their codes:
 // not where one scale serves them all. The graph multiplies values and up instead.
 bool weight_form_scales_rows(PackFormat form);
 PackedTensor packed_output_norm(const Model *model);
-// Rows [first, end) of the head.
+// Rows [first, end) of the head, in one piece.
 PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, uint32_t end,
                          Arena *arena);
 
+// Scales of a piece: one a row, one for all, or 0.
+uint32_t packed_scales(const PackedTensor *t, const PackedPiece *piece);
 // Bytes the tensor takes in a weight file, records included.
 uint64_t packed_bytes(const PackedTensor *t);
 // Reserves its place.

@@ -54,30 +54,48 @@ static ChainFunction describe_function(Conversion *c, const MilFunction *f, cons
     return out;
 }
 
-static ChainTensor describe_tensor(Conversion *c, const PackedTensor *t) {
+// The rows that part and piece share, as a part of the piece; n_rows is 0 when there are none.
+static ChainPart describe_part(const PackedPart *p, const PackedPiece *piece) {
+    uint32_t part_end = p->first_row + (uint32_t)p->rows.n_rows;
+    uint32_t first = (uint32_t)max_size(p->first_row, piece->first_row);
+    uint32_t end = (uint32_t)min_size(part_end, piece->first_row + piece->n_rows);
+    if (end <= first) return (ChainPart){0};
+    return (ChainPart){
+        .role = str_of(p->role),
+        .source = p->rows.tensor->name,
+        .source_first_row = p->rows.first_row + first - p->first_row,
+        .first_row = first - piece->first_row,
+        .n_rows = end - first,
+        .is_deinterleaved = p->is_deinterleaved,
+        .factor = p->factor,
+    };
+}
+
+static ChainTensor describe_piece(Conversion *c, const PackedTensor *t, const PackedPiece *piece) {
     ChainTensor out = {
-        .name = t->name,
+        .name = piece->name,
         .form = str_of(weight_form_name(t->form)),
         .layer = t->layer,
-        .n_rows = t->n_rows,
+        .n_rows = piece->n_rows,
         .n_cols = t->n_cols,
         .offset = t->offset,
         .parts = arena_array(c->arena, t->n_parts, ChainPart),
-        .n_parts = t->n_parts,
     };
     for (size_t i = 0; i < t->n_parts; i++) {
-        const PackedPart *p = &t->parts[i];
-        out.parts[i] = (ChainPart){
-            .role = str_of(p->role),
-            .source = p->rows.tensor->name,
-            .source_first_row = p->rows.first_row,
-            .first_row = p->first_row,
-            .n_rows = (uint32_t)p->rows.n_rows,
-            .is_deinterleaved = p->is_deinterleaved,
-            .factor = p->factor,
-        };
+        ChainPart part = describe_part(&t->parts[i], piece);
+        if (part.n_rows) out.parts[out.n_parts++] = part;
     }
     return out;
+}
+
+static void describe_tensors(Conversion *c, ChainShard *out, const CompiledShard *shard) {
+    size_t n = 0;
+    for (size_t i = 0; i < shard->n_tensors; i++) n += shard->tensors[i].n_pieces;
+    out->tensors = arena_array(c->arena, n, ChainTensor);
+    for (size_t i = 0; i < shard->n_tensors; i++)
+        for (size_t k = 0; k < shard->tensors[i].n_pieces; k++)
+            out->tensors[out->n_tensors++] =
+                describe_piece(c, &shard->tensors[i], &shard->tensors[i].pieces[k]);
 }
 
 // Functions stand in the program in the order compile_shard() makes them.
@@ -99,10 +117,7 @@ static void describe_shard(Conversion *c, ChainShard *out, const CompiledShard *
     if (r->end_logit > r->first_logit)
         out->functions[n] = describe_function(c, functions[n], FUNCTION_HEAD, 1), n++;
     out->n_functions = n;
-    out->tensors = arena_array(c->arena, shard->n_tensors, ChainTensor);
-    for (size_t i = 0; i < shard->n_tensors; i++)
-        if (shard->tensors[i].n_parts)
-            out->tensors[out->n_tensors++] = describe_tensor(c, &shard->tensors[i]);
+    describe_tensors(c, out, shard);
     out->n_landmarks = shard->n_landmarks;
     out->landmarks = arena_array(c->arena, shard->n_landmarks, ChainLandmark);
     for (size_t i = 0; i < shard->n_landmarks; i++) {
@@ -305,7 +320,7 @@ static bool write_all(Conversion *c, Err *err) {
         .use = c->use,
         .kv = str_of(kv_form_name(o->kv)),
         .weights = str_of(weight_form_name(o->weights)),
-        .target = str_of(o->target->name),
+        .target = target_text(o->target, o->chip, c->arena),
         .package_limit = o->target->package_limit,
         .ranges = c->plan.options.ranges,
         .shards = arena_array(c->arena, c->plan.n_shards, ChainShard),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "chips/chips.h"
 #include "decoder/ports.h"
 #include "gates/device_gates.h"
 #include "gates/layer_names.h"
@@ -49,17 +50,20 @@ static void take(void *context, const RunnerPlannedOp *op) {
 
 // ---- the prediction
 
-// The rules of the newest system that is not newer than the machine's; those of the bundle's target
-// where the machine's system is not known.
-static const PlacementTarget *target_of(const Proof *p, const RunnerMachine *machine) {
-    const PlacementTarget *best = placement_target_named(p->bundle.chain.target), *t;
-    bool is_found = false;
+// The rules of the machine's chip and of the newest system that is not newer than the machine's;
+// those of the bundle's target where the machine's are not known.
+static bool target_of(const Proof *p, const RunnerMachine *machine, PlacementTarget *best) {
+    const PlacementTarget *t;
+    bool is_found = placement_target_read(p->bundle.chain.target, best), is_known = false;
     for (size_t i = 0; machine->os && (t = placement_target_at(i)); i++) {
-        if (t->os == 0 || t->os > (int)machine->os || (is_found && t->os <= best->os)) continue;
-        best = t;
-        is_found = true;
+        if (t->os == 0 || t->os > (int)machine->os || (is_known && t->os <= best->os)) continue;
+        ChipId chip = best->chip;
+        *best = *t;
+        best->chip = chip;
+        is_found = is_known = true;
     }
-    return best;
+    chip_labelled(str_of(machine->chip), &best->chip);
+    return is_found;
 }
 
 static uint32_t find_op(const MilFunction *f, Str output) {
@@ -214,13 +218,15 @@ bool gate_device_residency(Proof *p, Err *err) {
     RunnerMachine machine;
     const RunnerOps *ops = proof_engine(p)->runner;
     ops->machine(&machine);
-    const PlacementTarget *target = target_of(p, &machine);
-    if (!target) return err_set(err, ERR_GATE, "no rules for this system");
+    PlacementTarget target;
+    if (!target_of(p, &machine, &target)) return err_set(err, ERR_GATE, "no rules for this system");
     if (!proof_open_shards(p, &shards, ARITHMETIC_FP16, err)) return false;
     bool ok = true;
     for (size_t i = 0; ok && i < p->bundle.chain.n_shards; i++)
-        ok = judge_shard(p, &shards.shards[i], i, target, machine.has_ane, err);
+        ok = judge_shard(p, &shards.shards[i], i, &target, machine.has_ane, err);
     shards_close(&shards);
-    if (ok) proof_note(p, "residency", "rules", "predicted for %s", target->name);
+    if (ok)
+        proof_note(p, "residency", "rules", "predicted for %s, %s", target.name,
+                   chips[target.chip].label);
     return ok;
 }

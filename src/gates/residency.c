@@ -127,15 +127,17 @@ static json_t *findings_json(const FunctionPlacement *f) {
 
 static json_t *function_json(const FunctionPlacement *f, Arena *arena) {
     const PlacementEstimate *e = &f->estimate;
-    json_t *estimate = json_pack("{s:f, s:f, s:f, s:I, s:s}", "ane_ms", e->ane_ms, "cpu_ms",
-                                 e->cpu_ms, "price_ms", e->price_ms, "segments",
-                                 (json_int_t)e->n_segments, "verdict", verdict_name(e->verdict));
+    json_t *estimate =
+        json_pack("{s:f, s:f, s:f, s:f, s:I, s:s}", "ane_ms", e->ane_ms, "notch_ms", e->notch_ms,
+                  "cpu_ms", e->cpu_ms, "price_ms", e->price_ms, "segments",
+                  (json_int_t)e->n_segments, "verdict", verdict_name(e->verdict));
     json_t *function =
-        json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
+        json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
                   f->function->name.at, f->function->name.len, "conv_ane", (json_int_t)f->conv_ane,
                   "conv_total", (json_int_t)f->conv_total, "compute_ane",
                   (json_int_t)f->compute_ane, "compute_total", (json_int_t)f->compute_total,
                   "unknown", (json_int_t)f->n_unknown, "index_ops", (json_int_t)f->n_index,
+                  "conv_bytes", (json_int_t)f->conv_bytes, "slow_bytes", (json_int_t)f->slow_bytes,
                   "findings", findings_json(f), "estimate", estimate, "map", map_json(f, arena));
     if (f->evicted_by) json_object_set_new(function, "evicted_by", json_string(f->evicted_by->id));
     return function;
@@ -184,26 +186,46 @@ static void say_estimate(Proof *p, size_t i, const Placement *placement) {
     strbuf_free(&text);
 }
 
+// Which weights stream at half speed, where any do.
+static void say_stream(Proof *p, size_t i, const Placement *placement) {
+    StrBuf text = {0};
+    char scope[48];
+    for (size_t k = 0; k < placement->n_functions; k++) {
+        const FunctionPlacement *f = &placement->functions[k];
+        if (f->slow_bytes == 0) continue;
+        strbuf_printf(&text, "%s%.*s: %.1f of %.1f MiB", text.len ? "; " : "",
+                      STR_ARG(f->function->name), (double)f->slow_bytes / (1 << 20),
+                      (double)f->conv_bytes / (1 << 20));
+    }
+    if (text.len == 0) return;
+    snprintf(scope, sizeof scope, "shard %02zu stream", i);
+    proof_note(p, "residency", scope, "weights that stream at half speed on %s [X01]: %.*s",
+               placement_rules[RULE_X01].seen, STR_ARG(strbuf_str(&text)));
+    strbuf_free(&text);
+}
+
 bool gate_residency(Proof *p, Err *err) {
     const Chain *c = &p->bundle.chain;
-    const PlacementTarget *target = placement_target_named(c->target);
-    if (!target)
+    PlacementTarget target;
+    if (!placement_target_read(c->target, &target))
         return err_set(err, ERR_GATE,
-                       "no rules for target '%.*s'; there are macos27, macos26, macos15",
+                       "no rules for target '%.*s'; there are macos27, macos26, macos15, each "
+                       "alone or with a chip (macos27:m4)",
                        STR_ARG(c->target));
     json_t *shards = json_array(), *rules = json_object();
     for (size_t i = 0; i < c->n_shards; i++) {
         const Package *package = &p->bundle.packages[i];
         Placement placement;
         placement_judge(&placement, p->arena, package->program,
-                        package->model.len + package->weights.len, target);
+                        package->model.len + package->weights.len, &target);
         say(p, i, &placement);
         say_estimate(p, i, &placement);
+        say_stream(p, i, &placement);
         json_array_append_new(shards, shard_json(p, i, &placement, rules));
     }
     proof_note(p, "residency", "device", "skipped: no device has planned or run these packages");
-    json_t *section = json_pack("{s:s, s:n, s:o, s:o}", "target", target->name, "measured",
-                                "shards", shards, "rules", rules);
+    json_t *section = json_pack("{s:s, s:n, s:o, s:o}", "target", arena_cstr(p->arena, c->target),
+                                "measured", "shards", shards, "rules", rules);
     if (!section) die_out_of_memory(0);
     proof_section(p, "placement", section);
     return true;

@@ -5,22 +5,40 @@
 #include "base/size.h"
 #include "mutants/bundle_mutants.h"
 
-// A packed matrix as it lies in the file.
+// A packed matrix as it lies in the file, in pieces.
 typedef struct {
-    uint8_t *codes;  // [n_rows][n_cols][width]
-    uint8_t *scales; // binary16 a row, or NULL
+    uint8_t *file;
+    const PackedTensor *t;
     size_t n_rows, n_cols, width;
+    bool has_scales; // one a row
 } Matrix;
 
 enum { HALF_EXPONENT = 0x0400 }; // one step of a binary16's exponent: times 2
 
 static Matrix matrix_at(uint8_t *bytes, const PackedTensor *t) {
-    Matrix m = {.codes = bytes + t->data_offset + BLOB_RECORD_BYTES,
-                .n_rows = t->n_rows,
-                .n_cols = t->n_cols,
-                .width = t->form == WEIGHTS_F16 ? 2 : 1};
-    if (t->form == WEIGHTS_INT8_CHANNEL) m.scales = bytes + t->scale_offset + BLOB_RECORD_BYTES;
-    return m;
+    return (Matrix){.file = bytes,
+                    .t = t,
+                    .n_rows = t->n_rows,
+                    .n_cols = t->n_cols,
+                    .width = t->form == WEIGHTS_F16 ? 2 : 1,
+                    .has_scales = t->form == WEIGHTS_INT8_CHANNEL};
+}
+
+static const PackedPiece *piece_of(const Matrix *m, size_t row) {
+    size_t i = 0;
+    while (row >= m->t->pieces[i].first_row + m->t->pieces[i].n_rows) i++;
+    return &m->t->pieces[i];
+}
+
+static uint8_t *codes_at(const Matrix *m, size_t row) {
+    const PackedPiece *piece = piece_of(m, row);
+    return m->file + piece->data_offset + BLOB_RECORD_BYTES +
+           (row - piece->first_row) * m->n_cols * m->width;
+}
+
+static uint8_t *scale_at(const Matrix *m, size_t row) {
+    const PackedPiece *piece = piece_of(m, row);
+    return m->file + piece->scale_offset + BLOB_RECORD_BYTES + 2 * (row - piece->first_row);
 }
 
 static bool layer_matrix(Matrix *m, const CompiledShard *shard, PackedSlot slot, uint8_t *bytes) {
@@ -40,9 +58,10 @@ static void exchange(uint8_t *a, uint8_t *b, size_t n) {
 }
 
 static void exchange_rows(const Matrix *m, size_t a, size_t b, size_t n) {
-    size_t row = m->n_cols * m->width;
-    exchange(m->codes + a * row, m->codes + b * row, n * row);
-    if (m->scales) exchange(m->scales + 2 * a, m->scales + 2 * b, 2 * n);
+    for (size_t i = 0; i < n; i++) {
+        exchange(codes_at(m, a + i), codes_at(m, b + i), m->n_cols * m->width);
+        if (m->has_scales) exchange(scale_at(m, a + i), scale_at(m, b + i), 2);
+    }
 }
 
 static void double_half(uint8_t *half) {
@@ -58,26 +77,26 @@ bool edit_scale_of_one_channel(const CompiledShard *shard, const Model *model, u
     Matrix m;
     if (!layer_matrix(&m, shard, PACKED_DOWN, bytes)) return false;
     size_t row = m.n_rows / 3;
-    if (m.scales)
-        double_half(m.scales + 2 * row);
+    if (m.has_scales)
+        double_half(scale_at(&m, row));
     else
         for (size_t i = 0; m.width == 2 && i < m.n_cols; i++)
-            double_half(m.codes + 2 * (row * m.n_cols + i));
-    return m.scales || m.width == 2;
+            double_half(codes_at(&m, row) + 2 * i);
+    return m.has_scales || m.width == 2;
 }
 
 bool edit_scales_shifted(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
     (void)model;
     Matrix m;
-    if (!layer_matrix(&m, shard, PACKED_GATE_UP, bytes) || !m.scales) return false;
-    for (size_t i = 0; i + 1 < m.n_rows; i++) exchange(m.scales + 2 * i, m.scales + 2 * i + 2, 2);
+    if (!layer_matrix(&m, shard, PACKED_GATE_UP, bytes) || !m.has_scales) return false;
+    for (size_t i = 0; i + 1 < m.n_rows; i++) exchange(scale_at(&m, i), scale_at(&m, i + 1), 2);
     return true;
 }
 
-static int magnitude(const Matrix *m, size_t at) {
-    if (m->width == 1) return abs((int8_t)m->codes[at]);
+static int magnitude(const Matrix *m, const uint8_t *row, size_t at) {
+    if (m->width == 1) return abs((int8_t)row[at]);
     uint16_t bits;
-    memcpy(&bits, m->codes + 2 * at, sizeof bits);
+    memcpy(&bits, row + 2 * at, sizeof bits);
     return bits & 0x7FFF;
 }
 
@@ -85,13 +104,14 @@ bool edit_one_weight_negated(const CompiledShard *shard, const Model *model, uin
     (void)model;
     Matrix m;
     if (!layer_matrix(&m, shard, PACKED_ATTN_OUT, bytes)) return false;
-    size_t first = m.n_rows / 2 * m.n_cols, most = first;
-    for (size_t i = first; i < first + m.n_cols; i++)
-        if (magnitude(&m, i) > magnitude(&m, most)) most = i;
+    uint8_t *row = codes_at(&m, m.n_rows / 2);
+    size_t most = 0;
+    for (size_t i = 0; i < m.n_cols; i++)
+        if (magnitude(&m, row, i) > magnitude(&m, row, most)) most = i;
     if (m.width == 1)
-        m.codes[most] = (uint8_t)-m.codes[most];
+        row[most] = (uint8_t)-row[most];
     else
-        m.codes[2 * most + 1] ^= 0x80;
+        row[2 * most + 1] ^= 0x80;
     return true;
 }
 
@@ -120,7 +140,7 @@ bool edit_attn_out_columns_exchanged(const CompiledShard *shard, const Model *mo
     if (c->n_heads < 2 || !layer_matrix(&m, shard, PACKED_ATTN_OUT, bytes)) return false;
     size_t head = c->head_dim_v * m.width, last = (c->n_heads - 1) * head;
     for (size_t row = 0; row < m.n_rows; row++) {
-        uint8_t *at = m.codes + row * m.n_cols * m.width;
+        uint8_t *at = codes_at(&m, row);
         exchange(at, at + last, head);
     }
     return true;
@@ -136,7 +156,7 @@ bool edit_stop_id_unreachable(const CompiledShard *shard, const Model *model, ui
         for (size_t i = 0; i < c->stop_ids.count; i++) {
             size_t id = c->stop_ids.at[i];
             if (id < first || id >= first + m.n_rows) continue;
-            memset(m.codes + (id - first) * m.n_cols * m.width, 0, m.n_cols * m.width);
+            memset(codes_at(&m, id - first), 0, m.n_cols * m.width);
             is_put = true;
         }
         first += m.n_rows;

@@ -94,7 +94,6 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
         .model_path = run->model_path,
         .out_path = out,
         .options = {.prefill_rows = (uint32_t)min_size(like->prefill_rows, context),
-                    .target = target_named(arena_cstr(arena, like->target)),
                     .layers_per_shard = like->shards[0].end_layer - like->shards[0].first_layer,
                     .ranges = like->ranges},
         .settings = like->settings,
@@ -106,7 +105,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
     take_use(&job, &like->use, context, arena);
     if (!kv_form_named(arena_cstr(arena, like->kv), &job.options.kv) ||
         !weight_form_named(arena_cstr(arena, like->weights), &job.options.weights) ||
-        !job.options.target)
+        !target_read(like->target, &job.options.target, &job.options.chip, NULL))
         return err_set(err, ERR_FORMAT,
                        "%s: chain.json has options that this lathe does not know; convert again",
                        run->job->bundle_dir);

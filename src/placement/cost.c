@@ -9,6 +9,9 @@
 // anchors, and the time to stream weights is put on top (67 GB/s packed on the ANE of an M4, from
 // notes/comparison.md; the CPU is given fp16 weights at the anchors' 100 GB/s). A factor of two is
 // the least that must be allowed for, on that chip; others are not known at all.
+//
+// The segmenter knows nothing of the half speed of rule X01, so its choice is estimated without; what
+// that costs is added to the time of a call.
 #include "placement/judge.h"
 
 // Microseconds for 64 × 32 × 32 fp16 elements: read and written, 262,144 bytes.
@@ -62,12 +65,11 @@ static double bytes_of(const MilType *t) {
     return elements(t) * (double)mil_dtypes[t->dtype].bits / 8;
 }
 
-// Bytes of a constant as stored: of the codes when it is unpacked from some.
-static double packed_bytes(const Judge *j, const MilValue *v) {
+double judge_packed_bytes(const Judge *j, const MilValue *v) {
     if (v->op == MIL_NO_OP || !(j->f->ops[v->op].info->flags & MIL_OP_CONSTEXPR))
         return bytes_of(&v->type);
     const MilOp *op = &j->f->ops[v->op];
-    return packed_bytes(j, mil_value(j->f, j->f->operands[op->args[0].first]));
+    return judge_packed_bytes(j, mil_value(j->f, j->f->operands[op->args[0].first]));
 }
 
 static double dim(const MilType *t, int from_end) {
@@ -107,7 +109,7 @@ static Cost product_cost(const Judge *j, const MilOp *op, double n_macs) {
         for (uint32_t k = 0; k < op->args[p].count; k++) {
             const MilValue *v = mil_value(j->f, j->f->operands[op->args[p].first + k]);
             if (!v->is_constant) continue;
-            packed += packed_bytes(j, v);
+            packed += judge_packed_bytes(j, v);
             unpacked += bytes_of(&v->type);
         }
     bool is_conv = op->info->opcode == MIL_OP_conv || op->info->opcode == MIL_OP_linear;
@@ -161,6 +163,11 @@ static Path cheaper(Path a, Path b) {
     return !b.is_possible || a.ms <= b.ms ? a : b;
 }
 
+// What the ops at half speed lose by it: as long again as their stream takes.
+static double notch_ms(const Judge *j) {
+    return (double)j->out->slow_bytes * (1 / NOTCH_SPEED - 1) / WEIGHT_BYTES_PER_US.ane / 1000;
+}
+
 PlacementEstimate judge_cost(const Judge *j) {
     const MilFunction *f = j->f;
     // … everything on the CPU so far, this op on the ANE, this op on the CPU after one of the ANE.
@@ -193,5 +200,7 @@ PlacementEstimate judge_cost(const Judge *j) {
     double saved_ms = cpu.ms - (best.ms - best.price_ms);
     if (saved_ms > best.price_ms / 2)
         e.verdict = saved_ms < 2 * best.price_ms ? PLACE_UNKNOWN : PLACE_ANE;
+    e.notch_ms = notch_ms(j);
+    e.ane_ms += e.notch_ms;
     return e;
 }

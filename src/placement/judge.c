@@ -5,10 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+// Chips by the name of the column.
+#define BIT(chip) (UINT32_C(1) << CHIP_##chip)
+enum {
+    BEFORE_M4_CHIPS = BIT(m1) | BIT(m2) | BIT(m3),
+    M5_CHIPS = BIT(m5) | BIT(m5pro) | BIT(m5max)
+};
+#define ALL_CHIPS   RULE_ALL_CHIPS
+#define NOTCH_CHIPS CHIPS_WITH_NOTCH
+
 const PlacementRule placement_rules[RULE_COUNT] = {
-#define RULE(id, effect, confidence, first_os, last_os, limit, text, seen, source)                 \
-    [RULE_##id] = {#id,  RULE_##effect, CONFIDENCE_##confidence, first_os, last_os, limit, text,   \
-                   seen, source},
+#define RULE(id, effect, confidence, first_os, last_os, chips, limit, text, seen, source)          \
+    [RULE_##id] = {#id,      RULE_##effect, CONFIDENCE_##confidence,                               \
+                   first_os, last_os,       chips##_CHIPS,                                         \
+                   limit,    text,          seen,                                                  \
+                   source},
 #include "placement/placement.def"
 #undef RULE
 };
@@ -39,9 +50,14 @@ const MilValue *judge_operand(const Judge *j, const MilOp *op, const char *param
     return mil_value(j->f, mil_operand(j->f, op, at));
 }
 
-// On an unknown system every rule holds.
-static bool is_for(const PlacementRule *r, const PlacementTarget *target) {
-    return target->os == 0 || (target->os >= r->first_os && target->os <= r->last_os);
+// On an unknown system every rule holds; of an unknown chip those of single chips only say what to
+// mind there.
+bool rule_is_for(const PlacementRule *r, const PlacementTarget *target) {
+    bool is_os = target->os == 0 || (target->os >= r->first_os && target->os <= r->last_os);
+    bool is_chip =
+        r->chips == RULE_ALL_CHIPS ||
+        (target->chip == CHIP_ANY ? r->effect == RULE_NOTE : (r->chips >> target->chip & 1) != 0);
+    return is_os && is_chip;
 }
 
 // The finding that this one would repeat: notes are kept once a function, others once an op.
@@ -56,7 +72,7 @@ static PlacementFinding *find_same(FunctionPlacement *p, const PlacementRule *ru
 void judge_find(Judge *j, uint32_t op, RuleId id, const char *fmt, ...) {
     const PlacementRule *rule = &placement_rules[id];
     FunctionPlacement *p = j->out;
-    if (!is_for(rule, j->target)) return;
+    if (!rule_is_for(rule, j->target)) return;
     PlacementFinding *same = find_same(p, rule, op);
     if (same) {
         same->count++;

@@ -17,11 +17,19 @@ typedef struct {
 void judge_find(Judge *j, uint32_t op, RuleId rule, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+// Whether the rule is applied to that system and chip.
+bool rule_is_for(const PlacementRule *rule, const PlacementTarget *target);
+
 // The operand given for `param`; NULL when absent.
 const MilValue *judge_operand(const Judge *j, const MilOp *op, const char *param);
 static inline uint64_t rule_limit(RuleId rule) {
     return placement_rules[rule].limit;
 }
+
+// Bytes of a constant as stored: of the codes when it is unpacked from some.
+double judge_packed_bytes(const Judge *j, const MilValue *v);
+// Whether the convolution streams its weights, `n_bytes` packed ones, at half speed on the target.
+bool judge_is_slow(const Judge *j, const MilOp *conv, double n_bytes);
 
 void judge_types(Judge *j, uint32_t op);      // types.c: rank, dtype, axes
 void judge_operator(Judge *j, uint32_t op);   // ops.c

@@ -5,20 +5,27 @@
 #include "placement/judge.h"
 
 static const PlacementTarget targets[] = {
-    {"macos27", 27},
-    {"macos26", 26},
-    {"macos15", 15},
-    {"any", 0},
+    {"macos27", 27, CHIP_ANY},
+    {"macos26", 26, CHIP_ANY},
+    {"macos15", 15, CHIP_ANY},
+    {"any", 0, CHIP_ANY},
 };
 
 const PlacementTarget *placement_target_at(size_t i) {
     return i < COUNT_OF(targets) ? &targets[i] : NULL;
 }
 
-const PlacementTarget *placement_target_named(Str name) {
+bool placement_target_read(Str name, PlacementTarget *target) {
+    Str system;
+    ChipId chip;
+    if (!target_split(name, &system, &chip)) return false;
     for (size_t i = 0; i < COUNT_OF(targets); i++)
-        if (str_is(name, targets[i].name)) return &targets[i];
-    return NULL;
+        if (str_is(system, targets[i].name)) {
+            *target = targets[i];
+            target->chip = chip;
+            return true;
+        }
+    return false;
 }
 
 // Whether nothing but A03 keeps the op off.
@@ -58,11 +65,11 @@ static void judge_one(Placement *placement, Arena *arena, const MilProgram *prog
     *p = (FunctionPlacement){.function = f,
                              .verdicts = arena_array(arena, f->n_ops, PlacementVerdict),
                              .is_index = arena_array(arena, f->n_ops, bool)};
-    Judge j = {.arena = arena, .f = f, .target = placement->target, .out = p};
+    Judge j = {.arena = arena, .f = f, .target = &placement->target, .out = p};
     static const RuleId sizes[] = {RULE_D00, RULE_D26, RULE_D27};
     for (size_t r = 0; r < COUNT_OF(sizes); r++) {
         // A rule for the unknown system only is for no known one.
-        bool is_asked = sizes[r] != RULE_D00 || placement->target->os == 0;
+        bool is_asked = sizes[r] != RULE_D00 || placement->target.os == 0;
         if (is_asked && placement->n_bytes >= rule_limit(sizes[r]))
             judge_find(&j, PLACEMENT_NO_OP, sizes[r], "%.3f GiB, limit %.3f GiB",
                        (double)placement->n_bytes / (1 << 30),
@@ -82,14 +89,15 @@ static void judge_one(Placement *placement, Arena *arena, const MilProgram *prog
     p->estimate = judge_cost(&j);
     if (p->estimate.verdict == PLACE_NOT && !p->evicted_by)
         judge_find(&j, PLACEMENT_NO_OP, RULE_C01, "saves %.3f ms, costs %.3f",
-                   p->estimate.cpu_ms - p->estimate.ane_ms + p->estimate.price_ms,
+                   p->estimate.cpu_ms - (p->estimate.ane_ms - p->estimate.notch_ms) +
+                       p->estimate.price_ms,
                    p->estimate.price_ms);
 }
 
 void placement_judge(Placement *placement, Arena *arena, const MilProgram *program,
                      uint64_t n_bytes, const PlacementTarget *target) {
     *placement = (Placement){
-        .target = target,
+        .target = *target,
         .n_bytes = n_bytes,
         .functions = arena_array(arena, program->n_functions, FunctionPlacement),
         .n_functions = program->n_functions,

@@ -17,6 +17,7 @@
 #ifndef LATHE_PLACEMENT_PLACEMENT_H
 #define LATHE_PLACEMENT_PLACEMENT_H
 
+#include "chips/chips.h"
 #include "mil/mil.h"
 
 typedef enum {
@@ -34,6 +35,7 @@ typedef struct {
     RuleEffect effect;
     Confidence confidence;
     int first_os, last_os; // versions of macOS it is applied to
+    uint32_t chips;        // bits by ChipId that it is applied to; RULE_ALL_CHIPS
     uint64_t limit;        // its number; 0: it has none
     const char *text, *seen, *source;
 } PlacementRule;
@@ -45,15 +47,18 @@ typedef enum {
     RULE_COUNT
 } RuleId;
 extern const PlacementRule placement_rules[RULE_COUNT];
+#define RULE_ALL_CHIPS UINT32_MAX
 const char *rule_effect_name(RuleEffect effect);    // "note", "unknown", "island", …
 const char *confidence_name(Confidence confidence); // "low", "medium", "high"
 
 typedef struct {
     const char *name; // "macos27"
     int os;           // 27; 0: not known, the strictest of all
+    ChipId chip;      // CHIP_ANY: notes of every chip are for it, stronger rules of all chips only
 } PlacementTarget;
-const PlacementTarget *placement_target_named(Str name); // NULL when unknown
-const PlacementTarget *placement_target_at(size_t i);    // NULL past the last
+// "macos27" or "macos27:m4"; false when system or chip is unknown. The name is without the chip.
+bool placement_target_read(Str name, PlacementTarget *target);
+const PlacementTarget *placement_target_at(size_t i); // of any chip; NULL past the last
 
 typedef enum { PLACE_ANE, PLACE_UNKNOWN, PLACE_NOT } PlacementVerdict;
 
@@ -69,6 +74,7 @@ typedef struct {
 // The segment cost model: milliseconds a call.
 typedef struct {
     double ane_ms;       // of the cheapest path that uses the ANE, launches and changes included
+    double notch_ms;     // of it lost to weights at half speed (X01)
     double cpu_ms;       // of everything on the CPU
     double price_ms;     // of those launches and changes
     uint32_t n_segments; // on the ANE, of that path
@@ -88,11 +94,13 @@ typedef struct {
     const PlacementRule *evicted_by; // all of it runs elsewhere; NULL: it does not
     PlacementFinding *findings;
     size_t n_findings;
+    // Weights that convolutions stream, packed, and those of them at half speed (X01).
+    uint64_t conv_bytes, slow_bytes;
     PlacementEstimate estimate;
 } FunctionPlacement;
 
 typedef struct {
-    const PlacementTarget *target;
+    PlacementTarget target;
     uint64_t n_bytes;
     FunctionPlacement *functions; // in the program's order
     size_t n_functions;

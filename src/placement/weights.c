@@ -1,5 +1,5 @@
 // weights.c — forms of compressed weights (E rows): which scale belongs to which weights
-// decides whether the ANE takes them.
+// decides whether the ANE takes them; and how fast they stream (X01).
 #include <inttypes.h>
 
 #include "placement/judge.h"
@@ -124,8 +124,32 @@ static void judge_form(Judge *j, uint32_t at, const MilOp *form) {
     }
 }
 
+// ---- the stream of weights
+
+bool judge_is_slow(const Judge *j, const MilOp *conv, double n_bytes) {
+    const MilValue *weight = judge_operand(j, conv, "weight");
+    int64_t rows = weight->type.dims[OUTPUT_AXIS];
+    if (!weight->is_constant || rows < 1) return false;
+    if (!rule_is_for(&placement_rules[RULE_X01], j->target)) return false;
+    return notch_is_hit(notch_share((uint64_t)rows, (uint64_t)n_bytes / (uint64_t)rows));
+}
+
+static void judge_stream(Judge *j, uint32_t at) {
+    const MilOp *op = &j->f->ops[at];
+    const MilValue *weight = judge_operand(j, op, "weight");
+    if (!weight->is_constant) return;
+    uint64_t n_bytes = (uint64_t)judge_packed_bytes(j, weight);
+    j->out->conv_bytes += n_bytes;
+    if (!judge_is_slow(j, op, (double)n_bytes)) return;
+    uint64_t rows = (uint64_t)weight->type.dims[OUTPUT_AXIS];
+    j->out->slow_bytes += n_bytes;
+    judge_find(j, at, RULE_X01, "%" PRIu64 " rows of %" PRIu64 " bytes: %.3f MiB a core", rows,
+               n_bytes / rows, (double)notch_share(rows, n_bytes / rows) / (1 << 20));
+}
+
 void judge_weights(Judge *j, uint32_t at) {
     const MilOp *op = &j->f->ops[at];
+    if (op->info->opcode == MIL_OP_conv) judge_stream(j, at);
     for (uint32_t p = 0; p < op->info->n_params; p++)
         for (uint32_t k = 0; k < op->args[p].count; k++) {
             const MilOp *form = made_by(j, mil_value(j->f, j->f->operands[op->args[p].first + k]));

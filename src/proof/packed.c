@@ -11,22 +11,20 @@
 #include "proof/packed.h"
 #include "proof/proof.h"
 
-typedef struct {
+typedef struct Place Place;
+struct Place {
     const ChainTensor *tensor;
     const ChainPart *part;
     const int8_t *codes;   // int8 forms: [n_rows, n_cols]
     const uint8_t *halves; // fp16 form
     const uint8_t *scales; // binary16, one a row or one for all
-} Place;
-
-enum { MAX_HEAD_PARTS = 256 };
+    Place *next;           // the rows after these, of the same matrix; NULL: none
+};
 
 struct PackedWeights {
     const Contract *contract;
-    Place *places;              // [n_layers][WEIGHT_COUNT]
-    Place head[MAX_HEAD_PARTS]; // in order of vocabulary rows
-    size_t n_head;
-    Place output_norm;
+    Place **places; // [n_layers][WEIGHT_COUNT]: the first rows of each matrix
+    Place *head, *output_norm;
 };
 
 static const MilValue *find_named(const MilFunction *f, Str name) {
@@ -74,25 +72,38 @@ static bool locate(Place *place, const Package *package, const ChainTensor *t, E
     return true;
 }
 
-static bool place_part(PackedWeights *w, const Place *place, const ChainPart *part, Err *err) {
+// A matrix may be cut by rows: its pieces are listed in the order of rows.
+static bool add_rows(Place **first, Place *rows, Err *err) {
+    const ChainPart *before = NULL;
+    for (; *first; first = &(*first)->next) before = (*first)->part;
+    if (before && (!str_eq(rows->part->source, before->source) ||
+                   rows->part->source_first_row != before->source_first_row + before->n_rows))
+        return wrong(rows->tensor, "its rows do not follow those of the piece before it", err);
+    *first = rows;
+    return true;
+}
+
+static bool place_part(PackedWeights *w, const Place *place, const ChainPart *part, Arena *arena,
+                       Err *err) {
     const ChainTensor *t = place->tensor;
-    Place here = *place;
-    here.part = part;
+    Place *here = arena_new(arena, Place);
+    *here = *place;
+    here->part = part;
     for (int role = 0; role < WEIGHT_COUNT; role++) {
         // The host's table is the source's (packed_weight_row).
         if (role == WEIGHT_embedding || !str_is(part->role, weight_infos[role].name)) continue;
-        if (role == WEIGHT_output_norm) {
-            w->output_norm = here;
-        } else if (role == WEIGHT_head) {
-            if (w->n_head == MAX_HEAD_PARTS) return wrong(t, "too many head parts", err);
-            w->head[w->n_head++] = here;
-        } else {
-            if (t->layer >= w->contract->n_layers) return wrong(t, "of a layer there is not", err);
-            w->places[(size_t)t->layer * WEIGHT_COUNT + (size_t)role] = here;
-        }
-        return true;
+        if (role == WEIGHT_output_norm) return add_rows(&w->output_norm, here, err);
+        if (role == WEIGHT_head) return add_rows(&w->head, here, err);
+        if (t->layer >= w->contract->n_layers) return wrong(t, "of a layer there is not", err);
+        return add_rows(&w->places[(size_t)t->layer * WEIGHT_COUNT + (size_t)role], here, err);
     }
     return wrong(t, "a part of unknown role", err);
+}
+
+static size_t count_rows(const Place *first) {
+    size_t n = 0;
+    for (; first; first = first->next) n += first->part->n_rows;
+    return n;
 }
 
 // The rows the reference will ask for: a part of fewer would be read beyond its end.
@@ -101,17 +112,16 @@ static bool check_complete(PackedWeights *w, Err *err) {
     for (uint32_t layer = 0; layer < c->n_layers; layer++)
         for (int role = 0; role < WEIGHT_COUNT; role++) {
             const WeightInfo *info = &weight_infos[role];
-            const Place *place = &w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
+            const Place *place = w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
             if (!info->is_layer || info->presence != FIELD_COUNT) continue;
-            if (!place->part || place->part->n_rows != weight_dim(c, info->n_rows))
+            if (count_rows(place) != weight_dim(c, info->n_rows))
                 return err_set(err, ERR_GATE,
                                "layer %u: the bundle's '%s' is missing or incomplete", layer,
                                info->name);
         }
-    uint32_t rows = 0;
-    for (size_t i = 0; i < w->n_head; i++) rows += w->head[i].part->n_rows;
-    if (rows != c->n_vocab || !w->output_norm.part)
-        return err_set(err, ERR_GATE, "the bundle's head has %u rows, expected %u", rows,
+    size_t rows = count_rows(w->head);
+    if (rows != c->n_vocab || !w->output_norm)
+        return err_set(err, ERR_GATE, "the bundle's head has %zu rows, expected %u", rows,
                        c->n_vocab);
     return true;
 }
@@ -119,14 +129,14 @@ static bool check_complete(PackedWeights *w, Err *err) {
 PackedWeights *packed_weights_open(Proof *p, Err *err) {
     PackedWeights *w = arena_new(p->arena, PackedWeights);
     w->contract = &p->bundle.chain.contract;
-    w->places = arena_array(p->arena, (size_t)w->contract->n_layers * WEIGHT_COUNT, Place);
+    w->places = arena_array(p->arena, (size_t)w->contract->n_layers * WEIGHT_COUNT, Place *);
     for (size_t s = 0; s < p->bundle.chain.n_shards; s++) {
         const ChainShard *shard = &p->bundle.chain.shards[s];
         for (size_t i = 0; i < shard->n_tensors; i++) {
             Place place = {0};
             if (!locate(&place, &p->bundle.packages[s], &shard->tensors[i], err)) return NULL;
             for (size_t k = 0; k < shard->tensors[i].n_parts; k++)
-                if (!place_part(w, &place, &shard->tensors[i].parts[k], err)) return NULL;
+                if (!place_part(w, &place, &shard->tensors[i].parts[k], p->arena, err)) return NULL;
         }
     }
     return check_complete(w, err) ? w : NULL;
@@ -152,11 +162,12 @@ static float weight_at(const Place *place, size_t row, size_t col) {
 // Where a matrix or vector lies; `row` becomes the one within its part.
 static const Place *find_place(const PackedWeights *w, WeightRole role, uint32_t layer,
                                size_t *row) {
-    if (role == WEIGHT_output_norm) return &w->output_norm;
-    if (role != WEIGHT_head) return &w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
-    size_t i = 0;
-    for (; *row >= w->head[i].part->n_rows; i++) *row -= w->head[i].part->n_rows;
-    return &w->head[i];
+    if (role == WEIGHT_output_norm) return w->output_norm;
+    const Place *place =
+        role == WEIGHT_head ? w->head : w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
+    for (; place && *row >= place->part->n_rows && place->next; place = place->next)
+        *row -= place->part->n_rows;
+    return place;
 }
 
 PackedPlace packed_weight_place(const PackedWeights *w, WeightRole role, uint32_t layer,
@@ -184,7 +195,7 @@ bool packed_weight_row(void *context, WeightRole role, uint32_t layer, size_t ro
     const PackedWeights *w = context;
     if (role == WEIGHT_embedding) return false; // the host's table is the source's
     const Place *place = find_place(w, role, layer, &row);
-    if (!place->part) return false;
+    if (!place) return false;
     // Factors are powers of two, so taking them out again loses nothing.
     float factor = place->part->factor;
     if (place->tensor->n_cols == 1) { // a vector: its weights are rows

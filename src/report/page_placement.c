@@ -138,6 +138,21 @@ static void write_estimate(StrBuf *out, const json_t *function) {
     strbuf_printf(out, " ms on the CPU: %s.</p>", says);
 }
 
+static void write_stream(StrBuf *out, const json_t *function) {
+    double slow = member_number(function, "slow_bytes"),
+           all = member_number(function, "conv_bytes");
+    if (!(all > 0)) return;
+    strbuf_add(out, STR("<p class=\"dim\">Weights of convolutions: "));
+    html_bytes(out, all);
+    if (!(slow > 0)) {
+        strbuf_add(out, STR(", none of them at the half speed of rule X01.</p>"));
+        return;
+    }
+    strbuf_add(out, STR(", of which "));
+    html_bytes(out, slow);
+    strbuf_add(out, STR(" at half speed on some chips (rule X01).</p>"));
+}
+
 static void write_findings(StrBuf *out, const json_t *placement, const json_t *function) {
     const json_t *rules = json_object_get(placement, "rules"), *found;
     size_t i;
@@ -260,6 +275,7 @@ static void write_function(StrBuf *out, const json_t *placement, const json_t *f
     write_evicted(out, function);
     strbuf_add(out, STR(".</p>"));
     write_estimate(out, function);
+    write_stream(out, function);
     write_every_op(out, function);
     strbuf_add(out, STR("<details><summary>Rules that spoke</summary>"));
     write_findings(out, placement, function);

@@ -74,9 +74,9 @@ static void judge(Placement *out, Draft *d, MilProgram *p, const char *target) {
     // Of a program with open rows the engine can run nothing, which is all that validation minds.
     if (!has_open_input(p) && !mil_validate(p, "draft", &err)) print_message("%s\n", err.text);
     assert_int_equal(err.kind, ERR_NONE);
-    const PlacementTarget *t = placement_target_named(str_of(target));
-    assert_non_null(t);
-    placement_judge(out, d->arena, p, draft_bytes(d), t);
+    PlacementTarget t;
+    assert_true(placement_target_read(str_of(target), &t));
+    placement_judge(out, d->arena, p, draft_bytes(d), &t);
     assert_int_equal(out->n_functions, 1);
 }
 

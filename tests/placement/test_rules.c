@@ -21,6 +21,9 @@
 #define SCALED(type, scales) CONV("constexpr_blockwise_shift_scale(data = " CODES(type, "32, 64, 1, 1") ", scale = " CODES(fp16, scales) ")")
 #define PALETTE(bits, lut) CONV("constexpr_lut_to_dense(indices = " CODES(uint##bits, "32, 64, 1, 1") ", lut = " CODES(fp16, lut) ")")
 #define KERNEL(h, w) MAIN("x: fp16[1, 8, 64, 64]", "k: fp16[8, 8, " #h ", " #w "] = const(val = blob(\"@model_path/weights/weight.bin\", 64))\ny = conv(x = x, weight = k)", "y")
+#define WIDE(d, rest) MAIN("x: fp16[1, " #d ", 1, 1]", rest "\ny = conv(x = x, weight = w)", "y")
+#define WEIGHTS(n, d) WIDE(d, "w: fp16[" #n ", " #d ", 1, 1] = const(val = blob(\"@model_path/weights/weight.bin\", 64))")
+#define CODED(n, d) WIDE(d, "w: fp16[" #n ", " #d ", 1, 1] = constexpr_blockwise_shift_scale(data = " CODES(int8, #n ", " #d ", 1, 1") ", scale = " CODES(fp16, #n ", 1, 1, 1") ")")
 #define POOL(w) MAIN("x: fp16[1, 8, 64, 64]", "y = max_pool(x = x, kernel_sizes = int32[2]([1, " #w "]), pad_type = string(\"valid\"))", "y")
 #define RELU(shape) MAIN("x: fp16[" shape "]", "y = relu(x = x)", "y")
 #define SCORES(rows, keys) MAIN("q: fp16[1, 2, " #rows ", 64], k: fp16[1, 2, " #keys ", 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))", "s")
@@ -127,6 +130,10 @@ static const struct {
     {"N1", "macos27", 0, SCORES(256, 4096), SCORES(255, 4096), NULL},
     {"N2", "macos27", 0, SCORES(4, 512), SCORES(4, 513), NULL},
     {"N2", "macos27", 0, SCORES(501, 64), SCORES(500, 64), NULL},
+    {"X01", "macos27", 0, WEIGHTS(16384, 512), WEIGHTS(16384, 480), NULL},          // 1 MiB a core, 64 KiB less
+    {"X01", "macos27:m3", 0, CODED(16384, 1024), CODED(16384, 960), NULL},          // packed bytes count
+    {"X01", "macos27:m4", 0, CODED(16384, 3072), CODED(8192, 3072), NULL},          // Phi-4-mini's gate and up, and apart
+    {"X01", "macos26:m4pro", 0, CODED(32768, 1536), CODED(32768, 1536), "macos26:m5max"}, // 3 MiB, measured
 };
 // clang-format on
 
@@ -155,7 +162,9 @@ static void judge_text(Placement *out, Arena *arena, const char *text, uint64_t 
     if (!p || (!strchr(text, '?') && !mil_validate(p, "case", &err)))
         print_message("%s\n%s\n", err.text, text);
     assert_int_equal(err.kind, ERR_NONE);
-    placement_judge(out, arena, p, n_bytes, placement_target_named(str_of(target)));
+    PlacementTarget t;
+    assert_true(placement_target_read(str_of(target), &t));
+    placement_judge(out, arena, p, n_bytes, &t);
 }
 
 static void test_rules_speak_and_are_silent(void **state) {
@@ -205,7 +214,9 @@ static void test_number_of_convolutions(void **state) {
         build_output(&b, x);
         assert_true(builder_ok(&b));
         Placement placement;
-        placement_judge(&placement, &arena, p, 0, placement_target_named(STR("macos27")));
+        PlacementTarget t;
+        assert_true(placement_target_read(STR("macos27"), &t));
+        placement_judge(&placement, &arena, p, 0, &t);
         assert_int_equal(find(&placement, "B23") != NULL, n > 386);
         assert_int_equal(placement_is_resident(&placement), n <= 386);
         arena_free(&arena);

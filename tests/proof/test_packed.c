@@ -212,6 +212,7 @@ static void test_head_in_parts(void **state) {
     ChainPart parts[2] = {*part, *part}, *before = t->parts;
     parts[0].n_rows = 4;
     parts[1].first_row += 4;
+    parts[1].source_first_row += 4;
     parts[1].n_rows = 6;
     t->parts = parts;
     t->n_parts = 2;
@@ -225,6 +226,10 @@ static void test_head_in_parts(void **state) {
     Err err = {0};
     assert_null(packed_weights_open(&bench.proof, &err));
     assert_non_null(strstr(err.text, "head has 9 rows, expected 10"));
+    parts[1].n_rows = 6;
+    parts[1].source_first_row++;
+    assert_null(packed_weights_open(&bench.proof, &err));
+    assert_non_null(strstr(err.text, "its rows do not follow those of the piece before it"));
     t->parts = before;
     t->n_parts = 1;
 }
@@ -238,9 +243,9 @@ static void expect_refused(const char *message) {
 
 static void test_a_table_that_does_not_fit_is_refused(void **state) {
     (void)state;
-    ChainPart *part, *norm_part;
+    ChainPart *part;
     ChainTensor *t = tensor_of("down", 1, &part), before = *t;
-    ChainTensor *norm = tensor_of("output_norm", 1, &norm_part);
+    ChainTensor *norm = tensor_of("output_norm", 1, NULL);
     ChainPart part_before = *part;
 
     t->name = STR("no_such_value");
@@ -266,8 +271,8 @@ static void test_a_table_that_does_not_fit_is_refused(void **state) {
     expect_refused("a part of unknown role");
     part->role = STR("sideways");
     expect_refused("a part of unknown role");
-    part->role = STR("gate"); // so that there is no "down"
-    expect_refused("the bundle's 'gate' is missing or incomplete");
+    part->role = STR("gate"); // as if it had more pieces
+    expect_refused("its rows do not follow those of the piece before it");
     *part = part_before;
     part->n_rows--;
     expect_refused("the bundle's 'down' is missing or incomplete");
@@ -275,11 +280,9 @@ static void test_a_table_that_does_not_fit_is_refused(void **state) {
     t->n_parts = 0;
     expect_refused("layer 1: the bundle's 'down' is missing or incomplete");
     *t = before;
-    norm_part->role = STR("ffn_norm");
-    norm->layer = 0;
+    norm->n_parts = 0;
     expect_refused("the bundle's head has 10 rows");
-    norm_part->role = STR("output_norm");
-    norm->layer = CHAIN_NO_LAYER;
+    norm->n_parts = 1;
     open_weights();
 }
 
