@@ -66,7 +66,9 @@ need_test_packages() {
   case "$(uname -s)" in
     Linux) need_debian clang libclang-rt-14-dev llvm-14 python3 python3-venv git ca-certificates \
       chromium fonts-dejavu-core libobjc-12-dev libgnustep-base-dev libblocksruntime-dev musl-dev qemu-user-static ;;
-    Darwin) need_homebrew python@3.12 ;;
+    Darwin) need_homebrew python@3.12
+      PATH=$(brew --prefix python@3.12)/libexec/bin:$PATH # python3 of the oracles, whose packages are for it
+      export PATH ;;
   esac
 }
 

@@ -8,6 +8,7 @@ import pytest
 from apple_build import APPLE, ENVIRONMENT, link_test
 from command import ROOT, done as must, lathe
 
+pytestmark = pytest.mark.linux("GNUstep, for the stand-in of Core ML")
 HELLO = ROOT / "models/hello-phi3-q8_0.gguf"
 
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(APPLE))
 import macho  # noqa: E402
 import stubs  # noqa: E402
 
+pytestmark = pytest.mark.linux("headers of musl in place of Apple's SDK")
 ZIG = [sys.executable, "-m", "ziglang"]
 MAC = [*ZIG, "cc", "-target", "aarch64-macos.15.0", "-fobjc-runtime=macosx-15.0"]
 SYSTEM = "/usr/lib/libSystem.B.dylib"

@@ -174,6 +174,7 @@ def test_text_is_written_as_it_comes(hello_sealed):
     assert len(pieces) > n_tokens // 2 and max(map(len, pieces[:-1])) < 12
 
 
+@pytest.mark.linux("/dev/full")
 def test_an_answer_that_cannot_be_written_exits_4(hello_sealed):
     with open("/dev/full", "w") as full:
         run = subprocess.run([LATHE, "chat", hello_sealed, "-p", ASK_ERLANG], stdout=full, stderr=subprocess.PIPE, text=True)

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -19,7 +18,7 @@ from random_models import add_vocabulary
 from tokenizer_oracle import BUILD
 
 FAULT = BUILD / "tests/convert/fault.so"
-needs_faults = pytest.mark.skipif(sys.platform != "linux", reason="fault.so speaks glibc")
+needs_faults = pytest.mark.linux("glibc, some of whose functions fault.so replaces")
 
 
 def files(path):
@@ -267,7 +266,7 @@ def peak_of(command):
     return peak, stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="RssAnon is Linux's")
+@pytest.mark.linux("/proc, which tells the memory of a process")
 def test_memory_does_not_grow_with_the_model(tmp_path_factory):
     path = tmp_path_factory.mktemp("large")
     model = write_large(path / "large.gguf")

@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 from apple_build import ROOT
 
+pytestmark = pytest.mark.linux("qemu")
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-O2", "-std=c11", "-D_GNU_SOURCE", "-D_UINTPTR_T"]
 CMOCKA = "1.1.5", "f0ccd8242d55e2fd74b16ba518359151f6f8383ff8aef4976e48393f77bba8b6"
 CACHE = pathlib.Path(os.environ.get("LATHE_CACHE", pathlib.Path.home() / ".cache/lathe")) / "sources"

@@ -143,6 +143,7 @@ def test_files_that_are_not_there_exit_4(tmp_path, messages):
         assert done.returncode == 4 and b"No such file" in done.stderr, (args, done.returncode, done.stderr)
 
 
+@pytest.mark.linux("/dev/full")
 def test_output_that_cannot_be_written_exits_4(messages):
     with open("/dev/full", "w") as full:
         done = subprocess.run([LATHE, "template", HELLO, "--messages", messages], stdout=full, stderr=subprocess.PIPE)

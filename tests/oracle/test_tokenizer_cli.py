@@ -132,6 +132,7 @@ def test_bad_files_exit_3_and_are_named(tmp_path):
         assert says in run.stderr.decode() and path.name in run.stderr.decode()
 
 
+@pytest.mark.linux("/dev/full")
 def test_output_that_cannot_be_written_exits_4():
     with open("/dev/full", "w") as full:
         run = subprocess.run([LATHE, "tokenize", HELLO, "a"], stdout=full, stderr=subprocess.PIPE)
