@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "bundle/advice.h"
 
 static const MilFunction *find_function(const Package *p, const ChainFunction *f, Err *err) {
     const MilFunction *found = mil_find_function(p->program, f->name);
@@ -112,7 +113,7 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
     FileMap map;
     if (!path_exists(path))
         return err_set(err, ERR_GATE, "%s is missing; convert the model again: %s", path,
-                       chain_advice(chain, dir, scratch));
+                       convert_command(scratch, dir, chain, NULL));
     if (!map_file(&map, path, err)) return false;
     bool same = map.len == file->n_bytes;
     if (same && is_thorough) {
@@ -128,7 +129,7 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
     return err_set(err, ERR_GATE,
                    "%s (%" PRIu64 " bytes) is not the file chain.json describes (%" PRIu64
                    " bytes, another digest); convert the model again: %s",
-                   path, n_bytes, file->n_bytes, chain_advice(chain, dir, scratch));
+                   path, n_bytes, file->n_bytes, convert_command(scratch, dir, chain, NULL));
 }
 
 // What macOS leaves beside files and nothing reads: .DS_Store in every folder that the Finder shows,

@@ -108,9 +108,6 @@ bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err);
 // Writes it; the same chain gives the same bytes.
 bool chain_write(const Chain *chain, const char *dir, Err *err);
 
-// "lathe convert MODEL.gguf -o OUT.lathe --force", as it makes the bundle in `dir` again; with the
-// source's name as far as `chain` has been read.
-const char *chain_advice(const Chain *chain, const char *dir, Arena *arena);
 // For a bundle that cannot be used as it is: `why`, and the command that mends it. Returns false.
 bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err);
 

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "bundle/advice.h"
 #include "bundle/chain.h"
 #include "bundle/chain_ranges.h"
 
@@ -284,6 +285,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
 bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err) {
     *chain = (Chain){0};
     const char *path = path_join(arena, dir, "chain.json");
+    if (!path_exists(dir)) return err_errno(err, "%s", dir);
     if (!path_exists(path))
         return err_set(err, ERR_FORMAT, "%s: no chain.json in it: not a lathe bundle", dir);
     Err why = {0};
@@ -293,15 +295,10 @@ bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err) {
     return ok || chain_refuse(chain, dir, &why, err);
 }
 
-const char *chain_advice(const Chain *chain, const char *dir, Arena *arena) {
-    Str source = chain->source_name.len ? chain->source_name : STR("MODEL.gguf");
-    return arena_printf(arena, "lathe convert %.*s -o %s --force", STR_ARG(source), dir).at;
-}
-
 bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err) {
     Arena scratch = {0};
     err_set(err, why->kind, "%s; convert the model again: %s", why->text,
-            chain_advice(chain, dir, &scratch));
+            convert_command(&scratch, dir, chain, NULL));
     arena_free(&scratch);
     return false;
 }

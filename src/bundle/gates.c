@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/size.h"
 #include "base/str.h"
 
 const GateInfo gates[GATE_COUNT] = {
@@ -10,28 +9,6 @@ const GateInfo gates[GATE_COUNT] = {
 #include "bundle/gates.def"
 #undef GATE
 };
-
-Str gate_command(Arena *arena, const GateInfo *gate, const char *bundle, const char *source) {
-    const struct {
-        Str word;
-        const char *name;
-    } gaps[] = {{STR("BUNDLE"), bundle}, {STR("SOURCE"), source}};
-    StrBuf out = {0};
-    for (const char *at = gate->command; *at;) {
-        Str rest = str_of(at);
-        size_t i = 0;
-        while (i < COUNT_OF(gaps) && !str_starts(rest, gaps[i].word)) i++;
-        if (i < COUNT_OF(gaps)) {
-            strbuf_add(&out, str_of(gaps[i].name));
-            at += gaps[i].word.len;
-        } else {
-            strbuf_add_char(&out, *at++);
-        }
-    }
-    Str command = arena_str(arena, strbuf_str(&out));
-    strbuf_free(&out);
-    return command;
-}
 
 // Whether `given`, as it was typed, means `name`.
 static bool is_name(Str given, const char *name) {

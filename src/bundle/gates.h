@@ -49,7 +49,7 @@ typedef struct {
     GateEngine engine;
     GateMutants mutants;
     const char *hint,
-        *command; // what to do when it fails; BUNDLE and SOURCE in the command are names
+        *command; // what to do when it fails; with words of bundle/advice.h
 } GateInfo;
 
 typedef enum {
@@ -60,9 +60,6 @@ typedef enum {
 } GateId;
 
 extern const GateInfo gates[GATE_COUNT];
-
-// The row's command with the words BUNDLE and SOURCE replaced. In the arena.
-Str gate_command(Arena *arena, const GateInfo *gate, const char *bundle, const char *source);
 
 // Whether `list` ("graph,layer-golden") names the gate; '-' in the list also stands for a space in
 // the name. NULL names all gates.

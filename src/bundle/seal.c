@@ -8,10 +8,10 @@
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/map.h"
+#include "bundle/advice.h"
 #include "bundle/bundle.h"
 #include "bundle/device_record.h"
 #include "bundle/gates.h"
-#include "bundle/source.h"
 #include "bundle/verdict.h"
 
 enum { MAX_UNPROVED = 1000 };
@@ -56,11 +56,18 @@ bool seal_state_devices(const char *dir, const Chain *chain, Err *err) {
 
 // ---- refusals
 
+// The command that proves the bundle; chain.json is read where nobody has yet.
+static const char *prove_command(Arena *scratch, const char *dir, const Chain *chain) {
+    Chain read;
+    if (!chain->source_name.len && chain_read(&read, scratch, dir, NULL)) chain = &read;
+    return verify_command(scratch, dir, chain);
+}
+
 // `why` follows the bundle's name. The command runs as it stands; `chain` is as far as it was read.
 static bool refuse_unproved(Err *err, const char *dir, const Chain *chain, const char *why) {
     Arena scratch = {0};
     err_set(err, ERR_UNPROVED, "%s %s; prove it: %s", dir, why,
-            verify_command(&scratch, dir, chain));
+            prove_command(&scratch, dir, chain));
     arena_free(&scratch);
     return false;
 }
@@ -100,7 +107,7 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
     const char *gate = NULL, *running = text_of(progress, "running");
     if (!*running) running = gates[0].name;
     const json_t *failure = find_failure(report, &gate);
-    const char *command = verify_command(scratch, dir, chain);
+    const char *command = prove_command(scratch, dir, chain);
     long process;
     if (dir_is_locked(dir, &process)) {
         Str who = process ? arena_printf(scratch, " by process %ld", process) : STR("");
@@ -131,7 +138,7 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
 static bool refuse_broken(Err *err, const char *dir, const Chain *chain, const Err *why) {
     Arena scratch = {0};
     err_set(err, ERR_UNPROVED, "%s has a broken seal (%s); prove it: %s", dir, why->text,
-            verify_command(&scratch, dir, chain));
+            prove_command(&scratch, dir, chain));
     arena_free(&scratch);
     return false;
 }
@@ -221,10 +228,9 @@ static bool check_same(const char *dir, const Chain *chain, const json_t *seal, 
 
 static bool check_chain_there(const char *dir, Arena *scratch, Err *err) {
     if (path_exists(path_join(scratch, dir, "chain.json"))) return true;
-    return err_set(err, ERR_GATE,
-                   "%s/chain.json is missing; convert the model again: lathe convert MODEL.gguf -o "
-                   "%s --force",
-                   dir, dir);
+    const Chain unread = {0};
+    return err_set(err, ERR_GATE, "%s/chain.json is missing; convert the model again: %s", dir,
+                   convert_command(scratch, dir, &unread, NULL));
 }
 
 // "A; B; and 3 more": a line that a person reads before each conversation.

@@ -136,33 +136,3 @@ bool source_holds(const Gguf *source, Err *err) {
         if (!stamp_holds(&source->parts[i].map.stamp, source->parts[i].path, err)) return false;
     return true;
 }
-
-// ---- commands
-
-const char *shell_word(Arena *arena, const char *text) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_./+:,@%-";
-    StrBuf out = {0};
-    if (*text == '-') strbuf_add(&out, STR("./"));
-    if (*text && strspn(text, plain) == strlen(text)) {
-        strbuf_add(&out, str_of(text));
-    } else {
-        strbuf_add_char(&out, '\'');
-        for (const char *c = text; *c; c++)
-            strbuf_add(&out, *c == '\'' ? STR("'\\''") : (Str){c, 1});
-        strbuf_add_char(&out, '\'');
-    }
-    const char *word = arena_cstr(arena, strbuf_str(&out));
-    strbuf_free(&out);
-    return word;
-}
-
-const char *verify_command(Arena *arena, const char *dir, const Chain *chain) {
-    Chain read;
-    if (!chain->source_name.len && chain_read(&read, arena, dir, NULL)) chain = &read;
-    const char *command = arena_printf(arena, "lathe verify %s", shell_word(arena, dir)).at;
-    if (source_find(dir, chain, NULL, arena)) return command; // verify finds it as well
-    const char *name =
-        chain->source_name.len ? arena_cstr(arena, chain->source_name) : "MODEL.gguf";
-    return arena_printf(arena, "%s --model %s", command, shell_word(arena, name)).at;
-}

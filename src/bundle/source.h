@@ -3,7 +3,7 @@
 // A bundle holds all that chat needs, so it works without its source. Where the source can be found
 // it must be the file that the bundle was proved against: a bundle beside another model of the same
 // name is one that was forgotten to be converted again. Hashing gigabytes at each start is too
-// dear, so verify/source.json remembers the last time it was done:
+// dear, so verify/source.json remembers the last time it was done, by convert first:
 //
 //     path             where the file was, absolute
 //     source_sha256    of all its parts, as chain.json has it
@@ -16,7 +16,8 @@
 // such times the sample finds a file that differs all over, as two models do; it does not find a
 // change of single weights there. Whenever anything differs or nothing is remembered, as after a
 // copy to another machine, the whole file is hashed, and remembered where the bundle can be
-// written.
+// written. The path is of this machine alone: the seal does not cover verify/source.json, and a
+// bundle that is moved, published or copied works without it.
 #ifndef LATHE_BUNDLE_SOURCE_H
 #define LATHE_BUNDLE_SOURCE_H
 
@@ -37,12 +38,5 @@ void source_remember(const char *dir, const Chain *chain, const Gguf *source);
 
 // Whether the open file is unchanged since it was opened, by its stamps.
 bool source_holds(const Gguf *source, Err *err);
-
-// A word of a shell command that stands for exactly `text`, a path or an option's argument: quoted
-// where it must be, and never taken for an option. In the arena.
-const char *shell_word(Arena *arena, const char *text);
-// "lathe verify OUT.lathe --model MODEL.gguf", runnable as it is, for the bundle `dir`, whose
-// chain.json is read where `chain` is zeroed. In the arena.
-const char *verify_command(Arena *arena, const char *dir, const Chain *chain);
 
 #endif

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/size.h"
+#include "bundle/advice.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/meter.h"
@@ -133,7 +135,23 @@ static uint64_t bundle_bytes(const Chain *chain) {
     return total;
 }
 
-static void print_result(const Chain *chain, const char *out) {
+// The command that proves the bundle, by the publisher's files as well where they are known.
+static void print_next(const Chain *chain, const char *out, const ConfigFiles *files) {
+    const struct {
+        const char *option, *path;
+    } given[] = {{"--config", files->config},
+                 {"--generation-config", files->generation},
+                 {"--tokenizer-config", files->tokenizer},
+                 {"--chat-template", files->chat_template}};
+    Arena scratch = {0};
+    printf("prove it with: %s", verify_command(&scratch, out, chain));
+    for (size_t i = 0; i < COUNT_OF(given); i++)
+        if (given[i].path) printf(" %s %s", given[i].option, shell_word(&scratch, given[i].path));
+    printf("\n");
+    arena_free(&scratch);
+}
+
+static void print_result(const Chain *chain, const char *out, const ConfigFiles *files) {
     for (size_t i = 0; i < chain->n_shards; i++) {
         const ChainShard *s = &chain->shards[i];
         printf("%-40.*s %9.1f MiB  %zu functions\n", STR_ARG(s->package),
@@ -154,7 +172,7 @@ static void print_result(const Chain *chain, const char *out) {
         if (most > 1) printf("; scaled down up to %gx to fit fp16", (double)most);
         printf("\n");
     }
-    printf("prove it with: lathe verify %s\n", out);
+    print_next(chain, out, files);
 }
 
 // What a program needs to go on; the whole is in chain.json.
@@ -230,7 +248,7 @@ bool command_convert(int argc, char **argv, Err *err) {
         if (a.as_json)
             print_json(&chain, a.out);
         else
-            print_result(&chain, a.out);
+            print_result(&chain, a.out, &a.second);
         fflush(stdout);
         if (job.measures_ranges && !chain.ranges)
             fprintf(stderr,

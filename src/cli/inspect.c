@@ -228,7 +228,8 @@ static const char *find_model(const Arguments *a, Chain *chain, GgufSettings *se
     const char *model = source_find(a->path, chain, NULL, arena);
     if (!model)
         err_set(err, ERR_USAGE,
-                "%s: its source %.*s is neither beside the bundle nor here; inspect the model file "
+                "%s: its source %.*s was not found beside the bundle, here or where it was last; "
+                "inspect the model file "
                 "itself",
                 a->path, STR_ARG(chain->source_name));
     return model;

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "bundle/advice.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -159,12 +160,12 @@ bool command_journal(int argc, char **argv, Err *err) {
     Arena arena = {0};
     Journal journal;
     Choice choice;
-    bool ok = path_exists(path_join(&arena, a.bundle, "chain.json")) ||
-              err_set(err, ERR_FORMAT, "%s: not a bundle (no chain.json)", a.bundle);
-    ok = ok && journal_read(&journal, &arena, a.bundle, err);
+    Chain chain;
+    bool ok =
+        chain_read(&chain, &arena, a.bundle, err) && journal_read(&journal, &arena, a.bundle, err);
     if (ok && journal.n_entries == 0)
-        ok = err_set(err, ERR_USAGE, "%s has no journal yet; a run writes it: lathe verify %s",
-                     a.bundle, a.bundle);
+        ok = err_set(err, ERR_UNPROVED, "%s has no journal yet; a run of verify writes it: %s",
+                     a.bundle, verify_command(&arena, a.bundle, &chain));
     ok = ok && choose(&choice, &journal, a.one, a.other, err);
     if (ok && a.as_json) print_json(&journal, &choice, &arena);
     if (ok && !a.as_json) print_text(&journal, &choice, &arena);

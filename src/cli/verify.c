@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "bundle/advice.h"
 #include "bundle/device_gates.h"
 #include "bundle/gates.h"
 #include "bundle/seal.h"
@@ -209,6 +210,14 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
     return true;
 }
 
+static bool refuse_model(const char *option, const char *path, Err *err) {
+    Arena scratch = {0};
+    err_set(err, ERR_USAGE, "%s applies to bundles; %s is a model file; convert it first: %s",
+            option, path, first_convert_command(&scratch, path));
+    arena_free(&scratch);
+    return false;
+}
+
 // Refuses options that exclude each other, and those that need a bundle.
 static bool check_arguments(const Arguments *a, Err *err) {
     if (a->as_json && a->mutants)
@@ -234,12 +243,7 @@ static bool check_arguments(const Arguments *a, Err *err) {
                       {"--blame", a->job.blames}};
     if (path_is_dir(a->name) || !path_exists(a->name)) return true;
     for (size_t i = 0; i < sizeof of_bundles / sizeof of_bundles[0]; i++)
-        if (of_bundles[i].is_given)
-            return err_set(
-                err, ERR_USAGE,
-                "%s applies to bundles; %s is a model file: convert it first, then: lathe "
-                "verify OUT.lathe %s",
-                of_bundles[i].option, a->name, of_bundles[i].option);
+        if (of_bundles[i].is_given) return refuse_model(of_bundles[i].option, a->name, err);
     return true;
 }
 

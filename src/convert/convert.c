@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "base/size.h"
 #include "base/utf8.h"
+#include "bundle/source.h"
 #include "compile/compile.h"
 #include "contract/evidence.h"
 #include "gguf/writer.h"
@@ -301,6 +302,14 @@ static uint64_t weight_bytes(const Conversion *c) {
     return total;
 }
 
+// Where the source lies, so that verify finds it. What cannot be remembered is asked for.
+static bool remember_source(Conversion *c, Err *err) {
+    if (!source_holds(&c->gguf, NULL)) return true;
+    source_remember(c->dir, c->chain, &c->gguf);
+    const char *dir = path_join(c->arena, c->dir, "verify");
+    return !path_is_dir(dir) || dir_sync(dir, err);
+}
+
 static bool write_all(Conversion *c, Err *err) {
     const CompileOptions *o = &c->plan.options;
     Chain *chain = c->chain;
@@ -329,7 +338,7 @@ static bool write_all(Conversion *c, Err *err) {
     c->total_bytes = weight_bytes(c);
     for (size_t i = 0; i < c->plan.n_shards; i++)
         if (!write_shard(c, i, err)) return false;
-    return write_host(c, err) && chain_write(chain, c->dir, err);
+    return write_host(c, err) && chain_write(chain, c->dir, err) && remember_source(c, err);
 }
 
 // ---- taking the place of an older bundle
@@ -343,7 +352,9 @@ static const char *without_slash(Arena *arena, const char *path) {
 static bool check_place(Conversion *c, Err *err) {
     if (!dir_recover(c->dir, c->out, err)) return false;
     if (!path_exists(c->out)) return true;
-    if (!path_exists(path_join(c->arena, c->out, "chain.json")))
+    // One whose chain.json was lost is still known by its seal.
+    if (!path_exists(path_join(c->arena, c->out, "chain.json")) &&
+        !path_exists(path_join(c->arena, c->out, "seal.json")))
         return err_set(err, ERR_USAGE,
                        "%s exists and is not a lathe bundle; choose another name for the result",
                        c->out);

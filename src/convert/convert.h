@@ -1,7 +1,8 @@
 // convert.h — MODEL.gguf to OUT.lathe, the whole way: read, compile, pack, state.
 //
 // The bundle is written beside its place under another name, synced and renamed, so a conversion
-// that is killed leaves an older bundle as it was. The same source and options give the same bytes.
+// that is killed leaves an older bundle as it was. The same source and options give the same bytes,
+// but for verify/source.json (bundle/source.h).
 // A bundle that is replaced leaves its journal (verify/journal.md, .jsonl) to the new one.
 // Memory stays bounded whatever the model: the source is mapped, weights are streamed. Measuring
 // ranges takes what the reference takes besides: its cache of a thousand positions.

@@ -468,16 +468,12 @@ static void say_shard(Proof *p, size_t i, const Judgements *all, Section *sectio
                                 (json_int_t)zeroed, "offenders", (json_int_t)n_offenders);
     char scope[48];
     snprintf(scope, sizeof scope, "shard %02zu", i);
-    const char *mending = "";
-    if (n_offenders > 0 && !p->bundle.chain.ranges)
-        mending = arena_printf(p->arena, "; convert it again: %s --range auto",
-                               chain_advice(&p->bundle.chain, p->bundle.dir, p->arena))
-                      .at;
     proof_result(
         p, "range", n_offenders == 0, figures, scope,
         "headroom %.1f bits (tightest: %.*s); simulated ANE: %llu overflows, %llu rows zeroed%s",
         (double)least, STR_ARG(n_tight ? tight[0]->op : STR("nothing")), (unsigned long long)broken,
-        (unsigned long long)zeroed, mending);
+        (unsigned long long)zeroed,
+        n_offenders > 0 && !p->bundle.chain.ranges ? "; convert again with --range auto" : "");
     say_named(p, scope, all, section->named);
 }
 

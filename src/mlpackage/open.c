@@ -90,8 +90,10 @@ static bool open_weights(Package *p, const char *path, Err *err) {
 bool package_open(Package *p, Arena *arena, const char *path, Err *err) {
     *p = (Package){.path = arena_cstr(arena, str_of(path))};
     const char *model, *weights;
+    if (!path_exists(path)) return err_errno(err, "%s", path);
     if (!path_is_dir(path))
-        return err_set(err, ERR_FORMAT, "%s: not a package (no such directory)", path);
+        return err_set(err, ERR_FORMAT, "%s: a file, expected an .mlpackage, which is a folder",
+                       path);
     if (!manifest_read(path, arena, &model, &weights, err)) return false;
     const char *data = path_join(arena, path, "Data");
     const char *model_path = path_join(arena, data, model);

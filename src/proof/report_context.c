@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/usage.h"
+#include "bundle/advice.h"
 #include "proof/proof.h"
 
 static json_t *number(uint64_t n) {
@@ -154,6 +155,14 @@ static json_t *run_json(const Proof *p, bool is_sealed) {
                      p->seconds);
 }
 
+// Commands for who reads the report in the folder that holds the bundle.
+static json_t *commands_json(const Proof *p) {
+    CommandWords w =
+        command_words_beside(p->arena, p->bundle.dir, &p->bundle.chain, p->source.parts[0].path);
+    return json_pack("{s:o, s:o, s:o}", "bundle", json_of_str(str_of(w.bundle)), "source",
+                     json_of_str(str_of(w.source)), "convert", json_of_str(str_of(w.convert)));
+}
+
 void proof_facts(Proof *p, bool is_sealed) {
     const Chain *c = &p->bundle.chain;
     const struct {
@@ -161,6 +170,7 @@ void proof_facts(Proof *p, bool is_sealed) {
         json_t *value;
     } sections[] = {
         {"bundle", bundle_json(p)},
+        {"commands", commands_json(p)},
         {"contract", contract_fields_json(&p->model)},
         {"run", run_json(p, is_sealed)},
         {"conditioning", c->ranges ? conditioning_json(c) : json_null()},

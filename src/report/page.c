@@ -55,7 +55,7 @@ static const Section sections[] = {
     {"range", "Room", "Room in the numbers: activations against what the hardware holds",
      "16-bit numbers end at 65504, sums of the Neural Engine at 32752 (published for M4 and M6). "
      "A number beyond is lost.",
-     page_range, "range", "lathe convert SOURCE -o BUNDLE --force --range auto"},
+     page_range, "range", "CONVERT --range auto"},
     {"mutants", "Planted errors", "Would an error have been seen?",
      "Conversions that are wrong on purpose, one error at a time, judged by the same gates. Each "
      "must be noticed; one that survives is a hole in the proof.",
@@ -143,7 +143,8 @@ static void write_words(StrBuf *out) {
     strbuf_add(out, STR("<section id=\"words\"><h2>Words</h2><dl>"));
     for (size_t i = 0; i < COUNT_OF(words); i++)
         strbuf_printf(out, "<dt>%s</dt><dd>%s.</dd>", words[i][0], words[i][1]);
-    strbuf_add(out, STR("</dl></section>\n"));
+    strbuf_add(out, STR("</dl><p class=\"dim\">Commands on this page are for the folder that holds "
+                        "the bundle.</p></section>\n"));
 }
 
 void report_page(const json_t *report, StrBuf *out) {

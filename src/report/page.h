@@ -38,7 +38,8 @@ extern const char *const page_style[]; // [0] is page.css
 // The number member `key`, or a dash.
 void page_number(StrBuf *out, const json_t *object, const char *key);
 
-// A command as code, with the bundle's name for the word BUNDLE and the source's for SOURCE.
+// A command as code, its words (bundle/advice.h) filled in: it runs in the folder that holds the
+// bundle.
 void page_command(Page *p, const char *command);
 
 GateSum page_gate_sum(const json_t *report, const char *gate);

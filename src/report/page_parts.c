@@ -1,7 +1,6 @@
 // page_parts.c — pieces of markup that several sections of the page share.
-#include <string.h>
-
-#include "base/size.h"
+#include "base/arena.h"
+#include "bundle/advice.h"
 #include "report/html.h"
 #include "report/page.h"
 
@@ -10,27 +9,12 @@ void page_number(StrBuf *out, const json_t *object, const char *key) {
 }
 
 void page_command(Page *p, const char *command) {
-    const json_t *bundle = json_object_get(p->report, "bundle");
-    const struct {
-        const char *word, *name;
-    } gaps[] = {{"BUNDLE", member_text(bundle, "name")},
-                {"SOURCE", member_text(json_object_get(bundle, "source"), "name")}};
-    strbuf_add(p->out, STR("<code>"));
-    for (const char *at = command; *at;) {
-        size_t n = strcspn(at, "BS");
-        strbuf_add(p->out, (Str){at, n});
-        at += n;
-        if (!*at) break;
-        const char *name = "";
-        for (size_t i = 0; i < COUNT_OF(gaps); i++)
-            if (str_starts(str_of(at), str_of(gaps[i].word)))
-                name = gaps[i].name, n = strlen(gaps[i].word);
-        if (*name) {
-            html_words(p->out, name);
-            at += n;
-        } else {
-            strbuf_add(p->out, (Str){at++, 1});
-        }
-    }
-    strbuf_add(p->out, STR("</code>"));
+    const json_t *words = json_object_get(p->report, "commands");
+    const char *bundle = member_text(words, "bundle"), *source = member_text(words, "source"),
+               *convert = member_text(words, "convert");
+    Arena scratch = {0};
+    CommandWords w = {*bundle ? bundle : "BUNDLE", *source ? source : "SOURCE",
+                      *convert ? convert : "lathe convert SOURCE -o BUNDLE --force"};
+    html_code(p->out, command_fill(&scratch, command, &w));
+    arena_free(&scratch);
 }

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "bundle/advice.h"
 #include "bundle/seal.h"
 #include "bundle/source.h"
 #include "runtime/engines.h"
@@ -15,14 +16,14 @@ static bool check_seal(LoadedModel *o, const LoadOptions *options, const Progres
 }
 
 // What a replaced source leaves to do: it is converted, or it is not this bundle's.
-static bool refuse_source(const LoadOptions *options, const char *path, const char *why,
-                          Arena *scratch, Err *err) {
-    const char *bundle = shell_word(scratch, options->path), *word = shell_word(scratch, path);
-    return err_set(err, ERR_GATE,
-                   "%s; convert again: lathe convert %s -o %s --force, then: lathe verify %s "
-                   "--model %s; or move that file away, or name the bundle's own source with "
-                   "--model",
-                   why, word, bundle, bundle, word);
+static bool refuse_source(const LoadOptions *options, const Chain *chain, const char *path,
+                          const char *why, Arena *scratch, Err *err) {
+    return err_set(
+        err, ERR_GATE,
+        "%s; convert again: %s && lathe verify %s --model %s; or move that file away, or "
+        "name the bundle's own source with --model",
+        why, convert_command(scratch, options->path, chain, path),
+        shell_word(scratch, options->path), shell_word(scratch, path));
 }
 
 // The source, where it can be found, must still be the file that the bundle was made of, and mean
@@ -42,17 +43,17 @@ static bool check_source(LoadedModel *o, const LoadOptions *options, const Progr
                  !model_read(&model, &source, &scratch, &why)))
         ok = err_set(err, ERR_GATE,
                      "%s cannot be checked against its source (%s: %s); name the source with "
-                     "--model, or convert again: lathe convert MODEL.gguf -o %s --force",
+                     "--model, or convert another file: lathe convert MODEL.gguf -o %s --force",
                      options->path, path, why.text, shell_word(&scratch, options->path));
     else if (path && !str_is(chain->contract_digest, contract_digest(&model.contract).hex))
-        ok = refuse_source(options, path,
+        ok = refuse_source(options, chain, path,
                            arena_printf(&scratch,
                                         "%s was converted under another contract than %s gives now",
                                         options->path, path)
                                .at,
                            &scratch, err);
     else if (path && !source_check(options->path, chain, &source, progress, &why))
-        ok = refuse_source(options, path, why.text, &scratch, err);
+        ok = refuse_source(options, chain, path, why.text, &scratch, err);
     gguf_close(&source);
     arena_free(&scratch);
     return ok;

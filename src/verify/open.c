@@ -2,6 +2,7 @@
 #include "verify/open.h"
 
 #include "base/file.h"
+#include "bundle/advice.h"
 #include "bundle/source.h"
 #include "kernels/kernels.h"
 #include "verify/verify.h"
@@ -10,9 +11,11 @@ const char *verify_find_source(const char *dir, const Chain *chain, const char *
                                Err *err) {
     const char *path = source_find(dir, chain, given, arena);
     if (!path)
-        err_set(err, ERR_USAGE,
-                "the source model %.*s is neither beside the bundle nor here; name it with --model",
-                STR_ARG(chain->source_name));
+        err_set(
+            err, ERR_USAGE,
+            "the source model %.*s was not found: it lies neither beside the bundle nor here nor "
+            "where it was last; say where it is: --model %s",
+            STR_ARG(chain->source_name), shell_word(arena, arena_cstr(arena, chain->source_name)));
     return path;
 }
 
@@ -62,10 +65,10 @@ static bool check_source(Proof *p, Err *err) {
     const char *path = p->source.parts[0].path;
     return err_set(err, ERR_GATE,
                    "%s is another file than %s was converted from: sha256=%.16s…, expected "
-                   "%.16s…; name the right one with --model, or convert this one: lathe convert %s "
-                   "-o %s --force (no gate has run, the bundle is as it was)",
-                   path, p->bundle.dir, found.hex, c->source_sha256.at, shell_word(p->arena, path),
-                   shell_word(p->arena, p->bundle.dir));
+                   "%.16s…; no gate has run, and the bundle is as it was. Name the right file with "
+                   "--model, or convert this one: %s",
+                   path, p->bundle.dir, found.hex, c->source_sha256.at,
+                   convert_command(p->arena, p->bundle.dir, c, path));
 }
 
 bool proof_open(Proof *p, Err *err) {

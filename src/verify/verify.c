@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/size.h"
 #include "base/usage.h"
+#include "bundle/advice.h"
 #include "bundle/seal.h"
 #include "bundle/source.h"
 #include "gates/gates.h"
@@ -143,12 +144,11 @@ static bool say_failure(const Proof *p, Err *err) {
         if (!first) first = &gates[i];
     }
     const char *dir = p->bundle.dir;
-    Str command = gate_command(p->arena, first, shell_word(p->arena, dir),
-                               shell_word(p->arena, p->source.parts[0].path));
+    CommandWords words = command_words(p->arena, dir, &p->bundle.chain, p->source.parts[0].path);
     err_set(err, ERR_GATE,
             "%s: a gate failed; the bundle is not sealed. Failed: %s; %s/verify/report.html says "
-            "more. %s %.*s",
-            dir, names.at, dir, first->hint, STR_ARG(command));
+            "more. %s %s",
+            dir, names.at, dir, first->hint, command_fill(p->arena, first->command, &words));
     strbuf_free(&names);
     return false;
 }
@@ -216,14 +216,14 @@ bool verify_bundle(const VerifyJob *job, Err *err) {
 }
 
 // Refuses names of gates that need a bundle.
-static bool check_model_list(const char *list, Err *err) {
+static bool check_model_list(const char *list, const char *path, Arena *arena, Err *err) {
     if (!gate_check_list(list, err)) return false;
     for (int i = 0; list && i < GATE_COUNT; i++)
         if (gate_is_listed(list, gates[i].name) && !gates[i].takes_model)
             return err_set(err, ERR_USAGE,
-                           "gate '%s' compares a bundle with its model; convert the model first, "
-                           "then: lathe verify OUT.lathe",
-                           gates[i].name);
+                           "gate '%s' compares a bundle with its model; %s is a model file; "
+                           "convert it first: %s",
+                           gates[i].name, path, first_convert_command(arena, path));
     return true;
 }
 
@@ -235,7 +235,7 @@ bool verify_model(const VerifyJob *job, Err *err) {
                .sections = json_object(),
                .section_gates = json_object(),
                .seconds = json_object()};
-    bool ok = check_model_list(job->gates, err) &&
+    bool ok = check_model_list(job->gates, job->model_path, &arena, err) &&
               gguf_open(&p.source, &arena, job->model_path, err) &&
               ((gguf_apply_settings(&p.source, &arena, &job->settings, err) &&
                 model_read(&p.model, &p.source, &arena, err)) ||

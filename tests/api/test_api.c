@@ -123,7 +123,7 @@ static void test_what_cannot_be_opened_is_named(void **state) {
     assert_null(lathe_model_open("nowhere.gguf", NULL, &err));
     assert_error(&err, LATHE_ERROR_SYSTEM, "nowhere.gguf: No such file");
     assert_null(lathe_package_open("nowhere.mlpackage", 1, &err));
-    assert_error(&err, LATHE_ERROR_FORMAT, "nowhere.mlpackage: not a package");
+    assert_error(&err, LATHE_ERROR_SYSTEM, "nowhere.mlpackage: No such file");
     // Without an error to fill, failure is told by the result.
     assert_null(lathe_tokenizer_open("nowhere.gguf", NULL));
     assert_null(lathe_model_open("nowhere.gguf", NULL, NULL));

@@ -16,7 +16,6 @@
 #include "base/map.h"
 #include "base/size.h"
 #include "bundle/source.h"
-#include "convert/convert.h"
 #include "mlpackage/scratch.h"
 
 static Scratch scratch;
@@ -295,69 +294,6 @@ static void test_a_file_that_changed_since_it_was_opened_is_not_remembered(void 
     gguf_close(&g);
 }
 
-// ---- commands
-
-static void test_words_of_a_shell_are_the_text_again(void **state) {
-    (void)state;
-    static const struct {
-        const char *text, *word;
-    } rows[] = {
-        {"model-Q8_0.gguf", "model-Q8_0.gguf"},
-        {"a/b.c+d:e,f@g%h", "a/b.c+d:e,f@g%h"},
-        {"", "''"},
-        {"two words", "'two words'"},
-        {"it's", "'it'\\''s'"},
-        {"$HOME", "'$HOME'"},
-        {"a;b", "'a;b'"},
-        {"caf\xc3\xa9", "'caf\xc3\xa9'"},
-        {"line\nbreak", "'line\nbreak'"},
-        {"-o", "./-o"},
-        {"-a b", "./'-a b'"},
-        {"~", "'~'"},
-        {"'", "''\\'''"},
-        {"a=b", "'a=b'"},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        const char *word = shell_word(&arena, rows[i].text);
-        assert_string_equal(word, rows[i].word);
-        char said[64] = "";
-        FILE *shell = popen(arena_printf(&arena, "printf %%s %s", word).at, "r");
-        assert_non_null(shell);
-        said[fread(said, 1, sizeof said - 1, shell)] = 0;
-        assert_int_equal(pclose(shell), 0);
-        const char *path = *rows[i].text == '-' ? said + 2 : said;
-        assert_string_equal(path, rows[i].text);
-    }
-}
-
-static void test_the_command_names_the_model_where_verify_would_not_find_it(void **state) {
-    (void)state;
-    Chain chain = chain_of("model.gguf", "0"), unread = {0}, converted;
-    const char *found = arena_printf(&arena, "lathe verify %s", dir).at;
-    assert_string_equal(verify_command(&arena, dir, &chain), found);
-    assert_string_equal(verify_command(&arena, dir, &unread),
-                        arena_printf(&arena, "%s --model MODEL.gguf", found).at);
-    chain = chain_of("my model.gguf", "0");
-    assert_string_equal(verify_command(&arena, dir, &chain),
-                        arena_printf(&arena, "%s --model 'my model.gguf'", found).at);
-    // The name comes from chain.json where nobody has read that yet.
-    Err err = {0};
-    ConvertJob job = {
-        .model_path = model,
-        .out_path = dir,
-        .chosen = {[USE_context] = "64"},
-        .options = {.prefill_rows = 64, .target = target_named("macos27")},
-        .replaces = true,
-        .tool_version = "lathe test",
-    };
-    assert_true(dir_remove_tree(dir, NULL));
-    if (!bundle_convert(&converted, &arena, &job, &err)) fail_msg("%s", err.text);
-    assert_string_equal(verify_command(&arena, dir, &unread), found);
-    assert_int_equal(rename(model, path_join(&arena, scratch.path, "aside.gguf")), 0);
-    assert_string_equal(verify_command(&arena, dir, &unread),
-                        arena_printf(&arena, "%s --model model.gguf", found).at);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_it_is_found_where_it_was_given_lies_or_was_remembered, set_up),
@@ -370,9 +306,6 @@ int main(void) {
         cmocka_unit_test_setup(test_a_bundle_that_cannot_be_written_is_checked_all_the_same,
                                set_up),
         cmocka_unit_test_setup(test_a_file_that_changed_since_it_was_opened_is_not_remembered,
-                               set_up),
-        cmocka_unit_test_setup(test_words_of_a_shell_are_the_text_again, set_up),
-        cmocka_unit_test_setup(test_the_command_names_the_model_where_verify_would_not_find_it,
                                set_up),
     };
     scratch = scratch_open("test-source");

@@ -496,7 +496,7 @@ static void test_no_directory(void **state) {
     Package p;
     Err err = {0};
     assert_false(package_open(&p, &arena, t->manifest, &err));
-    assert_non_null(strstr(err.text, "not a package (no such directory)"));
+    assert_non_null(strstr(err.text, "a file, expected an .mlpackage"));
     assert_int_equal(err.kind, ERR_FORMAT);
     package_close(&p);
     arena_free(&arena);

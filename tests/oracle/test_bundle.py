@@ -242,8 +242,7 @@ def test_lathe_refuses(edited, hello_sealed, path, value, words):
     chain = changed(chain_of(hello_sealed), path, lambda parent, key: parent.__setitem__(key, value))
     run = structure(edited, chain)
     assert run.returncode == 3 and words in run.stderr, run.stderr
-    source = "MODEL.gguf" if path == ("schema",) else HELLO.name  # which stands behind it
-    assert run.stderr.rstrip().endswith(f"convert the model again: lathe convert {source} -o {edited} --force")
+    assert run.stderr.rstrip().endswith(f"convert the model again: lathe convert {HELLO} -o {edited} --force")
 
 
 def test_lathe_misses_a_layer(edited, hello_sealed):
@@ -464,12 +463,12 @@ def test_what_people_and_their_finder_leave_is_let_be(sealed):
 
 
 def test_a_refusal_names_the_command_that_mends_it(sealed):
-    again = f"convert the model again: lathe convert {HELLO.name} -o {sealed.path} --force"
+    again = f"convert the model again: lathe convert {HELLO} -o {sealed.path} --force"
     for change in (lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink()):
         change(sealed.path / "host.gguf")
         assert again in chat(sealed.path).stderr
     (sealed.path / "chain.json").unlink()
-    assert f"lathe convert MODEL.gguf -o {sealed.path} --force" in chat(sealed.path).stderr
+    assert f"lathe convert {HELLO} -o {sealed.path} --force" in chat(sealed.path).stderr
 
 
 @pytest.mark.parametrize(("member", "value", "gates", "words"), [
@@ -481,7 +480,7 @@ def test_a_package_that_does_not_fit_is_named_with_what_mends_it(sealed, member,
     sealed.chain[member[0]][member[1]] = value
     sealed.write_chain()
     run = lathe("verify", sealed.path, "--model", HELLO, "--gates", gates)
-    again = f"convert the model again: lathe convert {HELLO.name} -o {sealed.path} --force"
+    again = f"convert the model again: lathe convert {HELLO} -o {sealed.path} --force"
     assert run.returncode == 3 and words in run.stderr and run.stderr.rstrip().endswith(again), run.stderr
 
 
@@ -529,7 +528,7 @@ def test_a_source_with_other_weights(sealed, tmp_path):
             for command in (("chat", "-p", "hello", "--max-tokens", "1"), ("eval", "--text", __file__)):
                 run = lathe(command[0], sealed.path, *command[1:])
                 assert run.returncode == 1 and run.stdout == "" and "is not the file" in run.stderr, run.stderr
-                again = f"lathe convert {beside} -o {sealed.path} --force, then: lathe verify {sealed.path} --model {beside}"
+                again = f"lathe convert {beside} -o {sealed.path} --force && lathe verify {sealed.path} --model {beside}"
                 assert again in run.stderr, run.stderr
             assert chat(sealed.path, "--unsealed").returncode == 0
             assert chat(sealed.path, "--model", HELLO).returncode == 0

@@ -1,6 +1,7 @@
 """`lathe convert` as what it promises to the disk: the same bytes each time, an older bundle or the new one at every
 moment and whatever fails, and bounded memory."""
 
+import json
 import os
 import pathlib
 import re
@@ -22,8 +23,9 @@ needs_faults = pytest.mark.linux("glibc, some of whose functions fault.so replac
 
 
 def files(path):
-    """Every file below, by its path within."""
-    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(pathlib.Path(path).rglob("*")) if p.is_file()}
+    """Every file below, by its path within, but for the one that says where the source lies."""
+    found = {str(p.relative_to(path)): p.read_bytes() for p in sorted(pathlib.Path(path).rglob("*")) if p.is_file()}
+    return {name: data for name, data in found.items() if name != "verify/source.json"}
 
 
 def names(path):
@@ -52,12 +54,17 @@ def test_the_same_input_gives_the_same_bytes(options, tmp_path):
     assert a == b and len(a) >= 5 and names(tmp_path) == ["a.lathe", "b.lathe"]
 
 
-def test_the_place_of_the_source_is_not_in_the_bundle(tmp_path):
+def test_the_place_of_the_source_is_in_one_file_alone(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(HELLO, tmp_path / "elsewhere" / HELLO.name)
     done("convert", HELLO, "-o", tmp_path / "a.lathe")
     done("convert", tmp_path / "elsewhere" / HELLO.name, "-o", tmp_path / "b.lathe")
     assert files(tmp_path / "a.lathe") == files(tmp_path / "b.lathe")
+    for name, model in (("a.lathe", HELLO), ("b.lathe", tmp_path / "elsewhere" / HELLO.name)):
+        said = json.loads((tmp_path / name / "verify/source.json").read_text())
+        assert said["path"] == str(model.resolve())
+        (tmp_path / name / "verify/source.json").unlink()
+        (tmp_path / name / "verify").rmdir()  # nothing else lies there
 
 
 # ---- what is there already

@@ -312,10 +312,10 @@ def test_wrong_questions(runs, args, code, words):
 
 def test_no_bundle_and_no_journal(tmp_path):
     got = lathe("journal", tmp_path)
-    assert got.returncode == 3 and "not a bundle" in got.stderr
+    assert got.returncode == 3 and "not a lathe bundle" in got.stderr
     done("convert", HELLO, "-o", tmp_path / "b.lathe")
     got = lathe("journal", tmp_path / "b.lathe")
-    assert got.returncode == 2 and "lathe verify" in got.stderr
+    assert got.returncode == 5 and "lathe verify" in got.stderr
 
 
 # ---- ranges: before and after conditioning

@@ -185,4 +185,4 @@ def test_what_is_no_package_is_refused(tmp_path):
     run = lathe("run", tmp_path, "--list")
     assert run.returncode == 3 and "no Manifest.json: not an .mlpackage" in run.stderr
     run = lathe("run", tmp_path / "nowhere", "--list")
-    assert run.returncode == 3 and "not a package (no such directory)" in run.stderr
+    assert run.returncode == 4 and "nowhere: No such file or directory" in run.stderr

@@ -29,7 +29,8 @@ static void test_an_empty_report_says_what_would_fill_it(void **state) {
 }
 
 static const char some[] =
-    "{\"passed\": %s, \"bundle\": {\"name\": \"b.lathe\"}, \"gates\": {\"graph\": [{\"scope\": "
+    "{\"passed\": %s, \"bundle\": {\"name\": \"b.lathe\"}, \"commands\": {\"bundle\": "
+    "\"b.lathe\"}, \"gates\": {\"graph\": [{\"scope\": "
     "\"layers 00..01\", \"passed\": %s, \"text\": \"cos=0.9\", \"figures\": {\"cos\": 0.9999999, "
     "\"worst_cos\": 0.9999996, \"least_cos\": 0.999999, \"least_worst\": 0.999999, \"rmse\": 0.1, "
     "\"max_abs\": 1}}]}}";
@@ -154,7 +155,8 @@ static void test_planted_errors_are_counted_by_class_and_gate(void **state) {
 }
 
 static const char contradicted[] =
-    "{\"passed\": false, \"bundle\": {\"name\": \"b.lathe\"}, \"gates\": {\"contract\": ["
+    "{\"passed\": false, \"bundle\": {\"name\": \"b.lathe\"}, \"commands\": {\"bundle\": "
+    "\"b.lathe\"}, \"gates\": {\"contract\": ["
     "{\"scope\": \"rope_dim\", \"passed\": false, \"text\": \"24 or 32\"}, {\"scope\": "
     "\"publisher\", \"passed\": false, \"text\": \"1 contradict\", \"figures\": {\"contradict\": "
     "1}}, {\"scope\": \"source\", \"passed\": false, \"text\": \"another file\"}]}, "

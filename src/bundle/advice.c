@@ -1,0 +1,148 @@
+#include "bundle/advice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/size.h"
+#include "bundle/source.h"
+
+const char *shell_word(Arena *arena, const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_./+:,@%-";
+    StrBuf out = {0};
+    if (*text == '-') strbuf_add(&out, STR("./"));
+    if (*text && strspn(text, plain) == strlen(text)) {
+        strbuf_add(&out, str_of(text));
+    } else {
+        strbuf_add_char(&out, '\'');
+        for (const char *c = text; *c; c++)
+            strbuf_add(&out, *c == '\'' ? STR("'\\''") : (Str){c, 1});
+        strbuf_add_char(&out, '\'');
+    }
+    const char *word = arena_cstr(arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return word;
+}
+
+// The source's path where it is found, else the name that it had.
+static const char *name_source(Arena *arena, const char *dir, const Chain *chain, bool *is_found) {
+    const char *path = source_find(dir, chain, NULL, arena);
+    *is_found = path != NULL;
+    if (path) return path;
+    return chain->source_name.len ? arena_cstr(arena, chain->source_name) : "MODEL.gguf";
+}
+
+static void add_option(Arena *arena, StrBuf *out, const char *option, const char *value) {
+    // An option's argument is never taken for an option, so no "./" goes before a dash.
+    const char *word = shell_word(arena, value);
+    strbuf_printf(out, " %s %s", option, *value == '-' ? word + 2 : word);
+}
+
+static const char *print_convert(Arena *arena, const char *source, const char *dir,
+                                 const Chain *chain) {
+    StrBuf out = {0};
+    strbuf_printf(&out, "lathe convert %s -o %s --force", shell_word(arena, source),
+                  shell_word(arena, dir));
+    const GgufSettings *settings = &chain->settings;
+    for (size_t i = 0; i < settings->n_set; i++) add_option(arena, &out, "--set", settings->set[i]);
+    for (size_t i = 0; i < settings->n_ignored; i++)
+        add_option(arena, &out, "--ignore-key", settings->ignored[i]);
+    if (chain->weights.len && !str_is(chain->weights, "int8"))
+        add_option(arena, &out, "--weights", arena_cstr(arena, chain->weights));
+    const char *command = arena_cstr(arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return command;
+}
+
+const char *convert_command(Arena *arena, const char *dir, const Chain *chain, const char *source) {
+    bool is_found;
+    if (!source) source = name_source(arena, dir, chain, &is_found);
+    return print_convert(arena, source, dir, chain);
+}
+
+const char *verify_command(Arena *arena, const char *dir, const Chain *chain) {
+    bool is_found;
+    const char *source = name_source(arena, dir, chain, &is_found);
+    const char *command = arena_printf(arena, "lathe verify %s", shell_word(arena, dir)).at;
+    if (is_found) return command; // verify finds it as well
+    return arena_printf(arena, "%s --model %s", command, shell_word(arena, source)).at;
+}
+
+const char *first_convert_command(Arena *arena, const char *model_path) {
+    Str name = str_of(path_file_name(model_path));
+    static const char ending[] = ".gguf";
+    if (str_ends(name, STR(ending))) name.len -= sizeof ending - 1;
+    const char *out = arena_printf(arena, "%.*s.lathe", STR_ARG(name)).at;
+    return arena_printf(arena, "lathe convert %s -o %s", shell_word(arena, model_path),
+                        shell_word(arena, out))
+        .at;
+}
+
+// ---- commands of tables
+
+CommandWords command_words(Arena *arena, const char *dir, const Chain *chain, const char *source) {
+    return (CommandWords){shell_word(arena, dir), shell_word(arena, source),
+                          print_convert(arena, source, dir, chain)};
+}
+
+// The folder that holds `path`, without links; NULL when the system cannot tell.
+static char *real_parent(Arena *arena, const char *path) {
+    char *real = realpath(path, NULL), *slash = real ? strrchr(real, '/') : NULL;
+    char *parent = slash ? arena_cstr(arena, (Str){real, (size_t)(slash - real)}) : NULL;
+    free(real);
+    return parent;
+}
+
+// `path` as seen from `folder`, which is absolute and has no links: "../models/m.gguf". As it is
+// where the two have nothing in common or the system cannot tell.
+static const char *path_from(Arena *arena, const char *folder, const char *path) {
+    char *real = realpath(path, NULL);
+    if (!real) return path;
+    size_t common = 0; // bytes of both up to a slash
+    for (size_t i = 0; folder[i] == real[i] || (!folder[i] && real[i] == '/'); i++) {
+        if (real[i] == '/') common = i + 1;
+        if (!folder[i]) break;
+    }
+    StrBuf out = {0};
+    size_t len = strlen(folder);
+    if (common > 1 && common <= len)
+        for (const char *at = folder + common - 1; at; at = strchr(at + 1, '/'))
+            strbuf_add(&out, STR("../"));
+    strbuf_add(&out, str_of(common > 1 ? real + common : real));
+    const char *relative = arena_cstr(arena, strbuf_str(&out));
+    strbuf_free(&out);
+    free(real);
+    return relative;
+}
+
+CommandWords command_words_beside(Arena *arena, const char *dir, const Chain *chain,
+                                  const char *source) {
+    const char *folder = real_parent(arena, dir);
+    return command_words(arena, path_file_name(dir), chain,
+                         folder ? path_from(arena, folder, source) : source);
+}
+
+const char *command_fill(Arena *arena, const char *command, const CommandWords *words) {
+    const struct {
+        Str word;
+        const char *text;
+    } gaps[] = {{STR("BUNDLE"), words->bundle},
+                {STR("SOURCE"), words->source},
+                {STR("CONVERT"), words->convert}};
+    StrBuf out = {0};
+    for (const char *at = command; *at;) {
+        Str rest = str_of(at);
+        size_t i = 0;
+        while (i < COUNT_OF(gaps) && !str_starts(rest, gaps[i].word)) i++;
+        if (i < COUNT_OF(gaps)) {
+            strbuf_add(&out, str_of(gaps[i].text));
+            at += gaps[i].word.len;
+        } else {
+            strbuf_add_char(&out, *at++);
+        }
+    }
+    const char *filled = arena_cstr(arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return filled;
+}
