@@ -95,13 +95,15 @@ static json_t *memory_json(const Chain *chain, const Gguf *g) {
     return memory;
 }
 
-void source_remember(const char *dir, const Chain *chain, const Gguf *source) {
+bool source_remember(const char *dir, const Chain *chain, const Gguf *source, Err *err) {
     Arena scratch = {0};
     json_t *memory = memory_json(chain, source);
-    if (dir_make(path_join(&scratch, dir, "verify"), NULL))
-        json_write_file(memory, memory_path(&scratch, dir), NULL);
+    const char *folder = path_join(&scratch, dir, "verify");
+    bool ok = dir_make(folder, err) && json_write_file(memory, memory_path(&scratch, dir), err) &&
+              dir_sync(folder, err);
     json_decref(memory);
     arena_free(&scratch);
+    return ok;
 }
 
 // Path and digest of itself apart, the memory says the same as one made now.
@@ -127,7 +129,7 @@ bool source_check(const char *dir, const Chain *chain, const Gguf *source, const
                        "%s is not the file %s was converted from: its sha256 is %.16s…, expected "
                        "%.16s…",
                        source->parts[0].path, dir, found.hex, chain->source_sha256.at);
-    if (source_holds(source, NULL)) source_remember(dir, chain, source);
+    if (source_holds(source, NULL)) source_remember(dir, chain, source, NULL);
     return true;
 }
 

@@ -32,9 +32,9 @@ const char *source_find(const char *dir, const Chain *chain, const char *given, 
 // Whether the open file is the one that chain.json names. Failure is ERR_GATE.
 bool source_check(const char *dir, const Chain *chain, const Gguf *source, const Progress *progress,
                   Err *err);
-// Remembers that the open file was found to be it. Where the bundle cannot be written, the next
-// check reads the whole file again.
-void source_remember(const char *dir, const Chain *chain, const Gguf *source);
+// Remembers that the open file was found to be it. Where the bundle cannot be written, which the
+// caller may ignore, the next check reads the whole file again.
+bool source_remember(const char *dir, const Chain *chain, const Gguf *source, Err *err);
 
 // Whether the open file is unchanged since it was opened, by its stamps.
 bool source_holds(const Gguf *source, Err *err);

@@ -302,12 +302,9 @@ static uint64_t weight_bytes(const Conversion *c) {
     return total;
 }
 
-// Where the source lies, so that verify finds it. What cannot be remembered is asked for.
+// Where the source lies, so that verify finds it.
 static bool remember_source(Conversion *c, Err *err) {
-    if (!source_holds(&c->gguf, NULL)) return true;
-    source_remember(c->dir, c->chain, &c->gguf);
-    const char *dir = path_join(c->arena, c->dir, "verify");
-    return !path_is_dir(dir) || dir_sync(dir, err);
+    return !source_holds(&c->gguf, NULL) || source_remember(c->dir, c->chain, &c->gguf, err);
 }
 
 static bool write_all(Conversion *c, Err *err) {

@@ -189,7 +189,7 @@ static bool judge(Proof *p, Resume *resume, Err *err) {
         return false;
     if (p->job->is_sealed) *p->job->is_sealed = is_sealed;
     progress_remove(p);
-    source_remember(p->bundle.dir, &p->bundle.chain, &p->source);
+    source_remember(p->bundle.dir, &p->bundle.chain, &p->source, NULL);
     return true;
 }
 

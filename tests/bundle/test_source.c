@@ -81,7 +81,7 @@ static const char *digest_of_model(void) {
 
 static void remember(const Chain *chain) {
     Gguf g = open_model();
-    source_remember(dir, chain, &g);
+    source_remember(dir, chain, &g, NULL);
     gguf_close(&g);
 }
 

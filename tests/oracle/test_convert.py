@@ -91,7 +91,6 @@ def test_an_older_bundle_stays_without_force(both, tmp_path):
 
 def test_force_replaces_a_bundle(both, tmp_path):
     shutil.copytree(both[2], tmp_path / "m.lathe")
-    (tmp_path / "m.lathe/verify").mkdir()
     (tmp_path / "m.lathe/verify/report.json").write_text("{}")
     done("convert", HELLO, "-o", f"{tmp_path}/m.lathe/", "--force", *NEW)
     assert files(tmp_path / "m.lathe") == both[1] and names(tmp_path) == ["m.lathe"]
