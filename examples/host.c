@@ -157,10 +157,8 @@ static Host host_open(const char *bundle, size_t length) {
     if (!h.chain) fail("%s: %s", path, why.text);
     const json_t *c = h.contract = member(h.chain, "contract"),
                  *options = member(h.chain, "options");
-    const char *kv = word(options, "kv");
     if (json_array_size(member(c, "kind_of_layer"))) fail("this example knows layers of one kind");
-    if (strcmp(kv, "slice") != 0 && strcmp(kv, "overwrite") != 0)
-        fail("this example knows --kv slice and overwrite, not %s", kv);
+    if (strcmp(word(options, "kv"), "rows") == 0) fail("this example knows no --kv rows");
     h.d_model = (size_t)number(c, "d_model");
     h.n_vocab = (size_t)number(c, "n_vocab");
     h.n_pairs = (size_t)number(c, "rope_dim") / 2;
@@ -227,22 +225,33 @@ static void run(LatheFunction *f, const float *x, size_t n, float residual) {
     if (!lathe_function_run(f, &err)) fail("%s", err.text);
 }
 
+// The slice form: where the rows of each layer begin and end in the state of the package.
+static void put_indices(const Host *h, LatheFunction *f, float at, float end) {
+    float heads = (float)number(h->contract, "n_kv_heads"),
+          dims = (float)number(h->contract, "head_dim");
+    char name[32];
+    for (int l = 0; l < (int)number(h->contract, "n_layers"); l++) {
+        snprintf(name, sizeof name, "kv_begin_%02d", l);
+        put(f, name, (float[]){2 * (float)l, 0, at, 0});
+        snprintf(name, sizeof name, "kv_end_%02d", l);
+        put(f, name, (float[]){2 * (float)l + 2, heads, end, dims});
+    }
+}
+
 // Feeds `n` tokens; the rows after them, of a prefill that is wider, repeat the last one: padding has to
 // be real rows. What they write into the caches lies beyond the position and is written again.
 static void feed(Host *h, const uint32_t *tokens, size_t n) {
     size_t n_rows = n == 1 ? 1 : h->prefill_rows;
     for (size_t t = 0; t < n_rows; t++) embed(h, tokens[t < n ? t : n - 1], h->x, t, n_rows);
     fill_tables(h, n_rows);
-    float begin = (float)h->position, end = (float)(h->position + n_rows);
     for (size_t i = 0; i < h->n_shards; i++) {
         LatheFunction *f = n_rows == 1 ? h->shards[i].decode : h->shards[i].prefill;
         if (!f) continue; // it holds a part of the head alone
         put(f, "cos", h->cosines);
         put(f, "sin", h->sines);
         put(f, "mask", h->mask);
-        put(f, "kv_begin", &begin);
-        put(f, "kv_end", &end);
         put(f, "write_mask", h->write_mask);
+        put_indices(h, f, (float)h->position, (float)(h->position + n_rows));
         run(f, h->x, h->d_model * n_rows, h->shards[i].residual);
         get(f, 0, h->shards[i].residual, h->x);
     }

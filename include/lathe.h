@@ -220,7 +220,7 @@ typedef struct {
     uint32_t layers_per_shard; // at most; 0: as the target allows
     uint32_t context;          // tokens; 0: the model's, at most 4096
     const char *weights;       // NULL: "int8"
-    const char *kv;            // NULL: "slice"
+    const char *kv;            // NULL: "overwrite"; or "slice"
     const char *target;        // "macos27:m4pro", system and chip; NULL: "macos27"
     bool has_no_prefill;       // only decode: smaller packages, slow prompts
     bool skips_ranges;         // do not measure activations: minutes for a billion weights

@@ -55,7 +55,8 @@ static const Option option_rows[] = {
     {"--weights", OPTION_TEXT, offsetof(Arguments, weights), "FORM",
      "int8 (one scale an output channel, default), int8-tensor, fp16"},
     {"--kv", OPTION_TEXT, offsetof(Arguments, kv), "FORM",
-     "slice (default) or overwrite: how states are written"},
+     "overwrite (default: states stored whole) or slice (rows put in place): how new rows "
+     "get into the KV caches"},
     {"--functions", OPTION_TEXT, offsetof(Arguments, functions), "LIST",
      "decode,prefill (default) or decode"},
     {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
@@ -97,8 +98,7 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     else if (!str_is(functions, "decode"))
         return err_set(err, ERR_USAGE, "--functions %s: expected decode,prefill or decode",
                        a->functions);
-    if (!kv_form_named(a->kv, &o->kv))
-        return err_set(err, ERR_USAGE, "--kv %s: expected slice or overwrite", a->kv);
+    if (!kv_form_named(str_of(a->kv), &o->kv, err)) return err_prefix(err, "--kv");
     if (!weight_form_named(a->weights, &o->weights))
         return err_set(err, ERR_USAGE, "--weights %s: expected int8, int8-tensor or fp16",
                        a->weights);
@@ -205,7 +205,7 @@ static bool is_wanted(void *context) {
 }
 
 bool command_convert(int argc, char **argv, Err *err) {
-    Arguments a = {.kv = "slice",
+    Arguments a = {.kv = kv_form_name(0),
                    .weights = "int8",
                    .target = "macos27",
                    .functions = "decode,prefill",

@@ -57,30 +57,14 @@ static ValueId rotate(Graph *g, ValueId x) {
     return build_concat(b, graph_name(g, "rope"), parts, n_parts, 2);
 }
 
-// The only integers of a function. The CPU makes them, and Core ML's segmenter takes ops in file
-// order with 0.125 ms for each change of backend (751K/Apple-Neural-Engine-Microarchitecture-Study-
-// M6: notes/coreml_dispatch.md): inside each layer they would cut the graph into as many pieces.
-void graph_index_state(Graph *g, uint32_t layer) {
-    Builder *b = &g->builder;
-    const Contract *c = g->contract;
-    int32_t pair = 2 * (int32_t)layer;
-    g->kv_at[layer] =
-        build_concat(b, graph_name(g, "kv_at"),
-                     (ValueId[]){
-                         build_const_ints(b, graph_name(g, "kv_at_head"), (int32_t[]){pair, 0}, 2),
-                         g->kv_begin,
-                         build_const_ints(b, graph_name(g, "kv_at_dim"), (int32_t[]){0}, 1),
-                     },
-                     3, 0);
-    g->kv_to[layer] = build_concat(
-        b, graph_name(g, "kv_to"),
-        (ValueId[]){
-            build_const_ints(b, graph_name(g, "kv_to_head"),
-                             (int32_t[]){pair + 2, (int32_t)c->n_kv_heads}, 2),
-            g->kv_end,
-            build_const_ints(b, graph_name(g, "kv_to_dim"), (int32_t[]){(int32_t)c->head_dim}, 1),
-        },
-        3, 0);
+// The host hands the index vectors of a layer in whole: made in the graph, of a position and constants,
+// they were two ops a layer that no engine but the CPU has.
+static void declare_indices(Graph *g, uint32_t layer) {
+    MilType vector = MIL_TENSOR(MIL_I32, 4);
+    g->kv_begin[layer] =
+        build_input(&g->builder, port_of_layer(g->arena, INPUT_KV_BEGIN, layer), vector);
+    g->kv_end[layer] =
+        build_input(&g->builder, port_of_layer(g->arena, INPUT_KV_END, layer), vector);
 }
 
 // KV_SLICE. The state [2 layers, kv heads, rows, head_dim] holds keys of layer l at 2l and values
@@ -92,8 +76,8 @@ static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *k
     int32_t pair = 2 * (int32_t)layer;
     ValueId rows = build_concat(b, graph_name(g, "kv_rows"), (ValueId[]){k, v}, 2, 0);
     ValueId before = build_read_state(b, graph_name(g, "kv_before"), g->kv);
-    ValueId after = build_slice_update(b, graph_name(g, "kv_update"), before, rows, g->kv_at[layer],
-                                       g->kv_to[layer]);
+    ValueId after = build_slice_update(b, graph_name(g, "kv_update"), before, rows,
+                                       g->kv_begin[layer], g->kv_end[layer]);
     build_write_state(b, graph_name(g, "kv_write"), g->kv, after);
     ValueId now = build_read_state(b, graph_name(g, "kv_now"), g->kv);
     *keys = slice4(g, "keys", now, 0, pair, pair + 1);
@@ -148,23 +132,24 @@ static ValueId put_overwrite(Graph *g, const char *kind, ValueId state, ValueId 
 #undef NAME
 }
 
-void graph_declare_states(Graph *g, uint32_t n_layers) {
+void graph_declare_caches(Graph *g, uint32_t n_layers) {
     const Contract *c = g->contract;
     int64_t rows = g->plan->state_rows, heads = c->n_kv_heads;
     if (g->plan->options.kv == KV_SLICE) {
         MilType type = MIL_TENSOR(MIL_F16, 2 * (int64_t)n_layers, heads, rows, c->head_dim);
+        g->kv_begin = arena_array(g->arena, n_layers, ValueId);
+        g->kv_end = arena_array(g->arena, n_layers, ValueId);
+        for (uint32_t l = 0; l < n_layers; l++) declare_indices(g, l);
         g->kv = build_state(&g->builder, STATE_KV, type);
-        g->kv_at = arena_array(g->arena, n_layers, ValueId);
-        g->kv_to = arena_array(g->arena, n_layers, ValueId);
         return;
     }
     g->states = arena_array(g->arena, 2 * (size_t)n_layers, ValueId);
     MilType keys = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim);
     MilType values = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim_v);
     for (uint32_t l = 0; l < n_layers; l++) {
-        Str k = arena_printf(g->arena, "k_%02u", l), v = arena_printf(g->arena, "v_%02u", l);
-        g->states[2 * l] = build_state(&g->builder, k.at, keys);
-        g->states[2 * l + 1] = build_state(&g->builder, v.at, values);
+        g->states[2 * l] = build_state(&g->builder, port_of_layer(g->arena, CACHE_K, l), keys);
+        g->states[2 * l + 1] =
+            build_state(&g->builder, port_of_layer(g->arena, CACHE_V, l), values);
     }
 }
 

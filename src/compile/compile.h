@@ -33,6 +33,7 @@ typedef struct {
 
 typedef struct {
     ShardRange range;
+    KvForm kv;
     MilProgram *program;
     BlobPlan blobs;
     PackedTensor *tensors; // everything in the weight file

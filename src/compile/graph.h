@@ -2,8 +2,8 @@
 //
 // Activations are [1, channels, 1, T]: channels second and positions last, the vendor's layout (a
 // last axis of 1 costs padding, so decode pays it on tensors that are small anyway). Everything is
-// fp16 of rank 4. The only integers are the write position and the vectors made of it, which feed
-// state updates and nothing else.
+// fp16 of rank 4. The only integers are inputs of the slice form, which feed state updates and
+// nothing else.
 #ifndef LATHE_COMPILE_GRAPH_H
 #define LATHE_COMPILE_GRAPH_H
 
@@ -25,11 +25,10 @@ typedef struct {
     // by kind of layers; those of a kind that the shard has no layer of are not there
     ValueId cos[CONTRACT_MAX_KINDS], sin[CONTRACT_MAX_KINDS]; // [1, 1, rope_dim / 2, T]
     ValueId mask[CONTRACT_MAX_KINDS]; // [1, 1, G * T, state_rows], G query heads share a kv head
-    ValueId kv_begin, kv_end;         // int32 [1] (KV_SLICE)
     ValueId write_mask, keep;         // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
     ValueId kv;                       // the packed state (KV_SLICE)
-    ValueId *kv_at, *kv_to; // [layers of the shard]: where each one's new rows go (KV_SLICE)
-    ValueId *states;        // [2 layers of the shard]: keys, values, keys, … (KV_OVERWRITE)
+    ValueId *kv_begin, *kv_end; // [layers of the shard]: where each one's new rows go (KV_SLICE)
+    ValueId *states;            // [2 layers of the shard]: keys, values, keys, … (KV_OVERWRITE)
 } Graph;
 
 // Of the layer that is being built.
@@ -61,10 +60,8 @@ ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *we
 // attention.c: from projected q, k, v [1, (heads + 2 kv heads) * head_dim, 1, T] to the heads'
 // outputs [1, heads * head_dim_v, 1, T]. `layer` counts within the shard.
 ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer);
-// The states of a function of `n_layers` layers, declared after its inputs.
-void graph_declare_states(Graph *g, uint32_t n_layers);
-// KV_SLICE: where the rows of `layer`, counted within the shard, go. For all layers before the
-// first op of the first one.
-void graph_index_state(Graph *g, uint32_t layer);
+// The caches of a function of `n_layers` layers, and what places rows in them: declared after its
+// other inputs.
+void graph_declare_caches(Graph *g, uint32_t n_layers);
 
 #endif

@@ -54,16 +54,11 @@ Str target_text(const Target *target, ChipId chip, Arena *arena) {
                             : arena_printf(arena, "%s:%s", target->name, chips[chip].name);
 }
 
-static const char *const kv_forms[] = {[KV_SLICE] = "slice", [KV_OVERWRITE] = "overwrite"};
 static const char *const weight_forms[] = {
     [WEIGHTS_INT8_CHANNEL] = "int8",
     [WEIGHTS_INT8_TENSOR] = "int8-tensor",
     [WEIGHTS_F16] = "fp16",
 };
-
-const char *kv_form_name(KvForm form) {
-    return kv_forms[form];
-}
 
 const char *weight_form_name(PackFormat form) {
     return weight_forms[form];
@@ -73,12 +68,6 @@ static int name_at(const char *const *names, size_t n, const char *name) {
     for (size_t i = 0; i < n; i++)
         if (strcmp(names[i], name) == 0) return (int)i;
     return -1;
-}
-
-bool kv_form_named(const char *name, KvForm *form) {
-    int at = name_at(kv_forms, COUNT_OF(kv_forms), name);
-    if (at >= 0) *form = (KvForm)at;
-    return at >= 0;
 }
 
 bool weight_form_named(const char *name, PackFormat *form) {

@@ -10,11 +10,7 @@
 #include "chips/chips.h"
 #include "compile/condition.h"
 #include "contract/contract.h"
-
-typedef enum {
-    KV_SLICE,     // one packed state, new rows put in place at a position
-    KV_OVERWRITE, // a state a layer and kind, blended with a write mask and stored whole
-} KvForm;
+#include "decoder/kv_forms.h"
 
 typedef enum {
     WEIGHTS_INT8_CHANNEL, // one scale an output channel
@@ -61,10 +57,8 @@ const Target *target_named(const char *name); // NULL when unknown
 // unknown. target_text() is what it reads back.
 bool target_read(Str text, const Target **target, ChipId *chip, Err *err);
 Str target_text(const Target *target, ChipId chip, Arena *arena);
-const Target *target_at(size_t i);     // NULL past the last
-const char *kv_form_name(KvForm form); // "slice", "overwrite"
+const Target *target_at(size_t i); // NULL past the last
 const char *weight_form_name(PackFormat form);
-bool kv_form_named(const char *name, KvForm *form);
 bool weight_form_named(const char *name, PackFormat *form);
 
 // Fails with the arithmetic when a single layer, or a slice of the head, does not fit.

@@ -20,11 +20,6 @@ static void enter_layer(Graph *g, uint32_t layer) {
     g->up_factor = is_stored ? 1.0f : ldexpf(1.0f, -condition->up);
 }
 
-static void leave_layer(Graph *g) {
-    g->prefix[0] = 0;
-    g->builder.scope = g->builder.f->name;
-}
-
 static ValueId activate(Graph *g, ValueId gate) {
     switch (graph_kind(g)->activation) {
     case ACTIVATION_SILU: return build_unary(&g->builder, graph_name(g, "silu"), MIL_OP_silu, gate);
@@ -147,27 +142,17 @@ static void declare_inputs(Graph *g, uint32_t first_layer, uint32_t n_layers, Va
     Builder *b = &g->builder;
     const Contract *c = g->contract;
     int64_t T = g->n_rows, S = g->plan->state_rows;
-    bool is_slice = g->plan->options.kv == KV_SLICE;
+    bool has_mask = g->plan->options.kv == KV_OVERWRITE;
     uint32_t n_kinds = contract_n_kinds(c);
     *x = build_input(b, INPUT_X, activation(c->d_model, T));
     for (uint32_t kind = 0; kind < n_kinds; kind++)
         if (has_kind(c, first_layer, n_layers, kind)) declare_tables(g, kind);
-    if (is_slice) {
-        g->kv_begin = build_input(b, INPUT_KV_BEGIN, MIL_TENSOR(MIL_I32, 1));
-        g->kv_end = build_input(b, INPUT_KV_END, MIL_TENSOR(MIL_I32, 1));
-    } else {
-        g->write_mask = build_input(b, INPUT_WRITE_MASK, MIL_TENSOR(MIL_F16, 1, 1, S, T));
-    }
-    graph_declare_states(g, n_layers);
-    for (uint32_t i = 0; is_slice && i < n_layers; i++) {
-        enter_layer(g, first_layer + i);
-        graph_index_state(g, i);
-    }
-    leave_layer(g);
+    if (has_mask) g->write_mask = build_input(b, INPUT_WRITE_MASK, MIL_TENSOR(MIL_F16, 1, 1, S, T));
+    graph_declare_caches(g, n_layers);
     for (uint32_t kind = 0; kind < n_kinds; kind++)
         if (has_kind(c, first_layer, n_layers, kind))
             g->mask[kind] = stack_mask(g, g->mask[kind], kind);
-    if (!is_slice) g->keep = kept_rows(g);
+    if (has_mask) g->keep = kept_rows(g);
 }
 
 static bool build_layers(CompiledShard *shard, const Model *model, const ShardPlan *plan,
@@ -263,7 +248,7 @@ static bool refuse_unbuilt(const Contract *c, const ShardPlan *plan, Err *err) {
 
 bool compile_shard(CompiledShard *shard, const Model *model, const ShardPlan *plan,
                    const ShardRange *range, Arena *arena, Err *err) {
-    *shard = (CompiledShard){.range = *range};
+    *shard = (CompiledShard){.range = *range, .kv = plan->options.kv};
     if (!refuse_unbuilt(&model->contract, plan, err)) return false;
     enum { SPEC_VERSION = 9 }; // CoreML8: macOS 15 and later, the first with states
     shard->program = mil_program_new(arena, SPEC_VERSION);

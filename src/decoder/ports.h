@@ -6,8 +6,8 @@
 //     x           fp16 [1, d_model, 1, T]       hidden rows, or embedding rows for the first shard
 //     cos, sin    fp16 [1, 1, rope_dim / 2, T]  of each row's position, attention factor in them
 //     mask        fp16 [1, 1, T, S]             0 where row t sees slot s, MASK_OFF where not
-//     kv_begin    int32 [1]                     slot of the first row (slice form)
-//     kv_end      int32 [1]                     slot after the last row (slice form)
+//     kv_begin_NN int32 [4]                     slice form: where the rows of layer NN of the shard
+//     kv_end_NN   int32 [4]                     begin and end in the state
 //     write_mask  fp16 [1, 1, S, T]             1 where slot s takes row t (overwrite form)
 //     hidden      fp16 [1, d_model, 1, T]       after the shard's layers
 //     logits_N    fp16 [1, rows, 1, 1]          vocabulary rows, slice after slice
@@ -34,7 +34,9 @@
 #define INPUT_WRITE_MASK "write_mask"
 #define OUTPUT_HIDDEN    "hidden"
 #define OUTPUT_LOGITS    "logits_" // and the number of the slice
-#define STATE_KV         "kv"      // slice form; overwrite: k_NN and v_NN
+#define STATE_KV         "kv"      // slice form
+#define CACHE_K          "k"       // overwrite form: states k_NN and v_NN of layer NN
+#define CACHE_V          "v"
 
 // What is added to a score that must not count. Finite, exact in fp16, and exp of it is 0: the
 // float32 minimum turns to -inf in fp16, and a row with every key at -inf is NaN.
@@ -42,5 +44,7 @@
 
 // The name of `port` (INPUT_COS, INPUT_SIN, INPUT_MASK) for layers of kind `kind`, in the arena.
 const char *port_of_kind(Arena *arena, const char *port, uint32_t kind);
+// The name of `port` for layer `layer` of the shard, in the arena: "k_03".
+const char *port_of_layer(Arena *arena, const char *port, uint32_t layer);
 
 #endif

@@ -188,6 +188,7 @@ static void note_state_write(const Engine *e, const EngineTensor *out,
     const ValueStorage *root = &e->storages[e->storages[out - e->tensors].root];
     if (root->kind != STORED_IN_STATE) return;
     StateBuffer *state = e->states[root->slot].bound;
+    state->may_hold_negative_zero = true;
     if (mil_type_eq(&state->tensor.type, &out->type))
         state_buffer_extend(state, last_end);
     else // a view of another shape

@@ -41,6 +41,7 @@ bool run_write_state(const Engine *e, const Node *n, Err *err) {
     StateBuffer *state = e->states[p->slot].bound;
     if (tensor_data(&state->tensor) == tensor_data(p->value)) return true; // written in place
     state_buffer_extend_to_all(state);
+    state->may_hold_negative_zero = true;
     memcpy(tensor_data(&state->tensor), tensor_data(p->value), p->value->count * sizeof(float));
     return true;
 }

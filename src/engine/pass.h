@@ -36,5 +36,6 @@ Span *pass_new_span(Engine *e, const char *pass, uint32_t first, uint32_t n_ops)
 
 // ---- the passes, each in pass_<name>.c
 void pass_attend_written(Engine *e);
+void pass_blend_rows(Engine *e);
 
 #endif

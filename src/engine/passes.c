@@ -9,6 +9,7 @@ static const struct {
     void (*run)(Engine *e);
 } passes[] = {
     {"attend_written", pass_attend_written},
+    {"blend_rows", pass_blend_rows},
 };
 
 typedef struct {

@@ -85,6 +85,7 @@ typedef struct {
 typedef struct {
     EngineTensor tensor;
     size_t written[MIL_MAX_RANK];
+    bool may_hold_negative_zero; // not known to have none
 } StateBuffer;
 // NULL when absent.
 StateBuffer *state_buffer_find(EngineState *s, Str name);

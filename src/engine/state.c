@@ -67,6 +67,7 @@ void engine_state_reset(EngineState *s) {
         EngineTensor *t = &s->buffers[i].tensor;
         memset(t->f32 ? (void *)t->f32 : (void *)t->i32, 0, tensor_bytes(t));
         memset(s->buffers[i].written, 0, sizeof s->buffers[i].written);
+        s->buffers[i].may_hold_negative_zero = false;
     }
 }
 
@@ -101,6 +102,7 @@ void engine_state_copy(EngineState *to, const EngineState *from, bool rounds) {
         const EngineTensor *source = &from->buffers[i].tensor;
         assert(mil_type_eq(&t->type, &source->type));
         memcpy(to->buffers[i].written, from->buffers[i].written, sizeof from->buffers[i].written);
+        to->buffers[i].may_hold_negative_zero = from->buffers[i].may_hold_negative_zero || rounds;
         if (t->i32) memcpy(t->i32, source->i32, tensor_bytes(t));
         for (size_t k = 0; t->f32 && k < t->count; k++)
             t->f32[k] = rounds ? round_to_half(source->f32[k]) : source->f32[k];

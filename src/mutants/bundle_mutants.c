@@ -18,6 +18,14 @@ static const BundleMutant mutants[] = {
      .kind = MUTANT_GRAPH,                                                                         \
      .functions = functions_,                                                                      \
      .edits = {__VA_ARGS__}},
+#define EDITS(...)                                                                                 \
+    { __VA_ARGS__ }
+#define GRAPH_KV(name_, functions_, doc_, overwrite_, slice_)                                      \
+    {.name = #name_,                                                                               \
+     .doc = doc_,                                                                                  \
+     .kind = MUTANT_GRAPH,                                                                         \
+     .functions = functions_,                                                                      \
+     .edits_of = {[KV_OVERWRITE] = overwrite_, [KV_SLICE] = slice_}},
 #define ROWS(name_, doc_) {.name = #name_, .doc = doc_, .kind = MUTANT_ROWS, .rows = edit_##name_},
 #define BYTES(name_, doc_)                                                                         \
     {.name = #name_, .doc = doc_, .kind = MUTANT_BYTES, .bytes = edit_##name_},
@@ -28,6 +36,8 @@ static const BundleMutant mutants[] = {
 #define KEYS(name_, doc_) {.name = #name_, .doc = doc_, .kind = MUTANT_KEYS, .keys = edit_##name_},
 #include "mutants/bundle_mutants.def"
 #undef GRAPH
+#undef GRAPH_KV
+#undef EDITS
 #undef ROWS
 #undef BYTES
 #undef HOST

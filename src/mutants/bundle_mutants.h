@@ -30,7 +30,8 @@ typedef struct {
     const char *name, *doc;
     MutantKind kind;
     unsigned functions;
-    GraphEdit edits[MAX_EDITS];
+    GraphEdit edits[MAX_EDITS];                   // in every form of KV caches, or none and…
+    GraphEdit edits_of[KV_FORM_COUNT][MAX_EDITS]; // …those of each form
     ShardEdit *rows;
     BytesEdit *bytes;
     KeysEdit *keys;
@@ -51,6 +52,7 @@ bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract
                 Arena *arena, Err *err);
 
 #define GRAPH(...)
+#define GRAPH_KV(...)
 #define ROWS(name, doc)  ShardEdit edit_##name;
 #define BYTES(name, doc) BytesEdit edit_##name;
 #define HOST(...)
@@ -58,6 +60,7 @@ bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract
 #define KEYS(name, doc) KeysEdit edit_##name;
 #include "mutants/bundle_mutants.def"
 #undef GRAPH
+#undef GRAPH_KV
 #undef ROWS
 #undef BYTES
 #undef HOST

@@ -103,6 +103,11 @@ static Str apply(Editing *e, Str text, const GraphEdit *edit, uint32_t prefill_r
     return edited;
 }
 
+// In a package whose caches have this form.
+static const GraphEdit *edits_of(const BundleMutant *mutant, KvForm kv) {
+    return mutant->edits[0].line ? mutant->edits : mutant->edits_of[kv];
+}
+
 static bool has_place(const CompiledShard *shard, const BundleMutant *mutant) {
     const ShardRange *r = &shard->range;
     if (mutant->functions & IN_HEAD) return r->end_logit > r->first_logit && r->first_logit == 0;
@@ -125,12 +130,13 @@ bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract
     mil_print(shard->program, &printed);
     Str text = arena_str(arena, strbuf_str(&printed));
     strbuf_free(&printed);
-    for (size_t i = 0; i < MAX_EDITS && mutant->edits[i].line; i++) {
+    const GraphEdit *edits = edits_of(mutant, shard->kv);
+    for (size_t i = 0; i < MAX_EDITS && edits[i].line; i++) {
         size_t n_found = 0;
-        text = apply(&e, text, &mutant->edits[i], prefill_rows(shard), &n_found);
+        text = apply(&e, text, &edits[i], prefill_rows(shard), &n_found);
         if (n_found == 0)
-            return err_set(err, ERR_USAGE, "no line '%s' with '%s' in the program",
-                           mutant->edits[i].line, mutant->edits[i].from);
+            return err_set(err, ERR_USAGE, "no line '%s' with '%s' in the program", edits[i].line,
+                           edits[i].from);
     }
     MilProgram *program = mil_parse(arena, text, err);
     if (program) shard->program = program;

@@ -103,7 +103,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
         .steps = steps,
     };
     take_use(&job, &like->use, context, arena);
-    if (!kv_form_named(arena_cstr(arena, like->kv), &job.options.kv) ||
+    if (!kv_form_named(like->kv, &job.options.kv, NULL) ||
         !weight_form_named(arena_cstr(arena, like->weights), &job.options.weights) ||
         !target_read(like->target, &job.options.target, &job.options.chip, NULL))
         return err_set(err, ERR_FORMAT,

@@ -39,9 +39,6 @@ static void find_ports(ShardFunction *f) {
         f->kinds[kind].mask = runner_find_input(r, port_of_kind(&names, INPUT_MASK, kind));
     }
     arena_free(&names);
-    f->kv_begin = runner_find_input(r, INPUT_KV_BEGIN);
-    f->kv_end = runner_find_input(r, INPUT_KV_END);
-    f->write_mask = runner_find_input(r, INPUT_WRITE_MASK);
     f->hidden = runner_find_output(r, OUTPUT_HIDDEN);
 }
 
@@ -72,21 +69,12 @@ static bool every_table_fits(const ShardFunction *f, const ChainShard *s, const 
 }
 
 // Whether a function of layers has the ports that a step is written to.
-static bool layers_fit(const ShardFunction *f, const ChainShard *s, const Host *h, uint32_t n_rows,
-                       Err *err) {
+static bool layers_fit(ShardFunction *f, const Chain *c, const ChainShard *s, const Host *h,
+                       uint32_t n_rows, Err *err) {
     size_t T = n_rows, width = h->contract->d_model;
     const PortCheck x[] = {{INPUT_X, f->x, T * width, true}};
-    const PortCheck slice[] = {
-        {INPUT_KV_BEGIN, f->kv_begin, 1, false},
-        {INPUT_KV_END, f->kv_end, 1, false},
-    };
-    const PortCheck overwrite[] = {
-        {INPUT_WRITE_MASK, f->write_mask, T * h->shape.state_rows, true}};
-    bool is_slice = f->kv_begin != RUNNER_NO_PORT;
-    if (!check_ports(f->runner, x, COUNT_OF(x), err) || !every_table_fits(f, s, h, T, err))
-        return false;
-    if (is_slice ? !check_ports(f->runner, slice, COUNT_OF(slice), err)
-                 : !check_ports(f->runner, overwrite, COUNT_OF(overwrite), err))
+    if (!check_ports(f->runner, x, COUNT_OF(x), err) || !every_table_fits(f, s, h, T, err) ||
+        !kv_ports_find(&f->kv, f->runner, c, s, n_rows, err))
         return false;
     const RunnerPort *hidden = f->hidden == RUNNER_NO_PORT ? NULL : &f->runner->outputs[f->hidden];
     if (hidden && hidden->is_float && hidden->count == T * width) return true;
@@ -108,10 +96,10 @@ static bool head_fits(const Shard *shard, uint32_t d_model, Err *err) {
                    x ? x->count : 0, n_logits, d_model, wanted);
 }
 
-static bool shard_fits(const Shard *shard, const Host *host, uint32_t prefill_rows, Err *err) {
-    return (!shard->decode.runner || layers_fit(&shard->decode, shard->chain, host, 1, err)) &&
+static bool shard_fits(Shard *shard, const Chain *c, const Host *host, Err *err) {
+    return (!shard->decode.runner || layers_fit(&shard->decode, c, shard->chain, host, 1, err)) &&
            (!shard->prefill.runner ||
-            layers_fit(&shard->prefill, shard->chain, host, prefill_rows, err)) &&
+            layers_fit(&shard->prefill, c, shard->chain, host, c->prefill_rows, err)) &&
            (!shard->head.runner || head_fits(shard, host->contract->d_model, err));
 }
 
@@ -140,10 +128,6 @@ static bool open_shard(Shard *shard, const Package *p, const ChainShard *chain,
 
 // ---- all packages
 
-static bool takes_write_mask(const ShardFunction *f) {
-    return f->runner && f->write_mask != RUNNER_NO_PORT;
-}
-
 static size_t longest_slice(const Runner *head) {
     size_t most = 0;
     for (uint32_t k = 0; head && k < head->n_outputs; k++)
@@ -156,12 +140,11 @@ static bool open_host(Shards *s, Err *err) {
     HostShape shape = {.context = c->context,
                        .state_rows = c->state_rows,
                        .most_rows = (uint32_t)max_size(1, c->prefill_rows),
-                       .rope_factors = c->use.rope_factors};
+                       .rope_factors = c->use.rope_factors,
+                       .has_write_mask = str_is(c->kv, kv_form_name(KV_OVERWRITE))};
     size_t n_slice = 1;
     for (size_t i = 0; i < c->n_shards; i++) {
         const Shard *shard = &s->shards[i];
-        shape.has_write_mask |=
-            takes_write_mask(&shard->decode) || takes_write_mask(&shard->prefill);
         n_slice = max_size(n_slice, longest_slice(shard->head.runner));
     }
     size_t n_scaled = (size_t)shape.most_rows * c->contract.d_model;
@@ -184,7 +167,7 @@ bool shards_open(Shards *s, const Bundle *bundle, const Execution *how, Err *err
     ok = ok && open_host(s, err);
     for (size_t i = 0; ok && i < c->n_shards; i++) {
         Err why = {0};
-        ok = shard_fits(&s->shards[i], &s->host, c->prefill_rows, &why) ||
+        ok = shard_fits(&s->shards[i], c, &s->host, &why) ||
              err_prefix(&why, "%s", bundle->packages[i].path) ||
              chain_refuse(c, bundle->dir, &why, err);
     }
@@ -194,10 +177,13 @@ bool shards_open(Shards *s, const Bundle *bundle, const Execution *how, Err *err
 
 void shards_close(Shards *s) {
     for (size_t i = 0; s->shards && i < s->bundle->chain.n_shards; i++) {
-        runner_state_close(s->shards[i].state);
-        runner_close(s->shards[i].decode.runner);
-        runner_close(s->shards[i].prefill.runner);
-        runner_close(s->shards[i].head.runner);
+        Shard *shard = &s->shards[i];
+        runner_state_close(shard->state);
+        ShardFunction *functions[] = {&shard->decode, &shard->prefill, &shard->head};
+        for (size_t f = 0; f < COUNT_OF(functions); f++) {
+            kv_ports_free(&functions[f]->kv);
+            runner_close(functions[f]->runner);
+        }
     }
     free(s->shards);
     free(s->scaled);
@@ -231,15 +217,13 @@ static void write_port(const ShardFunction *f, uint32_t port, const void *values
     if (port != RUNNER_NO_PORT) f->runner->ops->write(f->runner, port, values);
 }
 
-static void write_step(const ShardFunction *f, const HostStep *step) {
+static void write_step(const ShardFunction *f, const Contract *c, const HostStep *step) {
     for (uint32_t kind = 0; kind < CONTRACT_MAX_KINDS; kind++) {
         write_port(f, f->kinds[kind].cosines, step->kinds[kind].cosines);
         write_port(f, f->kinds[kind].sines, step->kinds[kind].sines);
         write_port(f, f->kinds[kind].mask, step->kinds[kind].mask);
     }
-    write_port(f, f->kv_begin, &step->kv_begin);
-    write_port(f, f->kv_end, &step->kv_end);
-    write_port(f, f->write_mask, step->write_mask);
+    kv_ports_write(&f->kv, f->runner, c, step);
 }
 
 static void scale(float *out, const float *in, size_t n, float factor) {
@@ -259,7 +243,7 @@ static bool run_step(Shards *s, size_t i, const HostStep *step, const float *x, 
     const Shard *shard = &s->shards[i];
     const ShardFunction *f = step->n_rows == 1 ? &shard->decode : &shard->prefill;
     size_t n = (size_t)s->bundle->chain.contract.d_model * step->n_rows;
-    write_step(f, step);
+    write_step(f, &s->bundle->chain.contract, step);
     if (!run_function(s, shard, f, x, n, shard->state, err)) return false;
     f->runner->ops->read(f->runner, f->hidden, out);
     scale(out, out, n, shard->chain->residual_factor);

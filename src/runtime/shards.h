@@ -9,6 +9,7 @@
 #include "bundle/bundle.h"
 #include "runtime/engines.h"
 #include "runtime/host.h"
+#include "runtime/kv_ports.h"
 
 typedef struct DevicePlan DevicePlan; // device_plan.h
 
@@ -24,7 +25,8 @@ typedef struct {
 // One function of a package. A port that it lacks is RUNNER_NO_PORT.
 typedef struct {
     Runner *runner; // NULL: the package has no such function
-    uint32_t x, kv_begin, kv_end, write_mask;
+    uint32_t x;
+    KvPorts kv; // of a function of layers
     struct {
         uint32_t cosines, sines, mask;
     } kinds[CONTRACT_MAX_KINDS]; // of layers

@@ -366,7 +366,7 @@ static void test_conversion_refuses_what_it_does_not_know(void **state) {
     assert_error(&err, LATHE_ERROR_USAGE, "weights 'int3': expected int8");
     o = (LatheConvertOptions){.kv = "ring"};
     assert_false(lathe_convert(MODEL, scratch("never"), &o, NULL, &err));
-    assert_error(&err, LATHE_ERROR_USAGE, "kv 'ring': expected slice or overwrite");
+    assert_error(&err, LATHE_ERROR_USAGE, "kv form 'ring': expected overwrite or slice");
     o = (LatheConvertOptions){.target = "macos9"};
     assert_false(lathe_convert(MODEL, scratch("never"), &o, NULL, &err));
     assert_error(&err, LATHE_ERROR_USAGE, "target 'macos9': expected macos27 or macos26");
@@ -402,11 +402,11 @@ static void test_package_runs_and_its_states_are_reset(void **state) {
     assert_true(lathe_function_write(f, 0, ones, sizeof ones, &err));
     const LathePort *port;
     for (size_t i = 0; (port = lathe_function_port(f, LATHE_INPUT, i)); i++) {
-        int32_t one = 1;
-        if (strcmp(port->name, "kv_end") == 0)
-            assert_true(lathe_function_write(f, i, &one, 4, &err));
+        uint16_t first_slot[128] = {0x3C00};
+        if (strcmp(port->name, "write_mask") == 0)
+            assert_true(lathe_function_write(f, i, first_slot, sizeof first_slot, &err));
     }
-    double first[128], second[128], slots[8 * 2 * 128 * 32];
+    double first[128], second[128], slots[2 * 128 * 32];
     uint16_t halves[128];
     assert_true(lathe_function_run(f, &err));
     lathe_function_numbers(f, LATHE_OUTPUT, 0, first);

@@ -207,7 +207,7 @@ static void check_model(Seen *s, uint32_t *seed) {
     CompileOptions options = {
         .context = shape.context,
         .prefill_rows = random_below(seed, 4) ? 64 : 0,
-        .kv = (KvForm)random_below(seed, 2),
+        .kv = (KvForm)random_below(seed, KV_FORM_COUNT),
         .weights = (PackFormat)random_below(seed, 3),
         .target = target_named("macos27"),
         .layers_per_shard = 1 + random_below(seed, 3),
@@ -317,7 +317,7 @@ static void test_what_is_not_built_is_refused(void **state) {
                .rope_dim = 32,
                .context = 64};
     Model *model = shape_model(&s, &arena);
-    CompileOptions options = {.context = 64, .target = target_named("macos27")};
+    CompileOptions options = {.context = 64, .kv = KV_SLICE, .target = target_named("macos27")};
     ShardPlan plan;
     CompiledShard shard;
     assert_true(plan_shards(&plan, model, &options, &arena, &err));
@@ -368,8 +368,8 @@ static void test_inputs_are_those_of_the_kinds_of_layers(void **state) {
                        &arena, &err))
         fail_msg("%s", err.text);
     const MilFunction *f = mil_find_function(both.program, STR("main"));
-    const char *const inputs[] = {"x",     "cos",    "sin",      "mask",   "cos_1",
-                                  "sin_1", "mask_1", "kv_begin", "kv_end", "kv"};
+    const char *const inputs[] = {"x",      "cos",        "sin",  "mask", "cos_1", "sin_1",
+                                  "mask_1", "write_mask", "k_00", "v_00", "k_01",  "v_01"};
     assert_int_equal(f->n_inputs, COUNT_OF(inputs));
     for (size_t i = 0; i < COUNT_OF(inputs); i++)
         assert_true(str_is(mil_value(f, f->inputs[i])->name, inputs[i]));
@@ -377,7 +377,7 @@ static void test_inputs_are_those_of_the_kinds_of_layers(void **state) {
     assert_int_equal(mil_value(f, f->inputs[4])->type.dims[2], 8);
     f = mil_find_function(second.program, STR("main"));
     assert_true(str_is(mil_value(f, f->inputs[1])->name, "cos_1"));
-    assert_int_equal(f->n_inputs, 7);
+    assert_int_equal(f->n_inputs, 9);
     arena_free(&arena);
 }
 

@@ -222,7 +222,7 @@ static void test_planned_bytes_are_an_upper_bound(void **state) {
     for (int round = 0; round < 40; round++) {
         Shape s = shape_random(&seed);
         CompileOptions options = options_for(target_named("macos27"));
-        options.kv = (KvForm)random_below(&seed, 2);
+        options.kv = (KvForm)random_below(&seed, KV_FORM_COUNT);
         options.weights = (PackFormat)random_below(&seed, 3);
         options.context = s.context;
         options.layers_per_shard = 1 + random_below(&seed, 3);

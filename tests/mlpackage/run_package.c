@@ -1,7 +1,7 @@
 // run_package PACKAGE STEP… — runs functions of a package one after the other on one state and
 // prints the bits of every output and, at the end, of every state.
 //
-// A step is FUNCTION or FUNCTION:NAME=INT,NAME=INT; integer inputs take the values given. All other
+// A step is FUNCTION or FUNCTION:NAME=INT/INT,NAME=INT; integer inputs take the values given. All other
 // inputs are filled with numbers made from the input's name and the step, so that two packages with
 // the same ports see the same.
 #include <stdio.h>
@@ -40,8 +40,9 @@ static bool give(Engine *e, Str values, Err *err) {
         Str name = {values.at, (size_t)(equals - values.at)};
         EngineTensor *t = engine_input(e, name);
         if (!t || !t->i32) return err_set(err, ERR_USAGE, "no integer input '%.*s'", STR_ARG(name));
-        char *end;
-        t->i32[0] = (int32_t)strtol(equals + 1, &end, 10);
+        char *end = (char *)(uintptr_t)equals;
+        for (size_t i = 0; i < t->count && (*end == '=' || *end == '/'); i++)
+            t->i32[i] = (int32_t)strtol(end + 1, &end, 10);
         end += *end == ',';
         values = str_of(end);
     }

@@ -42,13 +42,18 @@ static int close_hello(void **state) {
     return 0;
 }
 
-static CompiledShard compile(Hello *hello) {
+static CompiledShard compile_as(Hello *hello, KvForm kv) {
     CompiledShard shard;
     Err err = {0};
-    if (!compile_shard(&shard, &hello->model, &hello->plan, &hello->plan.shards[0], &hello->arena,
-                       &err))
+    ShardPlan plan = hello->plan;
+    plan.options.kv = kv;
+    if (!compile_shard(&shard, &hello->model, &plan, &hello->plan.shards[0], &hello->arena, &err))
         fail_msg("%s", err.text);
     return shard;
+}
+
+static CompiledShard compile(Hello *hello) {
+    return compile_as(hello, KV_OVERWRITE);
 }
 
 // The text of one function.
@@ -83,27 +88,28 @@ static void test_names_are_unique(void **state) {
     assert_true(n >= 60);
 }
 
+static void check_graph_mutant(Hello *hello, const BundleMutant *m, KvForm kv) {
+    CompiledShard truth = compile_as(hello, kv), shard = truth;
+    bool is_put = false;
+    Err err = {0};
+    if (!graph_edit(&shard, m, &hello->model.contract, &is_put, &hello->arena, &err))
+        fail_msg("%s, %s: %s", m->name, kv_form_name(kv), err.text);
+    assert_true(is_put);
+    static const struct {
+        const char *function;
+        unsigned bit;
+    } functions[] = {
+        {FUNCTION_DECODE, IN_DECODE}, {FUNCTION_PREFILL, IN_PREFILL}, {FUNCTION_HEAD, IN_HEAD}};
+    for (size_t k = 0; k < 3; k++)
+        if (is_changed(truth.program, shard.program, functions[k].function) !=
+            ((m->functions & functions[k].bit) != 0))
+            fail_msg("%s, %s: function %s", m->name, kv_form_name(kv), functions[k].function);
+}
+
 static void test_graph_mutants_change_what_they_say(void **state) {
-    Hello *hello = *state;
-    for (size_t i = 0; bundle_mutant_at(i); i++) {
-        const BundleMutant *m = bundle_mutant_at(i);
-        if (m->kind != MUTANT_GRAPH) continue;
-        CompiledShard truth = compile(hello), shard = truth;
-        bool is_put = false;
-        Err err = {0};
-        if (!graph_edit(&shard, m, &hello->model.contract, &is_put, &hello->arena, &err))
-            fail_msg("%s: %s", m->name, err.text);
-        assert_true(is_put);
-        static const struct {
-            const char *function;
-            unsigned bit;
-        } functions[] = {
-            {FUNCTION_DECODE, IN_DECODE}, {FUNCTION_PREFILL, IN_PREFILL}, {FUNCTION_HEAD, IN_HEAD}};
-        for (size_t k = 0; k < 3; k++)
-            if (is_changed(truth.program, shard.program, functions[k].function) !=
-                ((m->functions & functions[k].bit) != 0))
-                fail_msg("%s: function %s", m->name, functions[k].function);
-    }
+    for (size_t i = 0; bundle_mutant_at(i); i++)
+        for (int kv = 0; bundle_mutant_at(i)->kind == MUTANT_GRAPH && kv < KV_FORM_COUNT; kv++)
+            check_graph_mutant(*state, bundle_mutant_at(i), (KvForm)kv);
 }
 
 static void test_an_edit_without_its_line_is_refused(void **state) {

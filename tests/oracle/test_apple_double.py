@@ -130,21 +130,21 @@ def test_strict_needs_an_engine_that_plans(mac, bundle):
 
 
 @pytest.fixture(scope="module")
-def overwrite(mac, tmp_path_factory):
-    place = tmp_path_factory.mktemp("overwrite") / "h.lathe"
-    mac("convert", HELLO, "-o", place, "--kv", "overwrite")
+def sliced(mac, tmp_path_factory):
+    place = tmp_path_factory.mktemp("slice") / "h.lathe"
+    mac("convert", HELLO, "-o", place, "--kv", "slice")
     return place
 
 
-def test_states_that_lose_writes_of_slices_are_refused_with_the_cure(mac, bundle, overwrite):
-    done = ask(mac, bundle, double="loses_writes", ok=False)
+def test_states_that_lose_writes_of_slices_are_refused_with_the_cure(mac, bundle, sliced):
+    done = ask(mac, sliced, double="loses_writes", ok=False)
     assert done.returncode == 4 and done.stdout == "", done.stdout
     assert "slot 0 changed when slot 1 was written" in done.stderr and "convert again with --kv overwrite" in done.stderr, done.stderr
-    assert "Hello" in ask(mac, overwrite, double="loses_writes").stdout
+    assert "Hello" in ask(mac, bundle, double="loses_writes").stdout
 
 
-def test_states_that_keep_nothing_are_refused_in_every_form(mac, bundle, overwrite):
-    for form, other in ((bundle, "overwrite"), (overwrite, "slice")):
+def test_states_that_keep_nothing_are_refused_in_every_form(mac, bundle, sliced):
+    for form, other in ((sliced, "overwrite"), (bundle, "slice")):
         done = ask(mac, form, double="drops_writes", ok=False)
         assert done.returncode == 4 and "slot 0 is all zeros after it was written" in done.stderr, done.stderr
         assert f"convert again with --kv {other}" in done.stderr, done.stderr

@@ -30,7 +30,7 @@ def chain_of(bundle):
 
 BUNDLES = {
     "int8": (),
-    "overwrite": ("--kv", "overwrite", "--functions", "decode", "--range", "off"),
+    "slice": ("--kv", "slice", "--functions", "decode", "--range", "off"),
     "fp16": ("--weights", "fp16", "--layers-per-shard", 1),
     "int8-tensor": ("--weights", "int8-tensor", "--context", 600, "--target", "macos26"),
 }

@@ -132,7 +132,7 @@ WRONG = [
     (["eval", HELLO, "--text", HELLO, "--context", "0"], "--context 0: expected 1 or more"),
     (["convert", HELLO, "-o"], "-o needs a value (OUT.lathe)"),
     (["convert", HELLO, "-o", "x", "--weights", "int3"], "--weights int3: expected int8"),
-    (["convert", HELLO, "-o", "x", "--kv", "ring"], "--kv ring: expected slice or overwrite"),
+    (["convert", HELLO, "-o", "x", "--kv", "ring"], "--kv: kv form 'ring': expected overwrite or slice"),
     (["convert", HELLO, "-o", "x", "--target", "macos9"], "--target macos9: expected macos27 or macos26"),
     (["convert", HELLO, "-o", "x", "--functions", "prefill"], "--functions prefill: expected"),
     (["convert", HELLO, "-o", "x", "--context", "-1"], "--context -1: expected a whole number"),

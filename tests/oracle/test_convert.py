@@ -45,7 +45,7 @@ def tmp_path(tmp_path):
 
 # ---- the same bytes
 
-@pytest.mark.parametrize("options", [(), ("--kv", "overwrite", "--weights", "fp16", "--functions", "decode"),
+@pytest.mark.parametrize("options", [(), ("--kv", "slice", "--weights", "fp16", "--functions", "decode"),
                                      ("--weights", "int8-tensor", "--layers-per-shard", 1, "--context", 200)])
 def test_the_same_input_gives_the_same_bytes(options, tmp_path):
     for name, threads in (("a.lathe", 1), ("b.lathe", 3)):

@@ -52,7 +52,7 @@ def ids_of(n, n_vocab=2000):
 # What is converted, and how many tokens are fed: prefill and single steps, past the original context (LongRoPE's other
 # factors), to where a whole prefill no longer fits.
 BUNDLES = {
-    "two packages, slices": (HELLO, ["--layers-per-shard", "2"], 75),
+    "two packages, slices": (HELLO, ["--layers-per-shard", "2", "--kv", "slice"], 75),
     "the long factors": (HELLO, [], 1022),
     "whole states": (HELLO_F16, ["--kv", "overwrite", "--context", "128"], 100),
     "no prefill": (HELLO, ["--functions", "decode", "--layers-per-shard", "3"], 9),
@@ -111,8 +111,7 @@ WRONG = {
     "the angle of the next position": ("(double)self) * gain);\n            h->sines", "((double)self + 1)) * gain);\n            h->sines"),
     "slots of the future seen": ("s <= self && ", "s <= self + 1 && "),
     "a residual left divided": ("get(f, 0, h->shards[i].residual, h->x);", "get(f, 0, 1, h->x);"),
-    "the state one slot late": ("float begin = (float)h->position, end = (float)(h->position + n_rows);",
-                                "float begin = (float)h->position + 1, end = (float)(h->position + n_rows + 1);"),
+    "the state one slot late": ("h->write_mask[self * n_rows + t] = 1", "h->write_mask[(self + 1) * n_rows + t] = 1"),
 }
 
 

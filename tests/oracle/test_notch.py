@@ -90,7 +90,7 @@ def test_numbers_are_those_of_the_whole_convolution(bundles, arithmetic, tmp_pat
     rows = []
     for name in ("cut", "whole"):
         done("run", bundles / f"{name}.lathe/shards" / package, "--function", "decode", "--arithmetic", arithmetic, "--fill", "random:3",
-             "--input", "kv_begin=0", "--input", "kv_end=1", "--output", f"hidden={tmp_path / name}")
+             "--output", f"hidden={tmp_path / name}")
         rows.append(np.frombuffer((tmp_path / name).read_bytes(), np.uint16))
     hidden = rows[0].view(np.float16)
     assert len(hidden) == HIT["d_model"] and np.isfinite(hidden).all() and np.abs(hidden).max() > 0.1

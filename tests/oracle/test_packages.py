@@ -26,7 +26,7 @@ MODEL = "Data/com.apple.CoreML/model.mlmodel"
 WEIGHTS = "Data/com.apple.CoreML/weights"
 CONTEXT, PREFILL = 128, 64  # a short state keeps the runs short
 
-KV, FORMS, FUNCTIONS = ("slice", "overwrite"), ("int8", "int8-tensor", "fp16"), ("decode,prefill", "decode")
+KV, FORMS, FUNCTIONS = ("overwrite", "slice"), ("int8", "int8-tensor", "fp16"), ("decode,prefill", "decode")
 BUNDLES = [(kv, form, functions) for kv in KV for form in FORMS for functions in FUNCTIONS] + ["head-alone"]
 
 
@@ -105,6 +105,14 @@ def run_package(package, *steps):
     return run.stdout
 
 
+def index_vector(name, at, rows, heads, dim):
+    """Where the new rows of a layer begin or end in the one state of the slice form."""
+    kind, layer = name.rsplit("_", 1)
+    pair = 2 * int(layer)
+    numbers = {"kv_begin": (pair, 0, at, 0), "kv_end": (pair + 2, heads, at + rows, dim)}[kind]
+    return "/".join(map(str, numbers))
+
+
 def steps_of(shard):
     """Calls that fill the state from its first row to its last, and the head."""
     named = {f["role"]: f for f in shard["functions"]}
@@ -114,8 +122,8 @@ def steps_of(shard):
             continue
         f = named[role]
         ints = [p["name"] for p in f["inputs"] if p["dtype"] == "int32"]
-        values = {"kv_begin": at, "kv_end": at + f["rows"]}
-        steps.append(f["name"] + (":" + ",".join(f"{n}={values[n]}" for n in ints) if ints else ""))
+        heads, _, dim = f["states"][0]["shape"][1:]
+        steps.append(f["name"] + (":" + ",".join(f"{n}={index_vector(n, at, f['rows'], heads, dim)}" for n in ints) if ints else ""))
         at += f["rows"]
     return steps + [f["name"] for role, f in named.items() if role == "head"]
 

@@ -210,7 +210,7 @@ def test_a_model_at_ease_gives_the_same_packages(tmp_path):
 
 
 @pytest.mark.parametrize("name, options", [
-    ("loud", ("--weights", "fp16")), ("loud", ("--weights", "int8-tensor")), ("loud", ("--kv", "overwrite")),
+    ("loud", ("--weights", "fp16")), ("loud", ("--weights", "int8-tensor")), ("loud", ("--kv", "slice")),
     ("loud", ("--layers-per-shard", "1")), ("branches", ("--weights", "fp16")), ("quiet", ("--weights", "fp16")),
 ])
 def test_every_form_is_conditioned(name, options, models, tmp_path):

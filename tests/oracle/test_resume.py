@@ -300,7 +300,7 @@ def test_another_source_of_the_same_contract(sealed, tmp_path):
 def test_a_report_of_another_bundle(sealed, tmp_path):
     """The same model with other options: only the vote says nothing of the packages."""
     other = tmp_path / "other.lathe"
-    assert lathe("convert", HELLO, "-o", other, "--kv", "overwrite").returncode == 0
+    assert lathe("convert", HELLO, "-o", other, "--kv", "slice").returncode == 0
     shutil.rmtree(other / "verify", ignore_errors=True)
     shutil.copytree(sealed.path / "verify", other / "verify")
     kept, ran, run = resume(other, "--gates", "vote,structure,residency")

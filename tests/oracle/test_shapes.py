@@ -12,7 +12,7 @@ SHAPES = {
     "no-sharing-of-heads": (RandomModel("llama", n_heads=3, n_kv_heads=None), ("--weights", "int8-tensor")),
     "one-kv-head": (RandomModel("phi3", n_heads=8, n_kv_heads=1, head_dim=16), ("--layers-per-shard", 1)),
     "eight-to-a-kv-head": (RandomModel("llama", n_heads=8, n_kv_heads=1, head_dim=12, context=600), ()),
-    "state-of-544-rows": (RandomModel("phi3", context=512), ("--kv", "overwrite")),
+    "state-of-544-rows": (RandomModel("phi3", context=512), ("--kv", "slice")),
     "window": (RandomModel("phi3", keys={"attention.sliding_window": 40}), ("--kv", "overwrite")),
     # 4 · 64 rows of scores by 16384 keys are 2^22: sixteen products
     "scores-in-pieces": (RandomModel("llama", n_layers=1, n_kv_heads=1, context=16384), ()),

@@ -49,8 +49,8 @@ static Runner *open_function(const Package *package, Str function, Arithmetic ar
     f->inputs[COS] = port(is_second ? INPUT_COS "_1" : INPUT_COS, T, true);
     f->inputs[SIN] = port(is_second ? INPUT_SIN "_1" : INPUT_SIN, T, true);
     f->inputs[MASK] = port(is_second ? INPUT_MASK "_1" : INPUT_MASK, T * FAKE_SLOTS, true);
-    f->inputs[BEGIN] = port(INPUT_KV_BEGIN, 1, false);
-    f->inputs[END] = port(INPUT_KV_END, 1, false);
+    f->inputs[BEGIN] = port(INPUT_KV_BEGIN "_00", 4, false);
+    f->inputs[END] = port(INPUT_KV_END "_00", 4, false);
     f->outputs[0] = is_head ? port("logits_0", 3, true) : port(OUTPUT_HIDDEN, T * FAKE_WIDTH, true);
     f->outputs[1] = port("logits_1", FAKE_VOCAB - 3, true);
     f->runner = (Runner){.ops = &ops,
@@ -72,8 +72,8 @@ static void write_input(Runner *r, uint32_t input, const void *values) {
     assert_true(input < r->n_inputs);
     if (input == X) memcpy(f->x, values, r->inputs[X].count * sizeof(float));
     if (input == MASK) memcpy(f->mask, values, r->inputs[MASK].count * sizeof(float));
-    if (input == BEGIN) memcpy(&f->begin, values, sizeof f->begin);
-    if (input == END) memcpy(&f->end, values, sizeof f->end);
+    if (input == BEGIN) f->begin = ((const int32_t *)values)[2];
+    if (input == END) f->end = ((const int32_t *)values)[2];
 }
 
 static void read_output(const Runner *r, uint32_t output, float *values) {

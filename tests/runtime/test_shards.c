@@ -275,8 +275,8 @@ static void test_a_bundle_with_other_ports_is_refused(void **state) {
     fake->lacks = "cos";
     expect_refusal(fake, "package 0: no input 'cos', the contract asks for 1 numbers");
     fake = fake_bundle_open();
-    fake->lacks = "kv_end";
-    expect_refusal(fake, "no input 'kv_end', the contract asks for 1 integers");
+    fake->lacks = "kv_end_00";
+    expect_refusal(fake, "no input 'kv_end_00', the contract asks for 4 integers");
     fake = open_two_kinds();
     fake->lacks = "mask_1";
     expect_refusal(fake, "package 1: no input 'mask_1', the contract asks for 24 numbers");

@@ -1,0 +1,20 @@
+// kv_forms.h — the forms of a decoder's KV caches: how new rows get into them (kv_forms.def).
+//
+// A cache holds keys or values of one layer, [kv heads, S, dims]: a row a slot, a slot a position.
+#ifndef LATHE_DECODER_KV_FORMS_H
+#define LATHE_DECODER_KV_FORMS_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+typedef enum {
+#define KV_FORM(id, name, doc) KV_##id,
+#include "decoder/kv_forms.def"
+    KV_FORM_COUNT
+} KvForm; // 0: the default
+
+const char *kv_form_name(KvForm form); // "overwrite"
+// The one called `name`; false and `err`, with the names there are, when it is unknown.
+bool kv_form_named(Str name, KvForm *form, Err *err);
+
+#endif

@@ -1,0 +1,72 @@
+#include "runtime/kv_ports.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "decoder/ports.h"
+
+enum { INDEX_AXES = 4 };
+
+static bool check_input(const Runner *r, const char *name, size_t count, bool is_float,
+                        uint32_t *found, Err *err) {
+    const char *unit = is_float ? "numbers" : "integers";
+    *found = runner_find_input(r, name);
+    if (*found == RUNNER_NO_PORT)
+        return err_set(err, ERR_FORMAT, "no input '%s', the contract asks for %zu %s", name, count,
+                       unit);
+    const RunnerPort *p = &r->inputs[*found];
+    if (p->count == count && p->is_float == is_float) return true;
+    return err_set(err, ERR_FORMAT, "input '%s': %zu %s, the contract asks for %zu %s", name,
+                   p->count, p->is_float ? "numbers" : "integers", count, unit);
+}
+
+static bool find_slice(KvPorts *p, const Runner *r, uint32_t layer, Arena *names, Err *err) {
+    return check_input(r, port_of_layer(names, INPUT_KV_BEGIN, layer), INDEX_AXES, false,
+                       &p->layers[layer].begin, err) &&
+           check_input(r, port_of_layer(names, INPUT_KV_END, layer), INDEX_AXES, false,
+                       &p->layers[layer].end, err);
+}
+
+static bool find_layers(KvPorts *p, const Runner *r, Arena *names, Err *err) {
+    p->layers = calloc(p->n_layers + 1, sizeof *p->layers);
+    if (!p->layers) die_out_of_memory(p->n_layers * sizeof *p->layers);
+    for (uint32_t l = 0; l < p->n_layers; l++)
+        if (!find_slice(p, r, l, names, err)) return false;
+    return true;
+}
+
+bool kv_ports_find(KvPorts *p, const Runner *r, const Chain *chain, const ChainShard *shard,
+                   uint32_t n_rows, Err *err) {
+    *p = (KvPorts){.write_mask = RUNNER_NO_PORT, .n_layers = shard->end_layer - shard->first_layer};
+    if (!kv_form_named(chain->kv, &p->form, err)) return false;
+    if (p->form == KV_OVERWRITE)
+        return check_input(r, INPUT_WRITE_MASK, (size_t)n_rows * chain->state_rows, true,
+                           &p->write_mask, err);
+    Arena names = {0};
+    bool ok = find_layers(p, r, &names, err);
+    arena_free(&names);
+    return ok;
+}
+
+void kv_ports_free(KvPorts *p) {
+    free(p->layers);
+    *p = (KvPorts){0};
+}
+
+// The state of the slice form is [2 layers, kv heads, S, head_dim].
+static void write_indices(const KvPorts *p, Runner *r, const Contract *c, const HostStep *step) {
+    for (int32_t l = 0; l < (int32_t)p->n_layers; l++) {
+        int32_t begin[INDEX_AXES] = {2 * l, 0, step->kv_begin, 0};
+        int32_t end[INDEX_AXES] = {2 * l + 2, (int32_t)c->n_kv_heads, step->kv_end,
+                                   (int32_t)c->head_dim};
+        r->ops->write(r, p->layers[l].begin, begin);
+        r->ops->write(r, p->layers[l].end, end);
+    }
+}
+
+void kv_ports_write(const KvPorts *p, Runner *r, const Contract *c, const HostStep *step) {
+    if (p->form == KV_OVERWRITE)
+        r->ops->write(r, p->write_mask, step->write_mask);
+    else
+        write_indices(p, r, c, step);
+}

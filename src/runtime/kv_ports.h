@@ -1,0 +1,32 @@
+// kv_ports.h — the ports by which a function of layers takes new rows into its KV caches, by the form
+// that the bundle was converted with (decoder/kv_forms.def).
+#ifndef LATHE_RUNTIME_KV_PORTS_H
+#define LATHE_RUNTIME_KV_PORTS_H
+
+#include "bundle/chain.h"
+#include "decoder/kv_forms.h"
+#include "runtime/host.h"
+#include "runtime/runner.h"
+
+// Of one layer of the shard: places of ports among the runner's.
+typedef struct {
+    uint32_t begin, end; // KV_SLICE: inputs
+} KvLayerPorts;
+
+typedef struct {
+    KvForm form;
+    uint32_t write_mask; // KV_OVERWRITE: input
+    uint32_t n_layers;
+    KvLayerPorts *layers; // [n_layers], but in KV_OVERWRITE
+} KvPorts;
+
+// Finds the ports of `r`, a function of layers of `shard` for n_rows rows; refuses one that lacks some,
+// or has them in another size. kv_ports_free() has to be called in both cases.
+bool kv_ports_find(KvPorts *p, const Runner *r, const Chain *chain, const ChainShard *shard,
+                   uint32_t n_rows, Err *err);
+void kv_ports_free(KvPorts *p); // safe on zeroed KvPorts
+
+// Writes where the rows of a step go, before the function runs.
+void kv_ports_write(const KvPorts *p, Runner *r, const Contract *c, const HostStep *step);
+
+#endif
