@@ -16,6 +16,7 @@
 #include "cli/settings.h"
 #include "contract/contract.h"
 #include "convert/convert.h"
+#include "placement/placement.h"
 
 typedef struct {
     const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
@@ -175,6 +176,16 @@ static void print_result(const Chain *chain, const char *out, const ConfigFiles 
     print_next(chain, out, files);
 }
 
+// What the rules of placement doubt of a context.
+static void warn_of_context(const Chain *chain) {
+    const PlacementRule *rule = &placement_rules[RULE_G06];
+    if (chain->state_rows <= rule->limit) return;
+    fprintf(stderr,
+            "context %u: states of %u rows, and no compiler was seen to take more than %" PRIu64
+            " (%s) [%s]; a smaller --context keeps to what was seen\n",
+            chain->context, chain->state_rows, rule->limit, rule->seen, rule->id);
+}
+
 // What a program needs to go on; the whole is in chain.json.
 static void print_json(const Chain *chain, const char *out) {
     json_t *packages = json_array();
@@ -250,6 +261,7 @@ bool command_convert(int argc, char **argv, Err *err) {
         else
             print_result(&chain, a.out, &a.second);
         fflush(stdout);
+        warn_of_context(&chain);
         if (job.measures_ranges && !chain.ranges)
             fprintf(stderr,
                     "activations were not measured, which takes minutes for a model of this "

@@ -108,8 +108,13 @@ static bool judge(Judged *j, const Chain *c, size_t shard, const char *bundle, A
     *j = (Judged){0};
     if (!package_open(&j->package, arena, path, err)) return false;
     uint64_t n_bytes = j->package.model.len + j->package.weights.len;
-    for (const PlacementTarget *t; (t = placement_target_at(j->n)) && j->n < MAX_TARGETS; j->n++)
-        placement_judge(&j->placements[j->n], arena, j->package.program, n_bytes, t);
+    PlacementTarget own = {0};
+    placement_target_read(c->target, &own);
+    for (const PlacementTarget *t; (t = placement_target_at(j->n)) && j->n < MAX_TARGETS; j->n++) {
+        PlacementTarget target = *t;
+        target.chip = own.chip;
+        placement_judge(&j->placements[j->n], arena, j->package.program, n_bytes, &target);
+    }
     return true;
 }
 
@@ -136,8 +141,23 @@ static const Placement *placement_on(const Judged *j, const Target *target) {
     return NULL;
 }
 
+static const char *fit_words(bool fits, bool fits_newest) {
+    if (fits) return "fits";
+    return fits_newest ? "TOO LARGE by the cautious count, fits by the newer one" : "TOO LARGE";
+}
+
+// What each of the two counts of the limits looks at: the package, its weight file, its functions.
+static void print_sizes(const ChainShard *s, const Placement *p) {
+    printf("%.*s  %.1f MiB: weight file %.1f", STR_ARG(s->package), mib(s->n_bytes),
+           mib(p->file_bytes));
+    for (size_t i = 0; i < p->n_functions; i++)
+        printf("%s%.*s %.1f", i ? ", " : "; reached by ", STR_ARG(p->functions[i].function->name),
+               mib(p->functions[i].reach_bytes));
+    printf("\n");
+}
+
 static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums) {
-    printf("%.*s  %.1f MiB\n", STR_ARG(s->package), mib(s->n_bytes));
+    print_sizes(s, &j->placements[0]);
     const Target *t;
     for (size_t k = 0; (t = target_at(k)) && k < MAX_TARGETS; k++) {
         const Placement *p = placement_on(j, t);
@@ -145,7 +165,7 @@ static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums)
         bool fits = s->n_bytes < t->package_limit;
         StrBuf text = {0};
         placement_print(p, &text);
-        printf("    %-8s %s; %.*s\n", t->name, fits ? "fits" : "TOO LARGE",
+        printf("    %-8s %s; %.*s\n", t->name, fit_words(fits, placement_fits_newest(p)),
                STR_ARG(strbuf_str(&text)));
         strbuf_free(&text);
         add_up(&sums[k], p, fits);
@@ -205,13 +225,23 @@ static json_t *machine_json(const Machine *m) {
                      targets);
 }
 
+static json_t *reach_json(const Placement *p) {
+    json_t *reach = json_object();
+    for (size_t i = 0; i < p->n_functions; i++)
+        json_object_setn_new(reach, p->functions[i].function->name.at,
+                             p->functions[i].function->name.len,
+                             json_integer((json_int_t)p->functions[i].reach_bytes));
+    return reach;
+}
+
 static json_t *placement_json(const Judged *j) {
     json_t *targets = json_object();
     for (size_t k = 0; k < j->n; k++) {
         PlacementSum s = placement_sum(&j->placements[k]);
         json_object_set_new(
             targets, j->placements[k].target.name,
-            json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "resident",
+            json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "fits_newer_count",
+                      (int)placement_fits_newest(&j->placements[k]), "resident",
                       (int)placement_is_resident(&j->placements[k]), "conv_ane",
                       (json_int_t)s.conv_ane, "conv_total", (json_int_t)s.conv_total, "compute_ane",
                       (json_int_t)s.compute_ane, "compute_total", (json_int_t)s.compute_total,
@@ -230,10 +260,13 @@ static bool packages_json(json_t *packages, const Chain *c, const char *path, Ar
         for (size_t k = 0; (t = target_at(k)); k++)
             json_object_set_new(fits, t->name, json_boolean(s->n_bytes < t->package_limit));
         bool ok = judge(&judged, c, i, path, arena, err);
+        const Placement *any = &judged.placements[0];
         json_array_append_new(packages,
-                              json_pack("{s:s%, s:I, s:o, s:o}", "path", s->package.at,
-                                        s->package.len, "bytes", (json_int_t)s->n_bytes, "fits",
-                                        fits, "predicted", placement_json(&judged)));
+                              json_pack("{s:s%, s:I, s:I, s:o, s:o, s:o}", "path", s->package.at,
+                                        s->package.len, "bytes", (json_int_t)s->n_bytes,
+                                        "weight_file_bytes", (json_int_t)any->file_bytes,
+                                        "reach_bytes", reach_json(any), "fits", fits, "predicted",
+                                        placement_json(&judged)));
         package_close(&judged.package);
         if (!ok) return false;
     }

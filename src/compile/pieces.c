@@ -23,8 +23,8 @@ uint32_t piece_rows(uint32_t n_rows, uint64_t row_bytes, PieceRows rule) {
     return n_rows;
 }
 
-uint32_t head_slice_rows(uint32_t n_vocab, uint64_t row_bytes, bool may_be_hit) {
-    uint32_t least = (n_vocab + HEAD_SLICE_MOST_ROWS - 1) / HEAD_SLICE_MOST_ROWS;
+uint32_t head_slice_rows(uint32_t n_vocab, uint64_t row_bytes, uint32_t most, bool may_be_hit) {
+    uint32_t least = (n_vocab + most - 1) / most;
     for (uint32_t n = least; may_be_hit && n < least + PIECES_MOST; n++) {
         uint32_t rows = rows_of(n_vocab, n, PIECE_UNIT);
         if (!is_hit(n_vocab, rows, row_bytes)) return rows;

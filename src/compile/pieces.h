@@ -19,11 +19,12 @@ typedef struct {
 // speed is noted by the rules of placement.
 uint32_t piece_rows(uint32_t n_rows, uint64_t row_bytes, PieceRows rule);
 
-// Rows of a slice of the head: the fewest equal slices of at most 32,768 rows, of which none is hit.
+// Rows of a slice of the head: the fewest equal slices of at most `most` rows, of which none is hit.
 // An axis may have 65,536 elements on M4 and later (751K/Apple-Neural-Engine-Microarchitecture-
 // Study-M6: notes/coreml_dispatch.md), but elementwise ops on long rows were seen on the CPU, and
 // slices up to 32,768 rows on the Neural Engine (kasper0406/gemma-coreml-chat).
-enum { HEAD_SLICE_MOST_ROWS = 32768 };
-uint32_t head_slice_rows(uint32_t n_vocab, uint64_t row_bytes, bool may_be_hit);
+// Of slices whose results go through elementwise ops (a scale, a cap) 16,384 rows were the most.
+enum { HEAD_SLICE_MOST_ROWS = 32768, HEAD_SLICE_MOST_OP_ROWS = 16384 };
+uint32_t head_slice_rows(uint32_t n_vocab, uint64_t row_bytes, uint32_t most, bool may_be_hit);
 
 #endif

@@ -131,14 +131,14 @@ static json_t *function_json(const FunctionPlacement *f, Arena *arena) {
         json_pack("{s:f, s:f, s:f, s:f, s:I, s:s}", "ane_ms", e->ane_ms, "notch_ms", e->notch_ms,
                   "cpu_ms", e->cpu_ms, "price_ms", e->price_ms, "segments",
                   (json_int_t)e->n_segments, "verdict", verdict_name(e->verdict));
-    json_t *function =
-        json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
-                  f->function->name.at, f->function->name.len, "conv_ane", (json_int_t)f->conv_ane,
-                  "conv_total", (json_int_t)f->conv_total, "compute_ane",
-                  (json_int_t)f->compute_ane, "compute_total", (json_int_t)f->compute_total,
-                  "unknown", (json_int_t)f->n_unknown, "index_ops", (json_int_t)f->n_index,
-                  "conv_bytes", (json_int_t)f->conv_bytes, "slow_bytes", (json_int_t)f->slow_bytes,
-                  "findings", findings_json(f), "estimate", estimate, "map", map_json(f, arena));
+    json_t *function = json_pack(
+        "{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
+        f->function->name.at, f->function->name.len, "conv_ane", (json_int_t)f->conv_ane,
+        "conv_total", (json_int_t)f->conv_total, "compute_ane", (json_int_t)f->compute_ane,
+        "compute_total", (json_int_t)f->compute_total, "unknown", (json_int_t)f->n_unknown,
+        "index_ops", (json_int_t)f->n_index, "conv_bytes", (json_int_t)f->conv_bytes, "slow_bytes",
+        (json_int_t)f->slow_bytes, "reach_bytes", (json_int_t)f->reach_bytes, "findings",
+        findings_json(f), "estimate", estimate, "map", map_json(f, arena));
     if (f->evicted_by) json_object_set_new(function, "evicted_by", json_string(f->evicted_by->id));
     return function;
 }

@@ -31,6 +31,10 @@ double judge_packed_bytes(const Judge *j, const MilValue *v);
 // Whether the convolution streams its weights, `n_bytes` packed ones, at half speed on the target.
 bool judge_is_slow(const Judge *j, const MilOp *conv, double n_bytes);
 
+// sizes.c: distinct records that a function's constants have; raises *file_bytes to where the last
+// one ends.
+uint64_t sizes_reached(const MilFunction *f, uint64_t *file_bytes, Arena *arena);
+void judge_sizes(Judge *j, const Placement *placement);
 void judge_types(Judge *j, uint32_t op);      // types.c: rank, dtype, axes
 void judge_operator(Judge *j, uint32_t op);   // ops.c
 void judge_weights(Judge *j, uint32_t op);    // weights.c: compressed operands

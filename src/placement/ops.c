@@ -72,12 +72,16 @@ static void judge_matmul(Judge *j, uint32_t at, const MilOp *op) {
         judge_find(j, at, RULE_B03, "%s", op->info->name);
     else if (out->rank > 1)
         judge_scores(j, at, out->dims[out->rank - 2], out->dims[out->rank - 1]);
+    size_t n_bytes;
+    if (mil_type_bytes(out, &n_bytes) && n_bytes > rule_limit(RULE_G07))
+        judge_find(j, at, RULE_G07, "%.2f GB", (double)n_bytes / 1e9);
 }
 
 static void judge_attention(Judge *j, uint32_t at, const MilOp *op) {
     const MilType *q = &judge_operand(j, op, "query")->type;
     const MilType *k = &judge_operand(j, op, "key")->type;
-    judge_find(j, at, RULE_B09, "%s", op->info->name);
+    bool has_mask = judge_operand(j, op, "attn_mask") != NULL;
+    judge_find(j, at, has_mask ? RULE_B09 : RULE_B09b, "%s", op->info->name);
     judge_scores(j, at, q->dims[q->rank - 2], k->dims[k->rank - 2]);
 }
 
@@ -95,6 +99,10 @@ static void judge_slice(Judge *j, uint32_t at, const MilOp *op) {
         judge_find(j, at, RULE_B02b, "begin '%.*s'", STR_ARG(begin->name));
         return;
     }
+    const MilType *x = &judge_operand(j, op, "x")->type, *out = output_type(j, op);
+    if (x->rank == 3 && x->dims[0] == 1 && x->dims[1] == 1 && out->rank == 3 &&
+        out->dims[2] != x->dims[2])
+        judge_find(j, at, RULE_B24, "%" PRId64 " to %" PRId64, x->dims[2], out->dims[2]);
     int64_t begins[MIL_MAX_RANK];
     size_t n = 0;
     ValueId v = mil_operand(j->f, op, mil_param(op->info, "begin"));
@@ -151,7 +159,10 @@ static ValueId updated_state(const Judge *j, const MilOp *update) {
 }
 
 static void judge_update(Judge *j, uint32_t at, const MilOp *op) {
-    if (value_is_none(updated_state(j, op)))
+    bool is_of_state = !value_is_none(updated_state(j, op));
+    if (is_of_state && is_computed(judge_operand(j, op, "begin")))
+        judge_find(j, at, RULE_F12, "at a position known at run time");
+    if (!is_of_state)
         judge_find(j, at, RULE_F06, "not between read_state and write_state of one state");
 }
 
@@ -172,6 +183,31 @@ static uint32_t count_sliced_states(const Judge *j) {
     return n;
 }
 
+static bool is_use(const Judge *j, const MilOp *op, ValueId state) {
+    return (op->info->opcode == MIL_OP_write_state || op->info->opcode == MIL_OP_read_state) &&
+           operand_id(j, op, "input").at == state.at;
+}
+
+// What is in doubt of a state is in doubt of the op that uses it first.
+static uint32_t first_use(const Judge *j, ValueId state) {
+    uint32_t i = 0;
+    while (i < j->f->n_ops && !is_use(j, &j->f->ops[i], state)) i++;
+    return i < j->f->n_ops ? i : PLACEMENT_NO_OP;
+}
+
+// The last write of the state must be followed by a read.
+static void judge_unread(Judge *j, ValueId state) {
+    const MilFunction *f = j->f;
+    const MilOp *written = NULL;
+    for (uint32_t i = 0; i < f->n_ops; i++) {
+        const MilOp *op = &f->ops[i];
+        if (is_use(j, op, state)) written = op->info->opcode == MIL_OP_write_state ? op : NULL;
+    }
+    if (!written) return;
+    Str name = mil_value(f, state)->name;
+    judge_find(j, PLACEMENT_NO_OP, RULE_F11, "'%.*s'", STR_ARG(name));
+}
+
 static void judge_states(Judge *j) {
     const MilFunction *f = j->f;
     uint64_t total = 0;
@@ -182,6 +218,13 @@ static void judge_states(Judge *j) {
         plain.is_state = false;
         size_t n_bytes;
         if (mil_type_bytes(&plain, &n_bytes)) total += n_bytes;
+        judge_unread(j, f->inputs[i]);
+        uint32_t used = first_use(j, f->inputs[i]);
+        judge_find(j, used, RULE_F13, "'%.*s'", STR_ARG(v->name));
+        for (int k = 0; k + 1 < v->type.rank; k++)
+            if (v->type.dims[k] > (int64_t)rule_limit(RULE_G06))
+                judge_find(j, used, RULE_G06, "'%.*s' has %" PRId64, STR_ARG(v->name),
+                           v->type.dims[k]);
         int64_t last = v->type.dims[v->type.rank - 1];
         if (last % (int64_t)rule_limit(RULE_A07) != 0)
             judge_find(j, PLACEMENT_NO_OP, RULE_A07, "state '%.*s' ends in an axis of %" PRId64,
@@ -203,14 +246,41 @@ static void judge_ports(Judge *j, const ValueId *ports, uint32_t n) {
     }
 }
 
+static bool has_wide_heads(const Judge *j, const MilOp *op) {
+    if (op->info->opcode != MIL_OP_scaled_dot_product_attention) return false;
+    const MilType *q = &judge_operand(j, op, "query")->type;
+    return q->dims[q->rank - 1] >= (int64_t)rule_limit(RULE_B09c);
+}
+
 void judge_function(Judge *j) {
-    uint32_t n_convs = 0;
-    for (uint32_t i = 0; i < j->f->n_ops; i++) n_convs += j->f->ops[i].info->opcode == MIL_OP_conv;
+    uint32_t n_convs = 0, n_wide = 0;
+    for (uint32_t i = 0; i < j->f->n_ops; i++) {
+        n_convs += j->f->ops[i].info->opcode == MIL_OP_conv;
+        n_wide += has_wide_heads(j, &j->f->ops[i]);
+    }
+    if (n_wide > 1) judge_find(j, PLACEMENT_NO_OP, RULE_B09c, "%u of them", n_wide);
     if (n_convs > rule_limit(RULE_B23))
         judge_find(j, PLACEMENT_NO_OP, RULE_B23, "%u convolutions", n_convs);
     judge_states(j);
     judge_ports(j, j->f->inputs, j->f->n_inputs);
     judge_ports(j, j->f->outputs, j->f->n_outputs);
+}
+
+static bool is_number(const MilValue *v) {
+    size_t count;
+    return v && v->is_constant && mil_type_count(&v->type, &count) && count == 1;
+}
+
+// One row of many channels through a curve or a scale, as the cap of a head has them.
+static void judge_width(Judge *j, uint32_t at, const MilOp *op) {
+    bool is_scale = op->info->opcode == MIL_OP_mul || op->info->opcode == MIL_OP_real_div;
+    if (op->info->opcode != MIL_OP_tanh && !(is_scale && (is_number(judge_operand(j, op, "x")) ||
+                                                          is_number(judge_operand(j, op, "y")))))
+        return;
+    const MilType *out = output_type(j, op);
+    if (out->rank == 4 && out->dims[0] == 1 && out->dims[2] == 1 &&
+        out->dims[1] > (int64_t)rule_limit(RULE_H07))
+        judge_find(j, at, RULE_H07, "%" PRId64 " channels", out->dims[1]);
 }
 
 void judge_operator(Judge *j, uint32_t at) {
@@ -220,6 +290,7 @@ void judge_operator(Judge *j, uint32_t at) {
     case OP_UNTRIED: judge_find(j, at, RULE_B01, "%s", op->info->name); return;
     default: break;
     }
+    judge_width(j, at, op);
     switch (op->info->opcode) {
     case MIL_OP_conv: judge_kernel(j, at, op); return;
     case MIL_OP_max_pool: judge_pool(j, at, op); return;

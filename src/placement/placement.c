@@ -5,10 +5,10 @@
 #include "placement/judge.h"
 
 static const PlacementTarget targets[] = {
-    {"macos27", 27, CHIP_ANY},
-    {"macos26", 26, CHIP_ANY},
-    {"macos15", 15, CHIP_ANY},
-    {"any", 0, CHIP_ANY},
+    {"macos27", 27, CHIP_ANY, SIZES_CAUTIOUS},
+    {"macos26", 26, CHIP_ANY, SIZES_CAUTIOUS},
+    {"macos15", 15, CHIP_ANY, SIZES_CAUTIOUS},
+    {"any", 0, CHIP_ANY, SIZES_CAUTIOUS},
 };
 
 const PlacementTarget *placement_target_at(size_t i) {
@@ -59,22 +59,16 @@ static void count(FunctionPlacement *p) {
     }
 }
 
-static void judge_one(Placement *placement, Arena *arena, const MilProgram *program, size_t i) {
+static void judge_one(Placement *placement, Arena *arena, const MilProgram *program, size_t i,
+                      uint64_t reach_bytes) {
     const MilFunction *f = program->functions[i];
     FunctionPlacement *p = &placement->functions[i];
     *p = (FunctionPlacement){.function = f,
                              .verdicts = arena_array(arena, f->n_ops, PlacementVerdict),
                              .is_index = arena_array(arena, f->n_ops, bool)};
     Judge j = {.arena = arena, .f = f, .target = &placement->target, .out = p};
-    static const RuleId sizes[] = {RULE_D00, RULE_D26, RULE_D27};
-    for (size_t r = 0; r < COUNT_OF(sizes); r++) {
-        // A rule for the unknown system only is for no known one.
-        bool is_asked = sizes[r] != RULE_D00 || placement->target.os == 0;
-        if (is_asked && placement->n_bytes >= rule_limit(sizes[r]))
-            judge_find(&j, PLACEMENT_NO_OP, sizes[r], "%.3f GiB, limit %.3f GiB",
-                       (double)placement->n_bytes / (1 << 30),
-                       (double)rule_limit(sizes[r]) / (1 << 30));
-    }
+    p->reach_bytes = reach_bytes;
+    judge_sizes(&j, placement);
     for (uint32_t op = 0; op < f->n_ops; op++) {
         if (!placement_counts(f, &f->ops[op])) continue;
         judge_types(&j, op);
@@ -84,7 +78,7 @@ static void judge_one(Placement *placement, Arena *arena, const MilProgram *prog
     judge_function(&j);
     if (i > 0)
         judge_find(&j, PLACEMENT_NO_OP, RULE_G05, "up to %.1f MiB more while both are loaded",
-                   (double)placement->n_bytes / (1 << 20));
+                   (double)reach_bytes / (1 << 20));
     count(p);
     p->estimate = judge_cost(&j);
     if (p->estimate.verdict == PLACE_NOT && !p->evicted_by)
@@ -102,7 +96,11 @@ void placement_judge(Placement *placement, Arena *arena, const MilProgram *progr
         .functions = arena_array(arena, program->n_functions, FunctionPlacement),
         .n_functions = program->n_functions,
     };
-    for (size_t i = 0; i < program->n_functions; i++) judge_one(placement, arena, program, i);
+    uint64_t *reach = arena_array(arena, program->n_functions, uint64_t);
+    for (size_t i = 0; i < program->n_functions; i++)
+        reach[i] = sizes_reached(program->functions[i], &placement->file_bytes, arena);
+    for (size_t i = 0; i < program->n_functions; i++)
+        judge_one(placement, arena, program, i, reach[i]);
 }
 
 bool placement_is_resident(const Placement *placement) {

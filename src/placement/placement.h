@@ -51,10 +51,20 @@ extern const PlacementRule placement_rules[RULE_COUNT];
 const char *rule_effect_name(RuleEffect effect);    // "note", "unknown", "island", …
 const char *confidence_name(Confidence confidence); // "low", "medium", "high"
 
+// What the limits of macOS count. Packages were measured first, and nothing that keeps to them was
+// ever refused; later a package of 1.25 GiB stayed on macOS 27 whose functions reached less each,
+// and one of 3.22 GB was planned on macOS 26 whose weight files were four (kasper0406/gemma-coreml-
+// chat).
+typedef enum {
+    SIZES_CAUTIOUS, // all files of a package
+    SIZES_NEWEST,   // up to macOS 26 a weight file, from 27 on what one function reaches
+} SizeRule;
+
 typedef struct {
     const char *name; // "macos27"
     int os;           // 27; 0: not known, the strictest of all
     ChipId chip;      // CHIP_ANY: notes of every chip are for it, stronger rules of all chips only
+    SizeRule size_rule;
 } PlacementTarget;
 // "macos27" or "macos27:m4"; false when system or chip is unknown. The name is without the chip.
 bool placement_target_read(Str name, PlacementTarget *target);
@@ -96,12 +106,14 @@ typedef struct {
     size_t n_findings;
     // Weights that convolutions stream, packed, and those of them at half speed (X01).
     uint64_t conv_bytes, slow_bytes;
+    uint64_t reach_bytes; // of the weight file: the records of its constants
     PlacementEstimate estimate;
 } FunctionPlacement;
 
 typedef struct {
     PlacementTarget target;
     uint64_t n_bytes;
+    uint64_t file_bytes;          // of the largest weight file, by the records that functions name
     FunctionPlacement *functions; // in the program's order
     size_t n_functions;
 } Placement;
@@ -110,6 +122,9 @@ typedef struct {
 // the program must outlive it.
 void placement_judge(Placement *placement, Arena *arena, const MilProgram *program,
                      uint64_t n_bytes, const PlacementTarget *target);
+
+// Whether it keeps to the limit of its target as SIZES_NEWEST counts, whatever the target asks for.
+bool placement_fits_newest(const Placement *placement);
 
 // Everything on the ANE but index arithmetic before it, nothing unknown, nothing at fault.
 bool placement_is_resident(const Placement *placement);

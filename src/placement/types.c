@@ -53,6 +53,7 @@ static void judge_axes(Judge *j, uint32_t at, const MilType *t, bool is_output) 
             for (uint32_t k = 0; k < j->f->n_inputs; k++)
                 has_states = has_states || mil_value(j->f, j->f->inputs[k])->type.is_state;
             judge_find(j, at, has_states ? RULE_G02 : RULE_G01, "axis %d is open", i);
+            if (has_states) judge_find(j, at, RULE_G02b, "axis %d is open", i);
         } else if (is_channel_of_conv(op, is_output, i)) {
             if (n > (int64_t)rule_limit(RULE_A12))
                 judge_find(j, at, RULE_A12, "%" PRId64 " channels", n);
@@ -60,6 +61,7 @@ static void judge_axes(Judge *j, uint32_t at, const MilType *t, bool is_output) 
             judge_find(j, at, RULE_A08, "axis %d of %" PRId64, i, n);
         } else if (i >= 2 && n > (int64_t)rule_limit(RULE_A09)) {
             judge_find(j, at, RULE_A09, "axis %d of %" PRId64, i, n);
+            judge_find(j, at, RULE_A09b, "axis %d of %" PRId64, i, n);
         }
     }
 }

@@ -186,14 +186,16 @@ static void test_slices_of_the_head_are_equal_and_clear(void **state) {
         {40, 64, 40},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        uint32_t rows = head_slice_rows(cases[i].n_vocab, cases[i].row_bytes, true);
+        uint32_t rows =
+            head_slice_rows(cases[i].n_vocab, cases[i].row_bytes, HEAD_SLICE_MOST_ROWS, true);
         assert_int_equal(rows, cases[i].rows);
         assert_true(rows <= 32768);
         assert_false(notch_is_hit(notch_share(rows, cases[i].row_bytes)));
         uint32_t last = cases[i].n_vocab % rows;
         assert_false(last && notch_is_hit(notch_share(last, cases[i].row_bytes)));
     }
-    assert_int_equal(head_slice_rows(32768, 4096, false), 32768);
+    assert_int_equal(head_slice_rows(32768, 4096, HEAD_SLICE_MOST_ROWS, false), 32768);
+    assert_int_equal(head_slice_rows(32768, 4096, HEAD_SLICE_MOST_OP_ROWS, false), 16384);
 }
 
 static const MilOp *made_by(const MilFunction *f, const char *name) {

@@ -63,7 +63,9 @@ static uint64_t layer_bytes(const Shape *s, PackFormat form) {
 }
 
 static uint64_t slice_rows(const Shape *s, PackFormat form) {
-    return head_slice_rows(s->n_vocab, (uint64_t)s->d_model * (form == WEIGHTS_F16 ? 2 : 1), true);
+    bool is_plain = s->final_softcap == 0 && (s->logit_scale == 0 || s->logit_scale == 1);
+    return head_slice_rows(s->n_vocab, (uint64_t)s->d_model * (form == WEIGHTS_F16 ? 2 : 1),
+                           is_plain ? 32768 : 16384, true);
 }
 
 // `n_rows` of the head in slices, each with codes and scales, and the final norm.

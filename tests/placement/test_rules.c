@@ -24,6 +24,10 @@
 #define WIDE(d, rest) MAIN("x: fp16[1, " #d ", 1, 1]", rest "\ny = conv(x = x, weight = w)", "y")
 #define WEIGHTS(n, d) WIDE(d, "w: fp16[" #n ", " #d ", 1, 1] = const(val = blob(\"@model_path/weights/weight.bin\", 64))")
 #define CODED(n, d) WIDE(d, "w: fp16[" #n ", " #d ", 1, 1] = constexpr_blockwise_shift_scale(data = " CODES(int8, #n ", " #d ", 1, 1") ", scale = " CODES(fp16, #n ", 1, 1, 1") ")")
+#define SDPA_IN "q: fp16[1, 2, 4, 64], k: fp16[1, 2, 32, 64], v: fp16[1, 2, 32, 64]"
+#define WIDE_SDPA "q: fp16[1, 2, 4, 512], k: fp16[1, 2, 32, 512], v: fp16[1, 2, 32, 512]"
+#define SDPA_TWICE "y = scaled_dot_product_attention(query = q, key = k, value = v)\nz = scaled_dot_product_attention(query = y, key = k, value = v)"
+#define WHOLE_WRITE "r = read_state(input = s1)\nu = add(x = r, y = x)\nwrite_state(input = s1, data = u) name \"put\"\nagain = read_state(input = s1)\ny = relu(x = again)"
 #define POOL(w) MAIN("x: fp16[1, 8, 64, 64]", "y = max_pool(x = x, kernel_sizes = int32[2]([1, " #w "]), pad_type = string(\"valid\"))", "y")
 #define RELU(shape) MAIN("x: fp16[" shape "]", "y = relu(x = x)", "y")
 #define SCORES(rows, keys) MAIN("q: fp16[1, 2, " #rows ", 64], k: fp16[1, 2, " #keys ", 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))", "s")
@@ -83,8 +87,15 @@ static const struct {
      SCORES(4, 64), NULL},
     {"B03", "macos27", 0, MAIN("x: fp16[4, 64]", "w: fp16[64, 32] = const(val = blob(\"@model_path/weights/weight.bin\", 64))\ny = matmul(x = x, y = w)", "y"),
      SCALED(int8, "32, 1, 1, 1"), NULL},
-    {"B09", "macos27", 0, MAIN("q: fp16[1, 2, 4, 64], k: fp16[1, 2, 32, 64], v: fp16[1, 2, 32, 64]", "y = scaled_dot_product_attention(query = q, key = k, value = v)", "y"),
-     SCORES(4, 32), NULL},
+    {"B09", "macos27", 0, MAIN(SDPA_IN ", m: fp16[4, 32]", "y = scaled_dot_product_attention(query = q, key = k, value = v, attn_mask = m)", "y"),
+     MAIN(SDPA_IN, "y = scaled_dot_product_attention(query = q, key = k, value = v)", "y"), NULL},
+    {"B09b", "macos27", 0, MAIN(SDPA_IN, "y = scaled_dot_product_attention(query = q, key = k, value = v)", "y"), SCORES(4, 32), NULL},
+    {"B09c", "macos27", 0, MAIN(WIDE_SDPA, SDPA_TWICE, "z"), MAIN(SDPA_IN, SDPA_TWICE, "z"), NULL}, // 512 dims, 64
+    {"B24", "macos27", 0, MAIN("x: fp16[1, 1, 3072]", "y = slice_by_index(x = x, begin = int32[3]([0, 0, 0]), end = int32[3]([1, 1, 128]))", "y"),
+     MAIN("x: fp16[1, 1, 24, 128]", "y = slice_by_index(x = x, begin = int32[4]([0, 0, 0, 0]), end = int32[4]([1, 1, 24, 96]))", "y"), NULL},
+    {"B24", "macos27", 0, MAIN("x: fp16[1, 1, 3072]", "y = slice_by_index(x = x, begin = int32[3]([0, 0, 0]), end = int32[3]([1, 1, 128]))", "y"),
+     MAIN("x: fp16[1, 1, 3072]", "y = slice_by_index(x = x, begin = int32[3]([0, 0, 0]), end = int32[3]([1, 1, 128]))", "y"), "macos26"},
+    {"A09b", "macos27:m2", 0, RELU("1, 1, 16385"), RELU("1, 1, 16385"), "macos27:m4"},
     {"B11", "macos26", 0, MAIN(X, "y, i = topk(x = x, k = int32(1), axis = int32(1))", "y"), NULL, NULL},
     {"B12", "macos27", 0, MAIN(X, "y, i = topk(x = x, k = int32(1), axis = int32(1))", "y"), NULL, NULL},
     {"B15", "macos27", 0, MAIN(X, "y = tile(x = x, reps = int32[4]([1, 1, 3, 1]))", "y"), MAIN(X, "y = concat(values = (x, x, x), axis = int32(2))", "y"), NULL},
@@ -121,8 +132,22 @@ static const struct {
         "r = read_state(input = s1)\nu = slice_update(x = r, update = new, begin = at, end = to)\nwrite_state(input = s2, data = u) name \"other\"", "new"),
      MAIN(PUT_INPUTS CACHE(1), PUT(1), "new"), NULL},
     {"F08", "macos27", 0, STATE(64), RELU("1, 64, 1, 64"), NULL},
+    // KG: a write that nobody reads, and its cure
+    {"F11", "macos27", 0, MAIN(PUT_INPUTS CACHE(1), PUT(1), "new"), MAIN(PUT_INPUTS CACHE(1), PUT(1) "again = read_state(input = s1)\ny = relu(x = again)", "y"), NULL},
+    {"F11", "macos27", 0, MAIN(PUT_INPUTS CACHE(1), PUT(1), "new"), MAIN(PUT_INPUTS CACHE(1), PUT(1), "new"), "macos26"},
+    {"F12", "macos26", 0, MAIN(PUT_INPUTS CACHE(1), PUT(1), "new"), MAIN(PUT_INPUTS CACHE(1), PUT(1), "new"), "macos27"},
+    {"F12", "macos26", 0, MAIN(PUT_INPUTS CACHE(1), PUT(1), "new"), MAIN("x: fp16[1, 8, 64, 64]" CACHE(1), WHOLE_WRITE, "y"), NULL},
+    {"F13", "macos27:m5max", 0, STATE(64), STATE(64), "macos27"},
+    {"F13", "macos27:m5", 0, STATE(64), STATE(64), "macos27:m4"},
+    {"G02b", "macos27", 0, MAIN("x: fp16[1, 64, 1, ?]" CACHE(1), "y = relu(x = x)", "y"), MAIN("x: fp16[1, 64, 1, ?]" CACHE(1), "y = relu(x = x)", "y"), "macos26"},
+    {"G06", "macos27", 0, MAIN("s: state<fp16[1, 8, 16416, 64]>", "r = read_state(input = s)\ny = relu(x = r)", "y"),
+     MAIN("s: state<fp16[1, 8, 16384, 64]>", "r = read_state(input = s)\ny = relu(x = r)", "y"), NULL},
+    {"G07", "macos27", 0, MAIN("q: fp16[1, 50, 4096, 64], k: fp16[1, 50, 4096, 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))", "s"),
+     MAIN("q: fp16[1, 47, 4096, 64], k: fp16[1, 47, 4096, 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))", "s"), NULL},
+    {"H07", "macos27", 0, MAIN("x: fp16[1, 16416, 1, 1]", "y = tanh(x = x)", "y"), MAIN("x: fp16[1, 16384, 1, 1]", "y = tanh(x = x)", "y"), NULL},
+    {"H07", "macos27", 0, MAIN("x: fp16[1, 28672, 1, 1]", "y = mul(x = x, y = fp16(2))", "y"), MAIN("x: fp16[1, 28672, 1, 1]", "y = mul(x = x, y = x)", "y"), NULL},
     {"G01", "macos27", 0, RELU("1, 64, 1, ?"), RELU("1, 64, 1, 64"), NULL},
-    {"G02", "macos27", 0, MAIN("x: fp16[1, 64, 1, ?]" CACHE(1), "y = relu(x = x)", "y"), RELU("1, 64, 1, ?"), NULL},
+    {"G02", "macos26", 0, MAIN("x: fp16[1, 64, 1, ?]" CACHE(1), "y = relu(x = x)", "y"), RELU("1, 64, 1, ?"), NULL},
     {"G05", "macos27", 0, "program 9 default a\nfunc a(" X ") {\n y = relu(x = x)\n} -> (y)\nfunc b(" X ") {\n y = relu(x = x)\n} -> (y)\n", RELU("1, 64, 1, 64"), NULL},
     {"H06", "macos27", 0, MAIN(X, "w: fp16[20000, 64, 1, 1] = constexpr_blockwise_shift_scale(data = " CODES(int4, "20000, 64, 1, 1") ", scale = " CODES(fp16, "20000, 1, 1, 1") ")\ny = conv(x = x, weight = w)", "y"),
      SCALED(int4, "32, 1, 1, 1"), NULL},
