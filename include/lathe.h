@@ -124,7 +124,7 @@ typedef struct {
     LatheArithmetic arithmetic; // of a bundle
     const char *source;         // the model file of a bundle; NULL: found beside it
     bool accepts_unproved;      // open a bundle that has no seal of lathe_verify(), too
-    uint32_t context;           // of a GGUF file, in tokens; 0: the model's, at most 4096
+    uint32_t context;           // of a GGUF file, in tokens; 0: the model's, at most 2048
 } LatheModelOptions;
 
 // A model ready to generate text, with one KV cache.
@@ -218,7 +218,7 @@ LATHE_API void lathe_conversation_reset(LatheConversation *c); // all turns; the
 typedef struct {
     unsigned n_threads;        // 0: one a processor
     uint32_t layers_per_shard; // at most; 0: as the target allows
-    uint32_t context;          // tokens; 0: the model's, at most 4096
+    uint32_t context;          // tokens; 0: the model's, at most 2048
     const char *weights;       // NULL: "int8"
     const char *kv;            // NULL: "overwrite"; or "slice"
     const char *target;        // "macos27:m4pro", system and chip; NULL: "macos27"

@@ -10,11 +10,10 @@ static const char *or_default(const char *given, const char *otherwise) {
 }
 
 static bool compile_options(CompileOptions *out, const LatheConvertOptions *o, Err *err) {
-    enum { PREFILL_ROWS = 64 };
     const char *kv = or_default(o->kv, kv_form_name(0)), *weights = or_default(o->weights, "int8");
     const char *target = or_default(o->target, "macos27");
     *out = (CompileOptions){.layers_per_shard = o->layers_per_shard,
-                            .prefill_rows = o->has_no_prefill ? 0 : PREFILL_ROWS};
+                            .prefill_rows = o->has_no_prefill ? 0 : DEFAULT_PREFILL_ROWS};
     if (!kv_form_named(str_of(kv), &out->kv, err)) return false;
     if (!weight_form_named(weights, &out->weights))
         return err_set(err, ERR_USAGE, "weights '%s': expected int8, int8-tensor or fp16", weights);

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/size.h"
 #include "bundle/advice.h"
+#include "bundle/costs.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/meter.h"
@@ -21,13 +22,14 @@
 typedef struct {
     const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
     const char *chosen[USE_COUNT];
-    uint32_t layers_per_shard, threads;
+    uint32_t layers_per_shard, prefill_rows, threads;
     ConfigFiles second;
     SettingOptions settings;
     bool replaces, as_json;
 } Arguments;
 
-enum { PREFILL_ROWS = 64 };
+// Rows of a prefill call, in steps of half of what the last axis of an activation is padded to.
+enum { LEAST_PREFILL_ROWS = 16, MOST_PREFILL_ROWS = 256 };
 
 // Ranges are measured in the fp32 reference, over some 1500 tokens: twenty seconds of one core for
 // 135 million weights, so about ten minutes for 3.8 billion. What must be proved anyhow can wait
@@ -60,6 +62,8 @@ static const Option option_rows[] = {
      "get into the KV caches"},
     {"--functions", OPTION_TEXT, offsetof(Arguments, functions), "LIST",
      "decode,prefill (default) or decode"},
+    {"--prefill-rows", OPTION_COUNT, offsetof(Arguments, prefill_rows), "N",
+     "positions a call of prefill: 16, 32, … 256 (default 64)"},
     {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
      "macos27 (default: packages below 1 GiB) or macos26 (2 GiB); a chip (m1, m4pro, ...) if it "
      "need not run well on all"},
@@ -95,10 +99,17 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     *o = (CompileOptions){.layers_per_shard = a->layers_per_shard};
     Str functions = str_of(a->functions);
     if (str_is(functions, "decode,prefill"))
-        o->prefill_rows = PREFILL_ROWS;
+        o->prefill_rows = a->prefill_rows;
     else if (!str_is(functions, "decode"))
         return err_set(err, ERR_USAGE, "--functions %s: expected decode,prefill or decode",
                        a->functions);
+    else if (a->prefill_rows != DEFAULT_PREFILL_ROWS)
+        return err_set(err, ERR_USAGE,
+                       "--prefill-rows %u: --functions decode has no prefill to take them",
+                       a->prefill_rows);
+    if (a->prefill_rows > MOST_PREFILL_ROWS || a->prefill_rows % LEAST_PREFILL_ROWS)
+        return err_set(err, ERR_USAGE, "--prefill-rows %u: expected a multiple of %d up to %d",
+                       a->prefill_rows, LEAST_PREFILL_ROWS, MOST_PREFILL_ROWS);
     if (!kv_form_named(str_of(a->kv), &o->kv, err)) return err_prefix(err, "--kv");
     if (!weight_form_named(a->weights, &o->weights))
         return err_set(err, ERR_USAGE, "--weights %s: expected int8, int8-tensor or fp16",
@@ -152,6 +163,27 @@ static void print_next(const Chain *chain, const char *out, const ConfigFiles *f
     arena_free(&scratch);
 }
 
+static double mb(uint64_t n_bytes) {
+    return (double)n_bytes / 1e6;
+}
+
+// Predicted from sizes: what a token moves, and what stays in memory.
+static void print_costs(const Chain *chain) {
+    BundleCosts costs;
+    bundle_costs(&costs, chain);
+    printf("a token reads %.1f MB of weights and moves %.1f MB to store its rows in KV caches of "
+           "%.1f MB (--kv %.*s)",
+           mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes),
+           STR_ARG(chain->kv));
+    if (costs.kv_token_bytes > costs.kv_bytes) printf("; half of that with half the --context");
+    printf("\nwired on a device, as each function keeps its own weights: %.1f MB (predicted)",
+           mb(costs.wired_bytes));
+    if (costs.prefill_wired_bytes)
+        printf("; with --functions decode %.1f MB",
+               mb(costs.wired_bytes - costs.prefill_wired_bytes));
+    printf("\n");
+}
+
 static void print_result(const Chain *chain, const char *out, const ConfigFiles *files) {
     for (size_t i = 0; i < chain->n_shards; i++) {
         const ChainShard *s = &chain->shards[i];
@@ -173,6 +205,7 @@ static void print_result(const Chain *chain, const char *out, const ConfigFiles 
         if (most > 1) printf("; scaled down up to %gx to fit fp16", (double)most);
         printf("\n");
     }
+    print_costs(chain);
     print_next(chain, out, files);
 }
 
@@ -198,13 +231,18 @@ static void print_json(const Chain *chain, const char *out) {
                       "layers", (json_int_t)s->first_layer, (json_int_t)s->end_layer, "logits",
                       (json_int_t)s->first_logit, (json_int_t)s->end_logit));
     }
-    json_t *all = json_pack("{s:s, s:I, s:s%, s:s%, s:I, s:s%, s:s%, s:b, s:o}", "bundle", out,
-                            "bytes", (json_int_t)bundle_bytes(chain), "contract_sha256",
-                            chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
-                            chain->source_sha256.at, chain->source_sha256.len, "context",
-                            (json_int_t)chain->context, "weights", chain->weights.at,
-                            chain->weights.len, "target", chain->target.at, chain->target.len,
-                            "ranges_measured", chain->ranges != NULL, "packages", packages);
+    BundleCosts costs;
+    bundle_costs(&costs, chain);
+    json_t *all = json_pack(
+        "{s:s, s:I, s:s%, s:s%, s:I, s:s%, s:s%, s:b, s:s%, s:I, s:I, s:I, s:I, s:o}", "bundle",
+        out, "bytes", (json_int_t)bundle_bytes(chain), "contract_sha256", chain->contract_digest.at,
+        chain->contract_digest.len, "source_sha256", chain->source_sha256.at,
+        chain->source_sha256.len, "context", (json_int_t)chain->context, "weights",
+        chain->weights.at, chain->weights.len, "target", chain->target.at, chain->target.len,
+        "ranges_measured", chain->ranges != NULL, "kv", chain->kv.at, chain->kv.len, "kv_bytes",
+        (json_int_t)costs.kv_bytes, "kv_bytes_a_token", (json_int_t)costs.kv_token_bytes,
+        "weight_bytes_a_token", (json_int_t)costs.weight_bytes, "wired_bytes",
+        (json_int_t)costs.wired_bytes, "packages", packages);
     if (!all) die_out_of_memory(0);
     output_json(all, JSON_INDENT(1));
 }
@@ -220,6 +258,7 @@ bool command_convert(int argc, char **argv, Err *err) {
                    .weights = "int8",
                    .target = "macos27",
                    .functions = "decode,prefill",
+                   .prefill_rows = DEFAULT_PREFILL_ROWS,
                    .range = ""};
     bool is_done;
     CompileOptions options;

@@ -24,6 +24,12 @@ typedef struct {
     const char *doc;
 } Target;
 
+// Rows of a call of prefill where nobody says otherwise. Public projects ship 64 (smpanaro/coreml-llm-cli)
+// and 128 (kasper0406/gemma-coreml-chat); a matrix product was fastest at 128 rows on an M4 Max and half as
+// fast from 256 on (rcarback/qwen-3.8-mtp-challenge). Nobody compared 64 with 128 on one model. 64 pads a
+// short question half as much, and keeps 7 stacked heads over 2,048 slots in one matmul (attention.c).
+enum { DEFAULT_PREFILL_ROWS = 64 };
+
 typedef struct {
     uint32_t context;      // positions to hold
     uint32_t prefill_rows; // T of `prefill`; 0 for no such function

@@ -473,7 +473,7 @@ def test_a_refusal_names_the_command_that_mends_it(sealed):
 
 @pytest.mark.parametrize(("member", "value", "gates", "words"), [
     (("source", "sha256"), "0" * 64, "structure", "lathe.source is"),
-    (("options", "state_rows"), 4128, "graph", "input 'mask': 4096 numbers, the contract asks for 4128 numbers"),
+    (("options", "state_rows"), 2080, "graph", "input 'mask': 2048 numbers, the contract asks for 2080 numbers"),
     (("contract", "d_model"), 64, "structure", "it was altered"),
 ])
 def test_a_package_that_does_not_fit_is_named_with_what_mends_it(sealed, member, value, gates, words):

@@ -70,7 +70,7 @@ def test_timing_line_counts_what_was_fed(hello_sealed, tmp_path):
         for path in (hello_sealed, HELLO):
             line = timing(ask(path, *(["--system", system] if system else [])))
             assert int(line["prefill"]) == n_prompt and line["reused"] == "0"
-            assert int(line["position"]) == n_prompt + int(line["decode"]) and line["context"] == "4096"
+            assert int(line["position"]) == n_prompt + int(line["decode"]) and line["context"] == "2048"
             assert line["end"] == "end of turn"
 
 
@@ -204,7 +204,7 @@ def test_an_answer_as_json(hello_sealed, endless):
     assert said == ""
     assert {k: v for k, v in line.items() if k not in ("seconds", "not_proved")} == {
         "schema": 1, "role": "assistant", "content": ERLANG, "finish_reason": "stop", "ended_by": "end of turn",
-        "tokens": {"prompt": 18, "reused": 0, "answer": 58}, "engine": "cpu (fp16)", "position": 76, "context": 4096,
+        "tokens": {"prompt": 18, "reused": 0, "answer": 58}, "engine": "cpu (fp16)", "position": 76, "context": 2048,
         "not_as_published": None,
     }
     assert set(line["seconds"]) == {"load", "prefill", "decode"} and all(s > 0 for s in line["seconds"].values())

@@ -38,7 +38,7 @@ def n_question(line):
 
 def test_a_conversation_and_quit(hello_sealed):
     with chat(hello_sealed) as t:
-        t.expect(r"context 4096, greedy decoding \(no file states one[^)]*\)\. /quit ends, Ctrl-C stops an answer, /help lists the "
+        t.expect(r"context 2048, greedy decoding \(no file states one[^)]*\)\. /quit ends, Ctrl-C stops an answer, /help lists the "
                  r"commands\.\r\n")
         answer, position = say(t, ASK_ERLANG)
         assert ERLANG in answer
@@ -194,7 +194,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(endless):
         t.send(ASK_ERLANG + "\n")
         t.expect(r"```erlang")
         t.interrupt()
-        t.expect(r"; stopped; position (\d+) of 4096\]")
+        t.expect(r"; stopped; position (\d+) of 2048\]")
         # The conversation goes on, the part that came is in it.
         t.expect(PROMPT)
         t.send("/stats\n")

@@ -1,10 +1,12 @@
 """--json: one object on stdout for programs, that says what the same command says to people; messages stay on stderr."""
 
 import json
+import math
 import re
+import struct
 
 import pytest
-from bundle_edit import BundleEdit
+from bundle_edit import WEIGHTS, BundleEdit
 from command import HELLO, ROOT, done, lathe
 from jsonschema import Draft202012Validator
 
@@ -37,6 +39,30 @@ def test_convert(tmp_path):
         assert package["layers"] == shard["layers"] and package["logits"] == shard["logits"]
     files = [p for p in (tmp_path / "m.lathe").rglob("*") if p.is_file() and p.name not in ("chain.json", "source.json")]
     assert said["bytes"] == sum(p.stat().st_size for p in files)
+
+
+@pytest.mark.parametrize("kv, functions", [("overwrite", "decode,prefill"), ("overwrite", "decode"), ("slice", "decode,prefill")])
+def test_convert_says_what_a_token_and_each_function_cost(kv, functions, tmp_path):
+    """From what stands on disk: states as the chain declares them, weights as a function's program names them."""
+    said = read(done("convert", HELLO, "-o", tmp_path / "m.lathe", "--kv", kv, "--functions", functions, "--context", "128",
+                     "--layers-per-shard", "2", "--json"))
+    bundle = BundleEdit(tmp_path / "m.lathe")
+    caches = [math.prod(p["shape"]) * 2 for s in bundle.chain["shards"] for p in s["functions"][0]["states"]]
+    slots = bundle.chain["options"]["state_rows"]
+    assert said["kv"] == kv and said["kv_bytes"] == sum(caches)
+    assert said["kv_bytes_a_token"] == (2 * sum(caches) if kv == "overwrite" else sum(caches) // slots)
+    wired = {role: 0 for role in ("decode", "prefill", "head")}
+    for i, shard in enumerate(bundle.chain["shards"]):
+        blob = (bundle.package(i) / WEIGHTS).read_bytes()
+        model = bundle.read_program(i)
+        for f in shard["functions"]:
+            places = set()
+            for op in bundle.operations(model, f["name"]):
+                values = [a.value for v in op.inputs.values() for a in v.arguments] + list(op.attributes.values())
+                places |= {v.blobFileValue.offset for v in values if v.WhichOneof("value") == "blobFileValue"}
+            wired[f["role"]] += sum(struct.unpack_from("<Q", blob, at + 8)[0] for at in places)
+    assert said["weight_bytes_a_token"] == pytest.approx(wired["decode"] + wired["head"], rel=0.01)
+    assert said["wired_bytes"] == pytest.approx(sum(wired.values()), rel=0.01)
 
 
 @pytest.mark.parametrize("args", [

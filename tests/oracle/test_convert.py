@@ -54,6 +54,16 @@ def test_the_same_input_gives_the_same_bytes(options, tmp_path):
     assert a == b and len(a) >= 5 and names(tmp_path) == ["a.lathe", "b.lathe"]
 
 
+@pytest.mark.parametrize("rows", [16, 256])
+def test_prefill_takes_as_many_rows_as_are_asked_for(rows, tmp_path):
+    """Chunks, a padded rest, and a second turn: the text gate's conversations, and rows against the reference."""
+    done("convert", HELLO, "-o", tmp_path / "a.lathe", "--prefill-rows", rows, "--context", 512)
+    chain = json.loads((tmp_path / "a.lathe/chain.json").read_text())
+    assert chain["options"]["prefill_rows"] == rows
+    assert [f["rows"] for f in chain["shards"][0]["functions"]] == [1, rows, 1]
+    done("verify", tmp_path / "a.lathe", "--model", HELLO, "--gates", "residency,graph,positions,text")
+
+
 def test_the_place_of_the_source_is_in_one_file_alone(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(HELLO, tmp_path / "elsewhere" / HELLO.name)

@@ -1,0 +1,42 @@
+#include "bundle/costs.h"
+
+#include "decoder/kv_forms.h"
+#include "decoder/ports.h"
+
+enum { HALF_BYTES = 2 };
+
+static uint64_t tensor_bytes(const ChainTensor *t) {
+    uint64_t count = (uint64_t)t->n_rows * t->n_cols;
+    if (str_is(t->form, "fp16")) return HALF_BYTES * count;
+    return count + (str_is(t->form, "int8") ? HALF_BYTES * (uint64_t)t->n_rows : HALF_BYTES);
+}
+
+static uint64_t weight_bytes(const ChainShard *s, bool of_head) {
+    uint64_t n_bytes = 0;
+    for (size_t i = 0; i < s->n_tensors; i++)
+        if ((s->tensors[i].layer == CHAIN_NO_LAYER) == of_head)
+            n_bytes += tensor_bytes(&s->tensors[i]);
+    return n_bytes;
+}
+
+// Read and written a token: whole caches, or the new rows of each layer.
+static uint64_t stored_bytes(const Chain *c, uint64_t slot_bytes) {
+    bool is_whole = str_is(c->kv, kv_form_name(KV_OVERWRITE));
+    return is_whole ? 2 * slot_bytes * c->state_rows : slot_bytes;
+}
+
+void bundle_costs(BundleCosts *costs, const Chain *chain) {
+    const Contract *c = &chain->contract;
+    uint64_t slot_bytes =
+        (uint64_t)c->n_layers * c->n_kv_heads * (c->head_dim + c->head_dim_v) * HALF_BYTES;
+    *costs = (BundleCosts){.kv_bytes = slot_bytes * chain->state_rows,
+                           .kv_token_bytes = stored_bytes(chain, slot_bytes)};
+    for (size_t i = 0; i < chain->n_shards; i++) {
+        const ChainShard *s = &chain->shards[i];
+        uint64_t layers = weight_bytes(s, false), head = weight_bytes(s, true);
+        bool has_prefill = chain_function(s, FUNCTION_PREFILL) != NULL;
+        costs->weight_bytes += layers + head;
+        costs->prefill_wired_bytes += has_prefill ? layers : 0;
+        costs->wired_bytes += layers * (1 + (uint64_t)has_prefill) + head;
+    }
+}

@@ -1,0 +1,19 @@
+// costs.h — what a bundle costs on a device by the sizes of its parts alone: predicted, not measured.
+#ifndef LATHE_BUNDLE_COSTS_H
+#define LATHE_BUNDLE_COSTS_H
+
+#include "bundle/chain.h"
+
+typedef struct {
+    uint64_t kv_bytes;       // of all KV caches
+    uint64_t kv_token_bytes; // read and written to store one token's rows in them
+    uint64_t weight_bytes;   // that one token is multiplied by: all layers and the head
+    // Weights in the device's memory once every function is loaded. On M5 Max and M6 each loaded
+    // function held its own (Anemll/anemll-forge, FEEDBACK_ANE_MULTIFUNCTION_MEMORY).
+    uint64_t wired_bytes;
+    uint64_t prefill_wired_bytes; // of them by functions that --functions decode leaves out
+} BundleCosts;
+
+void bundle_costs(BundleCosts *costs, const Chain *chain);
+
+#endif
