@@ -82,7 +82,7 @@ static void read_tokens(ContractReader *r, Contract *c) {
     }
     check_length(r, "tokenizer.ggml.token_type", tokens->n_items);
     check_length(r, "tokenizer.ggml.scores", tokens->n_items);
-    bool is_bpe = str_is(c->tokenizer, "gpt2");
+    bool is_bpe = !str_is(c->tokenizer, "llama");
     if (!gguf_find_key(r->g, STR("tokenizer.ggml.token_type")))
         reader_fail(r, "key 'tokenizer.ggml.token_type' is absent: the file does not say which "
                        "tokens are control tokens");
@@ -137,10 +137,16 @@ static bool read_policy(ContractReader *r, FieldId field, bool otherwise, const 
     return value;
 }
 
-// Tokens that end a turn in the formats of the supported families. Files often name only one of
-// them, and a model that ends with another would never stop.
-static const char *const turn_ends[] = {
-    "<|im_end|>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>",
+typedef struct {
+    const char *text, *unless, *needs; // other tokens of the vocabulary
+} TurnEnd;
+
+static const TurnEnd turn_ends[] = {
+#define TURN_END(text, unless)     {text, unless, ""},
+#define TURN_END_WITH(text, needs) {text, "", needs},
+#include "contract/turn_ends.def"
+#undef TURN_END
+#undef TURN_END_WITH
 };
 
 // gguf-py, TokenType
@@ -156,6 +162,13 @@ static int64_t token_type(const ContractReader *r, size_t token) {
 static bool is_structure(const ContractReader *r, size_t token) {
     int64_t type = token_type(r, token);
     return type == TYPE_CONTROL || type == TYPE_USER_DEFINED;
+}
+
+// The place of the token of structure that is spelt `text`; the number of tokens where there is none.
+static size_t find_structure(const ContractReader *r, const GgufKey *tokens, const char *text) {
+    for (size_t t = 0; *text && t < tokens->n_items; t++)
+        if (str_is(tokens->strings[t], text) && is_structure(r, t)) return t;
+    return tokens->n_items;
 }
 
 bool is_bracketed(Str token) {
@@ -229,13 +242,14 @@ static void read_stops(ContractReader *r, Contract *c) {
         reader_fail(r, "no key '%s': nothing would end an answer", keys[0]);
         return;
     }
-    for (size_t t = 0; t < tokens->n_items; t++)
-        for (size_t i = 0; i < COUNT_OF(turn_ends); i++)
-            if (str_is(tokens->strings[t], turn_ends[i]) && is_structure(r, t)) {
-                bool is_known = false;
-                for (size_t k = 0; k < n; k++) is_known = is_known || ids[k] == t;
-                if (!is_known && n < room) ids[n++] = (uint32_t)t;
-            }
+    for (size_t i = 0; i < COUNT_OF(turn_ends); i++) {
+        size_t token = find_structure(r, tokens, turn_ends[i].text);
+        bool counts = token < tokens->n_items &&
+                      find_structure(r, tokens, turn_ends[i].unless) == tokens->n_items &&
+                      (!*turn_ends[i].needs ||
+                       find_structure(r, tokens, turn_ends[i].needs) < tokens->n_items);
+        if (counts) ids[n++] = (uint32_t)token;
+    }
     qsort(ids, n, sizeof *ids, compare_ids);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
@@ -266,12 +280,17 @@ static void read_spaces(ContractReader *r, Contract *c, bool is_bpe) {
 void read_vocabulary(ContractReader *r) {
     Contract *c = &r->model->contract;
     c->tokenizer = need_text(r, FIELD_tokenizer);
-    bool is_bpe = str_is(c->tokenizer, "gpt2");
+    bool is_gemma4 = str_is(c->tokenizer, "gemma4");
+    bool is_bpe = str_is(c->tokenizer, "gpt2") || is_gemma4;
     if (!is_bpe && !str_is(c->tokenizer, "llama"))
         reader_fail(r,
-                    "key 'tokenizer.ggml.model': '%.*s' is not supported; known are gpt2 and llama",
+                    "key 'tokenizer.ggml.model': '%.*s' is not supported; known are gpt2, llama "
+                    "and gemma4",
                     STR_ARG(c->tokenizer));
-    if (is_bpe) {
+    if (is_gemma4) {
+        c->pre_tokenizer = c->tokenizer;
+        reader_derived(r, FIELD_pre_tokenizer, "a vocabulary of kind gemma4 has its own");
+    } else if (is_bpe) {
         c->pre_tokenizer = need_text(r, FIELD_pre_tokenizer);
     } else {
         const GgufKey *pre = reader_field_key(r, FIELD_pre_tokenizer);
@@ -293,6 +312,10 @@ void read_vocabulary(ContractReader *r) {
         read_policy(r, FIELD_adds_bos, bos_is_added_unless_stated(c->tokenizer, c->pre_tokenizer),
                     "SentencePiece vocabularies and those cut as Llama 3, tekken or lfm2 "
                     "begin a text with it, others do not");
+    if (!c->adds_bos && bos_is_added_always(c->pre_tokenizer)) {
+        c->adds_bos = true;
+        reader_derived(r, FIELD_adds_bos, "Gemma 4 begins a text with it, whatever the key says");
+    }
     c->adds_eos = read_policy(r, FIELD_adds_eos, false, "a prompt is to be continued");
     if (c->adds_bos && c->bos_id == NO_TOKEN)
         reader_fail(r, "texts begin with a token that the file does not name: no %s", bos);

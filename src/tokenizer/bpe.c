@@ -28,11 +28,18 @@ void bpe_encode_word(Encoder *e, Str word) {
     uint32_t n = 0;
     for (size_t i = 0; i < word.len; i++) {
         uint32_t id = t->byte_ids[(uint8_t)word.at[i]];
-        if (id == NO_TOKEN) continue; // its neighbours meet, as in HF tokenizers
-        symbols[n] = (Symbol){.id = id, .prev = n ? n - 1 : NO_TOKEN, .next = n + 1};
-        n++;
+        if (id != NO_TOKEN) symbols[n++].id = id; // else its neighbours meet, as in HF tokenizers
     }
+    bpe_join(e, symbols, n);
+}
+
+void bpe_join(Encoder *e, Symbol *symbols, uint32_t n) {
+    const Tokenizer *t = e->tokenizer;
     if (n == 0) return;
+    for (uint32_t i = 0; i < n; i++) {
+        symbols[i].prev = i ? i - 1 : NO_TOKEN;
+        symbols[i].next = i + 1;
+    }
     symbols[n - 1].next = NO_TOKEN;
     for (uint32_t i = 0; i < n; i++) consider(e, symbols, i);
     while (e->heap.count) {

@@ -7,7 +7,9 @@
 //     merges.c     the file's table of merges
 //     special.c    finds special tokens in text
 //     pre.c        the table of pre-tokenizers; cuts text into words
+//     nfc.c        normalizes text
 //     bpe.c        words to tokens by merges
+//     raw.c        text to tokens by merges of characters
 //     spm.c        text to tokens by scores
 //     encoder.c    memory of encoding one text
 //     stream.c     tokens to text
@@ -70,6 +72,8 @@ typedef struct {
     pcre2_code *patterns[PRE_MAX_PATTERNS]; // each cuts what the one before it left
     size_t n_patterns;
     bool ignores_merges; // a word that is a token is taken whole
+    bool is_nfc;         // text is normalized before it is cut
+    bool is_raw;         // tokens are spelt as SentencePiece's: UTF-8, U+2581 for a space, <0xXX>
 } PreTokenizer;
 
 typedef enum { VOCAB_BPE, VOCAB_SPM } VocabKind;
@@ -80,7 +84,8 @@ struct Tokenizer {
     Token *tokens;
     size_t n_tokens;
     TokenIndex by_text; // every token
-    TokenIndex matched; // BPE: normal tokens by bytes; SPM: those that joining may make, by text
+    // What joining may make: byte-level BPE's normal tokens by bytes, others by text.
+    TokenIndex matched;
     uint32_t byte_ids[256]; // token of each byte, NO_TOKEN where the vocabulary has none
     uint32_t bos, eos, unknown;
     bool adds_bos, adds_eos;
@@ -94,6 +99,11 @@ struct Tokenizer {
     bool joins_spaces;       // runs of spaces count as one, those at the ends as none
     size_t max_matched_text; // bytes of the longest token in `matched`
 };
+
+// Tokens spelt in bytes by GPT-2's alphabet; others are spelt in UTF-8 with U+2581 for a space.
+static inline bool vocab_is_byte_level(const struct Tokenizer *t) {
+    return t->kind == VOCAB_BPE && !t->pre.is_raw;
+}
 
 // Stretches of the text being joined, a doubly linked list in an array.
 typedef struct {
@@ -167,9 +177,16 @@ uint32_t merges_find(const MergeTable *m, uint32_t left, uint32_t right);
 // The bytes that `text` spells, at most as many as its own; false when it is not in the byte
 // alphabet.
 bool bpe_text_to_bytes(Str text, char *bytes, size_t *n_bytes);
+// The bytes that `text`, spelt with U+2581 for spaces, stands for; at most as many as its own.
+void metaspace_to_bytes(Str text, char *bytes, size_t *n_bytes);
 
 // bpe.c
 void bpe_encode_word(Encoder *e, Str word);
+// Joins `n` symbols, of which the ids are set, and gives out their tokens.
+void bpe_join(Encoder *e, Symbol *symbols, uint32_t n);
+
+// raw.c
+void raw_encode(Encoder *e, Str text);
 
 // spm.c
 void spm_encode(Encoder *e, Str text);

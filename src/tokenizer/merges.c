@@ -27,6 +27,15 @@ bool bpe_text_to_bytes(Str text, char *bytes, size_t *n_bytes) {
     return true;
 }
 
+void metaspace_to_bytes(Str text, char *bytes, size_t *n_bytes) {
+    *n_bytes = 0;
+    for (size_t i = 0; i < text.len;) {
+        bool is_space = str_starts((Str){text.at + i, text.len - i}, STR("\u2581"));
+        bytes[(*n_bytes)++] = is_space ? ' ' : text.at[i];
+        i += is_space ? STR("\u2581").len : 1;
+    }
+}
+
 static size_t pair_slot(const MergeTable *m, uint32_t left, uint32_t right) {
     uint64_t hash = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15; // Fibonacci hashing
     size_t slot = (size_t)(hash ^ hash >> 32) & (m->n_slots - 1);
@@ -37,12 +46,15 @@ static size_t pair_slot(const MergeTable *m, uint32_t left, uint32_t right) {
 }
 
 // The token that a merge's text names. A token that was also added to the vocabulary is spelt
-// plainly there, but in byte characters in the merges.
+// plainly there, but in byte characters, or with U+2581 for its spaces, in the merges.
 static uint32_t merge_part(const Tokenizer *t, Str text) {
     uint32_t id = index_find(t, &t->by_text, text);
     char bytes[TOKEN_MAX_BYTES];
     size_t n_bytes;
-    if (id != NO_TOKEN || text.len > sizeof bytes || !bpe_text_to_bytes(text, bytes, &n_bytes))
+    if (id != NO_TOKEN || text.len > sizeof bytes) return id;
+    if (!vocab_is_byte_level(t))
+        metaspace_to_bytes(text, bytes, &n_bytes);
+    else if (!bpe_text_to_bytes(text, bytes, &n_bytes))
         return id;
     id = index_find(t, &t->by_text, (Str){bytes, n_bytes});
     return id != NO_TOKEN && t->tokens[id].type == TOKEN_USER_DEFINED ? id : NO_TOKEN;

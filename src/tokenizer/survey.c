@@ -49,6 +49,7 @@ static bool try_row(const Tokenizer *t, size_t row, const bool *stated, bool *gi
     Tokenizer other = *t;
     size_t n_given;
     bool ok = pre_open_row(&other.pre, row, err);
+    if (ok && other.pre.is_raw) return true;          // of vocabularies that are spelt otherwise
     other.pre.ignores_merges = t->pre.ignores_merges; // cuts are compared, nothing else
     ok = ok && survey_one(&other, given, &n_given, err);
     pre_close(&other.pre);
@@ -71,7 +72,7 @@ static uint32_t find_retyped(const Tokenizer *t, size_t n_merges) {
 
 bool tokenizer_survey(const Tokenizer *t, PreSurvey *survey, Err *err) {
     *survey = (PreSurvey){.unreached = NO_TOKEN, .retyped = NO_TOKEN};
-    if (t->kind != VOCAB_BPE) return true;
+    if (!vocab_is_byte_level(t)) return true;
     Arena scratch = {0};
     bool *stated = arena_array(&scratch, t->n_tokens, bool);
     bool *given = arena_array(&scratch, t->n_tokens, bool);

@@ -1,5 +1,5 @@
 // tokenizer.c — opens a vocabulary and encodes: special tokens are cut out first, each stretch of
-// text between them goes to the BPE or the SentencePiece encoder.
+// text between them goes to the encoder of its kind.
 #include "tokenizer/tokenizer.h"
 
 #include <assert.h>
@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "tokenizer/impl.h"
+#include "tokenizer/nfc.h"
 
 Tokenizer *tokenizer_open(const Gguf *g, Err *err) {
     Tokenizer *t = calloc(1, sizeof *t);
@@ -73,8 +74,13 @@ static size_t leading_space(Str text) {
 
 static bool encode_stretch(Encoder *e, Str text, Err *err) {
     if (text.len == 0) return true;
-    if (e->tokenizer->kind == VOCAB_BPE) return pre_split(e, text, err);
-    spm_encode(e, text);
+    const Tokenizer *t = e->tokenizer;
+    if (vocab_is_byte_level(t))
+        return pre_split(e, t->pre.is_nfc ? nfc_normalize(text, &e->normalized) : text, err);
+    if (t->kind == VOCAB_BPE)
+        raw_encode(e, text);
+    else
+        spm_encode(e, text);
     return true;
 }
 

@@ -1,6 +1,6 @@
 // vocab.c — the vocabulary of an untrusted file, key by key, into Tokenizer.
 //
-//     tokenizer.ggml.model        gpt2 or llama
+//     tokenizer.ggml.model        gpt2, llama or gemma4
 //     tokenizer.ggml.tokens       the texts; an id is a place in this list
 //     tokenizer.ggml.token_type   one number a token: normal, control, byte, …
 //     tokenizer.ggml.scores       llama: one number a token, higher is joined earlier
@@ -20,30 +20,23 @@
 static const struct {
     const char *name;
     VocabKind kind;
-} kinds[] = {{"gpt2", VOCAB_BPE}, {"llama", VOCAB_SPM}};
+} kinds[] = {{"gpt2", VOCAB_BPE}, {"llama", VOCAB_SPM}, {"gemma4", VOCAB_BPE}};
 
-static const char *kind_name(VocabKind kind) {
-    for (size_t i = 0; i < COUNT_OF(kinds); i++)
-        if (kinds[i].kind == kind) return kinds[i].name;
-    return "";
-}
-
-static bool read_kind(Tokenizer *t, const Gguf *g, Err *err) {
+static bool read_kind(Tokenizer *t, const Gguf *g, Str *name, Err *err) {
     const GgufKey *key = gguf_find_key(g, STR("tokenizer.ggml.model"));
-    Str name;
-    if (!key || !gguf_str(key, 0, &name) || key->type != GGUF_STRING)
+    if (!key || !gguf_str(key, 0, name) || key->type != GGUF_STRING)
         return err_set(
             err, ERR_FORMAT,
             "key 'tokenizer.ggml.model': missing or not a string; the file has no vocabulary");
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
-        if (str_is(name, kinds[i].name)) {
+        if (str_is(*name, kinds[i].name)) {
             t->kind = kinds[i].kind;
             return true;
         }
     return err_set(err, ERR_FORMAT,
                    "key 'tokenizer.ggml.model': vocabulary kind '%.*s' is not supported; gpt2 "
-                   "(byte-level BPE) and llama (SentencePiece) are",
-                   STR_ARG(name));
+                   "(byte-level BPE), llama (SentencePiece) and gemma4 (BPE of characters) are",
+                   STR_ARG(*name));
 }
 
 // A list with one item a token. `out` stays NULL when it is absent.
@@ -75,7 +68,8 @@ static bool byte_token_value(Str text, uint8_t *value) {
 static TokenType actual_type(const Tokenizer *t, Str text, TokenType stated) {
     uint8_t value;
     bool is_text = stated == TOKEN_NORMAL || stated == TOKEN_UNUSED;
-    return t->kind == VOCAB_SPM && is_text && byte_token_value(text, &value) ? TOKEN_BYTE : stated;
+    bool is_byte = !vocab_is_byte_level(t) && is_text && byte_token_value(text, &value);
+    return is_byte ? TOKEN_BYTE : stated;
 }
 
 // What a token decodes to, written to `bytes` (at least text.len of them).
@@ -88,19 +82,14 @@ static bool token_bytes(const Tokenizer *t, const Token *token, char *bytes, siz
         return true;
     }
     bool is_plain = token->type == TOKEN_NORMAL || token->type == TOKEN_UNUSED;
-    // A text outside the byte alphabet decodes to itself, as in HF's ByteLevel decoder.
-    if (t->kind == VOCAB_BPE && is_plain && bpe_text_to_bytes(token->text, bytes, n_bytes))
+    if (is_plain && !vocab_is_byte_level(t)) {
+        metaspace_to_bytes(token->text, bytes, n_bytes);
         return true;
-    *n_bytes = 0;
-    for (size_t i = 0; i < token->text.len;) {
-        Str rest = {token->text.at + i, token->text.len - i};
-        if (t->kind == VOCAB_SPM && is_plain && str_starts(rest, STR("\u2581"))) {
-            bytes[(*n_bytes)++] = ' ';
-            i += STR("\u2581").len;
-        } else {
-            bytes[(*n_bytes)++] = token->text.at[i++];
-        }
     }
+    // A text outside the byte alphabet decodes to itself, as in HF's ByteLevel decoder.
+    if (is_plain && bpe_text_to_bytes(token->text, bytes, n_bytes)) return true;
+    *n_bytes = token->text.len;
+    if (*n_bytes) memcpy(bytes, token->text.at, *n_bytes);
     return true;
 }
 
@@ -185,14 +174,14 @@ static bool is_matched(const Tokenizer *t, const Token *token) {
     char bytes[TOKEN_MAX_BYTES];
     size_t n_bytes;
     if (token->text.len == 0) return false;
-    if (t->kind == VOCAB_SPM)
+    if (!vocab_is_byte_level(t))
         return token->type == TOKEN_NORMAL || token->type == TOKEN_USER_DEFINED;
     return token->type == TOKEN_NORMAL && bpe_text_to_bytes(token->text, bytes, &n_bytes);
 }
 
 // Tokens that encoding may make from text, and the token of each byte.
 static bool index_matched(Tokenizer *t, Err *err) {
-    bool is_bpe = t->kind == VOCAB_BPE;
+    bool is_bpe = vocab_is_byte_level(t);
     index_start(t, &t->matched, is_bpe);
     memset(t->byte_ids, 0xFF, sizeof t->byte_ids); // NO_TOKEN
     size_t n_byte_tokens = 0;
@@ -277,30 +266,35 @@ static void mark_strips(Tokenizer *t) {
     }
 }
 
+// The pre-tokenizer that the file names. A vocabulary of kind gemma4 has its own.
+static bool read_pre(Tokenizer *t, const Gguf *g, Str kind, Str *name, Err *err) {
+    const GgufKey *pre = gguf_find_key(g, STR("tokenizer.ggml.pre"));
+    *name = kind;
+    if (!str_is(kind, "gemma4") && (!pre || pre->type != GGUF_STRING || !gguf_str(pre, 0, name)))
+        return err_set(err, ERR_FORMAT,
+                       "key 'tokenizer.ggml.pre': missing or not a string; a %.*s vocabulary needs "
+                       "it, and a guess would give wrong ids",
+                       STR_ARG(kind));
+    return pre_open(&t->pre, *name, err);
+}
+
 bool vocab_read(Tokenizer *t, const Gguf *g, Err *err) {
-    Str name = {"", 0};
-    if (!read_kind(t, g, err) || !read_tokens(t, g, err)) return false;
-    if (!read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err) ||
+    Str kind, name = {"", 0};
+    if (!read_kind(t, g, &kind, err)) return false;
+    if (t->kind == VOCAB_BPE && !read_pre(t, g, kind, &name, err)) return false;
+    if (!read_tokens(t, g, err) || !read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err) ||
         !read_id(t, g, "tokenizer.ggml.eos_token_id", &t->eos, err) ||
         !read_id(t, g, "tokenizer.ggml.unknown_token_id", &t->unknown, err) ||
-        !index_matched(t, err))
+        !index_matched(t, err) || (t->kind == VOCAB_BPE && !merges_read(t, g, err)))
         return false;
-    if (t->kind == VOCAB_BPE) {
-        const GgufKey *pre = gguf_find_key(g, STR("tokenizer.ggml.pre"));
-        if (!pre || pre->type != GGUF_STRING || !gguf_str(pre, 0, &name))
-            return err_set(
-                err, ERR_FORMAT,
-                "key 'tokenizer.ggml.pre': missing or not a string; a %s vocabulary needs "
-                "it, and a guess would give wrong ids",
-                kind_name(t->kind));
-        if (!pre_open(&t->pre, name, err) || !merges_read(t, g, err)) return false;
-    }
-    bool adds_bos = bos_is_added_unless_stated(str_of(kind_name(t->kind)), name);
+    bool adds_bos = bos_is_added_unless_stated(kind, name);
     if (!read_flag(g, "tokenizer.ggml.add_bos_token", adds_bos, &t->adds_bos, err) ||
         !read_flag(g, "tokenizer.ggml.add_eos_token", false, &t->adds_eos, err) ||
         !read_flag(g, "tokenizer.ggml.add_space_prefix", true, &t->adds_space_prefix, err) ||
-        !read_flag(g, "tokenizer.ggml.remove_extra_whitespaces", false, &t->joins_spaces, err) ||
-        !check_policy(t->adds_bos, t->bos, "bos", err) ||
+        !read_flag(g, "tokenizer.ggml.remove_extra_whitespaces", false, &t->joins_spaces, err))
+        return false;
+    t->adds_bos = t->adds_bos || bos_is_added_always(name);
+    if (!check_policy(t->adds_bos, t->bos, "bos", err) ||
         !check_policy(t->adds_eos, t->eos, "eos", err))
         return false;
     mark_strips(t);

@@ -456,7 +456,7 @@ static const struct {
      "key 'phi3.rope.scaling.original_context_length' is absent, but the scaling depends on it"},
     {"llama", no_tokenizer_model, "key 'tokenizer.ggml.model' is absent"},
     {"llama", tokenizer_of_another_kind,
-     "key 'tokenizer.ggml.model': 'bert' is not supported; known are gpt2 and llama"},
+     "key 'tokenizer.ggml.model': 'bert' is not supported; known are gpt2, llama and gemma4"},
     {"llama", no_pre_tokenizer, "key 'tokenizer.ggml.pre' is absent"},
     {"llama", no_tokens, "key 'tokenizer.ggml.tokens' is absent"},
     {"llama", no_token_types,

@@ -11,8 +11,9 @@ from command import HELLO, NATURAL, done, lathe
 from gguf_edit import edit
 from llama_cpp import LlamaCpp
 from template_oracle import differences, lathe_render, transformers_render
+from test_tokenizer_pre import RAW
 from test_tokenizer_spm import Vocab, llama_cpp
-from tokenizer_oracle import ADD_BOS, BYTE, LATHE, NORMAL, TORTURE, byte_alphabet_, compare, many, random_texts, write_vocab
+from tokenizer_oracle import ADD_BOS, BYTE, CONTROL, LATHE, NORMAL, TORTURE, byte_alphabet_, compare, many, random_texts, read_vocab, write_vocab
 
 USER = [{"role": "user", "content": "hi"}]
 TOOLS = [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}}]
@@ -200,6 +201,8 @@ def test_bos_where_the_file_does_not_say(tmp_path):
     names, asked, adds = known_pre_tokenizers(tmp_path), 0, set()
     tokens = [byte_alphabet_[b] for b in range(256)] + ["he", "<s>"]
     for name in names:
+        if name in RAW:  # spelt otherwise: test_tokenizer_raw.py
+            continue
         path = tmp_path / f"{name}.gguf"
         write_vocab(path, "gpt2", tokens, [NORMAL] * 257 + [3], name, ["h e"], bos_token_id=257, eos_token_id=257)
         try:
@@ -224,6 +227,31 @@ def test_contract_and_tokenizer_read_one_policy(tmp_path, pre):
     path = edit(HELLO, tmp_path / "m.gguf", {"tokenizer.ggml.pre": pre, "tokenizer.ggml.add_bos_token": None})
     (found, _), = many(path, ["a"], ADD_BOS)
     assert contract(path)[0]["adds_bos"] == (found[0] == 2016) == (pre not in ("gpt-4o", "qwen2"))
+
+
+TURN_ENDS = [  # texts of a vocabulary, and which of them end a turn
+    (["<|return|>", "<|call|>", "<|end|>"], ["<|return|>", "<|call|>"]),
+    (["<|end|>", "<|user|>"], ["<|end|>"]),
+    (["<turn|>", "<|tool_response>", "</s>"], ["<turn|>", "<|tool_response>"]),
+    (["</s>", "<end_of_turn>"], ["</s>", "<end_of_turn>"]),
+    (["[gMASK]", "<|user|>", "<|observation|>", "<|assistant|>"], ["<|user|>", "<|observation|>"]),
+    (["<|user|>", "<|observation|>"], []),
+    (["[|endofturn|]", "<|END_OF_TURN_TOKEN|>", "<|assistant_end|>", "<seed:eos>", "<｜end▁of▁sentence｜>"],) * 2,
+    (["<|end_of_role|>", "<|fim_pad|>", "<|im_start|>", "<bos>"], []),
+]
+
+
+@pytest.mark.parametrize("texts, ends", TURN_ENDS)
+def test_turn_ends_by_family(tmp_path, texts, ends):
+    """hello's vocabulary with marks in place of its own; its eos (2037) and <|endoftext|> (2016) end answers besides."""
+    v = read_vocab(HELLO)
+    types = v["token_type"]
+    tokens = [f"<|spare{i}|>" if y == CONTROL and i != 2016 else t for i, (t, y) in enumerate(zip(v["tokens"], types))]
+    places = range(2017, 2017 + len(texts))
+    for i, text in zip(places, texts):
+        tokens[i], types[i] = text, CONTROL
+    path = edit(HELLO, tmp_path / "m.gguf", {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types})
+    assert contract(path)[0]["stop_ids"] == sorted([2016, 2037] + [i for i, text in zip(places, texts) if text in ends])
 
 
 # ---- metadata

@@ -166,7 +166,7 @@ static void all_refused(void (*valid)(Vocabulary *v), const Case *cases, size_t 
 
 static const Case either[] = {
     {no_model, "tokenizer.ggml.model"},
-    {model_bert, "'bert' is not supported; gpt2 (byte-level BPE) and llama"},
+    {model_bert, "'bert' is not supported; gpt2 (byte-level BPE), llama"},
     {model_t5, "'t5' is not supported"},
     {model_rwkv, "'rwkv' is not supported"},
     {no_tokens, "'tokenizer.ggml.tokens': missing"},
