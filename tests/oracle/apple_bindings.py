@@ -78,6 +78,8 @@ def kind_in_rust(text):
         return "pointer"
     if name == "ProtocolObject":
         return "id<" + re.search(r"dyn (\w+)", text)[1] + ">"
+    if name == "AnyClass":
+        return "Class"
     if name in ("AnyObject", "ObjectType", "KeyType"):
         return "id"
     return "Self" if name == "Self" else f"{aliases().get(name, name)} *"

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "coreml/device.h"
 #include "runtime/engines.h"
 #include "runtime/runner_cpu.h"
 
@@ -168,10 +169,14 @@ static void test_engines_by_name_and_by_what_they_run(void **state) {
     assert_string_equal(e->name, "cpu");
     assert_true(engine_choose(&e, NULL, ENGINE_RUNS_MODELS, &err));
     assert_string_equal(e->name, "reference");
-    assert_false(engine_choose(&e, "coreml", ENGINE_RUNS_BUNDLES, &err));
-    assert_string_equal(err.text, "--engine coreml: not on this system; use --engine cpu");
+    if (coreml_is_present()) {
+        assert_true(engine_choose(&e, "coreml", ENGINE_RUNS_BUNDLES, &err));
+    } else {
+        assert_false(engine_choose(&e, "coreml", ENGINE_RUNS_BUNDLES, &err));
+        assert_string_equal(err.text, "--engine coreml: not on this system; use --engine cpu");
+    }
     assert_false(engine_choose(&e, "gpu", ENGINE_RUNS_BUNDLES, &err));
-    assert_string_equal(err.text, "--engine gpu: expected cpu or reference");
+    assert_non_null(strstr(err.text, "--engine gpu: expected cpu"));
     assert_int_equal(err.kind, ERR_USAGE);
     char label[48];
     engine_label(&engines[ENGINE_cpu], ARITHMETIC_ANE, label, sizeof label);
