@@ -17,10 +17,12 @@
 #include "cli/settings.h"
 #include "contract/contract.h"
 #include "convert/convert.h"
+#include "convert/setting_file.h"
 #include "placement/placement.h"
 
 typedef struct {
-    const char *model, *out, *kv, *weights, *target, *functions, *range, *calibration;
+    const char *model, *out, *settings_from, *kv, *weights, *target, *functions, *range,
+        *calibration;
     const char *chosen[USE_COUNT];
     uint32_t layers_per_shard, prefill_rows, threads;
     ConfigFiles second;
@@ -55,6 +57,8 @@ static const Option option_rows[] = {
     {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
 #include "cli/settings.def"
 #undef SETTING
+    {"--settings", OPTION_TEXT, offsetof(Arguments, settings_from), "NAME|FILE",
+     "options that lathe settle --tune kept; those given besides replace them"},
     {"--weights", OPTION_TEXT, offsetof(Arguments, weights), "FORM",
      "int8 (one scale an output channel, default), int8-tensor, fp16"},
     {"--kv", OPTION_TEXT, offsetof(Arguments, kv), "FORM",
@@ -91,8 +95,33 @@ const CommandLine convert_line = {
     .n_required = 1,
 };
 
-static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
-    return options_read(&convert_line, a, argc, argv, is_done, err);
+// Options of a setting come first on the command line, so that those given there replace them.
+static bool read_with_settings(Arguments *a, int argc, char **argv, Arena *arena, Err *err) {
+    SettingWords words;
+    if (!setting_file_read(&words, a->settings_from, arena, err)) return false;
+    char **all = arena_array(arena, words.n_words + (size_t)argc + 1, char *);
+    all[0] = argv[0];
+    for (size_t i = 0; i < words.n_words; i++) all[1 + i] = (char *)(uintptr_t)words.words[i];
+    memcpy(all + 1 + words.n_words, argv + 1, ((size_t)argc - 1) * sizeof *all);
+    if (words.is_stand_in)
+        fprintf(stderr,
+                "%s was found on a stand-in of Core ML: nothing in it was measured on a device\n",
+                words.path);
+    bool is_done;
+    return options_read(&convert_line, a, argc + (int)words.n_words, all, &is_done, err) ||
+           err_prefix(err, "--settings %s", a->settings_from);
+}
+
+// `arena` keeps the words of a setting.
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Arena *arena,
+                           Err *err) {
+    Arguments defaults = *a;
+    if (!options_read(&convert_line, a, argc, argv, is_done, err)) return false;
+    if (*is_done || !a->settings_from) return true;
+    const char *from = a->settings_from;
+    *a = defaults;
+    a->settings_from = from;
+    return read_with_settings(a, argc, argv, arena, err);
 }
 
 static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
@@ -253,32 +282,24 @@ static bool is_wanted(void *context) {
     return !interrupt_is_noted();
 }
 
-bool command_convert(int argc, char **argv, Err *err) {
-    Arguments a = {.kv = kv_form_name(0),
-                   .weights = "int8",
-                   .target = "macos27",
-                   .functions = "decode,prefill",
-                   .prefill_rows = DEFAULT_PREFILL_ROWS,
-                   .range = ""};
-    bool is_done;
+static bool convert(const Arguments *a, Err *err) {
     CompileOptions options;
-    if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
-    if (!read_options(&a, &options, err)) return false;
+    if (!read_options(a, &options, err)) return false;
     ConvertJob job = {
-        .model_path = a.model,
-        .out_path = a.out,
+        .model_path = a->model,
+        .out_path = a->out,
         .options = options,
-        .second = a.second,
-        .settings = settings_given(&a.settings),
-        .replaces = a.replaces,
+        .second = a->second,
+        .settings = settings_given(&a->settings),
+        .replaces = a->replaces,
         .tool_version = "lathe " LATHE_VERSION,
     };
-    memcpy(job.chosen, a.chosen, sizeof job.chosen);
+    memcpy(job.chosen, a->chosen, sizeof job.chosen);
     FileMap calibration = {0};
-    if (!read_range_mode(&a, &job, err) ||
-        !read_calibration(a.calibration, &calibration, &job.calibration_text, err))
+    if (!read_range_mode(a, &job, err) ||
+        !read_calibration(a->calibration, &calibration, &job.calibration_text, err))
         return false;
-    Pool *pool = pool_open(a.threads, err);
+    Pool *pool = pool_open(a->threads, err);
     if (!pool) {
         unmap_file(&calibration);
         return false;
@@ -295,10 +316,10 @@ bool command_convert(int argc, char **argv, Err *err) {
     bool ok = bundle_convert(&chain, &arena, &job, err);
     meter_stop(&meter);
     if (ok) {
-        if (a.as_json)
-            print_json(&chain, a.out);
+        if (a->as_json)
+            print_json(&chain, a->out);
         else
-            print_result(&chain, a.out, &a.second);
+            print_result(&chain, a->out, &a->second);
         fflush(stdout);
         warn_of_context(&chain);
         if (job.measures_ranges && !chain.ranges)
@@ -310,5 +331,20 @@ bool command_convert(int argc, char **argv, Err *err) {
     arena_free(&arena);
     pool_close(pool);
     unmap_file(&calibration);
+    return ok;
+}
+
+bool command_convert(int argc, char **argv, Err *err) {
+    Arguments a = {.kv = kv_form_name(0),
+                   .weights = "int8",
+                   .target = "macos27",
+                   .functions = "decode,prefill",
+                   .prefill_rows = DEFAULT_PREFILL_ROWS,
+                   .range = ""};
+    Arena words = {0};
+    bool is_done = false;
+    bool ok =
+        read_arguments(&a, argc, argv, &is_done, &words, err) && (is_done || convert(&a, err));
+    arena_free(&words);
     return ok;
 }

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "coreml/cache.h"
 #include "coreml/device.h"
+#include "settle/settle.h"
 
 static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the "
                                  "system, 5 not proved yet";
@@ -100,6 +101,14 @@ static int run_worker(char **argv) {
     return exit_code(&err);
 }
 
+// `lathe settle-worker STAGE BUNDLE OUT`: a stage of lathe settle in a process of its own, likewise.
+static int run_settle_worker(char **argv) {
+    Err err = {0};
+    if (settle_work(argv[2], argv[3], argv[4], &err)) return 0;
+    fprintf(stderr, "%s\n", err.text);
+    return exit_code(&err);
+}
+
 int main(int argc, char **argv) {
     static const char *const help[] = {"help", "--help", "-h"};
     static const char *const version[] = {"version", "--version", "-v"};
@@ -119,6 +128,7 @@ int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "coreml-worker") == 0) return run_worker(argv);
     static char program[PROGRAM_PATH_SIZE];
     if (program_path(program)) coreml_set_worker(program);
+    if (argc == 5 && strcmp(argv[1], "settle-worker") == 0) return run_settle_worker(argv);
     const Command *c = find_command(argv[1]);
     return c ? run_command(c, argc - 1, argv + 1) : refuse_command(argv[1]);
 }

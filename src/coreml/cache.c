@@ -1,28 +1,21 @@
 #include "coreml/cache.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #ifdef __APPLE__
 #include <sys/sysctl.h>
 #endif
 
+#include "base/child.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/lock.h"
 #include "coreml/device.h"
 #include "coreml/errors.h"
-
-extern char **environ;
 
 static const char *worker_program;
 
@@ -93,13 +86,7 @@ static Sha256 key_of(const CoremlSource *s) {
 
 // ---- compiling
 
-enum { WORKER_MINUTES = 60, POLL_MS = 50, WORKER_LOG_TAIL = 600 };
-
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { WORKER_MINUTES = 60, WORKER_LOG_TAIL = 600 };
 
 // The log's last lines, for an error.
 static void read_tail(const char *log, char *text, size_t size) {
@@ -113,53 +100,34 @@ static void read_tail(const char *log, char *text, size_t size) {
     fclose(f);
 }
 
-static bool say_failure(const char *package, const char *log, int status, Err *err) {
+static bool say_failure(const char *package, const char *log, const ChildEnd *end, Err *err) {
     char tail[WORKER_LOG_TAIL], text[WORKER_LOG_TAIL + 200];
     read_tail(log, tail, sizeof tail);
-    if (WIFSIGNALED(status))
+    if (end->signal)
         snprintf(text, sizeof text, "the compiler's process ended by signal %d; log %s: %s",
-                 WTERMSIG(status), log, tail);
+                 end->signal, log, tail);
     else
         snprintf(text, sizeof text, "log %s: %s", log, tail);
     return coreml_error_set(err, package, text);
 }
 
-// Waits for the child, for an hour at most: a compiler that hangs is ended.
-static bool wait_for(pid_t child, const CoremlSource *s, const char *log, const Progress *progress,
-                     int *status, Err *err) {
-    double started = seconds_now();
-    while (waitpid(child, status, WNOHANG) != child) {
-        double waited = seconds_now() - started;
-        bool is_late = waited > WORKER_MINUTES * 60, goes_on = progress_goes_on(progress);
-        if (is_late || !goes_on) {
-            kill(child, SIGKILL);
-            waitpid(child, status, 0);
-            return is_late ? err_set(err, ERR_SYSTEM,
-                                     "%s: Core ML has not compiled it within %d minutes; log: %s",
-                                     s->package, WORKER_MINUTES, log)
-                           : err_set(err, ERR_STOPPED, "%s: compiling was stopped", s->package);
-        }
-        progress_report(progress, "compile for this machine", (uint64_t)waited, 0);
-        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
-    }
-    return true;
-}
-
+// For an hour at most: a compiler that hangs is ended. It ends with this process, too.
 static bool run_worker(const CoremlSource *s, const char *compiled, const char *log,
                        const Progress *progress, Err *err) {
-    char *const arguments[] = {(char *)(uintptr_t)worker_program, "coreml-worker",
-                               (char *)(uintptr_t)s->package, (char *)(uintptr_t)compiled, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    pid_t child;
-    errno = posix_spawn(&child, worker_program, &actions, NULL, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (errno != 0) return err_errno(err, "%s: cannot start it", worker_program);
-    int status = 0;
-    if (!wait_for(child, s, log, progress, &status, err)) return false;
-    return path_is_dir(compiled) || say_failure(s->package, log, status, err);
+    const char *const arguments[] = {worker_program, "coreml-worker", s->package, compiled, NULL};
+    Child child = {.arguments = arguments,
+                   .log = log,
+                   .most_seconds = WORKER_MINUTES * 60.0,
+                   .shares_group = true,
+                   .progress = progress,
+                   .stage = "compile for this machine"};
+    ChildEnd end;
+    if (!child_run(&child, &end, err)) return err_prefix(err, "%s", s->package);
+    if (end.is_late)
+        return err_set(err, ERR_SYSTEM,
+                       "%s: Core ML has not compiled it within %d minutes; log: %s", s->package,
+                       WORKER_MINUTES, log);
+    return path_is_dir(compiled) || say_failure(s->package, log, &end, err);
 }
 
 static bool compile(const CoremlSource *s, const char *compiled, const char *log,

@@ -27,6 +27,9 @@ void html_bytes(StrBuf *out, double n_bytes);
 void html_cell(StrBuf *out, const char *class_name, const char *text);
 void html_number_cell(StrBuf *out, double x);
 
+// The style of pages, for their <style>: [0] is page.css.
+extern const char *const page_style[];
+
 // <code>escaped</code>
 void html_code(StrBuf *out, const char *text);
 

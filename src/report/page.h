@@ -33,8 +33,6 @@ void page_summary(Page *p);  // page_summary.c: proved or not, what it is, and i
 void page_failures(Page *p); // page_weak.c: what failed, if anything did, and what to do about it
 void page_weak(Page *p);     // page_weak.c: what a proof does not say, and what would strengthen it
 
-extern const char *const page_style[]; // [0] is page.css
-
 // The number member `key`, or a dash.
 void page_number(StrBuf *out, const json_t *object, const char *key);
 

@@ -536,7 +536,7 @@ static NSArray *shape_of(const BackendPort *p) {
     if (state && shows(DOUBLE_rots)) backend_state_scale(state->state, 0.999f);
     NSMutableDictionary *results = [NSMutableDictionary dictionary];
     bool lacks = shows(DOUBLE_lacks_output), nan = shows(DOUBLE_gives_nan),
-         errs = shows(DOUBLE_errs);
+         errs = shows(DOUBLE_errs), wrong = shows(DOUBLE_gives_wrong);
     for (size_t i = lacks; i < backend_n_ports(backend, BACKEND_OUTPUT); i++) {
         BackendPort p;
         backend_port(backend, BACKEND_OUTPUT, i, &p);
@@ -546,6 +546,7 @@ static NSArray *shape_of(const BackendPort *p) {
         if (errs) backend_output_scale(backend, i, 1.02f);
         backend_get(backend, i, packed);
         if (nan) memset(packed, 0xff, element);
+        for (size_t k = 0; wrong && k < p.count; k += 2) memset(packed + k * element, 0, element);
         spread(array, packed);
         free(packed);
         [results setObject:[MLFeatureValue featureValueWithMultiArray:array]
