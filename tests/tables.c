@@ -32,7 +32,7 @@ static const Row rows[] = {
 #include "gates/template_forms.def"
 #undef FORM
 #undef FAMILY
-#define COREML_ERROR(id, text, means, advice) {"coreml_errors", text, means, advice},
+#define COREML_ERROR(id, text, is_silent, means, advice) {"coreml_errors", text, means, advice},
 #include "coreml/errors.def"
 #undef COREML_ERROR
 };

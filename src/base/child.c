@@ -40,12 +40,13 @@ static char **environment_of(const Child *c, Arena *arena) {
 
 bool child_start(ChildProcess *p, const Child *c, Err *err) {
     const char *log = c->log ? c->log : "/dev/null";
+    int how = c->appends ? O_APPEND : O_TRUNC;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     Arena arena = {0};
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | how, 0644);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
     posix_spawnattr_init(&attributes);
     if (!c->shares_group) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);

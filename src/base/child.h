@@ -16,6 +16,7 @@ typedef struct {
     const char *const *arguments;   // the program first, NULL after the last; found along PATH
     const char *const *environment; // "NAME=VALUE" in place of what this process has; may be NULL
     const char *log;                // truncated first; NULL: what the child writes is lost
+    bool appends;                   // to the log, which is not truncated
     double most_seconds;            // 0: no limit
     bool shares_group;              // of processes, with this one
     const Progress *progress;       // may be NULL

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 #ifdef __APPLE__
+#include <libproc.h>
 #include <mach/mach.h>
 #endif
 
@@ -24,6 +26,36 @@ double peak_bytes(void) {
 #endif
 }
 
+double machine_bytes(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (double)pages * (double)size : 0;
+}
+
+#ifndef __APPLE__
+// "RssAnon:     1234 kB", proc(5)
+static double read_status(const char *path) {
+    FILE *f = fopen(path, "r");
+    char line[128];
+    double kib = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "RssAnon: %lf", &kib) == 1) break;
+    if (f) fclose(f);
+    return kib * 1024;
+}
+#endif
+
+double process_bytes(long process) {
+#ifdef __APPLE__
+    struct rusage_info_v2 usage;
+    int status = proc_pid_rusage((int)process, RUSAGE_INFO_V2, (rusage_info_t *)&usage);
+    return status == 0 ? (double)usage.ri_phys_footprint : 0;
+#else
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/status", process);
+    return read_status(path);
+#endif
+}
+
 double own_bytes(void) {
 #ifdef __APPLE__
     task_vm_info_data_t info;
@@ -31,13 +63,6 @@ double own_bytes(void) {
     if (task_info(mach_task_self(), TASK_VM_INFO, (task_info_t)&info, &n) != KERN_SUCCESS) return 0;
     return (double)info.phys_footprint;
 #else
-    // "RssAnon:     1234 kB", proc(5)
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[128];
-    double kib = 0;
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "RssAnon: %lf", &kib) == 1) break;
-    if (f) fclose(f);
-    return kib * 1024;
+    return read_status("/proc/self/status");
 #endif
 }

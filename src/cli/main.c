@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "cli/describe.h"
 #include "cli/output.h"
-#include "coreml/cache.h"
-#include "coreml/device.h"
+#include "coreml/worker.h"
+#include "runtime/device_trial.h"
 #include "settle/settle.h"
 
 static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the "
@@ -92,11 +92,13 @@ static int run_command(const Command *c, int argc, char **argv) {
     return exit_code(&err);
 }
 
-// `lathe coreml-worker PACKAGE COMPILED`: compiles a package in a process of its own, for
-// coreml/cache.h. The help does not list it.
-static int run_worker(char **argv) {
+// `lathe coreml-worker …`: a part of Core ML's work in a process of its own (coreml/worker.h). The help
+// does not list it.
+static int run_worker(int argc, char **argv) {
     Err err = {0};
-    if (coreml_compile(argv[2], argv[3], &err)) return 0;
+    bool is_trial = argc == 4 && strcmp(argv[2], "--try") == 0;
+    if (is_trial ? device_trial(argv[3], &err) : worker_compile(argc - 2, argv + 2, &err))
+        return fflush(stdout) == 0 ? 0 : 4;
     fprintf(stderr, "%s\n", err.text);
     return exit_code(&err);
 }
@@ -125,7 +127,7 @@ int main(int argc, char **argv) {
         describe_program(exit_codes);
         return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 4;
     }
-    if (argc == 4 && strcmp(argv[1], "coreml-worker") == 0) return run_worker(argv);
+    if (strcmp(argv[1], "coreml-worker") == 0) return run_worker(argc, argv);
     static char program[PROGRAM_PATH_SIZE];
     if (program_path(program)) coreml_set_worker(program);
     if (argc == 5 && strcmp(argv[1], "settle-worker") == 0) return run_settle_worker(argv);

@@ -10,18 +10,11 @@
 #include <sys/sysctl.h>
 #endif
 
-#include "base/child.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/lock.h"
 #include "coreml/device.h"
-#include "coreml/errors.h"
-
-static const char *worker_program;
-
-void coreml_set_worker(const char *program) {
-    worker_program = program;
-}
+#include "coreml/log.h"
+#include "coreml/worker.h"
 
 // ---- the place
 
@@ -84,74 +77,68 @@ static Sha256 key_of(const CoremlSource *s) {
     return hasher_end(h);
 }
 
-// ---- compiling
+// ---- the first time
 
-enum { WORKER_MINUTES = 60, WORKER_LOG_TAIL = 600 };
+// By what others report of models of half a GB to 2.5 GB: 30 s to some minutes for the compiler of the
+// Neural Engine, and half an hour where several prefill sizes are compiled. It depends on the chip.
+enum { SECONDS_A_GIB = 60, LEAST_SECONDS = 5 };
 
-// The log's last lines, for an error.
-static void read_tail(const char *log, char *text, size_t size) {
-    FILE *f = fopen(log, "rb");
-    text[0] = 0;
-    if (!f) return;
-    if (fseek(f, 0, SEEK_END) == 0) {
-        long n = ftell(f), from = n > (long)size - 1 ? n - ((long)size - 1) : 0;
-        if (fseek(f, from, SEEK_SET) == 0) text[fread(text, 1, size - 1, f)] = 0;
-    }
-    fclose(f);
+uint64_t coreml_expected_seconds(const CoremlSource *s) {
+    uint64_t seconds = (uint64_t)s->n_weights * SECONDS_A_GIB >> 30;
+    return seconds > LEAST_SECONDS ? seconds : LEAST_SECONDS;
 }
 
-static bool say_failure(const char *package, const char *log, const ChildEnd *end, Err *err) {
-    char tail[WORKER_LOG_TAIL], text[WORKER_LOG_TAIL + 200];
-    read_tail(log, tail, sizeof tail);
-    if (end->signal)
-        snprintf(text, sizeof text, "the compiler's process ended by signal %d; log %s: %s",
-                 end->signal, log, tail);
-    else
-        snprintf(text, sizeof text, "log %s: %s", log, tail);
-    return coreml_error_set(err, package, text);
-}
-
-// For an hour at most: a compiler that hangs is ended. It ends with this process, too.
-static bool run_worker(const CoremlSource *s, const char *compiled, const char *log,
-                       const Progress *progress, Err *err) {
-    const char *const arguments[] = {worker_program, "coreml-worker", s->package, compiled, NULL};
-    Child child = {.arguments = arguments,
-                   .log = log,
-                   .most_seconds = WORKER_MINUTES * 60.0,
-                   .shares_group = true,
-                   .progress = progress,
-                   .stage = "compile for this machine"};
-    ChildEnd end;
-    if (!child_run(&child, &end, err)) return err_prefix(err, "%s", s->package);
-    if (end.is_late)
-        return err_set(err, ERR_SYSTEM,
-                       "%s: Core ML has not compiled it within %d minutes; log: %s", s->package,
-                       WORKER_MINUTES, log);
-    return path_is_dir(compiled) || say_failure(s->package, log, &end, err);
-}
-
-static bool compile(const CoremlSource *s, const char *compiled, const char *log,
+static bool compile(CoremlCompiled *out, const CoremlSource *s, const char *fresh,
                     const Progress *progress, Err *err) {
-    if (!worker_program) return coreml_compile(s->package, compiled, err);
-    return run_worker(s, compiled, log, progress, err);
+    if (!worker_is_set()) return coreml_compile(s->package, fresh, err);
+    unlink(out->log);
+    const char *const arguments[] = {s->package, fresh, NULL};
+    WorkerJob job = {.arguments = arguments,
+                     .log = out->log,
+                     .does = "compiling",
+                     .stage = "compile for this machine: s",
+                     .expected_seconds = coreml_expected_seconds(s)};
+    if (!worker_run(&job, progress, &out->seconds, err)) return false;
+    return path_is_dir(fresh) ||
+           err_set(err, ERR_SYSTEM, "%s: Core ML compiled it to nothing; log: %s", s->package,
+                   out->log);
 }
 
-const char *coreml_compiled(const CoremlSource *s, const Progress *progress, Arena *arena,
-                            Err *err) {
+bool coreml_compiled(CoremlCompiled *out, const CoremlSource *s, const Progress *progress,
+                     Arena *arena, Err *err) {
     const char *dir = compiled_dir(arena, err);
-    if (!dir) return NULL;
+    if (!dir) return false;
     Sha256 key = key_of(s);
-    const char *place = arena_printf(arena, "%s/%.32s.mlmodelc", dir, key.hex).at;
-    const char *log = arena_printf(arena, "%s/%.32s.log", dir, key.hex).at;
+    *out = (CoremlCompiled){.path = arena_printf(arena, "%s/%.32s.mlmodelc", dir, key.hex).at,
+                            .log = arena_printf(arena, "%s/%.32s.log", dir, key.hex).at};
     const char *fresh =
         arena_printf(arena, "%s/%.32s.%ld.partial", dir, key.hex, (long)getpid()).at;
-    if (path_is_dir(place)) return place;
-    bool ok = compile(s, fresh, log, progress, err);
+    if (path_is_dir(out->path)) return true;
+    bool ok = compile(out, s, fresh, progress, err);
     // Another process may have been faster: what it made is as good.
-    if (ok && rename(fresh, place) != 0 && !path_is_dir(place))
-        ok = err_errno(err, "%s: cannot move the compiled model there", place);
+    if (ok && rename(fresh, out->path) != 0 && !path_is_dir(out->path))
+        ok = err_errno(err, "%s: cannot move the compiled model there", out->path);
     if (path_exists(fresh)) dir_remove_tree(fresh, NULL);
-    return ok ? place : NULL;
+    return ok;
+}
+
+static const char *note_path(const CoremlCompiled *c, Arena *arena) {
+    size_t n = strlen(c->path) - strlen(".mlmodelc");
+    return arena_printf(arena, "%.*s.ran", (int)n, c->path).at;
+}
+
+bool coreml_has_run(const CoremlCompiled *c, Arena *arena, Str *note) {
+    const char *path = note_path(c, arena);
+    if (!path_exists(path)) return false;
+    if (note) *note = log_read_from(path, 0, arena);
+    return true;
+}
+
+bool coreml_note_run(const CoremlCompiled *c, Str note, Err *err) {
+    Arena scratch = {0};
+    bool ok = file_replace(note_path(c, &scratch), note.at, note.len, err);
+    arena_free(&scratch);
+    return ok;
 }
 
 // ---- what is there

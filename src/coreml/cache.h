@@ -1,7 +1,8 @@
 // cache.h — compiled models, kept between runs: compiling for the Neural Engine takes minutes.
 //
 //     CACHE/compiled/KEY.mlmodelc   what Core ML compiled
-//     CACHE/compiled/KEY.log        what the compiler wrote
+//     CACHE/compiled/KEY.log        what was written meanwhile (log.h)
+//     CACHE/compiled/KEY.ran        it has run here: how long the first time took, a line a function
 //
 // CACHE is ~/Library/Caches/lathe on a Mac, $XDG_CACHE_HOME/lathe or ~/.cache/lathe elsewhere, and
 // $LATHE_CACHE_DIR where that is set. KEY is a digest of the program, of the weights (the program
@@ -24,15 +25,24 @@ typedef struct {
     size_t n_weights;
 } CoremlSource;
 
-// The compiled form of `source`: from the cache, or compiled into it now, in a child process where
-// coreml_set_worker() named a program. In the arena. NULL and `err`, which names the log.
-const char *coreml_compiled(const CoremlSource *source, const Progress *progress, Arena *arena,
-                            Err *err);
+// A compiled model that is kept, and what it took to make it.
+typedef struct {
+    const char *path, *log; // in the arena
+    double seconds;         // of compiling now; 0: it was there
+} CoremlCompiled;
 
-// The program that compiles in a process of its own, `PROGRAM coreml-worker PACKAGE COMPILED`:
-// lathe itself, by path. Until it is set, models are compiled in this process, whose end a crash of
-// the compiler would be. Must outlive all use; called once, before threads.
-void coreml_set_worker(const char *program);
+// The compiled form of `source`: from the cache, or compiled into it now, in a process of its own
+// where coreml_set_worker() (worker.h) named a program. False and `err`, which names the log.
+bool coreml_compiled(CoremlCompiled *out, const CoremlSource *source, const Progress *progress,
+                     Arena *arena, Err *err);
+
+// Seconds by what others report of models of that size; it depends on the chip.
+uint64_t coreml_expected_seconds(const CoremlSource *source);
+
+// Whether the compiled model has run on this machine before: noted beside it once it has, because a model
+// that loads may still end the process at its first prediction. `note` (may be NULL): what was noted.
+bool coreml_has_run(const CoremlCompiled *compiled, Arena *arena, Str *note);
+bool coreml_note_run(const CoremlCompiled *compiled, Str note, Err *err);
 
 // The folder, in the arena; NULL when neither HOME nor a variable names one.
 const char *coreml_cache_dir(Arena *arena);

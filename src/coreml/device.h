@@ -11,8 +11,10 @@
 //              identity of what it returns. A declined one is copied, row by row.
 //   strides    Rows of a returned array may be padded; the strides that the access block gets hold,
 //              not those of the property.
-//   threads    One prediction at a time for a model: a lock guards it. Completion handlers run on
-//              other threads: they are waited for.
+//   threads    One prediction at a time for a model, and one at a time for a state, which functions
+//              share: locks guard them. Completion handlers run on other threads: they are waited for.
+//   inputs     The framework may hold input arrays for seconds after a prediction: held ones are not
+//              written, others take their place; memory goes when the last holder of its array does.
 //   exceptions Loading and running may throw NSException where an NSError would be expected.
 //   states     A state belongs to a model's instance. After a failed run its contents are unknown.
 //
@@ -44,8 +46,8 @@ typedef struct {
     CoremlType type;
     size_t n_dims, dims[COREML_MAX_RANK];
     size_t count; // elements
-    void *at;     // of an input: written by the caller between runs. Of an output: what the last
-                  // run gave. NULL for a state.
+    void *at; // of an input: written by the caller between runs; each run may move it, with what it
+              // holds. Of an output: what the last run gave. NULL for a state.
 } CoremlPort;
 
 typedef struct CoremlModel CoremlModel;
@@ -92,6 +94,7 @@ typedef struct {
     uint64_t n_runs;
     uint64_t n_declined; // outputs whose backing was not taken
     uint64_t n_padded;   // outputs that came with padded rows
+    uint64_t n_held;     // runs after which other input arrays were taken: the framework held these
 } CoremlCounts;
 CoremlCounts coreml_counts(const CoremlModel *m);
 

@@ -17,9 +17,23 @@
 #include "base/memory.h"
 #include "coreml/errors.h"
 
+// One set of input arrays with what is made of them. The framework may hold them for seconds after a
+// prediction has returned: a set that it holds is not written, another one takes its place.
+typedef struct {
+    id<MLFeatureProvider> provider;
+    MLMultiArray **arrays;   // [n_in], of memory[i], which goes when the array does
+    MLFeatureValue **values; // [n_in]
+    void **memory;
+    NSUInteger *
+        held_by_us; // [2 n_in + 1]: references of provider, arrays, values while nobody else has one
+} InputSet;
+
+enum { MAX_SETS = 16, MAX_SET_BYTES = 64 << 20 }; // of all sets but the first
+
 struct CoremlModel {
     MLModel *model;
-    id<MLFeatureProvider> inputs;
+    InputSet *sets; // [MAX_SETS]
+    size_t n_sets, current;
     MLPredictionOptions *options;
     CoremlPort *in, *out, *states;
     size_t n_in, n_out, n_states;
@@ -30,6 +44,7 @@ struct CoremlModel {
 
 struct CoremlState {
     MLState *state;
+    pthread_mutex_t lock; // functions of a package share it
 };
 
 enum { PAGE = 16384 }; // of Apple silicon: arrays that start on a page can be handed over whole
@@ -170,12 +185,19 @@ static bool read_port(CoremlPort *p, NSString *name, NSArray *shape, MLMultiArra
     return true;
 }
 
-static bool give_memory(CoremlPort *p, Err *err) {
-    size_t n = p->count * type_bytes(p->type);
-    if (posix_memalign(&p->at, PAGE, (n + PAGE - 1) / PAGE * PAGE) != 0)
-        return err_set(err, ERR_SYSTEM, "'%s': no memory for %zu bytes", p->name, n);
-    memset(p->at, 0, n);
-    return true;
+static size_t port_bytes(const CoremlPort *p) {
+    return p->count * type_bytes(p->type);
+}
+
+static void *new_memory(const CoremlPort *p, Err *err) {
+    size_t n = port_bytes(p);
+    void *at = NULL;
+    if (posix_memalign(&at, PAGE, (n + PAGE - 1) / PAGE * PAGE) != 0) {
+        err_set(err, ERR_SYSTEM, "'%s': no memory for %zu bytes", p->name, n);
+        return NULL;
+    }
+    memset(at, 0, n);
+    return at;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -208,17 +230,14 @@ static bool read_ports(CoremlPort **ports, size_t *n, NSDictionary *described, P
         CoremlPort *p = &(*ports)[*n];
         bool ok = read_port(p, name, shape, type, err);
         if (p->name) ++*n;
-        if (!ok || (kind == PORT_ARRAY && !give_memory(p, err))) return false;
+        if (!ok) return false;
     }
     qsort(*ports, *n, sizeof **ports, by_name);
     return true;
 }
 
 static void free_ports(CoremlPort *ports, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        free((char *)(uintptr_t)ports[i].name);
-        free(ports[i].at);
-    }
+    for (size_t i = 0; i < n; i++) free((char *)(uintptr_t)ports[i].name);
     free(ports);
 }
 
@@ -262,8 +281,9 @@ const CoremlPort *coreml_state_at(const CoremlModel *m, size_t i) {
 
 // ---- arrays
 
-// An array over the port's own memory; the caller releases it.
-static MLMultiArray *array_of(const CoremlPort *p, Err *err) {
+// An array over new memory, *at, which goes with it: the framework may hold the array longer than we
+// do. The caller releases it.
+static MLMultiArray *array_of(const CoremlPort *p, void **at, Err *err) {
     static const MLMultiArrayDataType types[] = {
         [COREML_FP16] = MLMultiArrayDataTypeFloat16,
         [COREML_FP32] = MLMultiArrayDataTypeFloat32,
@@ -278,11 +298,15 @@ static MLMultiArray *array_of(const CoremlPort *p, Err *err) {
         [strides addObject:[NSNumber numberWithUnsignedLong:stride]];
     }
     NSError *error = nil;
-    MLMultiArray *array = [[MLMultiArray alloc] initWithDataPointer:p->at
+    *at = new_memory(p, err);
+    if (!*at) return nil;
+    MLMultiArray *array = [[MLMultiArray alloc] initWithDataPointer:*at
                                                               shape:shape
                                                            dataType:types[p->type]
                                                             strides:strides
-                                                        deallocator:NULL
+                                                        deallocator:^(void *bytes) {
+                                                          free(bytes);
+                                                        }
                                                               error:&error];
     if (!array) fail_with(err, p->name, error);
     return array;
@@ -375,17 +399,102 @@ static MLModelConfiguration *configuration_of(const char *function, CoremlUnits 
     return c;
 }
 
-static bool make_inputs(CoremlModel *m, Err *err) {
+static void *zeroed(size_t count, size_t size) {
+    void *at = calloc(count + 1, size);
+    if (!at) die_out_of_memory((count + 1) * size);
+    return at;
+}
+
+static bool make_set(CoremlModel *m, InputSet *s, Err *err) {
     NSMutableDictionary *values = [NSMutableDictionary dictionaryWithCapacity:m->n_in];
+    *s = (InputSet){.arrays = zeroed(m->n_in, sizeof *s->arrays),
+                    .values = zeroed(m->n_in, sizeof *s->values),
+                    .memory = zeroed(m->n_in, sizeof *s->memory),
+                    .held_by_us = zeroed(2 * m->n_in, sizeof *s->held_by_us)};
     for (size_t i = 0; i < m->n_in; i++) {
-        MLMultiArray *array = [array_of(&m->in[i], err) autorelease];
-        if (!array) return false;
-        [values setObject:[MLFeatureValue featureValueWithMultiArray:array]
-                   forKey:string_of(m->in[i].name)];
+        s->arrays[i] = array_of(&m->in[i], &s->memory[i], err);
+        if (!s->arrays[i]) return false;
+        s->values[i] = [[MLFeatureValue featureValueWithMultiArray:s->arrays[i]] retain];
+        [values setObject:s->values[i] forKey:string_of(m->in[i].name)];
     }
     NSError *error = nil;
-    m->inputs = [[MLDictionaryFeatureProvider alloc] initWithDictionary:values error:&error];
-    return m->inputs != nil || fail_with(err, "inputs", error);
+    s->provider = [[MLDictionaryFeatureProvider alloc] initWithDictionary:values error:&error];
+    return s->provider != nil || fail_with(err, "inputs", error);
+}
+
+static void close_set(const CoremlModel *m, InputSet *s) {
+    [(NSObject *)s->provider release];
+    for (size_t i = 0; i < m->n_in; i++) {
+        if (s->values) [s->values[i] release];
+        if (s->arrays) [s->arrays[i] release];
+    }
+    free(s->arrays);
+    free(s->values);
+    free(s->memory);
+    free(s->held_by_us);
+}
+
+static NSUInteger references(const CoremlModel *m, const InputSet *s, size_t i) {
+    if (i < m->n_in) return [s->arrays[i] retainCount];
+    return i < 2 * m->n_in ? [s->values[i - m->n_in] retainCount]
+                           : [(NSObject *)s->provider retainCount];
+}
+
+// Outside of the pool in which the set was made, which holds some of it.
+static void count_own(const CoremlModel *m, InputSet *s) {
+    for (size_t i = 0; i <= 2 * m->n_in; i++) s->held_by_us[i] = references(m, s, i);
+}
+
+static bool is_held(const CoremlModel *m, const InputSet *s) {
+    for (size_t i = 0; i <= 2 * m->n_in; i++)
+        if (references(m, s, i) > s->held_by_us[i]) return true;
+    return false;
+}
+
+static void use_set(CoremlModel *m, size_t set) {
+    const void *const *before = (const void *const *)m->sets[m->current].memory;
+    for (size_t i = 0; i < m->n_in; i++) {
+        if (set != m->current) memcpy(m->sets[set].memory[i], before[i], port_bytes(&m->in[i]));
+        m->in[i].at = m->sets[set].memory[i];
+    }
+    m->current = set;
+}
+
+static size_t set_bytes(const CoremlModel *m) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_in; i++) n += port_bytes(&m->in[i]);
+    return n;
+}
+
+// Another set; false where there are enough, or none can be made.
+static bool add_set(CoremlModel *m) {
+    if (m->n_sets == MAX_SETS || m->n_sets * set_bytes(m) > MAX_SET_BYTES) return false;
+    InputSet *s = &m->sets[m->n_sets];
+    bool ok = false;
+    @autoreleasepool {
+        ok = make_set(m, s, NULL);
+        if (!ok) close_set(m, s);
+    }
+    if (!ok) return false;
+    count_own(m, s);
+    m->n_sets++;
+    return true;
+}
+
+// After a prediction: inputs that the framework still holds stay as they are, and what the caller writes
+// next goes into a set that it does not hold. Where all are held and no more can be made, into the one that
+// was used longest ago.
+static void leave_held_inputs(CoremlModel *m) {
+    if (!is_held(m, &m->sets[m->current])) return;
+    m->counts.n_held++;
+    size_t next = (m->current + 1) % m->n_sets;
+    for (size_t i = 1; i < m->n_sets; i++) {
+        size_t set = (m->current + i) % m->n_sets;
+        if (is_held(m, &m->sets[set])) continue;
+        use_set(m, set);
+        return;
+    }
+    use_set(m, add_set(m) ? m->n_sets - 1 : next);
 }
 
 static bool make_backings(CoremlModel *m, Err *err) {
@@ -393,7 +502,7 @@ static bool make_backings(CoremlModel *m, Err *err) {
     m->backings = calloc(m->n_out + 1, sizeof *m->backings);
     if (!m->backings) die_out_of_memory((m->n_out + 1) * sizeof *m->backings);
     for (size_t i = 0; i < m->n_out; i++) {
-        m->backings[i] = array_of(&m->out[i], err);
+        m->backings[i] = array_of(&m->out[i], &m->out[i].at, err);
         if (!m->backings[i]) return false;
         [backings setObject:m->backings[i] forKey:string_of(m->out[i].name)];
     }
@@ -414,7 +523,11 @@ static bool open_model(CoremlModel *m, const char *compiled, const char *functio
         !read_ports(&m->out, &m->n_out, [d outputDescriptionsByName], PORT_ARRAY, err) ||
         !read_ports(&m->states, &m->n_states, [d stateDescriptionsByName], PORT_STATE, err))
         return false;
-    return make_inputs(m, err) && make_backings(m, err);
+    m->sets = zeroed(MAX_SETS, sizeof *m->sets);
+    m->n_sets = 1;
+    if (!make_set(m, &m->sets[0], err) || !make_backings(m, err)) return false;
+    use_set(m, 0);
+    return true;
 }
 
 CoremlModel *coreml_open(const char *compiled, const char *function, CoremlUnits units, Err *err) {
@@ -429,20 +542,24 @@ CoremlModel *coreml_open(const char *compiled, const char *function, CoremlUnits
             fail_thrown(err, compiled, thrown);
         }
     }
-    if (ok) return m;
-    coreml_close(m);
-    return NULL;
+    if (!ok) {
+        coreml_close(m);
+        return NULL;
+    }
+    count_own(m, &m->sets[0]);
+    return m;
 }
 
 void coreml_close(CoremlModel *m) {
     if (!m) return;
     @autoreleasepool {
         [m->options release];
-        [(NSObject *)m->inputs release];
+        for (size_t i = 0; i < m->n_sets; i++) close_set(m, &m->sets[i]);
         for (size_t i = 0; m->backings && i < m->n_out; i++) [m->backings[i] release];
         [m->model release];
     }
     free(m->backings);
+    free(m->sets);
     free_ports(m->in, m->n_in);
     free_ports(m->out, m->n_out);
     free_ports(m->states, m->n_states);
@@ -463,9 +580,12 @@ CoremlState *coreml_state_open(CoremlModel *m, Err *err) {
             fail_thrown(err, "a new state", thrown);
         }
     }
-    if (s->state) return s;
-    free(s);
-    return NULL;
+    if (!s->state) {
+        free(s);
+        return NULL;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    return s;
 }
 
 void coreml_state_close(CoremlState *s) {
@@ -473,6 +593,7 @@ void coreml_state_close(CoremlState *s) {
     @autoreleasepool {
         [s->state release];
     }
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
@@ -488,6 +609,7 @@ static bool describe_array(CoremlPort *p, const char *name, MLMultiArray *array,
 static bool access_state(CoremlState *s, const char *name, uint8_t *packed, size_t count,
                          bool is_out, Err *err) {
     __block bool ok = false, was_called = false;
+    pthread_mutex_lock(&s->lock);
     @autoreleasepool {
         @try {
             [s->state getMultiArrayForStateNamed:string_of(name)
@@ -508,6 +630,7 @@ static bool access_state(CoremlState *s, const char *name, uint8_t *packed, size
             ok = fail_thrown(err, name, thrown);
         }
     }
+    pthread_mutex_unlock(&s->lock);
     return ok;
 }
 
@@ -536,14 +659,14 @@ static bool take_output(CoremlModel *m, size_t i, id<MLFeatureProvider> results,
 
 static bool run_locked(CoremlModel *m, CoremlState *s, Err *err) {
     NSError *error = nil;
-    id<MLFeatureProvider> results = nil;
+    id<MLFeatureProvider> results = nil, inputs = m->sets[m->current].provider;
     if (s)
-        results = [m->model predictionFromFeatures:m->inputs
+        results = [m->model predictionFromFeatures:inputs
                                         usingState:s->state
                                            options:m->options
                                              error:&error];
     else
-        results = [m->model predictionFromFeatures:m->inputs options:m->options error:&error];
+        results = [m->model predictionFromFeatures:inputs options:m->options error:&error];
     if (!results) return fail_with(err, "prediction", error);
     m->counts.n_runs++;
     for (size_t i = 0; i < m->n_out; i++)
@@ -555,6 +678,7 @@ bool coreml_run(CoremlModel *m, CoremlState *s, bool *is_exhausted, Err *err) {
     bool ok = false;
     Err why = {0};
     pthread_mutex_lock(&m->lock);
+    if (s) pthread_mutex_lock(&s->lock);
     @autoreleasepool {
         @try {
             ok = run_locked(m, s, &why);
@@ -562,6 +686,8 @@ bool coreml_run(CoremlModel *m, CoremlState *s, bool *is_exhausted, Err *err) {
             fail_thrown(&why, "prediction", thrown);
         }
     }
+    if (s) pthread_mutex_unlock(&s->lock);
+    leave_held_inputs(m); // outside of the pool, whose objects hold them, too
     pthread_mutex_unlock(&m->lock);
     if (is_exhausted)
         *is_exhausted = !ok && strstr(why.text, coreml_errors[COREML_ERROR_U2].text) != NULL;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/size.h"
 #include "gates/device_gates.h"
+#include "gates/device_loads.h"
 #include "gates/text_perplexity.h"
 #include "proof/execution.h"
 #include "proof/trace.h"
@@ -120,6 +121,7 @@ bool gate_device_drift(Proof *p, Err *err) {
     if (ok) {
         Drift d = {.p = p, .shards = {&device, &own}};
         ok = run(&d, ids, n, err);
+        if (ok) device_loads_add(p, &device);
         shards_close(&own);
     }
     shards_close(&device);

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "gates/device_gates.h"
+#include "gates/device_loads.h"
 #include "gates/layer_errors.h"
 #include "gates/layer_names.h"
 #include "proof/execution.h"
@@ -208,6 +209,7 @@ bool gate_device_golden(Proof *p, Err *err) {
             judge_rows(p, &arena, &all, i, &trace, err) && judge_states(p, &arena, &all, i, n, err);
         arena_free(&arena);
     }
+    if (ok) device_loads_add(p, &all.device);
     close_engines(&all);
     return ok;
 }

@@ -19,7 +19,8 @@ static Execution execution(const Proof *p, Arithmetic arithmetic) {
     return (Execution){.engine = proof_engine(p),
                        .host = p->job->host,
                        .arithmetic = arithmetic,
-                       .pool = p->job->pool};
+                       .pool = p->job->pool,
+                       .progress = p->job->progress};
 }
 
 bool proof_open_shards(const Proof *p, Shards *shards, Arithmetic arithmetic, Err *err) {

@@ -125,8 +125,11 @@ static bool open_bundle(LoadedModel *o, const LoadOptions *options, const Progre
     Arithmetic arithmetic = ARITHMETIC_FP16;
     if (options->arithmetic && !arithmetic_named(options->arithmetic, &arithmetic, err))
         return false;
-    Execution how = {
-        .engine = o->engine, .arithmetic = arithmetic, .pool = o->pool, .plan = &o->plan};
+    Execution how = {.engine = o->engine,
+                     .arithmetic = arithmetic,
+                     .pool = o->pool,
+                     .progress = progress,
+                     .plan = &o->plan};
     o->session = session_open(model_runner_open_bundle(&o->bundle, &how, err), err);
     return o->session && (!options->is_strict || device_plan_is_whole(&o->plan, err));
 }

@@ -15,6 +15,8 @@
 #ifndef LATHE_RUNTIME_RUNNER_H
 #define LATHE_RUNTIME_RUNNER_H
 
+#include "base/progress.h"
+#include "bundle/bundle.h"
 #include "engine/engine.h"
 
 typedef struct {
@@ -58,10 +60,32 @@ typedef struct {
     const RunnerOps *ops;
 } RunnerState;
 
+// How a function is opened. What it points at must outlive the runner, `progress` the call alone.
+typedef struct {
+    Arithmetic arithmetic;
+    Pool *pool;
+    const Progress *progress; // of what takes minutes the first time on a machine; may be NULL
+} RunnerOpening;
+
+// How long a device took, and how it treated what it was handed. Seconds; 0 where nothing of the kind
+// has happened. The first load on a machine, the first prediction after a load and those that follow
+// are three things.
+typedef struct {
+    const char *log;              // what the framework wrote meanwhile: a file; NULL: none is kept
+    double first_load, first_run; // the first on this machine, in a process of its own
+    double load, cold_run, warm_runs; // in this process: load, first prediction, all later ones
+    uint64_t n_runs, n_reloads; // predictions; loads again because the process ran out of surfaces
+    uint64_t n_declined, n_padded,
+        n_held; // outputs copied; of these with padded rows; inputs moved
+} RunnerTimes;
+
 struct RunnerOps {
+    // Of an engine that may end the process when it first loads or runs a bundle; NULL in the table of
+    // others. Called before functions are opened: does in a process of its own what has not been done
+    // on this machine yet. False and `err` when that failed, or the process died.
+    bool (*prepare)(const Bundle *bundle, const Progress *progress, Err *err);
     // NULL and `err` when the package has no such function, or the engine cannot run it.
-    Runner *(*open)(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
-                    Err *err);
+    Runner *(*open)(const Package *package, Str function, const RunnerOpening *how, Err *err);
     void (*close)(Runner *r);
 
     void (*write)(Runner *r, uint32_t input, const void *values);
@@ -94,6 +118,8 @@ struct RunnerOps {
     // none.
     bool (*plan)(Runner *r, RunnerPlanTaker *take, void *context, Err *err);
     void (*machine)(RunnerMachine *m);
+    // NULL in the table of an engine that counts nothing. The log's name is good as long as the runner.
+    void (*times)(const Runner *r, RunnerTimes *times);
 
     // For gates that look at values inside a program: the CPU engine that executes it. NULL in the
     // table where the engine has no taps.

@@ -5,25 +5,33 @@
 // The framework has a limited number of IOSurface objects for a process; public projects ran out of
 // them after some hundred calls, and cured it by loading the model again. That fails before the
 // program starts, so that the states are still those of the last run: they are carried over to a
-// state of the new instance, and the run is repeated once.
+// state of the new instance, and the run is repeated once. The old instance is closed first.
 #include "runtime/runner_coreml.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/half.h"
 #include "base/memory.h"
-#include "coreml/cache.h"
+#include "base/usage.h"
 #include "coreml/device.h"
+#include "coreml/errors.h"
+#include "coreml/log.h"
 #include "coreml/machine.h"
+#include "runtime/coreml_prepare.h"
 
 typedef struct {
     Runner runner;
     Arena arena;
-    const char *compiled, *function;
+    CoremlCompiled compiled;
+    const char *function; // NULL: the only one
     CoremlModel *model;
+    RunnerTimes times;
+    uint64_t reloaded_at;       // n_runs then
+    CoremlCounts before;        // of instances before this one
     RunnerPort *ports;          // inputs, then outputs, in the function's order
     const CoremlPort **devices; // the same ports as the device has them
 } CoremlRunner;
@@ -67,20 +75,38 @@ static bool list_ports(CoremlRunner *c, const MilFunction *f, Err *err) {
     return true;
 }
 
-static bool open_all(CoremlRunner *c, const Package *package, Str function, Err *err) {
-    CoremlSource source = {.package = package->path,
-                           .program = package->model.at,
-                           .n_program = package->model.len,
-                           .weights = package->weights.at,
-                           .n_weights = package->weights.len};
+// Loads it in this process, where the process of its own has shown that it runs. What the framework
+// writes on stderr meanwhile is kept, and a text by which it says that it goes on elsewhere counts.
+static bool load(CoremlRunner *c, CoremlModel **model, Err *err) {
+    Arena scratch = {0};
+    double started = now_seconds();
+    LogCatch caught = log_catch_begin(c->compiled.log);
+    *model = coreml_open(c->compiled.path, c->function, units, err);
+    log_catch_end(&caught);
+    c->times.load = now_seconds() - started;
+    Str wrote = log_read_from(c->compiled.log, caught.from, &scratch);
+    bool ok = *model != NULL;
+    if (ok && coreml_error_find_silent(wrote.at)) {
+        ok = coreml_error_set_silent(err, c->compiled.path, wrote.at, c->compiled.log);
+        coreml_close(*model);
+        *model = NULL;
+    }
+    arena_free(&scratch);
+    return ok;
+}
+
+static bool open_all(CoremlRunner *c, const Package *package, Str function,
+                     const Progress *progress, Err *err) {
+    CoremlSource source = coreml_source(package);
     const MilFunction *f = mil_find_function(package->program, function);
     if (!f)
         return err_set(err, ERR_FORMAT, "%s: no function '%.*s'", package->path, STR_ARG(function));
-    c->compiled = coreml_compiled(&source, NULL, &c->arena, err);
-    if (!c->compiled) return false;
-    c->function = package->program->n_functions > 1 ? arena_cstr(&c->arena, function) : NULL;
-    c->model = coreml_open(c->compiled, c->function, units, err);
-    return c->model && list_ports(c, f, err);
+    if (!coreml_compiled(&c->compiled, &source, progress, &c->arena, err)) return false;
+    const char *name = arena_cstr(&c->arena, function);
+    c->function = package->program->n_functions > 1 ? name : NULL;
+    c->times = (RunnerTimes){.log = c->compiled.log};
+    coreml_first_times(&c->compiled, name, &c->times);
+    return load(c, &c->model, err) && list_ports(c, f, err);
 }
 
 static void close_coreml(Runner *r) {
@@ -90,18 +116,22 @@ static void close_coreml(Runner *r) {
     free(c);
 }
 
-static Runner *open_coreml(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+// Core ML computes in fp16, with threads of its own.
+static Runner *open_coreml(const Package *package, Str function, const RunnerOpening *how,
                            Err *err) {
-    (void)arithmetic, (void)pool;
     CoremlRunner *c = calloc(1, sizeof *c);
     if (!c) die_out_of_memory(sizeof *c);
     c->runner.ops = &runner_coreml;
-    if (open_all(c, package, function, err)) return &c->runner;
+    if (open_all(c, package, function, how->progress, err)) return &c->runner;
     close_coreml(&c->runner);
     return NULL;
 }
 
 // ---- ports
+
+static size_t port_bytes(const CoremlPort *p) {
+    return p->count * (p->type == COREML_FP16 ? sizeof(uint16_t) : sizeof(float));
+}
 
 static void write_input(Runner *r, uint32_t input, const void *values) {
     const CoremlPort *p = ((CoremlRunner *)r)->devices[input];
@@ -157,16 +187,21 @@ static void close_state(RunnerState *state) {
     free(state);
 }
 
+// None once the model is gone (exchange()).
+static size_t n_states(const DeviceState *s) {
+    return s->tensors && s->maker->model ? coreml_n_states(s->maker->model) : 0;
+}
+
 // A new state holds zeros; after an error the old one's contents are unknown anyway.
 static void reset_state(RunnerState *state) {
     DeviceState *s = (DeviceState *)state;
     coreml_state_close(s->tensors);
-    s->tensors = coreml_state_open(s->maker->model, NULL);
+    s->tensors = s->maker->model ? coreml_state_open(s->maker->model, NULL) : NULL;
 }
 
 static void copy_state(RunnerState *to, const RunnerState *from) {
     const DeviceState *source = (const DeviceState *)from;
-    for (size_t i = 0; i < coreml_n_states(source->maker->model); i++) {
+    for (size_t i = 0; i < n_states(source); i++) {
         uint16_t *numbers = read_state(source, i, NULL);
         if (numbers) write_state((DeviceState *)to, i, numbers, NULL);
         free(numbers);
@@ -180,7 +215,7 @@ static size_t slot_count(const CoremlPort *p) {
 
 static void copy_slots(RunnerState *state, uint32_t to, uint32_t from, uint32_t n) {
     DeviceState *s = (DeviceState *)state;
-    for (size_t i = 0; i < coreml_n_states(s->maker->model); i++) {
+    for (size_t i = 0; i < n_states(s); i++) {
         const CoremlPort *p = coreml_state_at(s->maker->model, i);
         uint16_t *numbers = slot_count(p) ? read_state(s, i, NULL) : NULL;
         if (!numbers) continue;
@@ -195,7 +230,7 @@ static void copy_slots(RunnerState *state, uint32_t to, uint32_t from, uint32_t 
 
 static RunnerPort state_at(const RunnerState *state, uint32_t i) {
     const DeviceState *s = (const DeviceState *)state;
-    if (i >= coreml_n_states(s->maker->model)) return (RunnerPort){.count = 0};
+    if (i >= n_states(s)) return (RunnerPort){.count = 0};
     const CoremlPort *p = coreml_state_at(s->maker->model, i);
     return (RunnerPort){str_of(p->name), slot_count(p), true};
 }
@@ -221,54 +256,116 @@ static bool read_slots(const RunnerState *state, uint32_t i, uint32_t n, float *
 // ---- running
 
 // The inputs of the new instance hold what those of the old one held.
-static void take_model(CoremlRunner *c, CoremlModel *fresh) {
+static void take_model(CoremlRunner *c, CoremlModel *fresh, void *const *inputs) {
     for (uint32_t i = 0; i < c->runner.n_inputs + c->runner.n_outputs; i++) {
         bool is_input = i < c->runner.n_inputs;
         const CoremlPort *p = is_input ? coreml_input(fresh, c->ports[i].name)
                                        : coreml_output(fresh, c->ports[i].name);
-        size_t element = p->type == COREML_FP16 ? sizeof(uint16_t) : sizeof(float);
-        if (is_input) memcpy(p->at, c->devices[i]->at, p->count * element);
+        if (is_input) memcpy(p->at, inputs[i], port_bytes(p));
         c->devices[i] = p;
     }
-    coreml_close(c->model);
     c->model = fresh;
+}
+
+// What is carried over from one instance to the next.
+typedef struct {
+    void **inputs; // [n_inputs]
+    uint16_t **states;
+    size_t n_inputs, n_states;
+} Carried;
+
+static void free_carried(Carried *k) {
+    for (size_t i = 0; k->inputs && i < k->n_inputs; i++) free(k->inputs[i]);
+    for (size_t i = 0; k->states && i < k->n_states; i++) free(k->states[i]);
+    free(k->inputs);
+    free(k->states);
+}
+
+static bool carry(Carried *k, CoremlRunner *c, const DeviceState *s, Err *err) {
+    *k = (Carried){.n_inputs = c->runner.n_inputs, .n_states = s ? n_states(s) : 0};
+    k->inputs = calloc(k->n_inputs + 1, sizeof *k->inputs);
+    k->states = calloc(k->n_states + 1, sizeof *k->states);
+    if (!k->inputs || !k->states) die_out_of_memory(sizeof *k->states);
+    for (size_t i = 0; i < k->n_inputs; i++) {
+        k->inputs[i] = big_alloc(port_bytes(c->devices[i]), "a copy of an input", err);
+        if (!k->inputs[i]) return false;
+        memcpy(k->inputs[i], c->devices[i]->at, port_bytes(c->devices[i]));
+    }
+    for (size_t i = 0; i < k->n_states; i++)
+        if (!(k->states[i] = read_state(s, i, err))) return false;
+    return true;
+}
+
+static void add_counts(CoremlRunner *c) {
+    CoremlCounts n = coreml_counts(c->model);
+    c->before.n_declined += n.n_declined;
+    c->before.n_padded += n.n_padded;
+    c->before.n_held += n.n_held;
+}
+
+// The old instance goes before the new one comes: what it holds of the process's surfaces is what the
+// new one needs. Where the new one cannot be loaded the runner has none: later runs fail.
+static bool exchange(CoremlRunner *c, DeviceState *s, const Carried *k, Err *err) {
+    if (s) {
+        coreml_state_close(s->tensors);
+        s->tensors = NULL;
+    }
+    add_counts(c);
+    coreml_close(c->model);
+    c->model = NULL;
+    CoremlModel *fresh;
+    if (!load(c, &fresh, err)) return false;
+    take_model(c, fresh, k->inputs);
+    if (!s) return true;
+    s->tensors = coreml_state_open(fresh, err);
+    bool ok = s->tensors != NULL;
+    for (size_t i = 0; ok && i < k->n_states; i++) ok = write_state(s, i, k->states[i], err);
+    return ok;
 }
 
 // Loads the model again, and moves what `s` holds into a state of the new instance.
 static bool reload(CoremlRunner *c, DeviceState *s, Err *err) {
-    size_t n = s ? coreml_n_states(c->model) : 0;
-    uint16_t **kept = calloc(n + 1, sizeof *kept);
-    if (!kept) die_out_of_memory((n + 1) * sizeof *kept);
-    bool ok = true;
-    for (size_t i = 0; ok && i < n; i++) ok = (kept[i] = read_state(s, i, err)) != NULL;
-    CoremlModel *fresh = ok ? coreml_open(c->compiled, c->function, units, err) : NULL;
-    ok = fresh != NULL;
-    if (ok && s) {
-        coreml_state_close(s->tensors);
-        s->tensors = coreml_state_open(fresh, err);
-        ok = s->tensors != NULL;
-    }
-    if (fresh) take_model(c, fresh);
-    for (size_t i = 0; i < n; i++) {
-        if (ok) ok = write_state(s, i, kept[i], err);
-        free(kept[i]);
-    }
-    free(kept);
+    enum { LEAST_BETWEEN = 4 }; // runs: an instance that gives fewer is no cure
+    if (c->times.n_reloads && c->times.n_runs - c->reloaded_at < LEAST_BETWEEN)
+        return err_prefix(err, "after %" PRIu64 " predictions since the model was loaded again",
+                          c->times.n_runs - c->reloaded_at);
+    c->times.n_reloads++;
+    c->reloaded_at = c->times.n_runs;
+    Carried k;
+    bool ok = carry(&k, c, s, err) && exchange(c, s, &k, err);
+    free_carried(&k);
     return ok;
+}
+
+static bool run_once(CoremlRunner *c, DeviceState *s, bool *is_exhausted, Err *err) {
+    double started = now_seconds();
+    if (!coreml_run(c->model, s ? s->tensors : NULL, is_exhausted, err)) return false;
+    double *sum = c->times.n_runs++ ? &c->times.warm_runs : &c->times.cold_run;
+    *sum += now_seconds() - started;
+    return true;
 }
 
 static bool run_coreml(Runner *r, RunnerState *state, Err *err) {
     CoremlRunner *c = (CoremlRunner *)r;
     DeviceState *s = (DeviceState *)state;
+    if (!c->model)
+        return err_set(err, ERR_SYSTEM, "Core ML could not load the model again; start anew");
     if (s && !s->tensors) return refuse_lost_state(err);
     bool is_exhausted = false;
     Err why = {0};
-    if (coreml_run(c->model, s ? s->tensors : NULL, &is_exhausted, &why)) return true;
-    if (is_exhausted && reload(c, s, &why) &&
-        coreml_run(c->model, s ? s->tensors : NULL, NULL, &why))
-        return true;
+    if (run_once(c, s, &is_exhausted, &why)) return true;
+    if (is_exhausted && reload(c, s, &why) && run_once(c, s, NULL, &why)) return true;
     if (err) *err = why;
     return false;
+}
+
+static void tell_times(const Runner *r, RunnerTimes *times) {
+    const CoremlRunner *c = (const CoremlRunner *)r;
+    CoremlCounts n = c->model ? coreml_counts(c->model) : (CoremlCounts){0};
+    *times = c->times;
+    times->n_declined = c->before.n_declined + n.n_declined;
+    times->n_padded = c->before.n_padded + n.n_padded;
+    times->n_held = c->before.n_held + n.n_held;
 }
 
 // ---- plans
@@ -290,7 +387,7 @@ static void take_planned(void *context, const CoremlPlanOp *op) {
 static bool plan_coreml(Runner *r, RunnerPlanTaker *take, void *context, Err *err) {
     const CoremlRunner *c = (const CoremlRunner *)r;
     PlanTaking t = {take, context};
-    return coreml_plan(c->compiled, c->function, units, take_planned, &t, err);
+    return coreml_plan(c->compiled.path, c->function, units, take_planned, &t, err);
 }
 
 static void describe_machine(RunnerMachine *m) {
@@ -311,6 +408,7 @@ static void describe_machine(RunnerMachine *m) {
 }
 
 const RunnerOps runner_coreml = {
+    .prepare = coreml_prepare,
     .open = open_coreml,
     .close = close_coreml,
     .write = write_input,
@@ -326,5 +424,6 @@ const RunnerOps runner_coreml = {
     .state_read = read_slots,
     .plan = plan_coreml,
     .machine = describe_machine,
+    .times = tell_times,
     .tapped = NULL,
 };

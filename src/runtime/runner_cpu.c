@@ -42,16 +42,15 @@ static void list_ports(CpuRunner *c) {
     c->runner.n_outputs = n_outputs;
 }
 
-static Runner *open_cpu(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
-                        Err *err) {
-    Engine *engine = engine_open(package, function, arithmetic, pool, err);
+static Runner *open_cpu(const Package *package, Str function, const RunnerOpening *how, Err *err) {
+    Engine *engine = engine_open(package, function, how->arithmetic, how->pool, err);
     if (!engine) return NULL;
     CpuRunner *c = calloc(1, sizeof *c);
     if (!c) die_out_of_memory(sizeof *c);
     *c = (CpuRunner){.runner.ops = &runner_cpu,
                      .package = package,
                      .engine = engine,
-                     .rounds = arithmetic_rounds(arithmetic)};
+                     .rounds = arithmetic_rounds(how->arithmetic)};
     list_ports(c);
     return &c->runner;
 }

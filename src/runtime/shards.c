@@ -107,7 +107,8 @@ static bool open_function(ShardFunction *out, const Package *p, const ChainShard
                           const char *role, const Execution *how, Err *err) {
     const ChainFunction *f = chain_function(chain, role);
     if (!f) return true;
-    out->runner = how->engine->runner->open(p, f->name, how->arithmetic, how->pool, err);
+    out->runner = how->engine->runner->open(
+        p, f->name, &(RunnerOpening){how->arithmetic, how->pool, how->progress}, err);
     if (!out->runner) return err_prefix(err, "%s", p->path);
     find_ports(out);
     return true;
@@ -161,7 +162,8 @@ bool shards_open(Shards *s, const Bundle *bundle, const Execution *how, Err *err
     if (!how->host) s->how.host = &host_ops;
     s->shards = calloc(c->n_shards, sizeof *s->shards);
     if (!s->shards) die_out_of_memory(c->n_shards * sizeof *s->shards);
-    bool ok = true;
+    const RunnerOps *ops = s->how.engine->runner;
+    bool ok = !ops->prepare || ops->prepare(bundle, how->progress, err);
     for (size_t i = 0; ok && i < c->n_shards; i++)
         ok = open_shard(&s->shards[i], &bundle->packages[i], &c->shards[i], &s->how, err);
     ok = ok && open_host(s, err);

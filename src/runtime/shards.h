@@ -19,7 +19,8 @@ typedef struct {
     const HostOps *host;      // NULL: host_ops
     Arithmetic arithmetic;
     Pool *pool;
-    DevicePlan *plan; // filled by model_runner_open_bundle(); NULL: it is not asked for
+    const Progress *progress; // of opening; may be NULL, and need not outlive it
+    DevicePlan *plan;         // filled by model_runner_open_bundle(); NULL: it is not asked for
 } Execution;
 
 // One function of a package. A port that it lacks is RUNNER_NO_PORT.

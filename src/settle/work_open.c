@@ -17,7 +17,8 @@ static bool compile_all(Work *w, Err *err) {
                                .n_program = p->model.len,
                                .weights = p->weights.at,
                                .n_weights = p->weights.len};
-        if (!coreml_compiled(&source, NULL, &w->arena, err)) return false;
+        CoremlCompiled compiled;
+        if (!coreml_compiled(&compiled, &source, NULL, &w->arena, err)) return false;
     }
     return true;
 }

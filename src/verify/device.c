@@ -4,7 +4,9 @@
 #include <time.h>
 
 #include "base/build.h"
+#include "base/file.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/usage.h"
 #include "bundle/device_gates.h"
 #include "bundle/device_record.h"
@@ -102,10 +104,45 @@ static json_t *run_json(const Proof *p, const RunnerMachine *m) {
                      p->seconds);
 }
 
+// What the framework wrote while it loaded, kept beside the record: verify/device-logs/NAME. One
+// that cannot be read is left out.
+static bool keep_log(const Proof *p, const char *path, json_t *logs, Err *err) {
+    Arena scratch = {0};
+    FileMap map;
+    const char *name = path_file_name(path);
+    bool ok = true;
+    if (!json_object_get(logs, name) && map_file(&map, path, NULL)) {
+        Str text = arena_str(&scratch, (Str){(const char *)map.at, map.len});
+        unmap_file(&map);
+        const char *dir = path_join(&scratch, p->bundle.dir, "verify/device-logs");
+        ok = dir_make(path_join(&scratch, p->bundle.dir, "verify"), err) && dir_make(dir, err) &&
+             file_replace(path_join(&scratch, dir, name), text.at, text.len, err);
+        json_object_set_new(logs, name, json_integer((json_int_t)text.len));
+    }
+    arena_free(&scratch);
+    return ok;
+}
+
+static bool keep_logs(const Proof *p, json_t *run, Err *err) {
+    json_t *loads = json_object_get(p->sections, "loads"), *row, *logs = json_object();
+    size_t i;
+    bool ok = true;
+    json_array_foreach(loads, i, row) {
+        const char *path = json_string_value(json_object_get(row, "log"));
+        if (!path) continue;
+        ok = ok && keep_log(p, path, logs, err);
+        json_object_set_new(row, "log", json_string(path_file_name(path)));
+    }
+    json_object_set_new(run, "logs", logs);
+    json_object_set_new(run, "loads", loads ? json_incref(loads) : json_array());
+    return ok;
+}
+
 static bool write_run(const Proof *p, const RunnerMachine *m, Err *err) {
     json_t *run = run_json(p, m);
     if (!run) die_out_of_memory(0);
-    bool ok = device_record_add(p->bundle.dir, &p->bundle.chain, run, err) &&
+    bool ok = keep_logs(p, run, err) &&
+              device_record_add(p->bundle.dir, &p->bundle.chain, run, err) &&
               seal_state_devices(p->bundle.dir, &p->bundle.chain, err);
     json_decref(run);
     return ok;

@@ -134,6 +134,25 @@ static void test_padded_rows_are_copied_by_their_strides(void **state) {
     assert_true(c.n_padded >= 4);
 }
 
+// The double aborts when inputs change that it holds.
+static void test_inputs_that_the_framework_holds_are_not_written(void **state) {
+    (void)state;
+    double_set(DOUBLE_holds_inputs, 1);
+    CoremlCounts c = run_steps(40);
+    assert_int_equal(c.n_held, 40);
+    double_clear();
+    assert_int_equal(run_steps(5).n_held, 0);
+}
+
+// What is held outlives the model.
+static void test_held_inputs_outlive_the_model(void **state) {
+    (void)state;
+    double_set(DOUBLE_holds_inputs, 1);
+    run_steps(2);
+    double_let_go();
+    assert_int_equal(double_n_alive(), 0);
+}
+
 static void test_states_are_shared_by_the_functions_of_a_package(void **state) {
     (void)state;
     Err err = {0};
@@ -284,6 +303,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup(test_runs_give_the_engines_numbers, clear),
         cmocka_unit_test_setup(test_declined_backings_are_copied_and_counted, clear),
         cmocka_unit_test_setup(test_padded_rows_are_copied_by_their_strides, clear),
+        cmocka_unit_test_setup(test_inputs_that_the_framework_holds_are_not_written, clear),
+        cmocka_unit_test_setup(test_held_inputs_outlive_the_model, clear),
         cmocka_unit_test_setup(test_states_are_shared_by_the_functions_of_a_package, clear),
         cmocka_unit_test_setup(test_states_are_read_and_written_whole, clear),
         cmocka_unit_test_setup(test_failures_of_loading_are_explained, clear),

@@ -21,7 +21,7 @@ CRATES = {"objc2-core-ml": ("0.3.2", "201b055e6acfa0f9f15568255d3f03ce2b54bc86d1
           "objc2-foundation": ("0.3.2", "e3e0adef53c21f888deb4fa59fc59f7eb17404926ee8a6f59f5df0fd7f9f3272")}
 CACHE = pathlib.Path(os.environ.get("LATHE_CACHE", pathlib.Path.home() / ".cache/lathe")) / "crates"
 # The root class's own belong to the runtime (crate objc2, written by hand), not to the generated bindings.
-RUNTIME = {"alloc", "new", "init", "dealloc", "class", "retain", "release", "autorelease", "isKindOfClass:"}
+RUNTIME = {"alloc", "new", "init", "dealloc", "class", "retain", "release", "autorelease", "retainCount", "isKindOfClass:"}
 TARGET = ["clang", "-target", "arm64-apple-macos15", "-nostdlibinc", "-isystem", MUSL, "-std=gnu11", "-fblocks",
           "-fobjc-exceptions", "-fno-objc-arc", f"-I{APPLE}/include", f"-I{APPLE}/target", f"-I{ROOT}/src"]
 

@@ -35,9 +35,10 @@ def objects(folder, sanitizers=(), adapter=ADAPTER):
     flags = [f"-fsanitize={','.join(sanitizers)}"] if sanitizers else []
     run("clang", *GNUSTEP, *flags, "-Wall", "-Wextra", "-Werror", "-include", APPLE / "double/ivars.h", "-c", adapter,
         "-o", folder / "device.o")
-    run("clang", *GNUSTEP, *flags, "-c", APPLE / "double/double.m", "-o", folder / "double.o")
+    for name in ("double", "plan"):
+        run("clang", *GNUSTEP, *flags, "-c", APPLE / f"double/{name}.m", "-o", folder / f"{name}.o")
     run("clang", *PLAIN, *flags, "-c", APPLE / "double/backend.c", "-o", folder / "backend.o")
-    return [folder / name for name in ("device.o", "double.o", "backend.o")]
+    return [folder / name for name in ("device.o", "double.o", "plan.o", "backend.o")]
 
 
 def link_test(folder, source, sanitizers=(), adapter=ADAPTER):

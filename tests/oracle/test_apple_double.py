@@ -37,6 +37,9 @@ PLANTED = {
                                      "uint8_t *there = framework + (r * row + k) * l->element; (void)at;"),
     "a declined backing believed": ("    if (array == m->backings[i]) return true;\n", "    if (array) return true;\n"),
     "an exception let through": ("fail_thrown(&why, \"prediction\", thrown);", "@throw;"),
+    "held inputs written": ("    if (!is_held(m, &m->sets[m->current])) return;\n", "    if (m) return;\n"),
+    "memory that goes before its array": ("        if (s->arrays) [s->arrays[i] release];\n",
+                                          "        if (s->memory) free(s->memory[i]);\n        if (s->arrays) [s->arrays[i] release];\n"),
     "an output not missed": ('    if (!array) return err_set(err, ERR_FORMAT, "output \'%s\' is missing from the results", p->name);\n',
                              "    if (!array) return true;\n"),
 }
@@ -73,7 +76,7 @@ def test_chat_says_the_same_as_on_the_cpu(mac, bundle):
     assert "Hello" in device.stdout and "coreml" in device.stderr
 
 
-@pytest.mark.parametrize("fault", ["declines_backings", "pads_rows", "run_exhausts=9"])
+@pytest.mark.parametrize("fault", ["declines_backings", "pads_rows", "run_exhausts=9", "holds_inputs"])
 def test_chat_lives_with(fault, mac, bundle):
     assert ask(mac, bundle, double=fault).stdout == ask(mac, bundle).stdout
 

@@ -34,9 +34,9 @@ static RunnerPort port(const char *name, size_t count, bool is_float) {
     return (RunnerPort){is_missing ? STR("other") : str_of(name), count, is_float};
 }
 
-static Runner *open_function(const Package *package, Str function, Arithmetic arithmetic,
-                             Pool *pool, Err *err) {
-    (void)arithmetic, (void)pool, (void)err;
+static Runner *open_function(const Package *package, Str function, const RunnerOpening *how,
+                             Err *err) {
+    (void)how, (void)err;
     FakeRunner *f = calloc(1, sizeof *f);
     assert_non_null(f);
     f->package = (int)(package - the_bundle->packages);
@@ -139,9 +139,9 @@ typedef struct {
     int package;
 } FakeDeviceState;
 
-static Runner *open_device_function(const Package *package, Str function, Arithmetic arithmetic,
-                                    Pool *pool, Err *err) {
-    Runner *r = open_function(package, function, arithmetic, pool, err);
+static Runner *open_device_function(const Package *package, Str function, const RunnerOpening *how,
+                                    Err *err) {
+    Runner *r = open_function(package, function, how, err);
     r->ops = &device_ops;
     return r;
 }

@@ -36,7 +36,8 @@ typedef struct {
 
 static Runner *open_runner(Fixture *t, const char *function, Arithmetic arithmetic) {
     Err err = {0};
-    Runner *r = runner_cpu.open(&t->package, str_of(function), arithmetic, NULL, &err);
+    Runner *r = runner_cpu.open(&t->package, str_of(function),
+                                &(RunnerOpening){.arithmetic = arithmetic}, &err);
     if (!r) fail_msg("%s", err.text);
     return r;
 }
@@ -88,7 +89,8 @@ static void test_ports(void **state) {
     assert_int_equal(t.main->inputs[0].count, 1);
     assert_int_equal(t.main->inputs[1].count, N);
     Err err = {0};
-    assert_null(runner_cpu.open(&t.package, STR("nothing"), ARITHMETIC_FP16, NULL, &err));
+    assert_null(runner_cpu.open(&t.package, STR("nothing"),
+                                &(RunnerOpening){.arithmetic = ARITHMETIC_FP16}, &err));
     assert_non_null(strstr(err.text, "'nothing'"));
     close_fixture(&t);
 }

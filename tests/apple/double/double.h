@@ -16,7 +16,8 @@ typedef enum {
 
 // From the `from`-th call on (1: the first); 0 takes the fault away.
 void double_set(DoubleFault fault, long from);
-void double_clear(void); // no fault, counters at zero
+void double_clear(void);  // no fault, counters at zero
+void double_let_go(void); // what it holds of inputs (holds_inputs)
 // Objects of the double's classes that live.
 long double_n_alive(void);
 

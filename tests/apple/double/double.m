@@ -12,6 +12,7 @@
 #import <CoreML/CoreML.h>
 
 #include "backend.h"
+#include "impl.h"
 
 // ---- faults and counts
 
@@ -34,7 +35,21 @@ void double_set(DoubleFault fault, long from) {
     faults.is_read = true;
 }
 
+// LATHE_DOUBLE_COUNT=FILE: says there how many objects live when the program ends.
+static void count_at_exit(void) {
+    double_let_go();
+    FILE *f = fopen(getenv("LATHE_DOUBLE_COUNT"), "a");
+    if (!f) return;
+    fprintf(f, "%ld\n", double_n_alive());
+    fclose(f);
+}
+
+__attribute__((constructor)) static void begin(void) {
+    if (getenv("LATHE_DOUBLE_COUNT")) atexit(count_at_exit);
+}
+
 void double_clear(void) {
+    double_let_go();
     memset(&faults, 0, sizeof faults);
     faults.is_read = true;
 }
@@ -61,7 +76,7 @@ static void read_environment(void) {
 }
 
 // Counts a call; whether the fault shows in it.
-static bool shows(DoubleFault fault) {
+bool double_shows(DoubleFault fault) {
     pthread_mutex_lock(&guard);
     if (!faults.is_read) read_environment();
     bool yes = faults.from[fault] && ++faults.seen[fault] >= faults.from[fault];
@@ -69,11 +84,11 @@ static bool shows(DoubleFault fault) {
     return yes;
 }
 
-static void born(void) {
+void double_born(void) {
     __atomic_add_fetch(&n_alive, 1, __ATOMIC_SEQ_CST);
 }
 
-static void died(void) {
+void double_died(void) {
     __atomic_sub_fetch(&n_alive, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -114,9 +129,10 @@ static size_t element_bytes(MLMultiArrayDataType type) {
                             strides:(NSArray *)st
                         deallocator:(void (^)(void *))deallocator
                               error:(NSError **)error {
-    (void)deallocator, (void)error;
+    (void)error;
     self = [super init];
     born();
+    if (deallocator) given_back = Block_copy(deallocator);
     data = pointer;
     shape = [s retain];
     strides = [st retain];
@@ -148,6 +164,10 @@ static size_t element_bytes(MLMultiArrayDataType type) {
 }
 - (void)dealloc {
     if (owns_data) free(data);
+    if (given_back) {
+        given_back(data);
+        Block_release(given_back);
+    }
     [shape release];
     [strides release];
     died();
@@ -433,7 +453,61 @@ static NSArray *shape_of(const BackendPort *p) {
 }
 @end
 
+// ---- inputs that the framework goes on to hold
+
+enum { MOST_HELD = 64, HELD_FOR = 3 }; // predictions
+
+typedef struct {
+    NSObject<MLFeatureProvider> *features;
+    uint64_t sum; // of their bytes when the prediction returned
+} Held;
+
+static Held held[MOST_HELD];
+static size_t n_held;
+
+static uint64_t sum_of(id<MLFeatureProvider> features) {
+    uint64_t sum = 1469598103934665603u;
+    for (NSString *name in [[(id)features featureNames] allObjects]) {
+        MLMultiArray *array = [[features featureValueForName:name] multiArrayValue];
+        const uint8_t *at = [array bytes];
+        size_t n = (size_t)[array count] * element_bytes([array dataType]);
+        uint64_t own = 1469598103934665603u;
+        for (size_t i = 0; i < n; i++) own = (own ^ at[i]) * 1099511628211u;
+        sum += own;
+    }
+    return sum;
+}
+
+static void let_go(void) {
+    Held first = held[0];
+    memmove(held, held + 1, --n_held * sizeof *held);
+    if (sum_of(first.features) != first.sum) {
+        fprintf(stderr, "double: inputs were written while the framework held them\n");
+        abort();
+    }
+    [first.features release];
+}
+
+static void hold(id<MLFeatureProvider> features) {
+    if (n_held == HELD_FOR) let_go();
+    held[n_held++] = (Held){[(NSObject *)features retain], sum_of(features)};
+}
+
+void double_let_go(void) {
+    @autoreleasepool {
+        while (n_held) let_go();
+    }
+}
+
 // ---- models
+
+static void eat_memory(void) {
+    size_t n = 300u << 20;
+    volatile char *at = malloc(n);
+    for (size_t i = 0; i < n; i += 512) at[i] = 1;
+    sleep(5);
+    free((void *)(uintptr_t)at);
+}
 
 @implementation MLModel
 + (void)compileModelAtURL:(NSURL *)url completionHandler:(void (^)(NSURL *, NSError *))handler {
@@ -467,6 +541,9 @@ static NSArray *shape_of(const BackendPort *p) {
                       "ANE model load has failed for on-device compiled macho. Must re-compile the "
                       "E5 bundle.",
                       13);
+    if (shows(DOUBLE_load_says_ane_failed))
+        fprintf(stderr, "E5RT: MILCompilerForANE error: failed to compile ANE model using ANEF. "
+                        "Error=_ANECompiler : ANECCompile() FAILED\n");
     char why[512] = "", path[4096];
     snprintf(path, sizeof path, "%s/package", [[url path] UTF8String]);
     Backend *backend = backend_open(path, [[c functionName] UTF8String], why, sizeof why);
@@ -514,6 +591,9 @@ static NSArray *shape_of(const BackendPort *p) {
                                           error:(NSError **)error {
     char why[512] = "";
     if (shows(DOUBLE_first_run_dies)) kill(getpid(), SIGKILL);
+    if (shows(DOUBLE_run_crashes)) kill(getpid(), SIGSEGV);
+    if (shows(DOUBLE_run_eats_memory)) eat_memory();
+    while (shows(DOUBLE_run_hangs)) sleep(1);
     if (shows(DOUBLE_run_fails))
         return refuse(error, "Failed to execute the program. error code: -14.", -14);
     // It counts by instance: a new one runs again.
@@ -535,6 +615,7 @@ static NSArray *shape_of(const BackendPort *p) {
     if (state && shows(DOUBLE_drops_writes)) backend_state_zero(state->state);
     if (state && shows(DOUBLE_rots)) backend_state_scale(state->state, 0.999f);
     NSMutableDictionary *results = [NSMutableDictionary dictionary];
+    if (shows(DOUBLE_holds_inputs)) hold(features);
     bool lacks = shows(DOUBLE_lacks_output), nan = shows(DOUBLE_gives_nan),
          errs = shows(DOUBLE_errs), wrong = shows(DOUBLE_gives_wrong);
     for (size_t i = lacks; i < backend_n_ports(backend, BACKEND_OUTPUT); i++) {
@@ -591,210 +672,3 @@ void *double_compile(void *context) {
     free(job);
     return NULL;
 }
-
-// ---- devices and plans
-
-@implementation MLCPUComputeDevice
-@end
-@implementation MLGPUComputeDevice
-@end
-@implementation MLNeuralEngineComputeDevice
-- (NSInteger)totalCoreCount {
-    return 16;
-}
-@end
-
-NSArray *MLAllComputeDevices(void) {
-    NSMutableArray *all = [NSMutableArray array];
-    [all addObject:[[[MLCPUComputeDevice alloc] init] autorelease]];
-    [all addObject:[[[MLGPUComputeDevice alloc] init] autorelease]];
-    if (!shows(DOUBLE_has_no_ane))
-        [all addObject:[[[MLNeuralEngineComputeDevice alloc] init] autorelease]];
-    return all;
-}
-
-@implementation MLComputePlanCost
-- (void)dealloc {
-    died();
-    [super dealloc];
-}
-- (double)weight {
-    return weight;
-}
-@end
-
-@implementation MLComputePlanDeviceUsage
-- (void)dealloc {
-    [supported release];
-    [preferred release];
-    died();
-    [super dealloc];
-}
-- (NSArray *)supportedComputeDevices {
-    return supported;
-}
-- (id<MLComputeDeviceProtocol>)preferredComputeDevice {
-    return preferred;
-}
-@end
-
-@implementation MLModelStructureProgramNamedValueType
-- (void)dealloc {
-    [name release];
-    died();
-    [super dealloc];
-}
-- (NSString *)name {
-    return name;
-}
-@end
-@implementation MLModelStructureProgramOperation
-- (void)dealloc {
-    [operatorName release];
-    [outputs release];
-    died();
-    [super dealloc];
-}
-- (NSString *)operatorName {
-    return operatorName;
-}
-- (NSArray *)outputs {
-    return outputs;
-}
-- (void)readOp:(size_t)i of:(Backend *)backend {
-    char op[64], output[128];
-    bool is_constant;
-    backend_op(backend, i, op, output, &is_constant);
-    MLModelStructureProgramNamedValueType *first =
-        [[MLModelStructureProgramNamedValueType alloc] init];
-    born();
-    first->name = [[NSString stringWithUTF8String:output] retain];
-    operatorName = [[NSString stringWithUTF8String:op] retain];
-    outputs = [[NSArray arrayWithObject:first] retain];
-    [first release];
-}
-@end
-@implementation MLModelStructureProgramBlock
-- (void)dealloc {
-    [operations release];
-    died();
-    [super dealloc];
-}
-- (NSArray *)operations {
-    return operations;
-}
-- (void)readOps:(Backend *)backend {
-    NSMutableArray *all = [[NSMutableArray alloc] init];
-    for (size_t i = 0; i < backend_n_ops(backend); i++) {
-        MLModelStructureProgramOperation *o = [[MLModelStructureProgramOperation alloc] init];
-        born();
-        [o readOp:i of:backend];
-        [all addObject:o];
-        [o release];
-    }
-    operations = all;
-}
-@end
-@implementation MLModelStructureProgramFunction
-- (void)dealloc {
-    [block release];
-    died();
-    [super dealloc];
-}
-- (MLModelStructureProgramBlock *)block {
-    return block;
-}
-- (void)readFunction:(Backend *)backend {
-    block = [[MLModelStructureProgramBlock alloc] init];
-    born();
-    [block readOps:backend];
-}
-@end
-@implementation MLModelStructureProgram
-- (void)dealloc {
-    [functions release];
-    died();
-    [super dealloc];
-}
-- (NSDictionary *)functions {
-    return functions;
-}
-- (void)readPackage:(const char *)path {
-    NSMutableDictionary *all = [[NSMutableDictionary alloc] init];
-    char why[256], name[128];
-    Backend *first = backend_open(path, NULL, why, sizeof why);
-    for (size_t i = 0; first && backend_function_name(first, i, name); i++) {
-        Backend *backend = backend_open(path, name, why, sizeof why);
-        MLModelStructureProgramFunction *f = [[MLModelStructureProgramFunction alloc] init];
-        born();
-        if (backend) [f readFunction:backend];
-        [all setObject:f forKey:[NSString stringWithUTF8String:name]];
-        [f release];
-        backend_close(backend);
-    }
-    backend_close(first);
-    functions = all;
-}
-@end
-@implementation MLModelStructure
-- (void)dealloc {
-    [program release];
-    died();
-    [super dealloc];
-}
-- (MLModelStructureProgram *)program {
-    return program;
-}
-- (void)readPackage:(const char *)path {
-    program = [[MLModelStructureProgram alloc] init];
-    born();
-    [program readPackage:path];
-}
-@end
-
-@implementation MLComputePlan
-+ (void)loadContentsOfURL:(NSURL *)url
-            configuration:(MLModelConfiguration *)configuration
-        completionHandler:(void (^)(MLComputePlan *, NSError *))handler {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/package", [[url path] UTF8String]);
-    MLComputePlan *plan = [[[MLComputePlan alloc] init] autorelease];
-    born();
-    plan->isCPUOnly = [configuration computeUnits] == MLComputeUnitsCPUOnly;
-    plan->structure = [[MLModelStructure alloc] init];
-    born();
-    [plan->structure readPackage:path];
-    handler(plan, nil);
-}
-- (void)dealloc {
-    [structure release];
-    died();
-    [super dealloc];
-}
-- (MLModelStructure *)modelStructure {
-    return structure;
-}
-- (MLComputePlanDeviceUsage *)computeDeviceUsageForMLProgramOperation:
-    (MLModelStructureProgramOperation *)operation {
-    if ([[operation operatorName] hasPrefix:@"ios18.const"]) return nil;
-    MLComputePlanDeviceUsage *u = [[[MLComputePlanDeviceUsage alloc] init] autorelease];
-    born();
-    NSMutableArray *devices = [[NSMutableArray alloc] init];
-    id cpu = [[[MLCPUComputeDevice alloc] init] autorelease];
-    id ane = [[[MLNeuralEngineComputeDevice alloc] init] autorelease];
-    BOOL onCPU = isCPUOnly || shows(DOUBLE_plans_cpu) || shows(DOUBLE_has_no_ane);
-    [devices addObject:cpu];
-    if (!isCPUOnly) [devices addObject:ane];
-    u->supported = devices;
-    u->preferred = [(onCPU ? cpu : ane) retain];
-    return u;
-}
-- (MLComputePlanCost *)estimatedCostOfMLProgramOperation:
-    (MLModelStructureProgramOperation *)operation {
-    if ([[operation operatorName] hasPrefix:@"ios18.const"]) return nil;
-    MLComputePlanCost *c = [[[MLComputePlanCost alloc] init] autorelease];
-    born();
-    c->weight = 0.01;
-    return c;
-}
-@end

@@ -4,6 +4,7 @@
     {                                                                                              \
         void *data;                                                                                \
         BOOL owns_data;                                                                            \
+        void (^given_back)(void *);                                                                \
         NSArray *shape, *strides;                                                                  \
         MLMultiArrayDataType dataType;                                                             \
         size_t n_bytes;                                                                            \

@@ -30,6 +30,7 @@ typedef struct {
 - (instancetype)retain;
 - (void)release;
 - (instancetype)autorelease;
+- (NSUInteger)retainCount;
 - (BOOL)isKindOfClass:(Class)aClass;
 @end
 

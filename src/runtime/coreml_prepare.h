@@ -1,0 +1,22 @@
+// coreml_prepare.h — the first time of a bundle on a machine: each package is compiled, and the bundle is
+// loaded and run once in a process of its own (device_trial.h), before any of it is loaded in this one.
+#ifndef LATHE_RUNTIME_COREML_PREPARE_H
+#define LATHE_RUNTIME_COREML_PREPARE_H
+
+#include "coreml/cache.h"
+#include "runtime/runner.h"
+
+CoremlSource coreml_source(const Package *package);
+
+// RunnerOps.prepare of Core ML. What has been done on this machine is not done again; without a worker
+// (coreml/worker.h) packages are compiled here and nothing is tried.
+bool coreml_prepare(const Bundle *bundle, const Progress *progress, Err *err);
+
+// first_load and first_run of a function, as the first time on this machine noted them.
+void coreml_first_times(const CoremlCompiled *compiled, const char *function, RunnerTimes *times);
+
+// A line of the process's output, and of the note beside the compiled model: "ran LOG FUNCTION SECONDS
+// SECONDS", load and first prediction. LOG names the compiled model.
+#define COREML_RAN "ran %s %s %.6f %.6f\n"
+
+#endif
