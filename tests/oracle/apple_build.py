@@ -30,9 +30,12 @@ def run(*command, **options):
     return done
 
 
-def objects(folder, sanitizers=(), adapter=ADAPTER):
+def flags_of(sanitizers, extra=()):
+    return [*([f"-fsanitize={','.join(sanitizers)}"] if sanitizers else []), *extra]
+
+
+def objects(folder, flags=(), adapter=ADAPTER):
     """The adapter and the double as objects in `folder`."""
-    flags = [f"-fsanitize={','.join(sanitizers)}"] if sanitizers else []
     run("clang", *GNUSTEP, *flags, "-Wall", "-Wextra", "-Werror", "-include", APPLE / "double/ivars.h", "-c", adapter,
         "-o", folder / "device.o")
     for name in ("double", "plan"):
@@ -41,10 +44,10 @@ def objects(folder, sanitizers=(), adapter=ADAPTER):
     return [folder / name for name in ("device.o", "double.o", "plan.o", "backend.o")]
 
 
-def link_test(folder, source, sanitizers=(), adapter=ADAPTER):
+def link_test(folder, source, sanitizers=(), adapter=ADAPTER, extra=()):
     """A test program over adapter and double."""
-    flags = [f"-fsanitize={','.join(sanitizers)}"] if sanitizers else []
-    parts = objects(folder, sanitizers, adapter)
+    flags = flags_of(sanitizers, extra)
+    parts = objects(folder, flags, adapter)
     run("clang", *PLAIN, *flags, "-c", source, "-o", folder / "test.o")
     run("clang", *flags, "-o", folder / "test", folder / "test.o", *parts, BUILD / "liblathe.a", *LIBRARIES)
     return folder / "test"
@@ -61,9 +64,23 @@ def caller(program, cache):
     return call
 
 
-def link_lathe(folder):
-    """The whole program, whose Core ML is the double. Objects come before the library, whose absent.c is then not taken."""
+def device_side(folder, flags):
+    """What lathe has on the way to a device, as objects with these flags: its rooms coreml and runtime, and the gates of devices."""
+    src = ROOT / "src"
+    sources = [p for p in sorted((src / "coreml").glob("*.c")) if p.name != "absent.c"]
+    sources += [*sorted((src / "runtime").glob("*.c")), *sorted((src / "gates").glob("device_*.c")), *sorted((src / "bundle").glob("device_*.c")),
+                src / "verify/device.c", src / "verify/open.c"]
+    (folder / "side").mkdir()
+    run("clang", *PLAIN, *flags, "-c", *sources, cwd=folder / "side")
+    return sorted((folder / "side").glob("*.o"))
+
+
+def link_lathe(folder, sanitizers=()):
+    """The whole program, whose Core ML is the double. Objects come before the library, whose own are then not taken: its
+    absent.c, and with sanitizers all that is on the way to a device."""
+    flags = flags_of(sanitizers)
     program = sorted((BUILD / "src/cli/lathe.p").glob("*.o"))
     archs = sorted(BUILD.glob("libkernels_*.a"))
-    run("clang", "-o", folder / "lathe", *program, *objects(folder), BUILD / "liblathe.a", *archs, *LIBRARIES)
+    side = device_side(folder, flags) if sanitizers else []
+    run("clang", *flags, "-o", folder / "lathe", *program, *side, *objects(folder, flags), BUILD / "liblathe.a", *archs, *LIBRARIES)
     return folder / "lathe"
