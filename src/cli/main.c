@@ -106,6 +106,7 @@ static int run_worker(int argc, char **argv) {
 // `lathe settle-worker STAGE BUNDLE OUT`: a stage of lathe settle in a process of its own, likewise.
 static int run_settle_worker(char **argv) {
     Err err = {0};
+    coreml_skip_trials();
     if (settle_work(argv[2], argv[3], argv[4], &err)) return 0;
     fprintf(stderr, "%s\n", err.text);
     return exit_code(&err);

@@ -55,8 +55,11 @@ void log_add_unified(const char *path, double seconds) {
     if (!program) return;
     snprintf(last, sizeof last, "%.0fs", seconds + SPARE_SECONDS);
     const char *const arguments[] = {
-        program, "show", "--last", last, "--style", "compact", "--predicate",
-        "subsystem == \"com.apple.espresso\" OR subsystem == \"com.apple.coreml\"", NULL};
+        program,       "show",
+        "--last",      last,
+        "--style",     "compact",
+        "--predicate", "subsystem == \"com.apple.espresso\" OR subsystem == \"com.apple.coreml\"",
+        NULL};
     Child child = {.arguments = arguments,
                    .log = path,
                    .appends = true,

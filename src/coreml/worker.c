@@ -19,6 +19,16 @@ void coreml_set_worker(const char *program) {
     worker_program = program;
 }
 
+static bool skips_trials;
+
+void coreml_skip_trials(void) {
+    skips_trials = true;
+}
+
+bool worker_tries_first(void) {
+    return worker_program && !skips_trials;
+}
+
 bool worker_is_set(void) {
     return worker_program != NULL;
 }
@@ -65,8 +75,8 @@ static bool say_large(const WorkerJob *job, const Limits *l, Err *err) {
 
 // ---- the process
 
-static bool wait_for(ChildProcess *p, const WorkerJob *job, const Limits *l, const Progress *progress,
-                     ChildEnd *end, Err *err) {
+static bool wait_for(ChildProcess *p, const WorkerJob *job, const Limits *l,
+                     const Progress *progress, ChildEnd *end, Err *err) {
     while (!child_poll(p, end)) {
         double waited = now_seconds() - p->started;
         bool is_late = waited > l->seconds, is_large = process_bytes(p->pid) > l->bytes;
@@ -89,8 +99,7 @@ static bool start(ChildProcess *p, const WorkerJob *job, Err *err) {
     const char *arguments[MOST_ARGUMENTS + 3] = {worker_program, "coreml-worker"};
     for (size_t i = 0; job->arguments[i] && i < MOST_ARGUMENTS; i++)
         arguments[i + 2] = job->arguments[i];
-    Child child = {
-        .arguments = arguments, .log = job->log, .appends = true, .shares_group = true};
+    Child child = {.arguments = arguments, .log = job->log, .appends = true, .shares_group = true};
     return child_start(p, &child, err);
 }
 

@@ -25,6 +25,10 @@ typedef struct {
 // no processes: worker_is_set() is false.
 void coreml_set_worker(const char *program);
 bool worker_is_set(void);
+// This process is itself one whose end is no loss: it runs bundles without trying them first in another
+// (runtime/coreml_prepare.h), so that its first load is the machine's.
+void coreml_skip_trials(void);
+bool worker_tries_first(void);
 
 // Runs the job and waits. *seconds is how long it took. False and `err`, which names the log and
 // explains its text, when the process failed, was ended by a signal or passed a limit; ERR_STOPPED

@@ -78,7 +78,7 @@ static bool prepare(const Bundle *b, const Progress *progress, Arena *arena, Err
         expected += coreml_expected_seconds(&source);
         have_run = have_run && coreml_has_run(&all[i], arena, NULL);
     }
-    if (have_run || !worker_is_set()) return true;
+    if (have_run || !worker_tries_first()) return true;
     say_first_time(b, expected, all[0].log, progress, arena);
     return try_bundle(b, all, n, expected, progress, arena, err);
 }
