@@ -222,6 +222,7 @@ typedef struct {
     const char *weights;       // NULL: "int8"
     const char *kv;            // NULL: "overwrite"; or "slice"
     const char *target;        // "macos27:m4pro", system and chip; NULL: "macos27"
+    const char *norm;          // NULL: "max"; or "l2"
     bool has_no_prefill;       // only decode: smaller packages, slow prompts
     bool skips_ranges;         // do not measure activations: minutes for a billion weights
     bool replaces;             // an older bundle at the place may go

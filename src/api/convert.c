@@ -17,6 +17,8 @@ static bool compile_options(CompileOptions *out, const LatheConvertOptions *o, E
     if (!kv_form_named(str_of(kv), &out->kv, err)) return false;
     if (!weight_form_named(weights, &out->weights))
         return err_set(err, ERR_USAGE, "weights '%s': expected int8, int8-tensor or fp16", weights);
+    const char *norm = or_default(o->norm, "max");
+    if (!norm_form_named(str_of(norm), &out->norm, err)) return err_prefix(err, "norm '%s'", norm);
     return target_read(str_of(target), &out->target, &out->chip, err) ||
            err_prefix(err, "target '%s'", target);
 }

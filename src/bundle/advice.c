@@ -50,6 +50,8 @@ static const char *print_convert(Arena *arena, const char *source, const char *d
         add_option(arena, &out, "--ignore-key", settings->ignored[i]);
     if (chain->weights.len && !str_is(chain->weights, "int8"))
         add_option(arena, &out, "--weights", arena_cstr(arena, chain->weights));
+    if (chain->norm.len && !str_is(chain->norm, "max"))
+        add_option(arena, &out, "--norm", arena_cstr(arena, chain->norm));
     const char *command = arena_cstr(arena, strbuf_str(&out));
     strbuf_free(&out);
     return command;

@@ -18,7 +18,7 @@
 #include "mil/mil.h"
 #include "range/ranges.h"
 
-enum { CHAIN_SCHEMA = 7 };
+enum { CHAIN_SCHEMA = 8 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -48,7 +48,8 @@ typedef struct {
     uint32_t first_row, n_rows;
     // Rows of each head: the source's pairs (2i, 2i + 1) are at (i, i + rope_dim / 2).
     bool is_deinterleaved;
-    float factor; // a power of two that each source weight was multiplied by
+    // A power of two that each source weight was multiplied by; of norms also sqrt(d_model).
+    float factor;
 } ChainPart;
 
 typedef struct {
@@ -94,7 +95,7 @@ typedef struct {
     uint32_t context;      // positions a session holds
     uint32_t state_rows, prefill_rows;
     Use use; // as it was converted to be used, and proved; use.context is the same as context
-    Str kv, weights, target;
+    Str kv, weights, norm, target;
     uint64_t package_limit;
     const Ranges *ranges; // what was measured and conditioned by; NULL with --range off
     ChainFile host;       // host.gguf

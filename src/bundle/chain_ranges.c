@@ -76,6 +76,15 @@ const Ranges *chain_need_ranges(JsonReader *n, const json_t *chain, uint32_t n_l
     return n->failed ? NULL : r;
 }
 
+float chain_need_norm_factor(JsonReader *n, const json_t *object, const char *key) {
+    double x = need_number(n, object, key);
+    if (x >= 0x1p-63 && x <= 0x1p63) return (float)x;
+    if (!n->failed)
+        err_set(n->err, ERR_FORMAT, "member \"%s\": %g, expected a positive number", key, x);
+    n->failed = true;
+    return 1;
+}
+
 float chain_need_factor(JsonReader *n, const json_t *object, const char *key) {
     double x = need_number(n, object, key);
     int exponent;

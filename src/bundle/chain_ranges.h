@@ -11,6 +11,7 @@ json_t *chain_ranges_json(const Ranges *ranges);
 // NULL when the member is null, or on failure. Every figure of the table must be there.
 const Ranges *chain_need_ranges(JsonReader *n, const json_t *chain, uint32_t n_layers);
 // A power of two, from 2^-64 to 2^64.
+float chain_need_norm_factor(JsonReader *n, const json_t *object, const char *key);
 float chain_need_factor(JsonReader *n, const json_t *object, const char *key);
 
 #endif

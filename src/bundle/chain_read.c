@@ -8,6 +8,7 @@
 #include "bundle/advice.h"
 #include "bundle/chain.h"
 #include "bundle/chain_ranges.h"
+#include "contract/weights.h"
 
 enum {
     MAX_SHARDS = 4096,
@@ -96,6 +97,13 @@ static ChainFunction read_function(JsonReader *n, const json_t *json) {
     return f;
 }
 
+// Norms may hold sqrt(d_model) besides; matrices powers of two only, which change no code.
+static bool is_norm(Str role) {
+    for (int i = 0; i < WEIGHT_COUNT; i++)
+        if (str_is(role, weight_infos[i].name)) return weight_infos[i].kind == WEIGHT_IS_NORM;
+    return false;
+}
+
 static ChainTensor read_tensor(JsonReader *n, const json_t *json) {
     bool is_of_layer = !json_is_null(json_object_get(json, "layer"));
     ChainTensor t = {
@@ -118,8 +126,9 @@ static ChainTensor read_tensor(JsonReader *n, const json_t *json) {
             .first_row = need_u32(n, part, "first_row"),
             .n_rows = need_u32(n, part, "rows"),
             .is_deinterleaved = need_bool(n, part, "unrolled"),
-            .factor = chain_need_factor(n, part, "factor"),
         };
+        t.parts[i].factor = is_norm(t.parts[i].role) ? chain_need_norm_factor(n, part, "factor")
+                                                     : chain_need_factor(n, part, "factor");
         if (!n->failed && t.parts[i].first_row != next_row) {
             n->failed = true;
             err_set(n->err, ERR_FORMAT, "tensor '%.*s': its parts do not follow one another",
@@ -251,6 +260,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     c->prefill_rows = need_u32(&n, options, "prefill_rows");
     c->kv = need_str(&n, options, "kv");
     c->weights = need_str(&n, options, "weights");
+    c->norm = need_str(&n, options, "norm");
     c->target = need_str(&n, options, "target");
     c->package_limit = need_u64(&n, options, "package_limit", INT64_MAX);
     c->host = read_file_entry(&n, need_object(&n, json, "host"));

@@ -21,7 +21,7 @@
 #include "placement/placement.h"
 
 typedef struct {
-    const char *model, *out, *settings_from, *kv, *weights, *target, *functions, *range,
+    const char *model, *out, *settings_from, *kv, *weights, *norm, *target, *functions, *range,
         *calibration;
     const char *chosen[USE_COUNT];
     uint32_t layers_per_shard, prefill_rows, threads;
@@ -64,6 +64,9 @@ static const Option option_rows[] = {
     {"--kv", OPTION_TEXT, offsetof(Arguments, kv), "FORM",
      "overwrite (default: states stored whole) or slice (rows put in place): how new rows "
      "get into the KV caches"},
+    {"--norm", OPTION_TEXT, offsetof(Arguments, norm), "FORM",
+     "max (default: safe for any row) or l2 (decode and head: two ops instead of fourteen; the "
+     "Neural Engine is reported to ignore its eps)"},
     {"--functions", OPTION_TEXT, offsetof(Arguments, functions), "LIST",
      "decode,prefill (default) or decode"},
     {"--prefill-rows", OPTION_COUNT, offsetof(Arguments, prefill_rows), "N",
@@ -143,6 +146,8 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     if (!weight_form_named(a->weights, &o->weights))
         return err_set(err, ERR_USAGE, "--weights %s: expected int8, int8-tensor or fp16",
                        a->weights);
+    if (!norm_form_named(str_of(a->norm), &o->norm, err))
+        return err_prefix(err, "--norm %s", a->norm);
     if (!target_read(str_of(a->target), &o->target, &o->chip, err))
         return err_prefix(err, "--target %s", a->target);
     if (!a->out || !*a->out) return err_set(err, ERR_USAGE, "missing -o OUT.lathe");
@@ -337,6 +342,7 @@ static bool convert(const Arguments *a, Err *err) {
 bool command_convert(int argc, char **argv, Err *err) {
     Arguments a = {.kv = kv_form_name(0),
                    .weights = "int8",
+                   .norm = "max",
                    .target = "macos27",
                    .functions = "decode,prefill",
                    .prefill_rows = DEFAULT_PREFILL_ROWS,

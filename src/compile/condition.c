@@ -71,6 +71,43 @@ bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err) {
                    -most_exponent(root, LEAST_HALF));
 }
 
+float condition_l2_eps(const Contract *c, uint32_t width, int residual_exp2) {
+    return ldexpf((float)width * c->norm_eps, -2 * residual_exp2);
+}
+
+bool condition_keeps_l2_eps(const Contract *c, int residual_exp2, Err *err) {
+    float held = round_to_half(condition_l2_eps(c, c->d_model, residual_exp2));
+    if (held >= LEAST_HALF && held <= LARGEST_HALF) return true;
+    return err_set(err, ERR_FORMAT,
+                   "--norm l2: an l2_norm would hold norm_eps %g as %.3g, with d_model %u and the "
+                   "stream divided by 2^%d, and the Neural Engine is reported to lose fp16 numbers "
+                   "below 6.10e-05; --norm max holds its root",
+                   (double)c->norm_eps, (double)held, c->d_model, residual_exp2);
+}
+
+// sqrt(1 + eps / mean(x²)) is 1.01 at a fiftieth.
+#define MOST_EPS_SHARE 0.02f
+
+bool condition_rows_need_no_eps(const Contract *c, const Ranges *ranges, Err *err) {
+    float shortest = ranges->out_shortest;
+    uint32_t at = c->n_layers;
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        float row = fminf(ranges->layers[i].attn_in_shortest, ranges->layers[i].ffn_in_shortest);
+        if (row >= shortest) continue;
+        shortest = row;
+        at = i;
+    }
+    float mean = shortest * shortest / (float)c->d_model;
+    if (c->norm_eps <= MOST_EPS_SHARE * mean) return true;
+    return err_set(
+        err, ERR_FORMAT,
+        "--norm l2: a row before a norm of layer %u (%u is the head's) has a mean square "
+        "of %.3g, against norm_eps %g; the Neural Engine is reported to leave eps out of "
+        "l2_norm, and the row would come out %.0f %% too large; use --norm max",
+        at, c->n_layers, (double)mean, (double)c->norm_eps,
+        100 * (sqrt(1 + (double)c->norm_eps / (double)mean) - 1));
+}
+
 bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *ranges, uint32_t first,
                       uint32_t end, Err *err) {
     float peak = 0, shortest = INFINITY;

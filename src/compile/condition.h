@@ -40,6 +40,13 @@ float condition_root_eps(const Contract *c, uint32_t width, int residual_exp2);
 // (condition.c); says whether measured ranges would help.
 bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err);
 
+// The same for an l2_norm, which takes the square of that root.
+float condition_l2_eps(const Contract *c, uint32_t width, int residual_exp2);
+bool condition_keeps_l2_eps(const Contract *c, int residual_exp2, Err *err);
+// The Neural Engine is reported to leave eps out of it: fails when a measured row is so quiet that
+// it would come out more than 1 % too large.
+bool condition_rows_need_no_eps(const Contract *c, const Ranges *ranges, Err *err);
+
 // What the stream of layers [first, end) is divided by, as an exponent: judged by the rows that
 // enter their norms and by what leaves the last one. With first == end, that of the head. Fails
 // when no factor keeps both the rows and the norm's eps in fp16.

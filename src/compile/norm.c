@@ -14,8 +14,18 @@
 // of one norm differ by a factor of 100 and more once a model has its first massive token
 // (SmolLM2-135M: from its third layer on), so few norms could go without, and one that could would
 // turn an unmeasured loud row into zeros.
+//
+// Under --norm l2 a call of one row has two ops instead: y = l2_norm(x; d · eps) · (sqrt(d) · w). The
+// op sums in a wide float, safe up to Σx² of 6e9 on CPU, GPU and Neural Engine (kasper0406/gemma-
+// coreml-chat: mil_passes/fp16_l2_norm), and reduces the last three axes, which are all of
+// [1, d, 1, 1]; of [1, d, 1, T] they are not the channels alone, so prefill keeps the form above. The
+// weights hold sqrt(d) for both. On the Neural Engine the op is reported to ignore its eps: rows come
+// out larger by sqrt(1 + eps / mean(x²)), which is 5 % where the mean square is ten times eps and
+// // nothing to speak of above 1e4 times it, and a row of zeros stays one. Arithmetic `ane` does the
+// same, and conversion refuses the form where a measured row would be more than 1 % off.
 #include <math.h>
 
+#include "base/size.h"
 #include "compile/graph.h"
 
 // A row of zeros must stay one: m is kept at fp16's smallest normal number or above.
@@ -25,7 +35,15 @@ ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *we
     Builder *b = &g->builder;
     uint32_t width = weight->n_rows;
     float d = (float)width;
+    bool is_l2 = g->plan->options.norm == NORM_L2;
 #define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", what, part).at)
+    if (is_l2 && g->n_rows == 1) {
+        ValueId eps = build_const_f16(b, NAME("l2_eps"),
+                                      condition_l2_eps(g->contract, width, g->residual_exp2));
+        BuildArg args[] = {{"x", &x, 1}, {"epsilon", &eps, 1}};
+        ValueId unit = build_op(b, NAME("unit"), MIL_OP_l2_norm, args, COUNT_OF(args));
+        return build_binary(b, NAME("y"), MIL_OP_mul, unit, graph_vector(g, weight));
+    }
     ValueId magnitude = build_unary(b, NAME("abs"), MIL_OP_abs, x);
     ValueId max = build_reduce(b, NAME("max"), MIL_OP_reduce_max, magnitude, 1, true);
     ValueId least = build_const_f16(b, NAME("least"), LEAST_MAGNITUDE);
@@ -39,7 +57,8 @@ ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *we
     ValueId eps = build_binary(b, NAME("eps"), MIL_OP_mul, scaled_eps, scaled_eps);
     ValueId total = build_binary(b, NAME("total"), MIL_OP_add, sum, eps);
     ValueId inverse = build_rsqrt(b, NAME("rsqrt"), total, 0.0f);
-    ValueId gain = graph_scale(g, arena_printf(g->arena, "%s_gain", what).at, inverse, sqrtf(d));
+    ValueId gain =
+        graph_scale(g, arena_printf(g->arena, "%s_gain", what).at, inverse, is_l2 ? 1 : sqrtf(d));
     ValueId unit = build_binary(b, NAME("unit"), MIL_OP_mul, u, gain);
     return build_binary(b, NAME("y"), MIL_OP_mul, unit, graph_vector(g, weight));
 #undef NAME

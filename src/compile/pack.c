@@ -9,6 +9,7 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "compile/weights.h"
+#include "contract/weights.h"
 #include "quant/quant.h"
 
 enum { BLOCK_BYTES = 8 << 20 }; // of encoded rows in memory at a time
@@ -120,8 +121,15 @@ static bool may_be_scaled(const PackedPart *part) {
     return false;
 }
 
+static bool weight_is_norm(const char *role) {
+    for (int i = 0; i < WEIGHT_COUNT; i++)
+        if (strcmp(weight_infos[i].name, role) == 0) return weight_infos[i].kind == WEIGHT_IS_NORM;
+    return false;
+}
+
 static const char *advice(const PackedPart *part, const PackJob *job, float value) {
     if (!isfinite(value)) return "the file is damaged";
+    if (weight_is_norm(part->role) && part->factor != 1) return "--norm max leaves the factor out";
     if (part->factor != 1) return "--range off leaves the factor out";
     if (fits_half(value)) return "--weights fp16 keeps it";
     if (job->is_conditioned || !may_be_scaled(part)) return "no package can carry this model";

@@ -76,6 +76,21 @@ bool weight_form_named(const char *name, PackFormat *form) {
     return at >= 0;
 }
 
+static const char *const norm_forms[] = {[NORM_MAX] = "max", [NORM_L2] = "l2"};
+
+const char *norm_form_name(NormForm form) {
+    return norm_forms[form];
+}
+
+bool norm_form_named(Str name, NormForm *form, Err *err) {
+    for (size_t i = 0; i < COUNT_OF(norm_forms); i++)
+        if (str_is(name, norm_forms[i])) {
+            *form = (NormForm)i;
+            return true;
+        }
+    return err_set(err, ERR_USAGE, "expected max or l2");
+}
+
 // The last axis of a state must be a multiple of 32 or loading fails on the ANE (apple/coremltools
 // issue #2631); here that axis is head_dim, but rows are rounded too, since they become the last
 // axis of the scores. 501 to 512 gave wrong results on macOS 27 (eeANE 2.1.0): 544 is the next.
@@ -96,7 +111,7 @@ static uint64_t layer_bytes(const Model *model, const CompileOptions *options, u
 // The norm and rows [first, end) of the head, in slices.
 static uint64_t head_bytes(const ShardPlan *plan, const Model *model, uint32_t first, uint32_t end,
                            Arena *arena) {
-    PackedTensor norm = packed_output_norm(model);
+    PackedTensor norm = packed_output_norm(model, &plan->options);
     uint64_t sum = packed_bytes(&norm);
     for (uint32_t at = first; at < end; at += plan->slice_rows) {
         uint32_t to = (uint32_t)min_size(end, (size_t)at + plan->slice_rows);
@@ -221,7 +236,13 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
 }
 
 bool plan_keeps_eps(const ShardPlan *plan, const Contract *c, Err *err) {
+    if (plan->options.norm == NORM_L2 && plan->options.ranges &&
+        !condition_rows_need_no_eps(c, plan->options.ranges, err))
+        return false;
     for (size_t i = 0; i < plan->n_shards; i++)
-        if (!condition_keeps_eps(c, plan->shards[i].residual_exp2, err)) return false;
+        if (!condition_keeps_eps(c, plan->shards[i].residual_exp2, err) ||
+            (plan->options.norm == NORM_L2 &&
+             !condition_keeps_l2_eps(c, plan->shards[i].residual_exp2, err)))
+            return false;
     return true;
 }

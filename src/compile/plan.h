@@ -13,6 +13,11 @@
 #include "decoder/kv_forms.h"
 
 typedef enum {
+    NORM_MAX, // a row divided by its largest magnitude first: safe for any row, eps kept
+    NORM_L2,  // one l2_norm and one multiplication where a call has one row (norm.c)
+} NormForm;
+
+typedef enum {
     WEIGHTS_INT8_CHANNEL, // one scale an output channel
     WEIGHTS_INT8_TENSOR,  // one scale a matrix
     WEIGHTS_F16,
@@ -35,6 +40,7 @@ typedef struct {
     uint32_t prefill_rows; // T of `prefill`; 0 for no such function
     KvForm kv;
     PackFormat weights;
+    NormForm norm;
     const Target *target;
     ChipId chip;               // of the target
     uint32_t layers_per_shard; // at most; 0: as the target allows
@@ -65,6 +71,8 @@ bool target_read(Str text, const Target **target, ChipId *chip, Err *err);
 Str target_text(const Target *target, ChipId chip, Arena *arena);
 const Target *target_at(size_t i); // NULL past the last
 const char *weight_form_name(PackFormat form);
+const char *norm_form_name(NormForm form); // "max", "l2"
+bool norm_form_named(Str name, NormForm *form, Err *err);
 bool weight_form_named(const char *name, PackFormat *form);
 
 // Fails with the arithmetic when a single layer, or a slice of the head, does not fit.

@@ -221,7 +221,7 @@ static void place_tensors(CompiledShard *shard, const Model *model, const ShardP
     PackedTensor *t = shard->tensors;
     for (uint32_t l = r->first_layer; l < r->end_layer; l++, t += PACKED_PER_LAYER)
         packed_layer(t, model, &plan->options, l, &plan->layers[l], arena);
-    if (n_slices) *t++ = packed_output_norm(model);
+    if (n_slices) *t++ = packed_output_norm(model, &plan->options);
     for (uint32_t first = r->first_logit; first < r->end_logit; first += (uint32_t)rows)
         *t++ =
             packed_head(model, form, first, (uint32_t)min_size(r->end_logit, first + rows), arena);

@@ -5,18 +5,21 @@
 #include "base/size.h"
 #include "contract/weights.h"
 
-// What a model's weights are stored as: multiplied by 2^exponent, and of which kind of layers.
+// What a model's weights are stored as: multiplied by 2^exponent, or as norms of that form.
 typedef struct {
     const Model *model;
     uint32_t layer;
     bool is_deinterleaved;
     int exponent;
+    NormForm norm;
 } Storage;
 
 static void add_rows(PackedTensor *t, WeightRole role, Rows rows, const Storage *s) {
     if (!rows.tensor) return;
-    t->parts[t->n_parts++] = (PackedPart){weight_infos[role].name, rows, t->n_rows,
-                                          s->is_deinterleaved, ldexpf(1.0f, s->exponent)};
+    bool is_l2 = weight_infos[role].kind == WEIGHT_IS_NORM && s->norm == NORM_L2;
+    float factor = is_l2 ? sqrtf((float)s->model->contract.d_model) : ldexpf(1.0f, s->exponent);
+    t->parts[t->n_parts++] =
+        (PackedPart){weight_infos[role].name, rows, t->n_rows, s->is_deinterleaved, factor};
     t->n_rows += (uint32_t)rows.n_rows;
     if (weight_infos[role].kind == WEIGHT_IS_NORM) t->offset = s->model->contract.norm_offset;
 }
@@ -123,7 +126,8 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
 
     const Storage plain = {model, layer, false, 0}, rotated = {model, layer, unroll, 0};
     const Storage values = {model, layer, false, -v};
-    add_part(&out[PACKED_ATTN_NORM], WEIGHT_attn_norm, plain);
+    const Storage norm = {.model = model, .layer = layer, .norm = options->norm};
+    add_part(&out[PACKED_ATTN_NORM], WEIGHT_attn_norm, norm);
     add_part(&out[PACKED_QKV], WEIGHT_q, rotated);
     add_part(&out[PACKED_QKV], WEIGHT_k, rotated);
     add_part(&out[PACKED_QKV], WEIGHT_v, values);
@@ -133,7 +137,7 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
     add_part(&out[PACKED_ATTN_OUT], WEIGHT_attn_out, (Storage){model, layer, false, attn});
     add_part(&out[PACKED_ATTN_OUT_BIAS], WEIGHT_attn_out_bias,
              (Storage){model, layer, false, -condition->attn});
-    add_part(&out[PACKED_FFN_NORM], WEIGHT_ffn_norm, plain);
+    add_part(&out[PACKED_FFN_NORM], WEIGHT_ffn_norm, norm);
     add_part(&out[PACKED_GATE_UP], WEIGHT_gate, plain);
     add_part(&out[PACKED_GATE_UP], WEIGHT_up, (Storage){model, layer, false, -up});
     add_part(&out[PACKED_DOWN], WEIGHT_down, (Storage){model, layer, false, ffn});
@@ -148,9 +152,9 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
     }
 }
 
-PackedTensor packed_output_norm(const Model *model) {
+PackedTensor packed_output_norm(const Model *model, const CompileOptions *options) {
     PackedTensor t = vector(NO_LAYER, STR("output_norm"));
-    add_part(&t, WEIGHT_output_norm, (Storage){.model = model});
+    add_part(&t, WEIGHT_output_norm, (Storage){.model = model, .norm = options->norm});
     leave_whole(&t);
     return t;
 }

@@ -23,7 +23,9 @@ typedef struct {
     Rows rows;
     uint32_t first_row;
     bool is_deinterleaved; // rotated pairs (2i, 2i + 1) of each head become (i, i + rope_dim / 2)
-    float factor;          // a power of two that each weight is multiplied by (condition.h)
+    // What each weight is multiplied by: a power of two (condition.h), or sqrt(d_model) for norms of
+    // the form l2 (norm.c).
+    float factor;
 } PackedPart;
 
 // Rows [first_row, first_row + n_rows) of a packed tensor as a value and as records of their own.
@@ -66,7 +68,7 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
 // Whether rows of one packed tensor may have factors of their own without a change of their codes:
 // not where one scale serves them all. The graph multiplies values and up instead.
 bool weight_form_scales_rows(PackFormat form);
-PackedTensor packed_output_norm(const Model *model);
+PackedTensor packed_output_norm(const Model *model, const CompileOptions *options);
 // Rows [first, end) of the head, in one piece.
 PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, uint32_t end,
                          Arena *arena);

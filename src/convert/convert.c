@@ -326,6 +326,7 @@ static bool write_all(Conversion *c, Err *err) {
         .use = c->use,
         .kv = str_of(kv_form_name(o->kv)),
         .weights = str_of(weight_form_name(o->weights)),
+        .norm = str_of(norm_form_name(o->norm)),
         .target = target_text(o->target, o->chip, c->arena),
         .package_limit = o->target->package_limit,
         .ranges = c->plan.options.ranges,

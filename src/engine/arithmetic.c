@@ -22,8 +22,10 @@ static void sum_in_fixed_point(void *context, const Kernels *k, float *out, cons
 }
 
 static const ArithmeticRules rows[ARITHMETIC_COUNT] = {
-#define ARITHMETIC_ROW(id, name, label, round, decode_operands, curve_of, sum_products, spans)     \
-    [ARITHMETIC_##id] = {name, label, round, decode_operands, curve_of, sum_products, spans},
+#define ARITHMETIC_ROW(id, name, label, round, decode_operands, curve_of, sum_products, drops_eps, \
+                       spans)                                                                      \
+    [ARITHMETIC_##                                                                                 \
+        id] = {name, label, round, decode_operands, curve_of, sum_products, drops_eps, spans},
 #include "engine/arithmetics.def"
 };
 

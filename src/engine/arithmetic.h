@@ -27,6 +27,7 @@ typedef struct {
     const AneCurve *(*curve_of)(const char *op);
     // Sums of products whole, one by one, already rounded (sums.h); NULL: by the kernels' products.
     SumKernel *sum_products;
+    bool drops_l2_eps; // l2_norm adds nothing to its sum; a row of zeros stays one
     bool allows_spans; // passes run (pass.h): whole ops may be computed in parts
 } ArithmeticRules;
 

@@ -94,12 +94,13 @@ bool run_l2_norm(const Engine *e, const Node *n, Err *err) {
     (void)err;
     const L2NormPlan *p = n->plan;
     for (size_t at = 0; at < p->out->count; at += p->group) {
-        double sum = p->epsilon;
+        double sum = n->rules->drops_l2_eps ? 0 : p->epsilon;
         for (size_t i = at; i < at + p->group; i++) {
             double x = (double)p->x->f32[i];
             sum += x * x;
         }
-        double factor = 1 / sqrt(sum);
+        bool is_zero = n->rules->drops_l2_eps && sum == 0;
+        double factor = is_zero ? 0 : 1 / sqrt(sum);
         for (size_t i = at; i < at + p->group; i++)
             p->out->f32[i] = (float)((double)p->x->f32[i] * factor);
     }

@@ -93,3 +93,11 @@ const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract
         return "query heads can be shared out in one way only";
     return NULL;
 }
+
+const char *norm_mutant_idle_reason(const BundleMutant *mutant, uint32_t prefill_rows) {
+    bool has_place = mutant->functions & IN_PREFILL && prefill_rows;
+    for (size_t i = 0; i < MAX_EDITS && mutant->edits[i].line; i++)
+        if (strstr(mutant->edits[i].line, "_norm_total") && !has_place)
+            return "norms of one row are one l2_norm here";
+    return NULL;
+}

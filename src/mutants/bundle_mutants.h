@@ -46,6 +46,9 @@ const BundleMutant *bundle_mutant_at(size_t i); // NULL past the last
 const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract *c,
                                       uint32_t context, uint32_t prefill_rows);
 
+// The same of a bundle whose functions of one row have norms of two ops (--norm l2).
+const char *norm_mutant_idle_reason(const BundleMutant *mutant, uint32_t prefill_rows);
+
 // Puts the edits into the program of `shard` when it has the place; fails when an edit finds no
 // line.
 bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract *c, bool *is_put,

@@ -105,6 +105,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
     take_use(&job, &like->use, context, arena);
     if (!kv_form_named(like->kv, &job.options.kv, NULL) ||
         !weight_form_named(arena_cstr(arena, like->weights), &job.options.weights) ||
+        !norm_form_named(like->norm, &job.options.norm, NULL) ||
         !target_read(like->target, &job.options.target, &job.options.chip, NULL))
         return err_set(err, ERR_FORMAT,
                        "%s: chain.json has options that this lathe does not know; convert again",
@@ -274,8 +275,10 @@ static bool run_mutant(Run *run, const Mutant *m, Err *err) {
         why = contract_idle_reason(run, m, &reading, &scratch);
     } else {
         uint32_t context = context_of(run, context_kind(m));
-        why = bundle_mutant_idle_reason(m->bundle, &run->model.contract, context,
-                                        (uint32_t)min_size(run->chain.prefill_rows, context));
+        uint32_t prefill_rows = (uint32_t)min_size(run->chain.prefill_rows, context);
+        why = bundle_mutant_idle_reason(m->bundle, &run->model.contract, context, prefill_rows);
+        if (!why && !str_is(run->chain.norm, "max"))
+            why = norm_mutant_idle_reason(m->bundle, prefill_rows);
     }
     if (why) leave_out(run, m, why);
     bool ok = why || run_converted(run, m, &reading, &scratch, err);

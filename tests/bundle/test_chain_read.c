@@ -93,8 +93,8 @@ static void test_what_convert_writes_is_read(void **state) {
 static const struct {
     const char *path, *value, *message;
 } rows[] = {
-    {"schema", "6", "schema 6, this lathe reads 7"},
-    {"schema", "\"7\"", "member \"schema\": another type"},
+    {"schema", "7", "schema 7, this lathe reads 8"},
+    {"schema", "\"8\"", "member \"schema\": another type"},
     {"tool", NULL, "member \"tool\": absent"},
     {"source", "[]", "member \"source\": another type, expected an object"},
     {"source.name", "\"../m.gguf\"", "'../m.gguf' does not stay inside the bundle"},
@@ -143,7 +143,9 @@ static const struct {
     {"shards.0.tensors.0.parts", "[]", "parts of 0 rows in all"},
     {"shards.0.tensors.0.parts.0.first_row", "1", "do not follow one another"},
     {"shards.0.tensors.0.parts.0.rows", "4294967295", "parts"},
-    {"shards.0.tensors.0.parts.0.factor", "1.5", "factor"},
+    {"shards.0.tensors.1.parts.0.factor", "1.5", "factor"}, // of a matrix; a norm may have it
+    {"shards.0.tensors.0.parts.0.factor", "0", "factor"},
+    {"options.norm", "2", "norm"},
     {"shards.0.tensors.0.layer", "\"0\"", "member \"layer\": another type"},
     {"shards.0.landmarks.0.place", "\"no_such\"", "member \"landmarks\": item 0"},
     {"shards.0.landmarks.1.layer", "7", "member \"landmarks\": item 1"},
