@@ -4,7 +4,7 @@
 #include "base/size.h"
 
 static const Command commands[] = {
-#define COMMAND(name, run, summary) {#name, run, &name##_line, summary},
+#define COMMAND(id, name, run, summary) {name, run, &id##_line, summary},
 #include "cli/commands.def"
 #undef COMMAND
 };

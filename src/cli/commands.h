@@ -25,9 +25,9 @@ typedef struct {
 // describes it (help, man page, completions) its table of options.
 const Command *command_at(size_t i);
 
-#define COMMAND(name, run, summary)                                                                \
+#define COMMAND(id, name, run, summary)                                                            \
     CommandRun run;                                                                                \
-    extern const CommandLine name##_line;
+    extern const CommandLine id##_line;
 #include "cli/commands.def"
 #undef COMMAND
 

@@ -18,7 +18,7 @@ static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input,
 static void print_usage(FILE *out) {
     const Command *c;
     fputs("usage: lathe COMMAND [ARGUMENTS]\n\n", out);
-    for (size_t i = 0; (c = command_at(i)); i++) fprintf(out, "  %-9s %s\n", c->name, c->summary);
+    for (size_t i = 0; (c = command_at(i)); i++) fprintf(out, "  %-10s %s\n", c->name, c->summary);
     fprintf(out, "\n`lathe COMMAND --help` explains one. Exit codes: %s.\n", exit_codes);
 }
 

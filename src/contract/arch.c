@@ -46,6 +46,13 @@ Str arch_list(Arena *arena) {
     return list;
 }
 
+const char *contract_hf_class(Architecture architecture, const char **model_type) {
+    size_t i = 0;
+    while (hf_classes[i].architecture != architecture) i++; // every architecture has one
+    *model_type = hf_classes[i].model_type;
+    return hf_classes[i].name;
+}
+
 Str hf_class_list(Arena *arena) {
     Str list = {"", 0};
     for (size_t i = 0; i < COUNT_OF(hf_classes); i++)

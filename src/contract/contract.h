@@ -172,6 +172,10 @@ typedef struct {
 // Reads the contract of `g`. Errors name the key or tensor, what was found and what was expected.
 bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err);
 
+// The class of transformers that reads models of an architecture (archs.def: the first of several), and
+// in `model_type` config.json's word for it.
+const char *contract_hf_class(Architecture architecture, const char **model_type);
+
 // "name = value" lines in table order, floats by the shortest decimal that reads back, lists in
 // full: the text that the digest is taken over. It has no sources in it: two files with the same
 // meaning have the same digest.

@@ -13,6 +13,7 @@
 //     spm.c        text to tokens by scores
 //     encoder.c    memory of encoding one text
 //     stream.c     tokens to text
+//     describe.c   a vocabulary as software of others needs it
 //     survey.c     the vocabulary against the pre-tokenizer that the file names
 #ifndef LATHE_TOKENIZER_IMPL_H
 #define LATHE_TOKENIZER_IMPL_H
@@ -70,6 +71,7 @@ typedef struct {
 
 typedef struct {
     pcre2_code *patterns[PRE_MAX_PATTERNS]; // each cuts what the one before it left
+    const char *texts[PRE_MAX_PATTERNS];    // of the patterns
     size_t n_patterns;
     bool ignores_merges; // a word that is a token is taken whole
     bool is_nfc;         // text is normalized before it is cut

@@ -87,7 +87,7 @@
 #define WORD_ENDS "(?=\\p{Nd}++(?![\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}]))" // \b of Oniguruma after a digit
 // UW/OLMo2-8B-SuperBPE-t180k: cuts at (?=(\d{3})+(?!\d)), places without length, where other numbers stay with what is before them.
 #define GROUP     "\\p{Nd}{3}(?:(?!\\p{Nd})(?:\\P{Nd}++(?:\\p{Nd}{1,2}(?=(?:\\p{Nd}{3})*+(?!\\p{Nd})))?)*+)?"
-#define GROUPS    "(?s:(?<=.))\\G" GROUP "|(?=(?:\\p{Nd}{3})++(?!\\p{Nd}))" GROUP
+#define GROUPS    "(?<=[\\x{0}-\\x{10ffff}])\\G" GROUP "|(?=(?:\\p{Nd}{3})++(?!\\p{Nd}))" GROUP
 
 enum { IGNORES_MERGES = 1, NFC = 2, RAW = 4 };
 
@@ -200,6 +200,7 @@ bool pre_open_row(PreTokenizer *pre, size_t at, Err *err) {
                            "pcre2 refuses pattern %zu of pre-tokenizer '%s' at %zu (error %d): "
                            "lathe needs pcre2 10.40 or later with Unicode",
                            i, row->names, offset, code);
+        pre->texts[pre->n_patterns] = row->patterns[i];
         pre->patterns[pre->n_patterns++] = pattern;
         pcre2_jit_compile(pattern, PCRE2_JIT_COMPLETE); // where there is no JIT, pcre2 interprets
     }

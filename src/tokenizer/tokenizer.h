@@ -54,6 +54,30 @@ uint32_t tokenizer_eos(const Tokenizer *t);
 // The model's policy: TOKENIZER_ADD_BOS acts only where this holds.
 bool tokenizer_adds_bos(const Tokenizer *t);
 
+// What cuts text before BPE joins, for software of others: regular expressions, each of which cuts what
+// the one before it left. No patterns: the text is one word.
+typedef struct {
+    const char *patterns[6];
+    size_t n_patterns;
+    bool ignores_merges; // a word that is a token is taken whole
+    bool is_nfc;         // text is normalized before
+    bool is_raw;         // tokens are spelt in characters, with U+2581 for a space, not in bytes
+} TokenizerCuts;
+// False for a SentencePiece vocabulary, which is not cut.
+bool tokenizer_cuts(const Tokenizer *t, TokenizerCuts *out);
+// The token's text as the file spells it.
+Str tokenizer_text(const Tokenizer *t, uint32_t id);
+float tokenizer_score(const Tokenizer *t, uint32_t id);
+// White space after the token belongs to it.
+bool tokenizer_strips_right(const Tokenizer *t, uint32_t id);
+// Where SentencePiece puts a space: before each stretch of text.
+bool tokenizer_adds_space_prefix(const Tokenizer *t);
+uint32_t tokenizer_unknown(const Tokenizer *t); // or NO_TOKEN
+bool tokenizer_adds_eos(const Tokenizer *t);
+// Merge `row` of a BPE vocabulary, in the order of joining, as ids; false past the last.
+bool tokenizer_merge(const Tokenizer *t, size_t row, uint32_t *left, uint32_t *right,
+                     uint32_t *joined);
+
 // `id` must be below tokenizer_count().
 TokenType tokenizer_type(const Tokenizer *t, uint32_t id);
 // Control and unknown tokens: structure, not text.

@@ -22,7 +22,7 @@ def test_without_arguments_it_says_how_on_stderr():
 def test_help_lists_every_command(word):
     run = done(word)
     assert run.stderr == ""
-    assert re.findall(r"^  (\w+) +\S", run.stdout, re.M) == commands()
+    assert re.findall(r"^  ([\w-]+) +\S", run.stdout, re.M) == commands()
     assert "Exit codes: 0 done, 1 a gate failed, 2 usage, 3 bad input, 4 the system" in run.stdout
 
 
@@ -38,7 +38,7 @@ def test_version_is_the_build_systems(word):
 
 def test_the_documents_list_the_commands_of_the_table():
     section = re.search(r"^## Commands\n(.*?)^## ", (ROOT / "docs/using.md").read_text(), re.M | re.S)[1]
-    assert re.findall(r"^    lathe (\w+)", section, re.M) == commands()
+    assert re.findall(r"^    lathe ([\w-]+)", section, re.M) == commands()
 
 
 def test_the_documents_list_the_gates_of_the_table():
@@ -81,7 +81,7 @@ def test_unknown_option_exits_2_and_is_named(command, option):
 @pytest.mark.parametrize("command", [c for c in commands() if c not in ("doctor", "cache")])
 def test_missing_argument_exits_2_and_is_named(command):
     run = lathe(command)
-    usage = re.search(r"^usage: lathe \w+ (\S+)", done(command, "--help").stdout)[1]
+    usage = re.search(r"^usage: lathe [\w-]+ (\S+)", done(command, "--help").stdout)[1]
     assert run.returncode == 2 and run.stdout == "" and f"usage: lathe {command}" in run.stderr
     assert run.stderr.startswith(f"lathe {command}: missing {usage}\n")
 

@@ -24,7 +24,7 @@ def completed(*words):
 
 def test_manual_has_every_command_and_option():
     text = (BUILT / "lathe.1").read_text().replace("\\-", "-")
-    sections = dict(re.findall(r"^\.SS (\w+) - .+\n((?:(?!\.SS|\.SH).*\n)*)", text, re.M))
+    sections = dict(re.findall(r"^\.SS ([\w-]+) - .+\n((?:(?!\.SS|\.SH).*\n)*)", text, re.M))
     assert list(sections) == commands()
     for name, section in sections.items():
         assert re.findall(r"^\.TP\n\\fB(\S+)\\fR", section, re.M) == OPTIONS[name] + ["--help"]
@@ -57,7 +57,7 @@ def test_zsh_file_states_every_option():
     text = (BUILT / "_lathe").read_text()
     assert text.startswith("#compdef lathe\n")
     # zsh quotes as a POSIX shell does.
-    cases = re.findall(r"^    (\w+)\) _arguments \\\n((?:.*\\\n)*.*;;)$", text, re.M)
+    cases = re.findall(r"^    ([\w-]+)\) _arguments \\\n((?:.*\\\n)*.*;;)$", text, re.M)
     assert [name for name, _ in cases] == commands()
     for name, body in cases:
         specs = shlex.split(body.replace("\\\n", " ").removesuffix(";;"))
@@ -66,7 +66,7 @@ def test_zsh_file_states_every_option():
 
 
 def test_fish_file_states_every_option():
-    rows = re.findall(r"^complete -c lathe -n '__fish_seen_subcommand_from (\w+)' -([ls]) (\S+)", (BUILT / "lathe.fish").read_text(), re.M)
+    rows = re.findall(r"^complete -c lathe -n '__fish_seen_subcommand_from ([\w-]+)' -([ls]) (\S+)", (BUILT / "lathe.fish").read_text(), re.M)
     for name in commands():
         assert [("--" if kind == "l" else "-") + word for row, kind, word in rows if row == name] == OPTIONS[name] + ["--help"]
 
