@@ -220,7 +220,7 @@ typedef struct {
     uint32_t layers_per_shard; // at most; 0: as the target allows
     uint32_t context;          // tokens; 0: the model's, at most 2048
     const char *weights;       // NULL: "int8"
-    const char *kv;            // NULL: "overwrite"; or "slice"
+    const char *kv;            // NULL: "overwrite"; "slice", "rows"
     const char *target;        // "macos27:m4pro", system and chip; NULL: "macos27"
     const char *norm;          // NULL: "max"; or "l2"
     bool has_no_prefill;       // only decode: smaller packages, slow prompts

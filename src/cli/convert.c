@@ -62,8 +62,8 @@ static const Option option_rows[] = {
     {"--weights", OPTION_TEXT, offsetof(Arguments, weights), "FORM",
      "int8 (one scale an output channel, default), int8-tensor, fp16"},
     {"--kv", OPTION_TEXT, offsetof(Arguments, kv), "FORM",
-     "overwrite (default: states stored whole) or slice (rows put in place): how new rows "
-     "get into the KV caches"},
+     "overwrite (default: states stored whole), slice (put in place) or rows (no states; the "
+     "host puts them in place): how new rows get into the KV caches"},
     {"--norm", OPTION_TEXT, offsetof(Arguments, norm), "FORM",
      "max (default: safe for any row) or l2 (decode and head: two ops instead of fourteen; the "
      "Neural Engine is reported to ignore its eps)"},
@@ -205,7 +205,7 @@ static double mb(uint64_t n_bytes) {
 static void print_costs(const Chain *chain) {
     BundleCosts costs;
     bundle_costs(&costs, chain);
-    printf("a token reads %.1f MB of weights and moves %.1f MB to store its rows in KV caches of "
+    printf("a token reads %.1f MB of weights and moves %.3g MB to store its rows in KV caches of "
            "%.1f MB (--kv %.*s)",
            mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes),
            STR_ARG(chain->kv));

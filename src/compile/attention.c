@@ -84,6 +84,10 @@ static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *k
     *values = slice4(g, "values", now, 0, pair + 1, pair + 2);
 }
 
+uint32_t graph_n_keys(const Graph *g) {
+    return g->plan->state_rows + (g->plan->options.kv == KV_ROWS ? g->n_rows : 0);
+}
+
 // How many pieces the rows are cut into so that no piece meets a limit above.
 static uint32_t n_pieces(uint32_t rows, uint32_t keys) {
     uint32_t pieces = 1;
@@ -143,19 +147,54 @@ void graph_declare_caches(Graph *g, uint32_t n_layers) {
         g->kv = build_state(&g->builder, STATE_KV, type);
         return;
     }
+    bool is_state = g->plan->options.kv == KV_OVERWRITE;
+    if (!is_state) g->new_rows = arena_array(g->arena, 2 * (size_t)n_layers, ValueId);
     g->states = arena_array(g->arena, 2 * (size_t)n_layers, ValueId);
     MilType keys = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim);
     MilType values = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim_v);
     for (uint32_t l = 0; l < n_layers; l++) {
-        g->states[2 * l] = build_state(&g->builder, port_of_layer(g->arena, CACHE_K, l), keys);
-        g->states[2 * l + 1] =
-            build_state(&g->builder, port_of_layer(g->arena, CACHE_V, l), values);
+        const char *k = port_of_layer(g->arena, CACHE_K, l);
+        const char *v = port_of_layer(g->arena, CACHE_V, l);
+        g->states[2 * l] = (is_state ? build_state : build_input)(&g->builder, k, keys);
+        g->states[2 * l + 1] = (is_state ? build_state : build_input)(&g->builder, v, values);
     }
 }
 
+// What rows attend to: keys and values [1, kv heads, S, dims] and, in the rows form, those of the rows
+// themselves, [1, kv heads, T, dims], which are not among them yet.
+typedef struct {
+    ValueId keys, values, new_keys, new_values;
+} Attended;
+
+// Two products with their scores side by side, so that no cache is copied to put new rows behind it.
+static ValueId score(Graph *g, uint32_t piece, ValueId rows, const Attended *a) {
+    Builder *b = &g->builder;
+#define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%u", part, piece).at)
+    if (g->plan->options.kv != KV_ROWS)
+        return build_matmul(b, NAME("scores"), rows, a->keys, false, true);
+    ValueId parts[] = {build_matmul(b, NAME("scores_cached"), rows, a->keys, false, true),
+                       build_matmul(b, NAME("scores_new"), rows, a->new_keys, false, true)};
+    return build_concat(b, NAME("scores"), parts, 2, 3);
+}
+
+static ValueId mix(Graph *g, uint32_t piece, ValueId shares, const Attended *a) {
+    Builder *b = &g->builder;
+    int32_t S = (int32_t)g->plan->state_rows, T = (int32_t)g->n_rows;
+    if (g->plan->options.kv != KV_ROWS)
+        return build_matmul(b, NAME("mixed"), shares, a->values, false, false);
+    const char *cached = arena_printf(g->arena, "shares_cached_%u", piece).at;
+    const char *new = arena_printf(g->arena, "shares_new_%u", piece).at;
+    ValueId of_cache = build_matmul(b, NAME("mixed_cached"), slice4(g, cached, shares, 3, 0, S),
+                                    a->values, false, false);
+    ValueId of_new = build_matmul(b, NAME("mixed_new"), slice4(g, new, shares, 3, S, S + T),
+                                  a->new_values, false, false);
+    return build_binary(b, NAME("mixed"), MIL_OP_add, of_cache, of_new);
+#undef NAME
+}
+
 // softmax(q kᵀ + mask) v for rows [begin, end) of q [1, kv heads, G·T, head_dim].
-static ValueId attend(Graph *g, uint32_t piece, ValueId q, ValueId keys, ValueId values,
-                      uint32_t begin, uint32_t end) {
+static ValueId attend(Graph *g, uint32_t piece, ValueId q, const Attended *a, uint32_t begin,
+                      uint32_t end) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
 #define WHAT(part) arena_printf(g->arena, "%s_%u", part, piece).at
@@ -163,7 +202,7 @@ static ValueId attend(Graph *g, uint32_t piece, ValueId q, ValueId keys, ValueId
     ValueId rows = slice4(g, WHAT("q_rows"), q, 2, (int32_t)begin, (int32_t)end);
     ValueId mask = slice4(g, WHAT("mask_rows"), g->mask[contract_kind_of(c, g->layer)], 2,
                           (int32_t)begin, (int32_t)end);
-    ValueId scores = build_matmul(b, NAME("scores"), rows, keys, false, true);
+    ValueId scores = score(g, piece, rows, a);
     if (c->attn_softcap > 0) {
         ValueId inner = graph_scale(g, WHAT("cap_inner"), scores, 1 / c->attn_softcap);
         ValueId curved = build_unary(b, NAME("cap_tanh"), MIL_OP_tanh, inner);
@@ -172,16 +211,43 @@ static ValueId attend(Graph *g, uint32_t piece, ValueId q, ValueId keys, ValueId
     ValueId masked = build_binary(b, NAME("masked"), MIL_OP_add, scores, mask);
     ValueId shares = build_softmax(b, NAME("shares"), masked, -1);
     ValueId raised = graph_scale(g, WHAT("raised"), shares, PROBABILITY_GAIN);
-    ValueId mixed = build_matmul(b, NAME("mixed"), raised, values, false, false);
+    ValueId mixed = mix(g, piece, raised, a);
     return graph_scale(g, WHAT("heads"), mixed, 1 / PROBABILITY_GAIN);
 #undef NAME
 #undef WHAT
 }
 
+// Rows of keys or values, positions before dims. In the rows form they leave the function.
+static ValueId new_rows(Graph *g, const char *what, uint32_t layer, const char *output,
+                        ValueId heads) {
+    static const int32_t perm[4] = {0, 1, 3, 2};
+    bool is_output = g->plan->options.kv == KV_ROWS;
+    const char *name = is_output ? port_of_layer(g->arena, output, layer) : graph_name(g, what);
+    return build_transpose(&g->builder, name, heads, perm, 4);
+}
+
+static Attended take_rows(Graph *g, ValueId k, ValueId v, uint32_t layer) {
+    const Contract *c = g->contract;
+    Attended a = {.new_keys = k, .new_values = v};
+    switch (g->plan->options.kv) {
+    case KV_SLICE: put_slice(g, k, v, layer, &a.keys, &a.values); break;
+    case KV_ROWS:
+        a.keys = g->states[2 * layer];
+        a.values = g->states[2 * layer + 1];
+        g->new_rows[2 * layer] = k;
+        g->new_rows[2 * layer + 1] = v;
+        break;
+    default:
+        a.keys = put_overwrite(g, "keys", g->states[2 * layer], k, c->head_dim);
+        a.values = put_overwrite(g, "values", g->states[2 * layer + 1], v, c->head_dim_v);
+    }
+    return a;
+}
+
 ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
-    uint32_t T = g->n_rows, S = g->plan->state_rows, group = c->n_heads / c->n_kv_heads;
+    uint32_t T = g->n_rows, group = c->n_heads / c->n_kv_heads;
     uint32_t qk_heads = c->n_heads + c->n_kv_heads, v_channels = c->n_kv_heads * c->head_dim_v;
 
     // Queries and keys turn together: [1, heads + kv heads, head_dim, T].
@@ -194,27 +260,21 @@ ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
     ValueId scaled = graph_scale(g, "q_scaled", q, c->attn_scale);
     ValueId q_rows =
         reshape4(g, "q_stacked", swap_last(g, "q", scaled), c->n_kv_heads, group * T, c->head_dim);
-    ValueId k =
-        swap_last(g, "k", slice4(g, "k_heads", turned, 1, (int32_t)c->n_heads, (int32_t)qk_heads));
+    ValueId k = new_rows(g, "k", layer, OUTPUT_NEW_K,
+                         slice4(g, "k_heads", turned, 1, (int32_t)c->n_heads, (int32_t)qk_heads));
     ValueId v_part = graph_channels(g, "v_channels", qkv, qk_heads * c->head_dim,
                                     qk_heads * c->head_dim + v_channels);
     ValueId v_small = graph_scale(g, "v_divided", v_part, g->v_factor);
-    ValueId v = swap_last(g, "v", reshape4(g, "v_heads", v_small, c->n_kv_heads, c->head_dim_v, T));
+    ValueId v = new_rows(g, "v", layer, OUTPUT_NEW_V,
+                         reshape4(g, "v_heads", v_small, c->n_kv_heads, c->head_dim_v, T));
+    Attended attended = take_rows(g, k, v, layer);
 
-    ValueId keys, values;
-    if (g->plan->options.kv == KV_SLICE) {
-        put_slice(g, k, v, layer, &keys, &values);
-    } else {
-        keys = put_overwrite(g, "keys", g->states[2 * layer], k, c->head_dim);
-        values = put_overwrite(g, "values", g->states[2 * layer + 1], v, c->head_dim_v);
-    }
-
-    uint32_t rows = group * T, pieces = n_pieces(rows, S), step = (rows + pieces - 1) / pieces;
+    uint32_t rows = group * T, pieces = n_pieces(rows, graph_n_keys(g));
+    uint32_t step = (rows + pieces - 1) / pieces;
     ValueId *heads = arena_array(g->arena, pieces, ValueId);
     uint32_t n = 0;
     for (uint32_t begin = 0; begin < rows; begin += step, n++)
-        heads[n] =
-            attend(g, n, q_rows, keys, values, begin, (uint32_t)min_size(rows, begin + step));
+        heads[n] = attend(g, n, q_rows, &attended, begin, (uint32_t)min_size(rows, begin + step));
     ValueId joined = n == 1 ? heads[0] : build_concat(b, graph_name(g, "heads"), heads, n, 2);
 
     // [1, kv heads, G·T, head_dim_v] to [1, heads · head_dim_v, 1, T]. Dims before positions: a

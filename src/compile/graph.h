@@ -28,7 +28,8 @@ typedef struct {
     ValueId write_mask, keep;         // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
     ValueId kv;                       // the packed state (KV_SLICE)
     ValueId *kv_begin, *kv_end; // [layers of the shard]: where each one's new rows go (KV_SLICE)
-    ValueId *states;            // [2 layers of the shard]: keys, values, keys, … (KV_OVERWRITE)
+    ValueId *states;   // [2 layers of the shard]: keys, values, keys, …; inputs in KV_ROWS
+    ValueId *new_rows; // likewise: rows that leave the function (KV_ROWS)
 } Graph;
 
 // Of the layer that is being built.
@@ -60,6 +61,8 @@ ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *we
 // attention.c: from projected q, k, v [1, (heads + 2 kv heads) * head_dim, 1, T] to the heads'
 // outputs [1, heads * head_dim_v, 1, T]. `layer` counts within the shard.
 ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer);
+// Keys that a row has scores for: those of the caches, and in KV_ROWS of the function's own rows.
+uint32_t graph_n_keys(const Graph *g);
 // The caches of a function of `n_layers` layers, and what places rows in them: declared after its
 // other inputs.
 void graph_declare_caches(Graph *g, uint32_t n_layers);

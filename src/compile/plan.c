@@ -94,9 +94,18 @@ bool norm_form_named(Str name, NormForm *form, Err *err) {
 // The last axis of a state must be a multiple of 32 or loading fails on the ANE (apple/coremltools
 // issue #2631); here that axis is head_dim, but rows are rounded too, since they become the last
 // axis of the scores. 501 to 512 gave wrong results on macOS 27 (eeANE 2.1.0): 544 is the next.
-static uint32_t state_rows(uint32_t context) {
-    uint32_t rows = (uint32_t)round_up(context, 32);
-    return rows > 500 && rows <= 512 ? 544 : rows;
+static bool is_wrong_axis(uint32_t n) {
+    return n > 500 && n <= 512;
+}
+
+// In the rows form scores have a column more for each new row.
+static uint32_t state_rows(const CompileOptions *o) {
+    uint32_t rows = (uint32_t)round_up(o->context, 32);
+    bool adds = o->kv == KV_ROWS;
+    while (is_wrong_axis(rows) ||
+           (adds && (is_wrong_axis(rows + 1) || is_wrong_axis(rows + o->prefill_rows))))
+        rows += 32;
+    return rows;
 }
 
 static uint64_t layer_bytes(const Model *model, const CompileOptions *options, uint32_t layer,
@@ -184,7 +193,7 @@ bool plan_take_ranges(ShardPlan *plan, const Model *model, const Ranges *ranges,
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
                  Err *err) {
     const Contract *c = &model->contract;
-    *plan = (ShardPlan){.options = *options, .state_rows = state_rows(options->context)};
+    *plan = (ShardPlan){.options = *options, .state_rows = state_rows(options)};
     if (options->context == 0 || options->context > c->context)
         return err_set(err, ERR_USAGE, "context of %u positions: the model was made for 1 to %u",
                        options->context, c->context);

@@ -130,8 +130,9 @@ static bool has_kind(const Contract *c, uint32_t first_layer, uint32_t n_layers,
 
 // What the host computes for layers of one kind: rotary tables and which slots they see.
 static void declare_tables(Graph *g, uint32_t kind) {
-    int64_t T = g->n_rows, S = g->plan->state_rows, half = g->contract->kinds[kind].rope_dim / 2;
-    MilType rotary = MIL_TENSOR(MIL_F16, 1, 1, half, T), mask = MIL_TENSOR(MIL_F16, 1, 1, T, S);
+    int64_t T = g->n_rows, half = g->contract->kinds[kind].rope_dim / 2;
+    MilType rotary = MIL_TENSOR(MIL_F16, 1, 1, half, T);
+    MilType mask = MIL_TENSOR(MIL_F16, 1, 1, T, graph_n_keys(g));
     Builder *b = &g->builder;
     g->cos[kind] = build_input(b, port_of_kind(g->arena, INPUT_COS, kind), rotary);
     g->sin[kind] = build_input(b, port_of_kind(g->arena, INPUT_SIN, kind), rotary);
@@ -175,6 +176,8 @@ static bool build_layers(CompiledShard *shard, const Model *model, const ShardPl
                         i, i + 1 == n_layers);
     }
     build_output(&g.builder, x);
+    for (uint32_t i = 0; g.new_rows && i < 2 * n_layers; i++)
+        build_output(&g.builder, g.new_rows[i]);
     return builder_ok(&g.builder);
 }
 

@@ -5,11 +5,14 @@
 //
 //     x           fp16 [1, d_model, 1, T]       hidden rows, or embedding rows for the first shard
 //     cos, sin    fp16 [1, 1, rope_dim / 2, T]  of each row's position, attention factor in them
-//     mask        fp16 [1, 1, T, S]             0 where row t sees slot s, MASK_OFF where not
+//     mask        fp16 [1, 1, T, S]             0 where row t sees slot s, MASK_OFF where not; in the
+//                                               rows form [1, 1, T, S + T], last the T new rows
 //     kv_begin_NN int32 [4]                     slice form: where the rows of layer NN of the shard
 //     kv_end_NN   int32 [4]                     begin and end in the state
 //     write_mask  fp16 [1, 1, S, T]             1 where slot s takes row t (overwrite form)
+//     k_NN, v_NN  fp16 [1, kv heads, S, dims]   caches of layer NN (rows form; others have states)
 //     hidden      fp16 [1, d_model, 1, T]       after the shard's layers
+//     new_k_NN    fp16 [1, kv heads, T, dims]   rows form: what the host puts into the caches; new_v_NN
 //     logits_N    fp16 [1, rows, 1, 1]          vocabulary rows, slice after slice
 //
 // cos, sin and mask are those of layers of kind 0 (contract.h: LayerKind). A function with layers of
@@ -34,9 +37,11 @@
 #define INPUT_WRITE_MASK "write_mask"
 #define OUTPUT_HIDDEN    "hidden"
 #define OUTPUT_LOGITS    "logits_" // and the number of the slice
-#define STATE_KV         "kv"      // slice form
-#define CACHE_K          "k"       // overwrite form: states k_NN and v_NN of layer NN
-#define CACHE_V          "v"
+#define OUTPUT_NEW_K     "new_k"   // rows form: new_k_NN and new_v_NN, the new rows of layer NN
+#define OUTPUT_NEW_V     "new_v"
+#define STATE_KV         "kv" // slice form
+#define CACHE_K          "k"  // k_NN and v_NN of layer NN: states of the overwrite form, inputs
+#define CACHE_V          "v"  // of the rows form
 
 // What is added to a score that must not count. Finite, exact in fp16, and exp of it is 0: the
 // float32 minimum turns to -inf in fp16, and a row with every key at -inf is NaN.
@@ -46,5 +51,7 @@
 const char *port_of_kind(Arena *arena, const char *port, uint32_t kind);
 // The name of `port` for layer `layer` of the shard, in the arena: "k_03".
 const char *port_of_layer(Arena *arena, const char *port, uint32_t layer);
+// Whether an input of this name, not a state, is a cache of the rows form.
+bool port_is_cache(Str name);
 
 #endif

@@ -25,7 +25,7 @@ static bool tensor_init(EngineTensor *t, const MilFunction *f, uint32_t v, Err *
     return false;
 }
 
-static bool init_values(Engine *e, Err *err) {
+static bool init_values(Engine *e, EngineHolds *holds, Err *err) {
     const MilFunction *f = e->f;
     e->tensors = arena_array(&e->arena, f->n_values + 1, EngineTensor);
     e->storages = arena_array(&e->arena, f->n_values + 1, ValueStorage);
@@ -36,8 +36,9 @@ static bool init_values(Engine *e, Err *err) {
     e->states = arena_array(&e->arena, f->n_inputs + 1, StateRef);
     for (uint32_t i = 0; i < f->n_inputs; i++) {
         uint32_t v = f->inputs[i].at;
-        e->storages[v].kind = f->values[v].type.is_state ? STORED_IN_STATE : STORED_AS_INPUT;
-        if (!f->values[v].type.is_state) continue;
+        bool is_kept = f->values[v].type.is_state || (holds && holds(f->values[v].name));
+        e->storages[v].kind = is_kept ? STORED_IN_STATE : STORED_AS_INPUT;
+        if (!is_kept) continue;
         e->storages[v].slot = e->n_states;
         e->states[e->n_states++].value = v;
     }
@@ -92,8 +93,8 @@ static void no_function(const MilProgram *program, Str function, Err *err) {
     strbuf_free(&names);
 }
 
-Engine *engine_open_planned(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
-                            unsigned plan, Err *err) {
+static Engine *open_engine(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                           unsigned plan, EngineHolds *holds, Err *err) {
     const MilFunction *f = mil_find_function(package->program, function);
     if (!f) {
         no_function(package->program, function, err);
@@ -107,7 +108,7 @@ Engine *engine_open_planned(const Package *package, Str function, Arithmetic ari
     e->outputs = arena_array(&e->arena, f->n_outputs + 1, EngineTensor);
     e->copies_output = arena_array(&e->arena, f->n_outputs + 1, bool);
     if (!check_ops(e, err)) goto fail;
-    if (!init_values(e, err)) goto fail;
+    if (!init_values(e, holds, err)) goto fail;
     if (!prepare_ops(e, err)) goto fail;
     if (plan & PLAN_RUNS_PASSES && !passes_run(e, err)) goto fail;
     if (!plan_buffers(e, plan & PLAN_REUSES_BUFFERS, err)) goto fail;
@@ -117,6 +118,16 @@ Engine *engine_open_planned(const Package *package, Str function, Arithmetic ari
 fail:
     engine_close(e);
     return NULL;
+}
+
+Engine *engine_open_planned(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                            unsigned plan, Err *err) {
+    return open_engine(package, function, arithmetic, pool, plan, NULL, err);
+}
+
+Engine *engine_open_holding(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                            EngineHolds *holds, Err *err) {
+    return open_engine(package, function, arithmetic, pool, PLAN_WHOLE, holds, err);
 }
 
 Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,

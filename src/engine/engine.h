@@ -44,6 +44,10 @@ typedef struct {
 // Zeroed at open.
 typedef struct EngineState EngineState;
 EngineState *engine_state_open(const Package *package, Err *err);
+// An engine and its states in which inputs that are called so are kept like states that nothing in the
+// program writes: they lie in the EngineState, are no inputs any more, and change by
+// engine_state_put_rows() alone.
+typedef bool EngineHolds(Str input);
 void engine_state_reset(EngineState *s); // back to zeros
 // To look inside; NULL when absent, or past the last.
 const EngineTensor *engine_state_find(const EngineState *s, Str name);
@@ -53,12 +57,19 @@ void engine_state_copy(EngineState *to, const EngineState *from, bool rounds);
 // In every matrix of every state (its last two axes) rows [to, to + n) become what rows
 // [from, from + n) hold. The two do not overlap.
 void engine_state_copy_rows(EngineState *s, uint32_t to, uint32_t from, uint32_t n);
+// In every matrix of the state called `name` rows [at, at + n) become those of `rows`, which has as many
+// matrices of n rows. False when there is no such state, or `rows` do not fit into it.
+bool engine_state_put_rows(EngineState *s, Str name, const EngineTensor *rows, uint32_t at,
+                           Err *err);
+EngineState *engine_state_open_holding(const Package *package, EngineHolds *holds, Err *err);
 void engine_state_close(EngineState *s);
 
 // One function of a package, planned. `package` and `pool` must outlive it; one thread at a time.
 typedef struct Engine Engine;
 Engine *engine_open(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
                     Err *err);
+Engine *engine_open_holding(const Package *package, Str function, Arithmetic arithmetic, Pool *pool,
+                            EngineHolds *holds, Err *err);
 // NULL when the function has none of that name. Inputs are the caller's to fill before each run; in
 // fp16 and ane arithmetic the engine rounds fp16 inputs as Core ML would. Outputs are good until
 // the next run.

@@ -42,6 +42,10 @@ static bool add_state(EngineState *s, const MilFunction *f, const MilValue *valu
 }
 
 EngineState *engine_state_open(const Package *package, Err *err) {
+    return engine_state_open_holding(package, NULL, err);
+}
+
+EngineState *engine_state_open_holding(const Package *package, EngineHolds *holds, Err *err) {
     EngineState *s = calloc(1, sizeof *s);
     if (!s) die_out_of_memory(sizeof *s);
     const MilProgram *p = package->program;
@@ -52,7 +56,7 @@ EngineState *engine_state_open(const Package *package, Err *err) {
         const MilFunction *f = p->functions[i];
         for (uint32_t j = 0; j < f->n_inputs; j++) {
             const MilValue *value = &f->values[f->inputs[j].at];
-            if (!value->type.is_state) continue;
+            if (!value->type.is_state && !(holds && holds(value->name))) continue;
             if (!add_state(s, f, value, err)) {
                 engine_state_close(s);
                 return NULL;
@@ -122,6 +126,30 @@ void engine_state_copy_rows(EngineState *s, uint32_t to, uint32_t from, uint32_t
             memcpy((char *)element_at(t, at + to * width), element_at(t, at + from * width),
                    n * width * sizeof(float));
     }
+}
+
+bool engine_state_put_rows(EngineState *s, Str name, const EngineTensor *rows, uint32_t at,
+                           Err *err) {
+    StateBuffer *b = state_buffer_find(s, name);
+    if (!b) return err_set(err, ERR_FORMAT, "no cache '%.*s'", STR_ARG(name));
+    const MilType *to = &b->tensor.type, *from = &rows->type;
+    int axis = to->rank - 2;
+    bool fits = axis >= 0 && from->rank == to->rank && b->tensor.f32 && rows->f32;
+    for (int i = 0; fits && i < to->rank; i++)
+        fits = from->dims[i] == to->dims[i] ||
+               (i == axis && (int64_t)at + from->dims[i] <= to->dims[i]);
+    if (!fits)
+        return err_set(err, ERR_FORMAT, "cache '%.*s': '%.*s' does not fit into it at row %u",
+                       STR_ARG(name), STR_ARG(rows->name), at);
+    size_t width = (size_t)to->dims[axis + 1], n = (size_t)from->dims[axis] * width;
+    size_t end[MIL_MAX_RANK];
+    for (int i = 0; i < to->rank; i++) end[i] = (size_t)to->dims[i];
+    end[axis] = at + (size_t)from->dims[axis];
+    state_buffer_extend(b, end);
+    for (size_t m = 0; m < rows->count / n; m++)
+        memcpy(b->tensor.f32 + m * (size_t)to->dims[axis] * width + at * width, rows->f32 + m * n,
+               n * sizeof(float));
+    return true;
 }
 
 void engine_state_close(EngineState *s) {

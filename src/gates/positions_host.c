@@ -23,6 +23,7 @@ typedef struct {
     const Contract *contract; // the source's
     const Use *use;
     uint32_t state_rows;
+    bool has_new_columns; // a step's rows have columns of their own, behind those of the slots
     // Of each kind of layers [rope_dim / 2], by the short and the long set.
     double *angles[CONTRACT_MAX_KINDS][2];
     size_t n_rows;   // looked at
@@ -67,11 +68,15 @@ static void check_rotary(HostCheck *h, const HostStep *step, uint32_t kind, bool
 static void check_mask(HostCheck *h, const HostStep *step, uint32_t kind) {
     const float *mask = step->kinds[kind].mask;
     uint32_t window = h->contract->kinds[kind].attn_window;
-    for (uint32_t t = 0; t < step->n_rows; t++, mask += h->state_rows) {
+    uint32_t n_columns = h->state_rows + (h->has_new_columns ? step->n_rows : 0);
+    for (uint32_t t = 0; t < step->n_rows; t++, mask += n_columns) {
         uint64_t self = (uint64_t)step->position + t;
-        for (uint32_t s = 0; s < h->state_rows; s++) {
-            bool is_seen = s <= self && (window == 0 || s + (uint64_t)window > self);
-            if (mask[s] == (is_seen ? 0.0f : MASK_OFF)) continue;
+        for (uint32_t column = 0; column < n_columns; column++) {
+            bool is_new = column >= h->state_rows;
+            uint64_t s = is_new ? (uint64_t)step->position + column - h->state_rows : column;
+            bool is_there = is_new || !h->has_new_columns || s < step->position;
+            bool is_seen = is_there && s <= self && (window == 0 || s + window > self);
+            if (mask[column] == (is_seen ? 0.0f : MASK_OFF)) continue;
             found_fault(h, (uint32_t)self,
                         is_seen ? "the mask hides a slot that it should show"
                                 : "the mask shows a slot that it should hide");
@@ -123,7 +128,10 @@ static void check_function(HostCheck *h, Host *host, uint32_t context, uint32_t 
 
 bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err *err) {
     const Chain *c = &p->bundle.chain;
-    HostCheck h = {.contract = &p->model.contract, .use = &p->use, .state_rows = c->state_rows};
+    HostCheck h = {.contract = &p->model.contract,
+                   .use = &p->use,
+                   .state_rows = c->state_rows,
+                   .has_new_columns = str_is(c->kv, "rows")};
     for (uint32_t kind = 0; kind < contract_n_kinds(h.contract); kind++)
         for (int i = 0; i < 2; i++) {
             const LayerKind *k = &h.contract->kinds[kind];

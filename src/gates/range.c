@@ -247,6 +247,7 @@ typedef struct {
     float in, out, size, limit; // size: of what counts in the op
     EngineSums sums;
     uint64_t broken, zeroed; // in ane: results not finite; rows of zeros that fp32 does not have
+    bool judges_rows;        // the latter are faults
     bool begins;             // …and no operand of its was broken or zeroed before
 } OpJudgement;
 
@@ -261,7 +262,7 @@ static bool overflows(const OpJudgement *j) {
 }
 
 static bool loses_rows(const OpJudgement *j) {
-    return j->zeroed > 0 && j->role != RANGE_OTHER;
+    return j->zeroed > 0 && j->judges_rows;
 }
 
 static bool may_overflow(const OpJudgement *j) {
@@ -290,7 +291,7 @@ static bool has_bad_operand(const RangeWatch *wanted, const RangeWatch *got, con
             if (v == UINT32_MAX || f->values[v].op == MIL_NO_OP) continue;
             const OpRange *of = &got->ops[f->values[v].op];
             Pair pair = {&wanted->ops[f->values[v].op], of, f};
-            if (of->n_broken || (of->role != RANGE_OTHER && zeroed_rows(&pair))) return true;
+            if (of->n_broken || (of->judges_rows && zeroed_rows(&pair))) return true;
         }
     return false;
 }
@@ -309,6 +310,7 @@ static OpJudgement judge(const RangeWatch *wanted, const RangeWatch *got, uint32
         .sums = g->sums,
         .broken = g->n_broken,
         .zeroed = zeroed_rows(&pair),
+        .judges_rows = w->judges_rows,
         .begins = !has_bad_operand(wanted, got, w->op),
     };
 }

@@ -109,6 +109,35 @@ static void find_roles(RangeWatch *w, Arena *arena) {
     }
 }
 
+static bool is_only_added(const RangeWatch *w, const uint32_t *n_readers, uint32_t v) {
+    if (v == UINT32_MAX || w->f->values[v].op == MIL_NO_OP) return false;
+    const MilOp *op = &w->f->ops[w->f->values[v].op];
+    return n_readers[v] == 1 && op->info->opcode == MIL_OP_matmul;
+}
+
+static void choose_judged_rows(RangeWatch *w, Arena *arena) {
+    const MilFunction *f = w->f;
+    uint32_t *n_readers = arena_array(arena, f->n_values + 1, uint32_t);
+    for (uint32_t i = 0; i < f->n_ops; i++) {
+        const MilOp *op = &f->ops[i];
+        w->ops[i].judges_rows = w->ops[i].role != RANGE_OTHER;
+        for (uint32_t a = 0; a < op->info->n_params; a++)
+            for (uint32_t k = 0; k < op->args[a].count; k++) {
+                uint32_t v = f->operands[op->args[a].first + k].at;
+                if (v != UINT32_MAX) n_readers[v]++;
+            }
+    }
+    for (uint32_t i = 0; i < f->n_ops; i++) {
+        const MilOp *op = &f->ops[i];
+        if (op->info->opcode != MIL_OP_add) continue;
+        uint32_t x = mil_operand(f, op, mil_param(op->info, "x")).at;
+        uint32_t y = mil_operand(f, op, mil_param(op->info, "y")).at;
+        if (!is_only_added(w, n_readers, x) || !is_only_added(w, n_readers, y)) continue;
+        w->ops[i].judges_rows = true;
+        w->ops[f->values[x].op].judges_rows = w->ops[f->values[y].op].judges_rows = false;
+    }
+}
+
 // ---- looking
 
 // Infinite for NaN, whose bits are above those of all numbers.
@@ -211,6 +240,7 @@ void range_watch(RangeWatch *w, Engine *engine, const MilFunction *f, bool measu
     };
     for (uint32_t i = 0; i < f->n_ops; i++) w->ops[i].op = &f->ops[i];
     find_roles(w, arena);
+    choose_judged_rows(w, arena);
     engine_set_tap(engine, look, w);
 }
 

@@ -29,6 +29,9 @@ typedef struct {
     EngineSums sums;   // of products, where they are measured
     uint64_t n_broken; // results that are infinite or NaN
     uint64_t n_zero;   // rows of the results that are zeros alone
+    // Whether such a row is a fault, where fp32 has another: not of a product that is added to another
+    // one, as attention over caches and over new rows are, but of their sum.
+    bool judges_rows;
     // in this run
     uint64_t run_broken, run_zero;
     EngineSums run_sums;

@@ -20,12 +20,12 @@ static const BundleMutant mutants[] = {
      .edits = {__VA_ARGS__}},
 #define EDITS(...)                                                                                 \
     { __VA_ARGS__ }
-#define GRAPH_KV(name_, functions_, doc_, overwrite_, slice_)                                      \
+#define GRAPH_KV(name_, functions_, doc_, overwrite_, slice_, rows_)                               \
     {.name = #name_,                                                                               \
      .doc = doc_,                                                                                  \
      .kind = MUTANT_GRAPH,                                                                         \
      .functions = functions_,                                                                      \
-     .edits_of = {[KV_OVERWRITE] = overwrite_, [KV_SLICE] = slice_}},
+     .edits_of = {[KV_OVERWRITE] = overwrite_, [KV_SLICE] = slice_, [KV_ROWS] = rows_}},
 #define ROWS(name_, doc_) {.name = #name_, .doc = doc_, .kind = MUTANT_ROWS, .rows = edit_##name_},
 #define BYTES(name_, doc_)                                                                         \
     {.name = #name_, .doc = doc_, .kind = MUTANT_BYTES, .bytes = edit_##name_},

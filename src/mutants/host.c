@@ -105,17 +105,21 @@ static uint32_t n_stale(const Host *h, size_t length) {
 
 // ---- mask and place
 
-// The row of position `self`, of a window of `window` slots (0: none).
-static void change_mask_row(const HostChanges *m, uint32_t window, float *mask, uint32_t self,
-                            uint32_t n_slots) {
+// The row of position `self`, of a window of `window` positions (0: none).
+static void change_mask_row(const Host *h, const HostStep *step, uint32_t window, float *mask,
+                            uint32_t self) {
+    const HostChanges *m = changes_of(h);
     uint32_t oldest = window && self + 1 > window ? self + 1 - window : 0;
-    if (m->sees_shift > 0 && self + 1 < n_slots) mask[self + 1] = 0;
-    if (m->sees_shift < 0) mask[self] = MASK_OFF;
-    for (uint32_t s = oldest; s < oldest + m->n_missed && s < n_slots; s++) mask[s] = MASK_OFF;
-    for (uint32_t s = m->hides_from; m->hides_from && s < n_slots; s++)
-        if (s != self) mask[s] = MASK_OFF;
-    for (uint32_t s = 0; m->mask_off != 0 && s < n_slots; s++)
-        if (mask[s] != 0) mask[s] = m->mask_off;
+    uint32_t n_slots = h->shape.state_rows;
+    size_t n_columns = host_n_columns(h, step->n_rows);
+    if (m->sees_shift > 0 && self + 1 < n_slots) mask[host_column(h, step, self + 1)] = 0;
+    if (m->sees_shift < 0) mask[host_column(h, step, self)] = MASK_OFF;
+    for (uint32_t p = oldest; p < oldest + m->n_missed && p < n_slots; p++)
+        mask[host_column(h, step, p)] = MASK_OFF;
+    for (uint32_t p = m->hides_from; m->hides_from && p < n_slots; p++)
+        if (p != self) mask[host_column(h, step, p)] = MASK_OFF;
+    for (size_t i = 0; m->mask_off != 0 && i < n_columns; i++)
+        if (mask[i] != 0) mask[i] = m->mask_off;
 }
 
 static void fill_mask(const Host *h, HostStep *step, uint32_t kind) {
@@ -127,10 +131,10 @@ static void fill_mask(const Host *h, HostStep *step, uint32_t kind) {
     Host other = *h;
     other.contract = &read;
     host_ops.fill_mask(&other, step, kind);
-    uint32_t n_slots = h->shape.state_rows;
+    size_t n_columns = host_n_columns(h, step->n_rows);
     for (uint32_t t = 0; t < step->n_rows; t++)
-        change_mask_row(m, k->attn_window, step->kinds[kind].mask + (size_t)t * n_slots,
-                        step->position + t, n_slots);
+        change_mask_row(h, step, k->attn_window, step->kinds[kind].mask + t * n_columns,
+                        step->position + t);
 }
 
 static void fill_place(const Host *h, HostStep *step) {

@@ -77,14 +77,26 @@ static void fill_rope(const Host *h, HostStep *s, uint32_t kind) {
 
 // ---- mask and place
 
-// Row t is at position + t and sees slots up to itself, within the window of its layer.
+size_t host_n_columns(const Host *h, uint32_t n_rows) {
+    return h->shape.state_rows + (h->shape.masks_new_rows ? n_rows : 0);
+}
+
+size_t host_column(const Host *h, const HostStep *step, size_t p) {
+    bool is_new =
+        h->shape.masks_new_rows && p >= step->position && p < (size_t)step->position + step->n_rows;
+    return is_new ? h->shape.state_rows + p - step->position : p;
+}
+
+// Row t is at position + t and sees positions up to itself, within the window of its layer.
 static void fill_mask(const Host *h, HostStep *step, uint32_t kind) {
-    uint32_t window = h->contract->kinds[kind].attn_window, n_slots = h->shape.state_rows;
+    uint32_t window = h->contract->kinds[kind].attn_window;
+    size_t n_columns = host_n_columns(h, step->n_rows);
     float *mask = step->kinds[kind].mask;
-    for (uint32_t t = 0; t < step->n_rows; t++, mask += n_slots) {
+    for (uint32_t t = 0; t < step->n_rows; t++, mask += n_columns) {
         uint32_t self = step->position + t;
         uint32_t from = window && self + 1 > window ? self + 1 - window : 0;
-        for (uint32_t s = 0; s < n_slots; s++) mask[s] = s >= from && s <= self ? 0.0f : MASK_OFF;
+        for (size_t i = 0; i < n_columns; i++) mask[i] = MASK_OFF;
+        for (uint32_t p = from; p <= self; p++) mask[host_column(h, step, p)] = 0;
     }
 }
 
@@ -145,7 +157,7 @@ static void rewind_to(Host *h, uint32_t position) {
 
 static bool open_kind(Host *h, uint32_t kind, Err *err) {
     const LayerKind *k = &h->contract->kinds[kind];
-    size_t pairs = k->rope_dim / 2, rows = h->shape.most_rows, slots = h->shape.state_rows;
+    size_t pairs = k->rope_dim / 2, rows = h->shape.most_rows;
     double **frequencies = h->frequencies[kind];
     HostTables *t = &h->step.kinds[kind];
     for (int i = 0; i < 2; i++) {
@@ -155,7 +167,7 @@ static bool open_kind(Host *h, uint32_t kind, Err *err) {
     }
     t->cosines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
     t->sines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
-    t->mask = big_alloc(rows * slots * sizeof(float), "mask", err);
+    t->mask = big_alloc(rows * host_n_columns(h, h->shape.most_rows) * sizeof(float), "mask", err);
     return t->cosines && t->sines && t->mask;
 }
 

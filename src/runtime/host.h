@@ -15,7 +15,7 @@ typedef struct HostOps HostOps;
 // What layers of one kind take in a step (contract.h: LayerKind).
 typedef struct {
     float *cosines, *sines; // [rope_dim / 2, n_rows]
-    float *mask;            // [n_rows, state_rows]
+    float *mask;            // [n_rows, host_n_columns()]
 } HostTables;
 
 // One forward pass over rows [position, position + n_rows).
@@ -32,6 +32,7 @@ typedef struct {
     uint32_t most_rows;  // of a step
     RopeFactors rope_factors;
     bool has_write_mask; // packages are of the overwrite form (--kv)
+    bool masks_new_rows; // of the rows form: a step's own rows are not in the caches yet
 } HostShape;
 
 typedef struct {
@@ -83,6 +84,11 @@ extern const HostOps host_ops;
 bool host_open(Host *h, const HostOps *ops, const Contract *contract, const TensorInfo *embedding,
                const HostShape *shape, Err *err);
 void host_close(Host *h); // safe on a zeroed Host
+
+// Columns of a mask: slots, and after them, where masks_new_rows, the step's own rows.
+size_t host_n_columns(const Host *h, uint32_t n_rows);
+// The column of position `p` in the mask of a step.
+size_t host_column(const Host *h, const HostStep *step, size_t p);
 
 // Takes a factor set from now on. Rows that lie in a KV state under the other one are wrong after
 // it.

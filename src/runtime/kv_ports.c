@@ -27,11 +27,32 @@ static bool find_slice(KvPorts *p, const Runner *r, uint32_t layer, Arena *names
                        &p->layers[layer].end, err);
 }
 
-static bool find_layers(KvPorts *p, const Runner *r, Arena *names, Err *err) {
+static bool check_output(const Runner *r, const char *name, size_t count, uint32_t *found,
+                         Err *err) {
+    *found = runner_find_output(r, name);
+    size_t has = *found == RUNNER_NO_PORT ? 0 : r->outputs[*found].count;
+    return has == count ||
+           err_set(err, ERR_FORMAT, "output '%s': %zu numbers, the contract asks for %zu", name,
+                   has, count);
+}
+
+static bool find_new_rows(KvPorts *p, const Runner *r, uint32_t layer, const Contract *c,
+                          uint32_t n_rows, Arena *names, Err *err) {
+    size_t heads = (size_t)n_rows * c->n_kv_heads;
+    return check_output(r, port_of_layer(names, OUTPUT_NEW_K, layer), heads * c->head_dim,
+                        &p->layers[layer].new_k, err) &&
+           check_output(r, port_of_layer(names, OUTPUT_NEW_V, layer), heads * c->head_dim_v,
+                        &p->layers[layer].new_v, err);
+}
+
+static bool find_layers(KvPorts *p, const Runner *r, const Contract *c, uint32_t n_rows,
+                        Arena *names, Err *err) {
     p->layers = calloc(p->n_layers + 1, sizeof *p->layers);
     if (!p->layers) die_out_of_memory(p->n_layers * sizeof *p->layers);
     for (uint32_t l = 0; l < p->n_layers; l++)
-        if (!find_slice(p, r, l, names, err)) return false;
+        if (p->form == KV_SLICE ? !find_slice(p, r, l, names, err)
+                                : !find_new_rows(p, r, l, c, n_rows, names, err))
+            return false;
     return true;
 }
 
@@ -43,7 +64,7 @@ bool kv_ports_find(KvPorts *p, const Runner *r, const Chain *chain, const ChainS
         return check_input(r, INPUT_WRITE_MASK, (size_t)n_rows * chain->state_rows, true,
                            &p->write_mask, err);
     Arena names = {0};
-    bool ok = find_layers(p, r, &names, err);
+    bool ok = find_layers(p, r, &chain->contract, n_rows, &names, err);
     arena_free(&names);
     return ok;
 }
@@ -65,8 +86,21 @@ static void write_indices(const KvPorts *p, Runner *r, const Contract *c, const 
 }
 
 void kv_ports_write(const KvPorts *p, Runner *r, const Contract *c, const HostStep *step) {
-    if (p->form == KV_OVERWRITE)
-        r->ops->write(r, p->write_mask, step->write_mask);
-    else
-        write_indices(p, r, c, step);
+    if (p->form == KV_OVERWRITE) r->ops->write(r, p->write_mask, step->write_mask);
+    if (p->form == KV_SLICE) write_indices(p, r, c, step);
+}
+
+bool kv_ports_place(const KvPorts *p, Runner *r, RunnerState *state, const HostStep *step,
+                    Err *err) {
+    Arena names = {0};
+    bool ok = true;
+    for (uint32_t l = 0; ok && p->form == KV_ROWS && l < p->n_layers; l++) {
+        Str k = str_of(port_of_layer(&names, CACHE_K, l));
+        Str v = str_of(port_of_layer(&names, CACHE_V, l));
+        uint32_t at = (uint32_t)step->kv_begin;
+        ok = r->ops->put_rows(r, state, k, p->layers[l].new_k, at, err) &&
+             r->ops->put_rows(r, state, v, p->layers[l].new_v, at, err);
+    }
+    arena_free(&names);
+    return ok;
 }

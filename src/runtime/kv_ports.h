@@ -10,7 +10,8 @@
 
 // Of one layer of the shard: places of ports among the runner's.
 typedef struct {
-    uint32_t begin, end; // KV_SLICE: inputs
+    uint32_t begin, end;   // KV_SLICE: inputs
+    uint32_t new_k, new_v; // KV_ROWS: outputs
 } KvLayerPorts;
 
 typedef struct {
@@ -28,5 +29,8 @@ void kv_ports_free(KvPorts *p); // safe on zeroed KvPorts
 
 // Writes where the rows of a step go, before the function runs.
 void kv_ports_write(const KvPorts *p, Runner *r, const Contract *c, const HostStep *step);
+// Puts new rows that the last run gave where they go, in the form that leaves this to the host.
+bool kv_ports_place(const KvPorts *p, Runner *r, RunnerState *state, const HostStep *step,
+                    Err *err);
 
 #endif

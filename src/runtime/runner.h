@@ -55,7 +55,9 @@ typedef struct {
     uint32_t n_inputs, n_outputs;
 } Runner;
 
-// The KV states of one conversation in one package, shared by its functions; zeroed when made.
+// The KV states of one conversation in one package, shared by its functions; zeroed when made. Caches
+// that a program takes as inputs (decoder/ports.h: port_is_cache) belong to them: they are not among
+// the runner's inputs, and all that is said of states holds for them.
 typedef struct {
     const RunnerOps *ops;
 } RunnerState;
@@ -93,6 +95,10 @@ struct RunnerOps {
     void (*read)(const Runner *r, uint32_t output, float *values);
     // `state`: NULL for a function without states.
     bool (*run)(Runner *r, RunnerState *state, Err *err);
+
+    // Slots [at, at + n) of the cache called `cache` become what `output` of the last run holds, the
+    // numbers of n slots.
+    bool (*put_rows)(Runner *r, RunnerState *s, Str cache, uint32_t output, uint32_t at, Err *err);
 
     // States of the package that `r` is of, for all of its functions.
     RunnerState *(*state_open)(Runner *r, Err *err);

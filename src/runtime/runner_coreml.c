@@ -21,7 +21,16 @@
 #include "coreml/errors.h"
 #include "coreml/log.h"
 #include "coreml/machine.h"
+#include "decoder/ports.h"
 #include "runtime/coreml_prepare.h"
+
+// An input that belongs to states. The framework may hold its array after a run: then another one, whose
+// numbers are unknown, has taken its place.
+typedef struct DeviceCache {
+    CoremlPort shape;         // with a name of its own, whatever becomes of the model
+    const CoremlPort *device; // the input as it is now
+    const void *given;        // its array when it was last written
+} DeviceCache;
 
 typedef struct {
     Runner runner;
@@ -34,12 +43,19 @@ typedef struct {
     CoremlCounts before;        // of instances before this one
     RunnerPort *ports;          // inputs, then outputs, in the function's order
     const CoremlPort **devices; // the same ports as the device has them
+    struct DeviceCache *caches; // inputs that belong to states (runner.h), in the function's order
+    size_t n_caches;
+    const void *holds;      // the DeviceState whose caches lie in those inputs…
+    uint64_t holds_version; // …as they were then
 } CoremlRunner;
 
+// What a package keeps: states of the framework or, where its functions have none, caches.
 typedef struct {
     RunnerState state;
     CoremlRunner *maker;
-    CoremlState *tensors;
+    CoremlState *tensors; // NULL where the package has no states
+    uint16_t **caches;    // [maker->n_caches]
+    uint64_t version;     // of the caches: another one after each change
 } DeviceState;
 
 // Never the GPU (coreml/device.h); the plan is asked for with the same.
@@ -51,6 +67,7 @@ static bool list_ports(CoremlRunner *c, const MilFunction *f, Err *err) {
     size_t n = (size_t)f->n_inputs + f->n_outputs;
     c->ports = arena_array(&c->arena, n, RunnerPort);
     c->devices = arena_array(&c->arena, n, const CoremlPort *);
+    c->caches = arena_array(&c->arena, n, DeviceCache);
     uint32_t k = 0;
     for (uint32_t i = 0; i < n; i++) {
         bool is_input = i < f->n_inputs;
@@ -63,6 +80,12 @@ static bool list_ports(CoremlRunner *c, const MilFunction *f, Err *err) {
             return err_set(err, ERR_FORMAT,
                            "%s '%.*s': Core ML describes %zu elements, the program another number",
                            is_input ? "input" : "output", STR_ARG(v->name), p ? p->count : 0);
+        if (is_input && p->type == COREML_FP16 && p->n_dims >= 2 && port_is_cache(v->name)) {
+            DeviceCache *cache = &c->caches[c->n_caches++];
+            *cache = (DeviceCache){.shape = *p, .device = p};
+            cache->shape.name = arena_cstr(&c->arena, v->name);
+            continue;
+        }
         c->ports[k] = (RunnerPort){v->name, p->count, p->type != COREML_INT32};
         c->devices[k++] = p;
         if (is_input)
@@ -154,47 +177,83 @@ static void read_output(const Runner *r, uint32_t output, float *values) {
 
 // ---- states
 
+// None once the model is gone (exchange()).
+static size_t n_states(const DeviceState *s) {
+    if (s->caches) return s->maker->n_caches;
+    return s->tensors && s->maker->model ? coreml_n_states(s->maker->model) : 0;
+}
+
+static const CoremlPort *port_at(const DeviceState *s, size_t i) {
+    return s->caches ? &s->maker->caches[i].shape : coreml_state_at(s->maker->model, i);
+}
+
 // The state `i` of the runner that made `s`, copied out; NULL and `err` when it cannot be read.
 static uint16_t *read_state(const DeviceState *s, size_t i, Err *err) {
-    const CoremlPort *p = coreml_state_at(s->maker->model, i);
+    const CoremlPort *p = port_at(s, i);
     uint16_t *numbers = big_alloc(p->count * sizeof *numbers, "a copy of a state", err);
+    if (numbers && s->caches) {
+        memcpy(numbers, s->caches[i], p->count * sizeof *numbers);
+        return numbers;
+    }
     if (numbers && coreml_state_read(s->tensors, p->name, numbers, p->count, err)) return numbers;
     free(numbers);
     return NULL;
 }
 
 static bool write_state(DeviceState *s, size_t i, const uint16_t *numbers, Err *err) {
-    const CoremlPort *p = coreml_state_at(s->maker->model, i);
-    return coreml_state_write(s->tensors, p->name, numbers, p->count, err);
+    const CoremlPort *p = port_at(s, i);
+    if (!s->caches) return coreml_state_write(s->tensors, p->name, numbers, p->count, err);
+    memcpy(s->caches[i], numbers, p->count * sizeof *numbers);
+    s->version++;
+    return true;
 }
 
 static bool refuse_lost_state(Err *err) {
     return err_set(err, ERR_SYSTEM, "the framework made no new state after a reset");
 }
 
-static RunnerState *open_state(Runner *r, Err *err) {
-    CoremlRunner *c = (CoremlRunner *)r;
-    CoremlState *tensors = coreml_state_open(c->model, err);
-    if (!tensors) return NULL;
-    DeviceState *s = calloc(1, sizeof *s);
-    if (!s) die_out_of_memory(sizeof *s);
-    *s = (DeviceState){.state.ops = &runner_coreml, .maker = c, .tensors = tensors};
-    return &s->state;
+static bool is_lost(const DeviceState *s) {
+    return !s->caches && !s->tensors;
+}
+
+static bool open_caches(DeviceState *s, Err *err) {
+    size_t n = s->maker->n_caches;
+    s->caches = calloc(n, sizeof *s->caches);
+    if (!s->caches) die_out_of_memory(n * sizeof *s->caches);
+    for (size_t i = 0; i < n; i++) {
+        size_t n_bytes = s->maker->caches[i].shape.count * sizeof **s->caches;
+        s->caches[i] = big_alloc(n_bytes, "a KV cache", err);
+        if (!s->caches[i]) return false;
+    }
+    return true;
 }
 
 static void close_state(RunnerState *state) {
-    coreml_state_close(((DeviceState *)state)->tensors);
-    free(state);
+    DeviceState *s = (DeviceState *)state;
+    coreml_state_close(s->tensors);
+    for (size_t i = 0; s->caches && i < s->maker->n_caches; i++) free(s->caches[i]);
+    free(s->caches);
+    free(s);
 }
 
-// None once the model is gone (exchange()).
-static size_t n_states(const DeviceState *s) {
-    return s->tensors && s->maker->model ? coreml_n_states(s->maker->model) : 0;
+static RunnerState *open_state(Runner *r, Err *err) {
+    CoremlRunner *c = (CoremlRunner *)r;
+    DeviceState *s = calloc(1, sizeof *s);
+    if (!s) die_out_of_memory(sizeof *s);
+    *s = (DeviceState){.state.ops = &runner_coreml, .maker = c};
+    if (!c->n_caches) s->tensors = coreml_state_open(c->model, err);
+    if (c->n_caches ? open_caches(s, err) : s->tensors != NULL) return &s->state;
+    close_state(&s->state);
+    return NULL;
 }
 
 // A new state holds zeros; after an error the old one's contents are unknown anyway.
 static void reset_state(RunnerState *state) {
     DeviceState *s = (DeviceState *)state;
+    for (size_t i = 0; s->caches && i < s->maker->n_caches; i++)
+        memset(s->caches[i], 0, s->maker->caches[i].shape.count * sizeof **s->caches);
+    s->version++;
+    if (s->caches) return;
     coreml_state_close(s->tensors);
     s->tensors = s->maker->model ? coreml_state_open(s->maker->model, NULL) : NULL;
 }
@@ -216,7 +275,7 @@ static size_t slot_count(const CoremlPort *p) {
 static void copy_slots(RunnerState *state, uint32_t to, uint32_t from, uint32_t n) {
     DeviceState *s = (DeviceState *)state;
     for (size_t i = 0; i < n_states(s); i++) {
-        const CoremlPort *p = coreml_state_at(s->maker->model, i);
+        const CoremlPort *p = port_at(s, i);
         uint16_t *numbers = slot_count(p) ? read_state(s, i, NULL) : NULL;
         if (!numbers) continue;
         size_t width = p->dims[p->n_dims - 1], slots = p->dims[p->n_dims - 2];
@@ -231,15 +290,15 @@ static void copy_slots(RunnerState *state, uint32_t to, uint32_t from, uint32_t 
 static RunnerPort state_at(const RunnerState *state, uint32_t i) {
     const DeviceState *s = (const DeviceState *)state;
     if (i >= n_states(s)) return (RunnerPort){.count = 0};
-    const CoremlPort *p = coreml_state_at(s->maker->model, i);
+    const CoremlPort *p = port_at(s, i);
     return (RunnerPort){str_of(p->name), slot_count(p), true};
 }
 
 // [n, matrices, width] of a state [matrices, slots, width].
 static bool read_slots(const RunnerState *state, uint32_t i, uint32_t n, float *values, Err *err) {
     const DeviceState *s = (const DeviceState *)state;
-    if (!s->tensors) return refuse_lost_state(err);
-    const CoremlPort *p = coreml_state_at(s->maker->model, i);
+    if (is_lost(s)) return refuse_lost_state(err);
+    const CoremlPort *p = port_at(s, i);
     uint16_t *numbers = read_state(s, i, err);
     if (!numbers) return false;
     size_t width = p->dims[p->n_dims - 1], slots = p->dims[p->n_dims - 2];
@@ -250,6 +309,51 @@ static bool read_slots(const RunnerState *state, uint32_t i, uint32_t n, float *
             for (size_t k = 0; k < width; k++)
                 *values++ = f32_from_half(numbers[(m * slots + slot) * width + k]);
     free(numbers);
+    return true;
+}
+
+// ---- caches
+
+// Puts the caches of `s` into the inputs of `c`, where those hold something else.
+static void give_caches(CoremlRunner *c, const DeviceState *s) {
+    if (!s || !s->caches) return;
+    bool is_known = c->holds == s && c->holds_version == s->version;
+    for (size_t i = 0; i < c->n_caches; i++) {
+        DeviceCache *cache = &c->caches[i];
+        if (is_known && cache->given == cache->device->at) continue;
+        memcpy(cache->device->at, s->caches[i], cache->shape.count * sizeof(uint16_t));
+        cache->given = cache->device->at;
+    }
+    c->holds = s;
+    c->holds_version = s->version;
+}
+
+// The run before has put the caches into the inputs of `r`: rows go to both.
+static bool put_rows(Runner *r, RunnerState *state, Str name, uint32_t output, uint32_t at,
+                     Err *err) {
+    CoremlRunner *c = (CoremlRunner *)r;
+    DeviceState *s = (DeviceState *)state;
+    const CoremlPort *rows = c->devices[r->n_inputs + output];
+    size_t i = 0;
+    while (i < c->n_caches && !str_is(name, c->caches[i].shape.name)) i++;
+    if (!s->caches || i == c->n_caches || rows->type != COREML_FP16)
+        return err_set(err, ERR_FORMAT, "no cache '%.*s' of fp16", STR_ARG(name));
+    DeviceCache *cache = &c->caches[i];
+    const CoremlPort *p = &cache->shape;
+    size_t width = p->dims[p->n_dims - 1], slots = p->dims[p->n_dims - 2];
+    size_t n_matrices = p->count / slots / width, n = rows->count / n_matrices;
+    if (at * width + n > slots * width || n * n_matrices != rows->count)
+        return err_set(err, ERR_FORMAT, "cache '%.*s': %zu numbers do not fit at slot %u",
+                       STR_ARG(name), rows->count, at);
+    bool is_given = cache->given == cache->device->at;
+    for (size_t m = 0; m < n_matrices; m++) {
+        const uint16_t *from = (const uint16_t *)rows->at + m * n;
+        size_t to = (m * slots + at) * width;
+        memcpy(s->caches[i] + to, from, n * sizeof *from);
+        if (is_given) memcpy((uint16_t *)cache->device->at + to, from, n * sizeof *from);
+    }
+    c->holds = s;
+    c->holds_version = ++s->version;
     return true;
 }
 
@@ -264,6 +368,9 @@ static void take_model(CoremlRunner *c, CoremlModel *fresh, void *const *inputs)
         if (is_input) memcpy(p->at, inputs[i], port_bytes(p));
         c->devices[i] = p;
     }
+    for (size_t i = 0; i < c->n_caches; i++)
+        c->caches[i].device = coreml_input(fresh, str_of(c->caches[i].shape.name));
+    c->holds = NULL;
     c->model = fresh;
 }
 
@@ -282,7 +389,7 @@ static void free_carried(Carried *k) {
 }
 
 static bool carry(Carried *k, CoremlRunner *c, const DeviceState *s, Err *err) {
-    *k = (Carried){.n_inputs = c->runner.n_inputs, .n_states = s ? n_states(s) : 0};
+    *k = (Carried){.n_inputs = c->runner.n_inputs, .n_states = s && !s->caches ? n_states(s) : 0};
     k->inputs = calloc(k->n_inputs + 1, sizeof *k->inputs);
     k->states = calloc(k->n_states + 1, sizeof *k->states);
     if (!k->inputs || !k->states) die_out_of_memory(sizeof *k->states);
@@ -316,7 +423,7 @@ static bool exchange(CoremlRunner *c, DeviceState *s, const Carried *k, Err *err
     CoremlModel *fresh;
     if (!load(c, &fresh, err)) return false;
     take_model(c, fresh, k->inputs);
-    if (!s) return true;
+    if (!s || s->caches) return true;
     s->tensors = coreml_state_open(fresh, err);
     bool ok = s->tensors != NULL;
     for (size_t i = 0; ok && i < k->n_states; i++) ok = write_state(s, i, k->states[i], err);
@@ -338,6 +445,7 @@ static bool reload(CoremlRunner *c, DeviceState *s, Err *err) {
 }
 
 static bool run_once(CoremlRunner *c, DeviceState *s, bool *is_exhausted, Err *err) {
+    give_caches(c, s);
     double started = now_seconds();
     if (!coreml_run(c->model, s ? s->tensors : NULL, is_exhausted, err)) return false;
     double *sum = c->times.n_runs++ ? &c->times.warm_runs : &c->times.cold_run;
@@ -350,7 +458,7 @@ static bool run_coreml(Runner *r, RunnerState *state, Err *err) {
     DeviceState *s = (DeviceState *)state;
     if (!c->model)
         return err_set(err, ERR_SYSTEM, "Core ML could not load the model again; start anew");
-    if (s && !s->tensors) return refuse_lost_state(err);
+    if (s && is_lost(s)) return refuse_lost_state(err);
     bool is_exhausted = false;
     Err why = {0};
     if (run_once(c, s, &is_exhausted, &why)) return true;
@@ -414,6 +522,7 @@ const RunnerOps runner_coreml = {
     .write = write_input,
     .read = read_output,
     .run = run_coreml,
+    .put_rows = put_rows,
     .state_open = open_state,
     .state_close = close_state,
     .state_reset = reset_state,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "decoder/ports.h"
 
 typedef struct {
     Runner runner;
@@ -43,7 +44,8 @@ static void list_ports(CpuRunner *c) {
 }
 
 static Runner *open_cpu(const Package *package, Str function, const RunnerOpening *how, Err *err) {
-    Engine *engine = engine_open(package, function, how->arithmetic, how->pool, err);
+    Engine *engine =
+        engine_open_holding(package, function, how->arithmetic, how->pool, port_is_cache, err);
     if (!engine) return NULL;
     CpuRunner *c = calloc(1, sizeof *c);
     if (!c) die_out_of_memory(sizeof *c);
@@ -77,8 +79,14 @@ static bool run_cpu(Runner *r, RunnerState *state, Err *err) {
     return engine_run(((CpuRunner *)r)->engine, state ? ((CpuState *)state)->tensors : NULL, err);
 }
 
+static bool put_rows(Runner *r, RunnerState *state, Str cache, uint32_t output, uint32_t at,
+                     Err *err) {
+    const EngineTensor *rows = engine_output_at(((CpuRunner *)r)->engine, output);
+    return engine_state_put_rows(((CpuState *)state)->tensors, cache, rows, at, err);
+}
+
 static RunnerState *open_state(Runner *r, Err *err) {
-    EngineState *tensors = engine_state_open(((CpuRunner *)r)->package, err);
+    EngineState *tensors = engine_state_open_holding(((CpuRunner *)r)->package, port_is_cache, err);
     if (!tensors) return NULL;
     CpuState *s = calloc(1, sizeof *s);
     if (!s) die_out_of_memory(sizeof *s);
@@ -136,6 +144,7 @@ const RunnerOps runner_cpu = {
     .write = write_input,
     .read = read_output,
     .run = run_cpu,
+    .put_rows = put_rows,
     .state_open = open_state,
     .state_close = close_state,
     .state_reset = reset_state,

@@ -50,8 +50,8 @@ static bool tables_fit(const ShardFunction *f, const Host *h, uint32_t kind, siz
     const PortCheck tables[] = {
         {port_of_kind(&names, INPUT_COS, kind), f->kinds[kind].cosines, n_rope, true},
         {port_of_kind(&names, INPUT_SIN, kind), f->kinds[kind].sines, n_rope, true},
-        {port_of_kind(&names, INPUT_MASK, kind), f->kinds[kind].mask, n_rows * h->shape.state_rows,
-         true},
+        {port_of_kind(&names, INPUT_MASK, kind), f->kinds[kind].mask,
+         n_rows * host_n_columns(h, (uint32_t)n_rows), true},
     };
     bool ok = check_ports(f->runner, tables, COUNT_OF(tables), err);
     arena_free(&names);
@@ -142,7 +142,8 @@ static bool open_host(Shards *s, Err *err) {
                        .state_rows = c->state_rows,
                        .most_rows = (uint32_t)max_size(1, c->prefill_rows),
                        .rope_factors = c->use.rope_factors,
-                       .has_write_mask = str_is(c->kv, kv_form_name(KV_OVERWRITE))};
+                       .has_write_mask = str_is(c->kv, kv_form_name(KV_OVERWRITE)),
+                       .masks_new_rows = str_is(c->kv, kv_form_name(KV_ROWS))};
     size_t n_slice = 1;
     for (size_t i = 0; i < c->n_shards; i++) {
         const Shard *shard = &s->shards[i];
@@ -246,7 +247,9 @@ static bool run_step(Shards *s, size_t i, const HostStep *step, const float *x, 
     const ShardFunction *f = step->n_rows == 1 ? &shard->decode : &shard->prefill;
     size_t n = (size_t)s->bundle->chain.contract.d_model * step->n_rows;
     write_step(f, &s->bundle->chain.contract, step);
-    if (!run_function(s, shard, f, x, n, shard->state, err)) return false;
+    if (!run_function(s, shard, f, x, n, shard->state, err) ||
+        !kv_ports_place(&f->kv, f->runner, shard->state, step, err))
+        return false;
     f->runner->ops->read(f->runner, f->hidden, out);
     scale(out, out, n, shard->chain->residual_factor);
     return true;

@@ -366,7 +366,7 @@ static void test_conversion_refuses_what_it_does_not_know(void **state) {
     assert_error(&err, LATHE_ERROR_USAGE, "weights 'int3': expected int8");
     o = (LatheConvertOptions){.kv = "ring"};
     assert_false(lathe_convert(MODEL, scratch("never"), &o, NULL, &err));
-    assert_error(&err, LATHE_ERROR_USAGE, "kv form 'ring': expected overwrite or slice");
+    assert_error(&err, LATHE_ERROR_USAGE, "kv form 'ring': expected overwrite, slice or rows");
     o = (LatheConvertOptions){.target = "macos9"};
     assert_false(lathe_convert(MODEL, scratch("never"), &o, NULL, &err));
     assert_error(&err, LATHE_ERROR_USAGE, "target 'macos9': expected macos27 or macos26");

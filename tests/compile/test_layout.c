@@ -187,7 +187,9 @@ static void check_states(const Seen *s, const ShardPlan *plan) {
             assert_true(mil_type_eq(&v->type, &mil_value(first, same)->type));
         }
         // Three and more states written in place fail at run time, so that form packs them in one.
-        uint32_t wanted = plan->options.kv == KV_SLICE ? 1 : 2 * n_layers;
+        const uint32_t by_form[KV_FORM_COUNT] = {
+            [KV_OVERWRITE] = 2 * n_layers, [KV_SLICE] = 1, [KV_ROWS] = 0};
+        uint32_t wanted = by_form[plan->options.kv];
         assert_int_equal(n, has_layers(f) ? wanted : 0);
     }
 }

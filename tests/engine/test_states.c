@@ -338,8 +338,55 @@ static void test_a_step_allocates_nothing(void **state) {
     assert_true(allocations_so_far() > before);
 }
 
+static bool is_held(Str input) {
+    return str_is(input, "cache");
+}
+
+// An input that is held is no input: rows are put into it, and stay from run to run.
+static void test_held_inputs(void **state) {
+    (void)state;
+    Arena arena = {0};
+    Err err = {0};
+    Package package = {.program = mil_parse(&arena,
+                                            STR("program 9 default main\n"
+                                                "func main(x: fp16[1, 2], cache: fp16[4, 2]) {\n"
+                                                "  y = add(x = cache, y = x)\n"
+                                                "  rows = mul(x = x, y = x)\n"
+                                                "} -> (y, rows)\n"),
+                                            &err)};
+    if (!package.program) fail_msg("%s", err.text);
+    Pool *pool = pool_open(1, &err);
+    Engine *e = engine_open_holding(&package, STR("main"), ARITHMETIC_FP16, pool, is_held, &err);
+    EngineState *kept = engine_state_open_holding(&package, is_held, &err);
+    assert_true(e && kept);
+    assert_null(engine_input(e, STR("cache")));
+    assert_null(engine_input_at(e, 1));
+    float *x = engine_input(e, STR("x"))->f32;
+    for (uint32_t step = 0; step < 4; step++) {
+        x[0] = (float)step + 1, x[1] = 2;
+        assert_true(engine_run(e, kept, &err));
+        const EngineTensor *rows = engine_output(e, STR("rows"));
+        assert_true(engine_state_put_rows(kept, STR("cache"), rows, step, &err));
+    }
+    assert_true(engine_run(e, kept, &err));
+    const float want[] = {5, 6, 8, 6, 13, 6, 20, 6}; // squares of 1 to 4 and of 2, plus (4, 2)
+    assert_memory_equal(engine_output(e, STR("y"))->f32, want, sizeof want);
+    const EngineTensor *rows = engine_output(e, STR("rows")), *y = engine_output(e, STR("y"));
+    assert_false(engine_state_put_rows(kept, STR("cache"), rows, 4, &err));
+    assert_non_null(strstr(err.text, "'rows' does not fit into it at row 4"));
+    assert_false(engine_state_put_rows(kept, STR("other"), rows, 0, &err));
+    assert_non_null(strstr(err.text, "no cache 'other'"));
+    assert_true(engine_state_put_rows(kept, STR("cache"), y, 0, &err));
+    assert_false(engine_run(e, NULL, &err));
+    engine_close(e);
+    engine_state_close(kept);
+    pool_close(pool);
+    arena_free(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_held_inputs),
         cmocka_unit_test(test_two_functions_share_a_cache),
         cmocka_unit_test(test_a_slice_beyond_the_state_is_an_error),
         cmocka_unit_test(test_a_state_that_is_missing_or_of_another_type),

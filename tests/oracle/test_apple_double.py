@@ -76,6 +76,15 @@ def test_chat_says_the_same_as_on_the_cpu(mac, bundle):
     assert "Hello" in device.stdout and "coreml" in device.stderr
 
 
+@pytest.mark.parametrize("fault", ["", "declines_backings", "pads_rows", "run_exhausts=9", "holds_inputs", "loses_writes"])
+def test_chat_with_caches_that_the_host_keeps(fault, mac, tmp_path_factory):
+    """--kv rows: rows that either function gives are in the inputs of both when they are read."""
+    place = tmp_path_factory.mktemp("rows") / "h.lathe"
+    mac("convert", HELLO, "-o", place, "--kv", "rows")
+    assert "Hello" in (found := ask(mac, place, double=fault).stdout)
+    assert found == mac("chat", place, "--unsealed", "--temp", "0", "-p", "write hello world in Erlang").stdout
+
+
 @pytest.mark.parametrize("fault", ["declines_backings", "pads_rows", "run_exhausts=9", "holds_inputs"])
 def test_chat_lives_with(fault, mac, bundle):
     assert ask(mac, bundle, double=fault).stdout == ask(mac, bundle).stdout
@@ -147,7 +156,7 @@ def test_states_that_lose_writes_of_slices_are_refused_with_the_cure(mac, bundle
 
 
 def test_states_that_keep_nothing_are_refused_in_every_form(mac, bundle, sliced):
-    for form, other in ((sliced, "overwrite"), (bundle, "slice")):
+    for form, other in ((sliced, "overwrite"), (bundle, "rows")):
         done = ask(mac, form, double="drops_writes", ok=False)
         assert done.returncode == 4 and "slot 0 is all zeros after it was written" in done.stderr, done.stderr
         assert f"convert again with --kv {other}" in done.stderr, done.stderr

@@ -41,13 +41,15 @@ def test_convert(tmp_path):
     assert said["bytes"] == sum(p.stat().st_size for p in files)
 
 
-@pytest.mark.parametrize("kv, functions", [("overwrite", "decode,prefill"), ("overwrite", "decode"), ("slice", "decode,prefill")])
+@pytest.mark.parametrize("kv, functions", [("overwrite", "decode,prefill"), ("overwrite", "decode"), ("slice", "decode,prefill"),
+                                            ("rows", "decode,prefill")])
 def test_convert_says_what_a_token_and_each_function_cost(kv, functions, tmp_path):
     """From what stands on disk: states as the chain declares them, weights as a function's program names them."""
     said = read(done("convert", HELLO, "-o", tmp_path / "m.lathe", "--kv", kv, "--functions", functions, "--context", "128",
                      "--layers-per-shard", "2", "--json"))
     bundle = BundleEdit(tmp_path / "m.lathe")
-    caches = [math.prod(p["shape"]) * 2 for s in bundle.chain["shards"] for p in s["functions"][0]["states"]]
+    caches = [math.prod(p["shape"]) * 2 for s in bundle.chain["shards"]
+              for p in s["functions"][0]["states"] + s["functions"][0]["inputs"] if re.fullmatch(r"kv|[kv]_\d\d", p["name"])]
     slots = bundle.chain["options"]["state_rows"]
     assert said["kv"] == kv and said["kv_bytes"] == sum(caches)
     assert said["kv_bytes_a_token"] == (2 * sum(caches) if kv == "overwrite" else sum(caches) // slots)

@@ -86,7 +86,7 @@ def test_nothing_is_left_behind(hello):
     done("verify", bundle, "--model", HELLO, "--gates", "contract,structure")
 
 
-@pytest.mark.parametrize("options", [("--kv", "slice"), ("--weights", "fp16"), ("--weights", "int8-tensor")])
+@pytest.mark.parametrize("options", [("--kv", "slice"), ("--kv", "rows"), ("--weights", "fp16"), ("--weights", "int8-tensor")])
 def test_other_forms(options, tmp_path):
     names = ("rope_dim_full,attn_factor_1,kv_heads_tiled_in_graph,one_weight_negated,scale_of_one_channel,slot_late,"
              "head_rows_shifted,norm_plus_1,stop_id_unreachable,v_not_cached,keys_read_for_values,"

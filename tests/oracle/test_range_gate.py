@@ -55,7 +55,7 @@ def judged(models, tmp_path_factory):
 # ---- no false alarm
 
 @pytest.mark.parametrize("model", [HELLO, NATURAL], ids=lambda m: m.stem)
-@pytest.mark.parametrize("options", [[], ["--weights", "fp16"], ["--kv", "slice"], ["--range", "off"]], ids=str)
+@pytest.mark.parametrize("options", [[], ["--weights", "fp16"], ["--kv", "slice"], ["--kv", "rows"], ["--range", "off"]], ids=str)
 def test_bundled_models_have_room(model, options, tmp_path):
     code, lines, section = gate(convert(model, tmp_path / "b.lathe", *options), model)
     assert code == 0 and [scope for scope, _, _ in lines] == ["embedding", "shard 00", "shard 01"]

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from bundle_edit import WEIGHTS, BundleEdit
+from command import ROOT
 from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
 
 HELLO = MODELS / "hello-phi3-q8_0.gguf"
@@ -45,7 +46,7 @@ def sliced(tmp_path_factory):
     return convert(HELLO, tmp_path_factory.mktemp("residency") / "sliced.lathe", "--layers-per-shard", "2", "--kv", "slice")
 
 
-@pytest.mark.parametrize("options", [[], ["--kv", "slice"], ["--weights", "fp16"], ["--weights", "int8-tensor"],
+@pytest.mark.parametrize("options", [[], ["--kv", "slice"], ["--kv", "rows"], ["--weights", "fp16"], ["--weights", "int8-tensor"],
                                      ["--functions", "decode", "--target", "macos26"]], ids=" ".join)
 def test_what_lathe_emits_is_resident_and_counted_as_the_seed_counts(options, tmp_path):
     bundle = convert(HELLO, tmp_path / "b.lathe", "--layers-per-shard", "2", *options)
@@ -135,3 +136,14 @@ def test_doctor_judges_each_target_where_they_differ(good, tmp_path):
     assert "runs on the CPU, without a word (0.965 GiB in, 1.04 GiB out)" in text and "[D27 whole program off]" in text, text
     # What its functions reach has not grown, which newer measurements count.
     assert "TOO LARGE by the cautious count, fits by the newer one" in text, text
+
+
+@pytest.mark.parametrize("model", ["hello-phi3", pytest.param("SmolLM2-135M", marks=pytest.mark.full)])
+def test_the_document_has_the_counts_of_the_three_forms(model, tmp_path):
+    path = HELLO if model == "hello-phi3" else smollm2_gguf()
+    rows = [line.split("|")[2:5] for line in (ROOT / "docs/design.md").read_text().splitlines() if line.strip().startswith(f"| {model} |")]
+    assert len(rows) == 1
+    for form, stated in zip(("overwrite", "slice", "rows"), rows[0], strict=True):
+        bundle = convert(path, tmp_path / f"{form}.lathe", "--kv", form, "--range", "off")
+        code, lines = judge(bundle, path)
+        assert code == 0 and len(lines) == 1 and LINE.search(lines[0])[0] == f"{stated.strip()} (predicted)", (form, lines)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/half.h"
 #include "base/size.h"
@@ -103,6 +104,29 @@ static void test_place_in_slice_form(void **state) {
     close_fixture(&t);
 }
 
+// A step's own rows are seen in the columns behind the slots, and not where they will be put.
+static void test_mask_of_new_rows(void **state) {
+    (void)state;
+    Fixture t;
+    open_fixture(&t, false, 6);
+    t.host.shape.masks_new_rows = true;
+    for (uint32_t kind = 0; kind < t.host.n_kinds; kind++) {
+        free(t.host.step.kinds[kind].mask);
+        t.host.step.kinds[kind].mask =
+            calloc((size_t)ROWS * host_n_columns(&t.host, ROWS), sizeof(float));
+    }
+    const HostStep *step = host_fill(&t.host, 7, ROWS);
+    for (uint32_t row = 0; row < ROWS; row++)
+        for (uint32_t i = 0; i < STATE + ROWS; i++) {
+            uint32_t position = i < STATE ? i : 7 + i - STATE;
+            bool is_there = i >= STATE || i < 7;
+            bool is_seen = is_there && position <= 7 + row && position + 6 > 7 + row;
+            float found = step->kinds[0].mask[(size_t)row * (STATE + ROWS) + i];
+            assert_true(found == (is_seen ? 0.0f : MASK_OFF));
+        }
+    close_fixture(&t);
+}
+
 // Column t has its one at the slot of position + t; what an earlier call put there is gone.
 static void test_place_in_overwrite_form(void **state) {
     (void)state;
@@ -122,6 +146,7 @@ int main(void) {
         cmocka_unit_test(test_mask),
         cmocka_unit_test(test_tables_of_each_kind_of_layers),
         cmocka_unit_test(test_place_in_slice_form),
+        cmocka_unit_test(test_mask_of_new_rows),
         cmocka_unit_test(test_place_in_overwrite_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

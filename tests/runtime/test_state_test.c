@@ -75,7 +75,7 @@ static void test_the_cure_is_the_other_form(void **state) {
     open_fixture(&t, &fake_device);
     t.fake->loses_slots_of = 0;
     t.fake->bundle.chain.kv = STR("overwrite");
-    expect_refusal(&t, "convert again with --kv slice");
+    expect_refusal(&t, "convert again with --kv rows");
 }
 
 // Prefill's padded rows do not fit after two slots: decode alone is asked.
