@@ -223,6 +223,79 @@ static void test_failures_of_loading_are_explained(void **state) {
     assert_null(coreml_open("/nowhere", NULL, COREML_CPU_AND_ANE, &err));
 }
 
+static void assert_run_fails(DoubleFault fault, const char *text) {
+    Err err = {0};
+    CoremlModel *m = open_function("decode");
+    CoremlState *s = coreml_state_open(m, &err);
+    fill_inputs(m, 0);
+    double_set(fault, 1);
+    assert_false(coreml_run(m, s, NULL, &err));
+    if (!strstr(err.text, text)) fail_msg("'%s' is not in: %s", text, err.text);
+    double_clear();
+    coreml_state_close(s);
+    coreml_close(m);
+}
+
+static void test_what_does_not_fit_its_description_is_refused(void **state) {
+    (void)state;
+    assert_open_fails(DOUBLE_describes_doubles, "data type 0x10040, expected fp16, fp32 or int32");
+    double_clear();
+    assert_open_fails(DOUBLE_load_says_nothing, "no error was given");
+    double_clear();
+    assert_run_fails(DOUBLE_gives_other_type, "as the model describes it");
+    double_set(DOUBLE_declines_backings, 1);
+    Err err = {0};
+    CoremlModel *m = open_function("decode");
+    CoremlState *s = coreml_state_open(m, &err);
+    fill_inputs(m, 0);
+    double_set(DOUBLE_gives_short_arrays, 1);
+    assert_false(coreml_run(m, s, NULL, &err));
+    assert_non_null(strstr(err.text, "by its strides"));
+    coreml_state_close(s);
+    coreml_close(m);
+}
+
+static void test_states_that_are_not_made_are_errors(void **state) {
+    (void)state;
+    Err err = {0};
+    CoremlModel *m = open_function("decode");
+    double_set(DOUBLE_makes_no_state, 1);
+    assert_null(coreml_state_open(m, &err));
+    assert_non_null(strstr(err.text, "made no state"));
+    double_clear();
+    double_set(DOUBLE_state_throws, 1);
+    assert_null(coreml_state_open(m, &err));
+    assert_non_null(strstr(err.text, "the double throws at a state"));
+    coreml_close(m);
+}
+
+// The head: no states, and all its outputs by number.
+static void test_a_function_without_states_runs(void **state) {
+    (void)state;
+    char why[256];
+    Err err = {0};
+    CoremlModel *m = open_function("head");
+    Backend *b = backend_open(package, "head", why, sizeof why);
+    assert_int_equal(coreml_n_states(m), 0);
+    fill_inputs(m, 3);
+    if (!coreml_run(m, NULL, NULL, &err)) fail_msg("%s", err.text);
+    run_backend(b, NULL, m);
+    compare(b, m);
+    assert_true(coreml_n_outputs(m) > 0);
+    for (size_t i = 0; i < coreml_n_outputs(m); i++)
+        assert_ptr_equal(coreml_output_at(m, i),
+                         coreml_output(m, str_of(coreml_output_at(m, i)->name)));
+    coreml_close(m);
+    backend_close(b);
+}
+
+static void test_the_framework_is_there_and_may_state_no_version(void **state) {
+    (void)state;
+    char version[64] = "?";
+    coreml_framework_version(version, sizeof version);
+    assert_true(coreml_is_present() && version[0] != '?');
+}
+
 static void test_failures_of_compiling_are_explained(void **state) {
     (void)state;
     Err err = {0};
@@ -234,6 +307,8 @@ static void test_failures_of_compiling_are_explained(void **state) {
     assert_int_equal(access(path, F_OK), -1);
     double_clear();
     assert_false(coreml_compile("/nowhere", path, &err));
+    assert_false(coreml_compile(package, "/nowhere/compiled", &err));
+    assert_non_null(strstr(err.text, "cannot move the compiled model there"));
 }
 
 static void test_failures_of_a_run_leave_the_process_alive(void **state) {
@@ -282,6 +357,15 @@ static void test_plans_name_each_operation(void **state) {
     assert_true(coreml_plan(compiled, "decode", COREML_CPU_AND_ANE, see, &seen, &err));
     assert_int_equal(seen.n_ane, 0);
     assert_false(coreml_plan(compiled, "no_such_function", COREML_CPU_AND_ANE, see, &seen, &err));
+    double_clear();
+    double_set(DOUBLE_plan_fails, 1);
+    assert_false(coreml_plan(compiled, "decode", COREML_CPU_AND_ANE, see, &seen, &err));
+    double_clear();
+    double_set(DOUBLE_plans_gpu, 1);
+    seen = (Seen){0};
+    assert_true(coreml_plan(compiled, "decode", COREML_CPU_AND_ANE, see, &seen, &err));
+    assert_int_equal(seen.n_ane, 0);
+    double_clear();
     assert_int_equal(coreml_n_ane_cores(), 16);
     double_set(DOUBLE_has_no_ane, 1);
     assert_int_equal(coreml_n_ane_cores(), 0);
@@ -308,6 +392,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup(test_states_are_shared_by_the_functions_of_a_package, clear),
         cmocka_unit_test_setup(test_states_are_read_and_written_whole, clear),
         cmocka_unit_test_setup(test_failures_of_loading_are_explained, clear),
+        cmocka_unit_test_setup(test_what_does_not_fit_its_description_is_refused, clear),
+        cmocka_unit_test_setup(test_states_that_are_not_made_are_errors, clear),
+        cmocka_unit_test_setup(test_a_function_without_states_runs, clear),
+        cmocka_unit_test_setup(test_the_framework_is_there_and_may_state_no_version, clear),
         cmocka_unit_test_setup(test_failures_of_compiling_are_explained, clear),
         cmocka_unit_test_setup(test_failures_of_a_run_leave_the_process_alive, clear),
         cmocka_unit_test_setup(test_plans_name_each_operation, clear),

@@ -45,6 +45,11 @@ PLANTED = {
 }
 
 
+def test_the_page_lists_what_is_planted():
+    page = (ROOT / "docs/apple.md").read_text()
+    assert not [name for name in PLANTED if f"| {name} |" not in page]
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_caught(name, package, tmp_path):
     text = (ROOT / "src/coreml/device.m").read_text()

@@ -9,6 +9,8 @@ from apple_build import caller, link_lathe
 from command import HELLO
 from report_schema import DEVICE
 
+pytestmark = pytest.mark.linux("GNUstep, for the stand-in of Core ML")
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):

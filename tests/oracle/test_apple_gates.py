@@ -7,6 +7,8 @@ import pytest
 from command import HELLO, lathe
 from report_schema import DEVICE, SEAL
 
+pytestmark = pytest.mark.linux("GNUstep, for the stand-in of Core ML")
+
 @pytest.fixture(scope="module")
 def sealed(hello_sealed, tmp_path_factory):
     path = tmp_path_factory.mktemp("gates") / "h.lathe"

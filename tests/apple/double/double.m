@@ -182,7 +182,7 @@ static size_t element_bytes(MLMultiArrayDataType type) {
     handler(data, (NSInteger)n_bytes);
 }
 - (void)getMutableBytesWithHandler:(void(NS_NOESCAPE ^)(void *, NSInteger, NSArray *))handler {
-    handler(data, (NSInteger)n_bytes, strides);
+    handler(data, (NSInteger)(shows(DOUBLE_gives_short_arrays) ? n_bytes / 2 : n_bytes), strides);
 }
 - (MLMultiArrayDataType)dataType {
     return dataType;
@@ -309,7 +309,8 @@ static NSArray *shape_of(const BackendPort *p) {
     MLMultiArrayConstraint *c = [[MLMultiArrayConstraint alloc] init];
     born();
     c->shape = [shape_of(port) retain];
-    c->dataType = type_of(port);
+    c->dataType =
+        shows(DOUBLE_describes_doubles) ? (MLMultiArrayDataType)(0x10000 | 64) : type_of(port);
     return c;
 }
 @end
@@ -539,6 +540,7 @@ static void eat_memory(void) {
                                  error:(NSError **)error {
     if (shows(DOUBLE_load_throws))
         [NSException raise:NSGenericException format:@"the double throws at load"];
+    if (shows(DOUBLE_load_says_nothing)) return nil;
     if ([c functionName] && shows(DOUBLE_load_misleads))
         return refuse(error,
                       "`.functionName` property must be `nil` unless the model type is ML Program.",
@@ -573,6 +575,9 @@ static void eat_memory(void) {
     return description;
 }
 - (MLState *)newState {
+    if (shows(DOUBLE_state_throws))
+        [NSException raise:NSGenericException format:@"the double throws at a state"];
+    if (shows(DOUBLE_makes_no_state)) return nil;
     MLState *s = [[MLState alloc] init];
     born();
     s->state = backend_state_open(backend);
@@ -582,10 +587,12 @@ static void eat_memory(void) {
     bool declines = shows(DOUBLE_declines_backings), pads = shows(DOUBLE_pads_rows);
     MLMultiArray *backing =
         [[options outputBackings] objectForKey:[NSString stringWithUTF8String:port->name]];
-    if (backing && !declines && !pads) return [backing retain];
-    return [[MLMultiArray alloc] initOwnedWithShape:shape_of(port)
-                                           dataType:type_of(port)
-                                             padded:pads];
+    bool is_other = shows(DOUBLE_gives_other_type);
+    if (backing && !declines && !pads && !is_other) return [backing retain];
+    return [[MLMultiArray alloc]
+        initOwnedWithShape:shape_of(port)
+                  dataType:is_other ? MLMultiArrayDataTypeInt32 : type_of(port)
+                    padded:pads];
 }
 // A slice is written into a buffer of zeros: what an earlier run wrote is lost.
 - (void)loseWrites:(MLState *)state {

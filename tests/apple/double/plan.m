@@ -172,6 +172,10 @@ NSArray *MLAllComputeDevices(void) {
             configuration:(MLModelConfiguration *)configuration
         completionHandler:(void (^)(MLComputePlan *, NSError *))handler {
     char path[4096];
+    if (shows(DOUBLE_plan_fails)) {
+        handler(nil, [NSError errorWithDomain:@"com.apple.CoreML" code:7 userInfo:nil]);
+        return;
+    }
     snprintf(path, sizeof path, "%s/package", [[url path] UTF8String]);
     MLComputePlan *plan = [[[MLComputePlan alloc] init] autorelease];
     born();
@@ -201,7 +205,8 @@ NSArray *MLAllComputeDevices(void) {
     [devices addObject:cpu];
     if (!isCPUOnly) [devices addObject:ane];
     u->supported = devices;
-    u->preferred = [(onCPU ? cpu : ane) retain];
+    id gpu = [[[MLGPUComputeDevice alloc] init] autorelease];
+    u->preferred = [(onCPU ? cpu : shows(DOUBLE_plans_gpu) ? gpu : ane) retain];
     return u;
 }
 - (MLComputePlanCost *)estimatedCostOfMLProgramOperation:
