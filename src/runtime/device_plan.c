@@ -86,6 +86,10 @@ void device_plan_print(const DevicePlan *p, StrBuf *out) {
         strbuf_printf(out, "planned for the Neural Engine: conv %u/%u, compute %u/%u", p->conv_ane,
                       p->conv_total, p->compute_ane, p->compute_total);
         print_off(p, out);
+        if (p->compute_total && !p->compute_ane)
+            strbuf_add(out, STR("; none of it runs there: Core ML plans so for models too small to "
+                                "repay the call, and after its compiler refused one without an "
+                                "error"));
         strbuf_printf(out, " (planned, not measured)");
     }
 }

@@ -86,6 +86,8 @@ static void test_every_operation_off_it_is_kept(void **state) {
     for (size_t i = 0; i < t.plan.n_off; i++)
         assert_int_equal(t.plan.off[i].device, i % 2 ? RUNNER_ON_CPU : RUNNER_ON_GPU);
     assert_non_null(strstr(t.text.at, "ios18.conv on the GPU"));
+    assert_non_null(
+        strstr(t.text.at, "none of it runs there: Core ML plans so for models too small"));
     close_fixture(&t);
 }
 
