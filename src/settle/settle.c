@@ -73,6 +73,19 @@ static bool has_room(Run *run, const Setting *s) {
     return free_bytes(run->folder) / BUNDLES_LEFT > bundle_bytes(s, &run->arena);
 }
 
+// Where the disk runs full the system drops what it compiled for the Neural Engine, and figures are of
+// the CPU then: what can be made again goes before.
+static void make_room(Run *run) {
+    bool is_short = false;
+    for (size_t i = 0; i < run->n_settings; i++) {
+        const Setting *s = &run->settings[i];
+        is_short = is_short || (s->is_ready && path_is_dir(s->bundle) && !has_room(run, s));
+    }
+    if (!is_short) return;
+    dir_remove_tree(path_join(&run->arena, run->cache, "compiled"), NULL);
+    for (size_t i = 0; i < run->n_settings; i++) setting_drop(run, &run->settings[i]);
+}
+
 static bool convert_all(Run *run, Err *err) {
     bool has_one = false;
     for (size_t i = 0; i < run->n_settings; i++) {
@@ -103,8 +116,10 @@ static bool ask(Run *run, QuestionId q, Err *err) {
 }
 
 static bool ask_all(Run *run, const json_t *predictions, SettleSum *sum, Err *err) {
-    for (QuestionId q = 0; q < QUESTION_COUNT; q++)
+    for (QuestionId q = 0; q < QUESTION_COUNT; q++) {
         if (!ask(run, q, err) || !write_result(run, predictions, false, sum, err)) return false;
+        make_room(run);
+    }
     return true;
 }
 
