@@ -51,8 +51,8 @@ static void write_verdict(SettlePage *p) {
         strbuf_add(p->out, STR("Not complete: the same command goes on"));
     else
         strbuf_printf(p->out, "%.0f prediction%s wrong", wrong, wrong == 1 ? " is" : "s are");
-    strbuf_printf(p->out, "</b>%.0f right, %.0f wrong, %.0f open (nothing was measured).</div>",
-                  right, wrong, open);
+    strbuf_printf(p->out, "</b>%.0f right, %.0f wrong, %.0f open: not measured.</div>", right,
+                  wrong, open);
     if (p->is_stand_in)
         strbuf_add(p->out,
                    STR("<div class=\"alarm\" id=\"stand-in\"><h2>No figure here is a device's</h2>"
@@ -70,6 +70,7 @@ static void write_machine(SettlePage *p) {
                                            {"model", "Model"}};
     strbuf_add(p->out, STR("<ul class=\"tiles\">"));
     for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        if (!*member_text(m, facts[i][0])) continue; // a system without such a thing
         strbuf_printf(p->out, "<li><span>%s</span><b>", facts[i][1]);
         html_words(p->out, member_text(m, facts[i][0]));
         strbuf_add(p->out, STR("</b></li>"));
