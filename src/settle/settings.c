@@ -177,6 +177,15 @@ static const char *lacking(const Run *run, const char *const *words, size_t n) {
     return NULL;
 }
 
+// A bundle's own rows of prefill, where the variant has no prefill to take them.
+static bool is_moot(const char *option, const char *const *words, size_t n) {
+    if (strcmp(option, "--prefill-rows") != 0) return false;
+    for (size_t i = 0; i + 1 < n; i++)
+        if (strcmp(words[i], "--functions") == 0 && strcmp(words[i + 1], "decode") == 0)
+            return true;
+    return false;
+}
+
 static bool run_convert(Run *run, Setting *s, const char *const *words, size_t n, Err *err) {
     const char *arguments[MAX_WORDS * 2 + 8];
     size_t k = 0;
@@ -186,7 +195,12 @@ static bool run_convert(Run *run, Setting *s, const char *const *words, size_t n
     arguments[k++] = "-o";
     arguments[k++] = s->bundle;
     arguments[k++] = "--force";
-    for (size_t i = 0; i < run->n_base; i++) arguments[k++] = run->base[i];
+    for (size_t i = 0; i < run->n_base; i++) {
+        if (is_moot(run->base[i], words, n))
+            i++; // and its value
+        else
+            arguments[k++] = run->base[i];
+    }
     for (size_t i = 0; i < n; i++) arguments[k++] = words[i];
     arguments[k] = NULL;
     const char *log = arena_printf(&run->arena, "%s/%s-convert.log", run->logs, s->slug).at;

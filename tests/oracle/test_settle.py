@@ -103,6 +103,17 @@ def test_what_cannot_be_asked_is_refused(arguments, text, tmp_path):
     assert run.returncode == 2 and text in run.stderr
 
 
+def test_a_bundles_options_are_those_of_its_variants_but_for_what_they_say(tmp_path):
+    done("convert", HELLO, "-o", tmp_path / "h.lathe", "--context", "128", "--weights", "fp16", "--prefill-rows", "32", "--range", "off")
+    done("settle", tmp_path / "h.lathe", "--model", HELLO, "-o", tmp_path / "s", "--predict-only", "--only", "functions,weights", "--keep-bundles")
+    result = result_of(tmp_path / "s")
+    assert [v["name"] for q in result["questions"] for v in q["variants"] if v["unasked"]] in ([], ["one"])
+    chains = {p.parent.stem: json.loads(p.read_text())["options"] for p in (tmp_path / "s/bundles").glob("*/chain.json")}
+    assert {c["context"] for c in chains.values()} == {128}
+    rows = {name: c["prefill_rows"] for name, c in chains.items()}
+    assert rows["functions-decode"] == 0 and set(rows.values()) == {0, 32}
+
+
 def test_the_folder_is_needed():
     assert "missing -o FOLDER" in lathe("settle", HELLO, "--predict-only").stderr
 
@@ -293,15 +304,15 @@ def test_the_script_for_macs_says_where_it_belongs():
 # ---- settings
 
 def test_convert_takes_the_options_of_a_setting(tmp_path):
-    setting = {"schema": 1, "name": "m", "options": ["--kv", "overwrite", "--weights", "fp16"], "stand_in": False}
+    setting = {"schema": 1, "name": "m", "options": ["--kv", "slice", "--weights", "fp16"], "stand_in": False}
     (tmp_path / "m.json").write_text(json.dumps(setting))
     done("convert", HELLO, "-o", tmp_path / "a.lathe", "--settings", tmp_path / "m.json")
-    done("convert", HELLO, "-o", tmp_path / "b.lathe", "--kv", "overwrite", "--weights", "fp16")
+    done("convert", HELLO, "-o", tmp_path / "b.lathe", "--kv", "slice", "--weights", "fp16")
     assert (tmp_path / "a.lathe/chain.json").read_bytes() == (tmp_path / "b.lathe/chain.json").read_bytes()
     # What stands on the command line goes before the setting.
     done("convert", HELLO, "-o", tmp_path / "c.lathe", "--weights", "int8", "--settings", tmp_path / "m.json")
     chain = json.loads((tmp_path / "c.lathe/chain.json").read_text())
-    assert chain["conversion"]["weights"] == "int8" if "conversion" in chain else "int8" in json.dumps(chain)
+    assert (chain["options"]["weights"], chain["options"]["kv"]) == ("int8", "slice")
 
 
 def test_a_setting_that_convert_cannot_take_is_refused(tmp_path):
@@ -322,7 +333,8 @@ def test_everything_is_asked_and_the_fastest_that_is_right_is_kept(mac, tmp_path
     assert speed["decode_ms"]["runs"] == 3 and speed["decode_ms"]["least"] <= speed["decode_ms"]["median"] <= speed["decode_ms"]["most"]
     done_by = lathe("convert", HELLO, "-o", tmp_path / "t.lathe", "--settings", folder / "mine.json")
     assert done_by.returncode == 0 and "stand-in of Core ML" in done_by.stderr
-    assert '"overwrite"' in (tmp_path / "t.lathe/chain.json").read_text()  # slices are lost there
+    chain = json.loads((tmp_path / "t.lathe/chain.json").read_text())
+    assert chain["options"]["kv"] == "overwrite"  # slices are lost there
     # What is wrong is never kept, nothing is kept.
     folder, _, run = mac("untuned", "--only", "states", "--tune", "none", double="gives_wrong")
     assert "no setting is kept" in run.stdout and not (folder / "none.json").exists()
