@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/size.h"
+#include "coreml/log.h"
 #include "settle/conditions.h"
 #include "settle/log.h"
 
@@ -107,36 +108,6 @@ static json_t *make_record(Run *run, const Setting *s, StageId stage, const Chil
     return record;
 }
 
-// Apple's own log of what happened meanwhile: the runtime of the Neural Engine says there what it
-// says nowhere else.
-static bool keep_system_log(Run *run, const char *name, double seconds, Err *err) {
-#ifdef __APPLE__
-    const char *log = arena_printf(&run->arena, "%s/%s-system.log", run->logs, name).at;
-    const char *last = arena_printf(&run->arena, "%.0f", seconds + 2).at;
-    const char *const arguments[] = {
-        "/usr/bin/log",
-        "show",
-        "--style",
-        "compact",
-        "--last",
-        last,
-        "--predicate",
-        "subsystem BEGINSWITH 'com.apple.coreml' OR subsystem BEGINSWITH 'com.apple.espresso' OR "
-        "subsystem BEGINSWITH 'com.apple.ane'",
-        NULL};
-    Child child = {.arguments = arguments,
-                   .log = log,
-                   .most_seconds = 120,
-                   .progress = run->job->progress,
-                   .stage = "system log: seconds"};
-    ChildEnd end;
-    return child_run(&child, &end, err);
-#else
-    (void)run, (void)name, (void)seconds, (void)err;
-    return true;
-#endif
-}
-
 typedef struct {
     const char *name, *out, *log;
     Child child;
@@ -196,16 +167,18 @@ static json_t *do_stage(Run *run, Setting *s, StageId stage, const char *name, E
                     : path_exists(d.out) ? json_read_file(d.out, NULL)
                                          : NULL;
     if (!found) found = json_pack("{s:s, s:{}, s:{}}", "doing", "", "figures", "details");
+    // Behind what the compiler wrote goes what the system's log has of the time.
+    const char *more = move_compiler_log(run, name);
+    log_add_unified(more, end.seconds);
     if (before) {
         json_object_set_new(json_object_get(found, "details"), "before", before);
         json_object_set_new(json_object_get(found, "details"), "after", conditions_now(run));
     }
-    json_t *record = make_record(run, s, stage, &end, d.log, move_compiler_log(run, name), found);
+    json_t *record = make_record(run, s, stage, &end, d.log, more, found);
     json_decref(found);
     unlink(d.out);
     const char *path = arena_printf(&run->arena, "%s/%s.json", run->records, name).at;
-    bool ok = keep_system_log(run, name, end.seconds, err) && json_write_file(record, path, err);
-    if (ok) return record;
+    if (json_write_file(record, path, err)) return record;
     json_decref(record);
     return NULL;
 }

@@ -253,6 +253,15 @@ def test_texts_that_mislead_are_explained(mac):
     assert [row["id"] for row in explained] == ["U1"] and "the compiler of the Neural Engine refused the program" in explained[0]["means"]
 
 
+def test_the_systems_log_is_kept_and_explained(mac, tmp_path, monkeypatch):
+    (tmp_path / "log").write_text("#!/bin/sh\necho espresso: live input tensor not used in network\n")
+    (tmp_path / "log").chmod(0o755)
+    monkeypatch.setenv("LATHE_COREML_LOG", str(tmp_path / "log"))
+    folder, result, _ = mac("system-log", "--only", "compiles")
+    assert "live input tensor" in (folder / "logs/default-open-compiler.log").read_text()
+    assert "U8" in [row["id"] for row in variant_of(result, "compiles", "as_is")["stages"][0]["explained"]]
+
+
 def test_a_bundle_is_settled_as_it_is_and_its_model_gives_the_others(mac, tmp_path):
     done("convert", HELLO, "-o", tmp_path / "h.lathe", "--context", "256", "--layers-per-shard", "2")
     before = {p: p.read_bytes() for p in sorted((tmp_path / "h.lathe").rglob("*")) if p.is_file()}
