@@ -38,7 +38,15 @@ def test_version_is_the_build_systems(word):
 
 def test_the_documents_list_the_commands_of_the_table():
     section = re.search(r"^## Commands\n(.*?)^## ", (ROOT / "docs/using.md").read_text(), re.M | re.S)[1]
-    assert re.findall(r"^    lathe ([\w-]+)", section, re.M) == commands()
+    said = dict(re.findall(r"^    lathe ([\w-]+) +(\S+)", section, re.M))
+    assert list(said) == commands()
+    for command, first in said.items():  # what each is about, as its usage says
+        assert done(command, "--help").stdout.split()[3] == first, command
+
+
+def test_readme_and_the_page_on_proofs_count_the_same_mutants():
+    proof = re.search(r"^    (\d+) mutants, (\d+) killed, 0 survived", (ROOT / "docs/proof.md").read_text(), re.M)
+    assert proof[1] == proof[2] and f"of {proof[1]} conversions" in (ROOT / "README.md").read_text()
 
 
 def test_the_documents_list_the_gates_of_the_table():
