@@ -83,34 +83,27 @@ void screen_note(void *context, const char *text) {
 
 // ---- a line a gate
 
-static const char *text_of(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
+static bool is_unproved(const ReportResult *result) {
+    return result->verdict == PROOF_UNPROVED;
 }
 
-static bool is_unproved(const json_t *result) {
-    return proof_verdict_of(result) == PROOF_UNPROVED;
-}
-
-static bool is_skipped(const json_t *result) {
-    return proof_verdict_of(result) == PROOF_NOTE &&
-           str_starts(str_of(text_of(result, "text")), STR("skipped:"));
+static bool is_skipped(const ReportResult *result) {
+    return result->verdict == PROOF_NOTE && str_starts(str_of(result->text), STR("skipped:"));
 }
 
 // "; unproved: norm_eps, attn_window": results of a kind by their scope.
-static void list_scopes(StrBuf *out, const json_t *results, const char *title,
-                        bool is_listed(const json_t *)) {
-    const json_t *result;
-    size_t i, n = 0;
-    json_array_foreach(results, i, result) {
+static void list_scopes(StrBuf *out, const ReportResults *results, const char *title,
+                        bool is_listed(const ReportResult *)) {
+    size_t n = 0;
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *result = &results->list[i];
         if (!is_listed(result)) continue;
-        const char *scope = text_of(result, "scope");
         strbuf_printf(out, "%s%s", n++ ? ", " : title,
-                      strcmp(scope, "-") == 0 ? text_of(result, "text") : scope);
+                      strcmp(result->scope, "-") == 0 ? result->text : result->scope);
     }
 }
 
-static void describe(StrBuf *out, const json_t *results, const GateSum *sum, bool is_kept) {
+static void describe(StrBuf *out, const ReportResults *results, const GateSum *sum, bool is_kept) {
     if (sum->counts[PROOF_FAILED])
         strbuf_printf(out, "%zu of %zu checks failed (above)", sum->counts[PROOF_FAILED],
                       sum->n_checks);
@@ -118,7 +111,7 @@ static void describe(StrBuf *out, const json_t *results, const GateSum *sum, boo
         strbuf_printf(out, "%zu %s", sum->n_checks, sum->n_checks == 1 ? "check" : "checks");
     if (sum->nearest)
         strbuf_printf(out, "; nearest to its bound: %s, at %.0f %% of what is allowed",
-                      text_of(sum->nearest, "scope"), 100 * sum->most_used);
+                      sum->nearest->scope, 100 * sum->most_used);
     list_scopes(out, results, "; unproved: ", is_unproved);
     list_scopes(out, results, "; skipped: ", is_skipped);
     if (is_kept) strbuf_add(out, STR(" (kept)"));
@@ -135,37 +128,31 @@ static void print_text(const Screen *s, const char *title, const char *text) {
 }
 
 // One question with both answers, to see what was compared: the longest answer that is one line.
-static void print_answer(const Screen *s, const json_t *results) {
+static void print_answer(const Screen *s, const ReportResults *results) {
     enum { MOST = 72 };
-    const json_t *result, *shown = NULL;
-    size_t i, n_longest = 0;
-    json_array_foreach(results, i, result) {
-        const json_t *figures = json_object_get(result, "figures");
-        const char *answer = text_of(figures, "source_answer");
-        size_t n = strlen(answer);
-        if (!json_object_get(figures, "question") || n > MOST || strchr(answer, '\n')) continue;
+    const ReportResult *shown = NULL;
+    size_t n_longest = 0;
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *result = &results->list[i];
+        size_t n = strlen(result->source_answer);
+        if (!*result->question || n > MOST || strchr(result->source_answer, '\n')) continue;
         if (shown && n <= n_longest) continue;
         n_longest = n;
-        shown = figures;
+        shown = result;
     }
     if (!shown) return;
-    const char *source = text_of(shown, "source_answer");
-    const char *bundle = text_of(shown, "bundle_answer");
-    print_text(s, "asked: ", text_of(shown, "question"));
-    print_text(s, "source:", source);
-    print_text(s, "bundle:", strcmp(source, bundle) == 0 ? "the same" : bundle);
+    bool is_same = strcmp(shown->source_answer, shown->bundle_answer) == 0;
+    print_text(s, "asked: ", shown->question);
+    print_text(s, "source:", shown->source_answer);
+    print_text(s, "bundle:", is_same ? "the same" : shown->bundle_answer);
 }
 
-void screen_gate(void *context, const char *gate, const json_t *results, bool is_kept) {
-    Screen *s = context;
-    GateSum sum = gate_sum(results);
-    s->n_gates++;
-    s->n_failed += sum.counts[PROOF_FAILED] > 0;
-    if (s->lines || s->is_verbose) return;
+static void print_gate(Screen *s, const char *gate, const ReportResults *results,
+                       const GateSum *sum, bool is_kept) {
     meter_clear(&s->meter);
-    ProofVerdict verdict = sum.counts[PROOF_FAILED] ? PROOF_FAILED : PROOF_PASSED;
+    ProofVerdict verdict = sum->counts[PROOF_FAILED] ? PROOF_FAILED : PROOF_PASSED;
     StrBuf text = {0};
-    describe(&text, results, &sum, is_kept);
+    describe(&text, results, sum, is_kept);
     printf("%-*s ", NAME, gate);
     print_verdict(s, verdict);
     printf("  ");
@@ -174,6 +161,17 @@ void screen_gate(void *context, const char *gate, const json_t *results, bool is
     strbuf_free(&text);
     print_answer(s, results);
     fflush(stdout);
+}
+
+void screen_gate(void *context, const char *gate, const json_t *json, bool is_kept) {
+    Screen *s = context;
+    Arena arena = {0};
+    ReportResults results = report_read_results(json, &arena);
+    GateSum sum = gate_sum(&results);
+    s->n_gates++;
+    s->n_failed += sum.counts[PROOF_FAILED] > 0;
+    if (!s->lines && !s->is_verbose) print_gate(s, gate, &results, &sum, is_kept);
+    arena_free(&arena);
 }
 
 // ---- the end

@@ -23,7 +23,7 @@ void screen_start(Screen *s, bool is_verbose, bool as_json);
 // Callbacks of VerifyJob; `context` is the Screen.
 void screen_line(void *context, const char *gate, const char *scope, const char *figures,
                  ProofVerdict verdict);
-void screen_gate(void *context, const char *gate, const json_t *results, bool is_kept);
+void screen_gate(void *context, const char *gate, const json_t *json, bool is_kept);
 void screen_note(void *context, const char *text);
 
 // What the end of a run without failures means.

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "bundle/gates.h"
 #include "report/html.h"
+#include "report/members.h"
 #include "report/page.h"
 
 typedef struct {
@@ -85,15 +86,13 @@ static const char *mark_of(Page *p, const Section *s, const char **state) {
     if (s->gates) {
         for (int i = 0; i < GATE_COUNT; i++) {
             if (!gate_is_listed(s->gates, gates[i].name)) continue;
-            GateSum sum = page_gate_sum(p->report, gates[i].name);
+            GateSum sum = gate_sum(&p->report->gates[i]);
             has_run = has_run || sum.has_run;
             has_failed = has_failed || sum.counts[PROOF_FAILED];
         }
     } else if (s->write == page_mutants) {
-        size_t n, n_survived;
-        page_count_mutants(p->report, &n, &n_survived);
-        has_run = n > 0;
-        has_failed = n_survived > 0;
+        has_run = p->report->mutants.n > 0;
+        has_failed = page_count_survivors(p->report) > 0;
     } else {
         return NULL;
     }
@@ -147,14 +146,16 @@ static void write_words(StrBuf *out) {
                         "the bundle.</p></section>\n"));
 }
 
-void report_page(const json_t *report, StrBuf *out) {
-    Page p = {.out = out, .report = report};
+void report_page(const json_t *json, StrBuf *out) {
+    Arena arena = {0};
+    Report report;
+    report_read(&report, json, &arena);
+    Page p = {.out = out, .report = &report};
     strbuf_add(out, STR("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
                         // No favicon request, no outside resource of any kind.
                         "<link rel=\"icon\" href=\"data:,\"><title>"));
-    const char *name = member_text(json_object_get(report, "bundle"), "name");
-    html_words(out, *name ? name : "bundle");
+    html_words(out, *report.bundle.name ? report.bundle.name : "bundle");
     strbuf_printf(out, " – lathe report</title><style>%s</style></head><body><main>\n",
                   page_style[0]);
     page_summary(&p);
@@ -162,6 +163,7 @@ void report_page(const json_t *report, StrBuf *out) {
     for (size_t i = 0; i < COUNT_OF(sections); i++) write_section(&p, &sections[i]);
     write_words(out);
     strbuf_add(out, STR("</main></body></html>\n"));
+    arena_free(&arena);
 }
 
 // The kill matrix comes from runs of its own, which take long, and has its own file.

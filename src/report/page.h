@@ -5,16 +5,15 @@
 #ifndef LATHE_REPORT_PAGE_H
 #define LATHE_REPORT_PAGE_H
 
-#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/str.h"
-#include "report/members.h"
 #include "report/report.h"
+#include "report/report_read.h"
 
 typedef struct {
     StrBuf *out;
-    const json_t *report;
+    const Report *report;
 } Page;
 
 typedef bool PageSection(Page *p);
@@ -33,27 +32,23 @@ void page_summary(Page *p);  // page_summary.c: proved or not, what it is, and i
 void page_failures(Page *p); // page_weak.c: what failed, if anything did, and what to do about it
 void page_weak(Page *p);     // page_weak.c: what a proof does not say, and what would strengthen it
 
-// The number member `key`, or a dash.
-void page_number(StrBuf *out, const json_t *object, const char *key);
 
 // A command as code, its words (bundle/advice.h) filled in: it runs in the folder that holds the
 // bundle.
 void page_command(Page *p, const char *command);
-
-GateSum page_gate_sum(const json_t *report, const char *gate);
 
 // What the weights and a second source say of one field.
 typedef struct {
     size_t n_worse, n_even, n_better; // misreadings of it, by how they fit the weights
     size_t n_agree, n_contradict;     // second sources
 } FieldWitness;
-FieldWitness page_witness(const json_t *report, const char *field);
+FieldWitness page_witness(const Report *report, const char *field);
 
-// How many planted errors there are in the matrix, and how many no gate noticed.
-void page_count_mutants(const json_t *report, size_t *n, size_t *n_survived);
+// How many planted errors of the matrix no gate noticed.
+size_t page_count_survivors(const Report *report);
 // Whether gates ran on a device, and not on a stand-in for one alone.
-bool page_has_device(const json_t *report);
+bool page_has_device(const Report *report);
 // The least room of any op, in bits; NaN when the range gate has not run.
-double page_least_room(const json_t *report);
+double page_least_room(const Report *report);
 
 #endif

@@ -11,45 +11,43 @@
 
 // ---- second sources
 
-static size_t count_verdict(const json_t *rows, const char *verdict) {
-    const json_t *row;
-    size_t i, n = 0;
-    json_array_foreach(rows, i, row) n += member_is(row, "verdict", verdict);
+static size_t count_rows(const ReportSource *source, AgreementKind kind) {
+    size_t n = 0;
+    for (size_t i = 0; i < source->n_rows; i++) n += source->rows[i].kind == kind;
     return n;
 }
 
-static void write_contradiction(StrBuf *out, const json_t *row) {
+static void write_contradiction(StrBuf *out, const ReportAgreement *row) {
     strbuf_add(out, STR("<tr><td><b class=\"no\">✗ "));
-    html_name(out, member_text(row, "field"));
+    html_name(out, row->field);
     strbuf_add(out, STR("</b></td><td data-l=\"model file\"><b>"));
-    html_words(out, member_text(row, "gguf"));
+    html_words(out, row->gguf);
     strbuf_add(out, STR("</b> <span class=\"dim\">"));
-    html_name(out, member_text(row, "gguf_from"));
+    html_name(out, row->gguf_from);
     strbuf_add(out, STR("</span></td><td data-l=\"2nd source\"><b>"));
-    html_words(out, member_text(row, "config"));
+    html_words(out, row->config);
     strbuf_add(out, STR("</b> <span class=\"dim\">"));
-    html_name(out, member_text(row, "config_from"));
+    html_name(out, row->config_from);
     strbuf_add(out, STR("</span></td></tr>"));
 }
 
-static void write_source(StrBuf *out, const char *source, const json_t *rows) {
-    const json_t *row;
-    size_t i, n = count_verdict(rows, "contradict");
+static void write_source(StrBuf *out, const ReportSource *source) {
+    size_t n = count_rows(source, AGREEMENT_CONTRADICTS);
     strbuf_printf(out, "<div class=\"%s\"><b>", n ? "alarm" : "card");
     strbuf_printf(out, "<span class=\"%s\">%s</span> ", n ? "no" : "ok", n ? "✗" : "✓");
     strbuf_add(out, STR("Second source ("));
-    html_words(out, source);
+    html_words(out, source->name);
     strbuf_printf(out,
                   ")</b><br><b class=\"%s\">%zu field%s</b>, %zu agree, %zu only the model file "
                   "states.",
                   n ? "no" : "ok", n, n == 1 ? " contradicts" : "s contradict",
-                  count_verdict(rows, "agree"), count_verdict(rows, "only the GGUF says"));
+                  count_rows(source, AGREEMENT_AGREES), count_rows(source, AGREEMENT_FILE_ALONE));
     if (n) {
         strbuf_add(out, STR("<table class=\"stack\"><thead><tr><th>Field</th><th>model file"
                             "</th><th>second source</th></tr></thead><tbody>"));
-        json_array_foreach(rows, i, row) {
-            if (member_is(row, "verdict", "contradict")) write_contradiction(out, row);
-        }
+        for (size_t i = 0; i < source->n_rows; i++)
+            if (source->rows[i].kind == AGREEMENT_CONTRADICTS)
+                write_contradiction(out, &source->rows[i]);
         strbuf_add(out, STR("</tbody></table>"));
     }
     strbuf_add(out, STR("</div>"));
@@ -57,38 +55,35 @@ static void write_source(StrBuf *out, const char *source, const json_t *rows) {
 
 // ---- all fields
 
-static void write_second_row(StrBuf *out, const json_t *row) {
-    if (member_is(row, "verdict", "agree")) {
+static void write_second_row(StrBuf *out, const ReportAgreement *row) {
+    if (row->kind == AGREEMENT_AGREES) {
         strbuf_add(out, STR("<b class=\"ok\">✓ agrees</b>"));
-    } else if (member_is(row, "verdict", "contradict")) {
+    } else if (row->kind == AGREEMENT_CONTRADICTS) {
         strbuf_add(out, STR("<b class=\"no\">✗ contradicts: "));
-        html_words(out, member_text(row, "config"));
+        html_words(out, row->config);
         strbuf_add(out, STR("</b>"));
     } else {
         strbuf_add(out, STR("<b class=\"maybe\">"));
-        html_words(out, member_text(row, "verdict"));
+        html_words(out, row->verdict);
         strbuf_add(out, STR("</b>"));
     }
     strbuf_add(out, STR(" <span class=\"dim\">"));
-    html_name(out, member_text(row, "config_from"));
-    if (*member_text(row, "note")) strbuf_add(out, STR("; "));
-    html_words(out, member_text(row, "note"));
+    html_name(out, row->config_from);
+    if (*row->note) strbuf_add(out, STR("; "));
+    html_words(out, row->note);
     strbuf_add(out, STR("</span>"));
 }
 
 // What the second sources say of one field.
 static void write_second(Page *p, const char *field) {
-    const json_t *rows, *row;
-    const char *source;
-    size_t i, n = 0;
-    json_object_foreach(json_object_get(p->report, "agreement"), source, rows) {
-        json_array_foreach(rows, i, row) {
-            if (!member_is(row, "field", field) || member_is(row, "verdict", "only the GGUF says"))
-                continue;
+    size_t n = 0;
+    for (size_t s = 0; s < p->report->n_sources; s++)
+        for (size_t i = 0; i < p->report->sources[s].n_rows; i++) {
+            const ReportAgreement *row = &p->report->sources[s].rows[i];
+            if (strcmp(row->field, field) != 0 || row->kind == AGREEMENT_FILE_ALONE) continue;
             strbuf_add(p->out, n++ ? STR("<br>") : STR("<td data-l=\"2nd source\">"));
             write_second_row(p->out, row);
         }
-    }
     if (n == 0) strbuf_add(p->out, STR("<td class=\"none\">–"));
     strbuf_add(p->out, STR("</td>"));
 }
@@ -109,30 +104,28 @@ static void write_vote_of(StrBuf *out, const FieldWitness *w) {
     strbuf_add(out, STR("</td>"));
 }
 
-static void write_field(Page *p, const json_t *field, const FieldWitness *w) {
+static void write_field(Page *p, const ReportField *field, const FieldWitness *w) {
     StrBuf *out = p->out;
     strbuf_add(out, STR("<tr><td><b>"));
-    html_name(out, member_text(field, "field"));
+    html_name(out, field->field);
     strbuf_add(out, STR("</b> <span class=\"dim\">"));
-    html_words(out, member_text(field, "meaning"));
+    html_words(out, field->meaning);
     strbuf_add(out, STR("</span></td><td data-l=\"value\">"));
-    html_words(out, *member_text(field, "value") ? member_text(field, "value") : "none");
+    html_words(out, *field->value ? field->value : "none");
     strbuf_add(out, STR(" <span class=\"dim\">"));
-    html_words(out, member_text(field, "unit"));
+    html_words(out, field->unit);
     strbuf_add(out, STR("</span></td><td data-l=\"read from\">"));
-    html_words(out, member_text(field, "kind"));
-    if (*member_text(field, "from")) strbuf_add(out, STR(": "));
-    html_name(out, member_text(field, "from"));
+    html_words(out, field->kind);
+    if (*field->from) strbuf_add(out, STR(": "));
+    html_name(out, field->from);
     strbuf_add(out, STR("</td>"));
-    write_second(p, member_text(field, "field"));
+    write_second(p, field->field);
     write_vote_of(out, w);
     strbuf_add(out, STR("</tr>"));
 }
 
-static void write_fields(Page *p, const json_t *fields) {
-    const json_t *field;
+static void write_fields(Page *p) {
     StrBuf *out = p->out;
-    size_t i;
     strbuf_printf(
         out,
         "<details><summary>All %zu fields, with sources</summary><p class=\"dim\">Read "
@@ -141,10 +134,12 @@ static void write_fields(Page *p, const json_t *fields) {
         "them worse, as they should. A witness that does not speak of a field is left "
         "out.</p><table class=\"stack fields\"><thead><tr><th>Field</th><th>value</th>"
         "<th>read from</th><th>second source</th><th>weights</th></tr></thead><tbody>",
-        json_array_size(fields));
+        p->report->n_fields);
     // What is in doubt first.
-    for (int is_fine = 0; is_fine < 2; is_fine++) json_array_foreach(fields, i, field) {
-            FieldWitness w = page_witness(p->report, member_text(field, "field"));
+    for (int is_fine = 0; is_fine < 2; is_fine++)
+        for (size_t i = 0; i < p->report->n_fields; i++) {
+            const ReportField *field = &p->report->fields[i];
+            FieldWitness w = page_witness(p->report, field->field);
             if ((w.n_contradict == 0 && w.n_better == 0) == (is_fine == 1))
                 write_field(p, field, &w);
         }
@@ -152,24 +147,18 @@ static void write_fields(Page *p, const json_t *fields) {
 }
 
 bool page_contract(Page *p) {
-    const json_t *fields = member_list(p->report, "contract"), *rows;
-    const json_t *sources = json_object_get(p->report, "agreement");
-    const char *source;
+    const Report *report = p->report;
     StrBuf *out = p->out;
-    size_t n_sources = 0;
-    if (!fields) return false;
-    json_object_foreach((json_t *)sources, source, rows) {
-        write_source(out, source, rows);
-        n_sources++;
-    }
-    if (n_sources == 0) {
+    if (!report->n_fields) return false;
+    for (size_t i = 0; i < report->n_sources; i++) write_source(out, &report->sources[i]);
+    if (report->n_sources == 0) {
         strbuf_add(out, STR("<p class=\"absent\">No second source was compared. "));
         page_command(p, "lathe verify BUNDLE --config config.json");
         strbuf_add(out, STR(" compares what the publisher says.</p>"));
     }
-    write_fields(p, fields);
+    write_fields(p);
     strbuf_add(out, STR("<p class=\"dim\">Digest of all fields: "));
-    html_code(out, member_text(p->report, "contract_sha256"));
+    html_code(out, report->contract_sha256);
     strbuf_add(out, STR("</p>"));
     return true;
 }
@@ -177,20 +166,19 @@ bool page_contract(Page *p) {
 // ---- how it is used
 
 bool page_use(Page *p) {
-    const json_t *use = json_object_get(p->report, "use"), *choice;
-    const char *name;
     StrBuf *out = p->out;
-    if (json_object_size(use) == 0) return false;
+    if (!p->report->n_use) return false;
     strbuf_add(out, STR("<table class=\"stack\"><thead><tr><th>Choice</th><th>Value</th>"
                         "<th>From</th><th>The publisher's</th></tr></thead><tbody>"));
-    json_object_foreach((json_t *)use, name, choice) {
-        const char *publisher = member_text(choice, "publisher");
+    for (size_t i = 0; i < p->report->n_use; i++) {
+        const ReportChoice *choice = &p->report->use[i];
+        const char *publisher = choice->publisher;
         strbuf_add(out, STR("<tr><td><b>"));
-        html_name(out, name);
+        html_name(out, choice->name);
         strbuf_add(out, STR("</b></td><td data-l=\"Value\">"));
-        html_words(out, member_text(choice, "value"));
+        html_words(out, choice->value);
         strbuf_add(out, STR("</td><td data-l=\"From\">"));
-        html_words(out, member_text(choice, "source"));
+        html_words(out, choice->source);
         strbuf_printf(out, "</td><td data-l=\"Publisher\"%s>",
                       *publisher ? " class=\"maybe\"" : "");
         html_words(out, *publisher ? publisher : "the same");

@@ -13,22 +13,20 @@
 
 bool page_packages(Page *p) {
     enum { MOST = 256 };
-    const json_t *bundle = json_object_get(p->report, "bundle"), *package;
-    const json_t *packages = member_list(bundle, "packages");
-    if (!packages || json_array_size(packages) > MOST) return false;
+    const ReportBundle *bundle = &p->report->bundle;
+    if (!bundle->n_packages || bundle->n_packages > MOST) return false;
     Arena arena = {0};
-    SvgBar *bars = arena_array(&arena, json_array_size(packages) + 1, SvgBar);
-    double limit = member_number(bundle, "package_limit"), most = 0, total = 0;
-    size_t n = 0, i;
+    SvgBar *bars = arena_array(&arena, bundle->n_packages + 1, SvgBar);
+    double limit = bundle->package_limit, most = 0, total = 0;
+    size_t n = 0;
     StrBuf text = {0};
-    json_array_foreach(packages, i, package) {
-        const char *path = member_text(package, "package");
-        double n_bytes = member_number(package, "bytes");
+    for (size_t i = 0; i < bundle->n_packages; i++) {
+        double n_bytes = bundle->packages[i].n_bytes;
         text.len = 0;
         html_bytes(&text, n_bytes);
         most = fmax(most, n_bytes);
         total += n_bytes;
-        const char *name = path_file_name(path);
+        const char *name = path_file_name(bundle->packages[i].path);
         size_t len = strlen(name), ending = sizeof ".mlpackage" - 1;
         bool is_package = len > ending && strcmp(name + len - ending, ".mlpackage") == 0;
         bars[n++] = (SvgBar){
@@ -38,7 +36,7 @@ bool page_packages(Page *p) {
             .class_name = "bar",
         };
     }
-    double largest = most, host = member_number(bundle, "host_bytes");
+    double largest = most, host = bundle->host_bytes;
     text.len = 0;
     html_bytes(&text, host);
     bars[n++] = (SvgBar){"host.gguf", host, arena_cstr(&arena, strbuf_str(&text)), "bar2"};
@@ -50,15 +48,15 @@ bool page_packages(Page *p) {
     strbuf_add(p->out, STR("<p>Together "));
     html_bytes(p->out, total + host);
     strbuf_add(p->out, STR(" on disk, from a file of "));
-    html_bytes(p->out, member_number(json_object_get(bundle, "source"), "bytes"));
+    html_bytes(p->out, bundle->source_bytes);
     strbuf_add(p->out, STR(". A package must stay below "));
     html_bytes(p->out, limit);
     strbuf_add(p->out, STR("; the largest has "));
     html_number(p->out, round(1000 * largest / limit) / 10);
     strbuf_add(p->out, STR(" % of that. In use, keys and values of "));
-    page_number(p->out, json_object_get(bundle, "options"), "context");
+    html_number(p->out, bundle->context);
     strbuf_add(p->out, STR(" positions take "));
-    html_bytes(p->out, member_number(bundle, "state_bytes"));
+    html_bytes(p->out, bundle->state_bytes);
     strbuf_add(p->out, STR(" of memory besides. host.gguf holds tokenizer, template and the "
                            "embedding table.</p>"));
     strbuf_free(&text);
@@ -66,13 +64,13 @@ bool page_packages(Page *p) {
     return true;
 }
 
-static void write_times(StrBuf *out, const json_t *times) {
+static void write_times(StrBuf *out, const double *times) {
     SvgBar bars[GATE_COUNT];
     char texts[GATE_COUNT][32];
     double most = 0;
     size_t n = 0;
     for (int i = 0; i < GATE_COUNT; i++) {
-        double seconds = member_number(times, gates[i].name);
+        double seconds = times[i];
         if (isnan(seconds)) continue;
         // What an earlier run found is kept without running: it took no time at all.
         if (seconds == 0)
@@ -87,27 +85,28 @@ static void write_times(StrBuf *out, const json_t *times) {
 }
 
 bool page_run(Page *p) {
-    const json_t *run = json_object_get(p->report, "run");
+    const ReportRun *run = &p->report->run;
     StrBuf *out = p->out;
-    if (!run) return false;
-    static const struct {
-        const char *key, *name;
-    } rows[] = {{"started", "Started"}, {"machine", "Machine"}, {"asked", "Gates asked for"}};
+    if (!p->report->has_run) return false;
+    const struct {
+        const char *name, *text;
+    } rows[] = {
+        {"Started", run->started}, {"Machine", run->machine}, {"Gates asked for", run->asked}};
     strbuf_add(out, STR("<dl><dt>Made by</dt><dd>"));
-    html_words(out, member_text(p->report, "tool"));
+    html_words(out, p->report->tool);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         strbuf_printf(out, "</dd><dt>%s</dt><dd>", rows[i].name);
-        html_words(out, member_text(run, rows[i].key));
+        html_words(out, rows[i].text);
     }
     strbuf_add(out, STR("</dd><dt>Took</dt><dd>"));
-    html_number(out, round(100 * member_number(run, "seconds")) / 100);
+    html_number(out, round(100 * run->seconds) / 100);
     strbuf_add(out, STR(" s with "));
-    page_number(out, run, "threads");
+    html_number(out, run->n_threads);
     strbuf_add(out, STR(" threads, peak memory "));
-    html_bytes(out, member_number(run, "peak_bytes"));
+    html_bytes(out, run->peak_bytes);
     strbuf_add(out, STR(" (mapped files included)</dd><dt>Model file</dt><dd>SHA-256 "));
-    html_code(out, member_text(p->report, "source_sha256"));
+    html_code(out, p->report->source_sha256);
     strbuf_add(out, STR("</dd></dl>"));
-    write_times(out, json_object_get(run, "gates"));
+    write_times(out, run->gate_seconds);
     return true;
 }

@@ -6,45 +6,43 @@
 #include "report/html.h"
 #include "report/page.h"
 
-static void write_some(StrBuf *out, const json_t *list, bool passed) {
-    const json_t *result;
-    size_t i;
+static void write_some(StrBuf *out, const ReportResults *results, bool passed) {
     strbuf_add(out, STR("<div class=\"scroll\"><table><tbody>"));
-    json_array_foreach(list, i, result) {
-        if (member_is_yes(result, "passed") != passed) continue;
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *result = &results->list[i];
+        if (result->passed != passed) continue;
         strbuf_add(out, STR("<tr>"));
-        ProofVerdict verdict = proof_verdict_of(result);
         html_cell(out,
-                  !passed                   ? "no"
-                  : verdict == PROOF_PASSED ? "ok"
-                                            : "maybe",
-                  !passed                     ? "✗"
-                  : verdict == PROOF_UNPROVED ? "unproved"
-                  : verdict == PROOF_NOTE     ? "–"
-                                              : "✓");
-        html_cell(out, "", member_text(result, "scope"));
-        html_cell(out, "long", member_text(result, "text"));
+                  !passed                           ? "no"
+                  : result->verdict == PROOF_PASSED ? "ok"
+                                                    : "maybe",
+                  !passed                             ? "✗"
+                  : result->verdict == PROOF_UNPROVED ? "unproved"
+                  : result->verdict == PROOF_NOTE     ? "–"
+                                                      : "✓");
+        html_cell(out, "", result->scope);
+        html_cell(out, "long", result->text);
         strbuf_add(out, STR("</tr>"));
     }
     strbuf_add(out, STR("</tbody></table></div>"));
 }
 
 // Failures stand alone, what passed beside them is folded.
-static void write_results(StrBuf *out, const json_t *list, const GateSum *sum) {
+static void write_results(StrBuf *out, const ReportResults *results, const GateSum *sum) {
     if (sum->counts[PROOF_FAILED] == 0) {
-        write_some(out, list, true);
+        write_some(out, results, true);
         return;
     }
-    write_some(out, list, false);
-    if (json_array_size(list) == sum->counts[PROOF_FAILED]) return;
+    write_some(out, results, false);
+    if (results->n == sum->counts[PROOF_FAILED]) return;
     strbuf_printf(out, "<details><summary>%zu passed</summary>", sum->counts[PROOF_PASSED]);
-    write_some(out, list, true);
+    write_some(out, results, true);
     strbuf_add(out, STR("</details>"));
 }
 
 static void write_gate(Page *p, GateId id) {
     const GateInfo *gate = &gates[id];
-    GateSum sum = page_gate_sum(p->report, gate->name);
+    GateSum sum = gate_sum(&p->report->gates[id]);
     StrBuf *out = p->out;
     size_t n_failed = sum.counts[PROOF_FAILED], n_unproved = sum.counts[PROOF_UNPROVED];
     const char *state = !sum.has_run ? "maybe" : n_failed ? "no" : "ok";
@@ -62,13 +60,12 @@ static void write_gate(Page *p, GateId id) {
         strbuf_printf(out, ", %.0f %% of the error allowed", 100 * sum.most_used);
     strbuf_printf(out, "<span class=\"dim\">%s</span></summary><p class=\"dim\">Compared: %s.</p>",
                   gate->question, gate->doc);
-    if (sum.has_run)
-        write_results(out, json_object_get(json_object_get(p->report, "gates"), gate->name), &sum);
+    if (sum.has_run) write_results(out, &p->report->gates[id], &sum);
     strbuf_add(out, STR("</details>"));
 }
 
 bool page_gates(Page *p) {
-    if (json_object_size(json_object_get(p->report, "gates")) == 0) return false;
+    if (!p->report->has_gates) return false;
     for (int i = 0; i < GATE_COUNT; i++) write_gate(p, (GateId)i);
     return true;
 }

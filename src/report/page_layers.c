@@ -15,7 +15,7 @@ enum { MOST_SERIES = 4 };
 // Results of one gate whose scope is "layers 04..07" or "layer 04".
 typedef struct {
     const char *name, *class_name;
-    const json_t *results;
+    const ReportResults *results;
 } Source;
 
 static bool read_range(const char *scope, double *first, double *end) {
@@ -30,29 +30,33 @@ static bool read_range(const char *scope, double *first, double *end) {
     return b >= a && scope[n] == 0; // "layer 00, and more" is another thing
 }
 
-static double bound_of(const Source *source, const char *bound) {
-    const json_t *figures = json_object_get(json_array_get(source->results, 0), "figures");
-    return 1 - member_number(figures, bound);
+static double bound_of(const Source *source, FigureId bound) {
+    return source->results->n ? 1 - source->results->list[0].figures[bound] : (double)NAN;
+}
+
+static bool is_cosine(FigureId figure) {
+    return figure == FIGURE_cos || figure == FIGURE_worst_cos;
 }
 
 // One figure of one gate over the layers; cosines as 1 - cos.
-static SvgSeries series_of(Arena *arena, const Source *source, const char *figure,
-                           const char *bound) {
-    SvgStep *steps = arena_array(arena, json_array_size(source->results), SvgStep);
-    bool is_cos = strstr(figure, "cos") != NULL;
-    size_t n = 0, i;
-    const json_t *result;
-    json_array_foreach(source->results, i, result) {
-        double value = member_number(json_object_get(result, "figures"), figure);
+static SvgSeries series_of(Arena *arena, const Source *source, FigureId figure, FigureId bound) {
+    SvgStep *steps = arena_array(arena, source->results->n, SvgStep);
+    size_t n = 0;
+    for (size_t i = 0; i < source->results->n; i++) {
+        const ReportResult *result = &source->results->list[i];
+        double value = result->figures[figure];
         SvgStep *s = &steps[n];
-        if (!read_range(member_text(result, "scope"), &s->first, &s->end)) continue;
-        if (!json_object_get(json_object_get(result, "figures"), figure) && !is_cos) continue;
-        s->value = is_cos ? 1 - value : value;
+        if (!read_range(result->scope, &s->first, &s->end)) continue;
+        if (isnan(value) && !is_cosine(figure)) continue;
+        s->value = is_cosine(figure) ? 1 - value : value;
         n++;
     }
-    return (SvgSeries){
-        source->name, source->class_name, steps, n, bound ? bound_of(source, bound) : (double)NAN,
-        "allowed"};
+    return (SvgSeries){source->name,
+                       source->class_name,
+                       steps,
+                       n,
+                       bound != FIGURE_COUNT ? bound_of(source, bound) : (double)NAN,
+                       "allowed"};
 }
 
 static double end_of(const SvgSeries *series, size_t n) {
@@ -64,13 +68,15 @@ static double end_of(const SvgSeries *series, size_t n) {
 
 // One plot a figure, of as many series as have something of it.
 static const struct {
-    const char *figure, *title, *bound;
+    FigureId figure;
+    const char *title;
+    FigureId bound; // FIGURE_COUNT: none
 } plots[] = {
-    {"cos", "direction, all rows together: 1 - cos", "least_cos"},
-    {"worst_cos", "direction, the worst single row: 1 - cos", "least_worst"},
-    {"rmse", "typical difference of a number: rmse", NULL},
-    {"max_abs", "largest difference of a number: max_abs", NULL},
-    {"group_off", "the worst group of channels: share of its size", "most_off"},
+    {FIGURE_cos, "direction, all rows together: 1 - cos", FIGURE_least_cos},
+    {FIGURE_worst_cos, "direction, the worst single row: 1 - cos", FIGURE_least_worst},
+    {FIGURE_rmse, "typical difference of a number: rmse", FIGURE_COUNT},
+    {FIGURE_max_abs, "largest difference of a number: max_abs", FIGURE_COUNT},
+    {FIGURE_group_off, "the worst group of channels: share of its size", FIGURE_most_off},
 };
 
 static bool write_plots(StrBuf *out, const SvgSeries (*series)[COUNT_OF(plots)], size_t n_series) {
@@ -94,78 +100,79 @@ static bool write_plots(StrBuf *out, const SvgSeries (*series)[COUNT_OF(plots)],
 // total}, each {cos: [a layer each], worst_cos, rmse, max_abs, group_off}
 
 static const struct {
-    const char *section, *key, *name, *class_name;
-    const char *gate, *scope; // the results that hold the bounds
+    ErrorsId errors;
+    const char *name, *class_name;
+    GateId gate;
+    const char *scope; // the results that hold the bounds
     const char *bound_name, *mark, *meaning;
 } parts[] = {
-    {"graph_errors", "graph_fp32", "graph fp32", "s1", "graph", "layers", "allowed: fp32", "●",
+    {ERRORS_GRAPH_FP32, "graph fp32", "s1", GATE_graph, "layers", "allowed: fp32", "●",
      "packages run in 32 bits, against the reference with the same packed weights: what is left "
      "is a fault of the graph"},
-    {"golden_errors", "graph", "graph fp16", "s3", "layer golden", "graph", "allowed: fp16", "■",
+    {ERRORS_GRAPH, "graph fp16", "s3", GATE_golden, "graph", "allowed: fp16", "■",
      "the same in 16 bits, as it will run: rounding besides"},
-    {"golden_errors", "weights", "weights' form", "s2", "layer golden", "weights",
-     "allowed: weights", "▲",
+    {ERRORS_WEIGHTS, "weights' form", "s2", GATE_golden, "weights", "allowed: weights", "▲",
      "the reference with packed weights, against the reference with the source's: what packing "
      "costs"},
 };
 
-static void write_legend(StrBuf *out, const json_t *report) {
+static void write_legend(StrBuf *out, const Report *report) {
     strbuf_add(out, STR("<ul class=\"plain\">"));
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        if (!json_object_get(json_object_get(report, parts[i].section), parts[i].key)) continue;
+        if (!report->errors[parts[i].errors].is_given) continue;
         strbuf_printf(out, "<li><b class=\"%s\">%s %s</b>: %s.</li>", parts[i].class_name,
                       parts[i].mark, parts[i].name, parts[i].meaning);
     }
     strbuf_add(out, STR("</ul>"));
 }
 
-static double part_bound(const json_t *report, size_t part, size_t figure) {
-    const json_t *list = json_object_get(json_object_get(report, "gates"), parts[part].gate), *r;
-    size_t i;
-    json_array_foreach(list, i, r) {
-        if (!str_starts(str_of(member_text(r, "scope")), str_of(parts[part].scope))) continue;
-        double bound = plots[figure].bound
-                           ? member_number(json_object_get(r, "figures"), plots[figure].bound)
-                           : (double)NAN;
+static double part_bound(const Report *report, size_t part, size_t plot) {
+    const ReportResults *results = &report->gates[parts[part].gate];
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *r = &results->list[i];
+        if (!str_starts(str_of(r->scope), str_of(parts[part].scope))) continue;
+        double bound =
+            plots[plot].bound != FIGURE_COUNT ? r->figures[plots[plot].bound] : (double)NAN;
         // The result about all weights of the packages is called "weights", too, and has no bound.
-        if (!isnan(bound)) return strstr(plots[figure].figure, "cos") ? 1 - bound : bound;
+        if (!isnan(bound)) return is_cosine(plots[plot].figure) ? 1 - bound : bound;
     }
     return NAN;
 }
 
-static SvgSeries part_series(Arena *arena, const json_t *report, size_t part, size_t figure) {
-    const json_t *arrays =
-        json_object_get(json_object_get(report, parts[part].section), parts[part].key);
-    const json_t *values = json_object_get(arrays, plots[figure].figure), *value;
-    bool is_cos = strstr(plots[figure].figure, "cos") != NULL;
-    SvgStep *steps = arena_array(arena, json_array_size(values), SvgStep);
-    size_t i, n = 0;
-    json_array_foreach(values, i, value) {
-        double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
-        steps[n++] = (SvgStep){(double)i, (double)i + 1, is_cos ? 1 - x : x};
+static SvgSeries part_series(Arena *arena, const Report *report, size_t part, size_t plot) {
+    const ReportErrors *errors = &report->errors[parts[part].errors];
+    FigureId figure = plots[plot].figure;
+    size_t n = errors->n_values[figure];
+    SvgStep *steps = arena_array(arena, n, SvgStep);
+    for (size_t i = 0; i < n; i++) {
+        double x = errors->values[figure][i];
+        steps[i] = (SvgStep){(double)i, (double)i + 1, is_cosine(figure) ? 1 - x : x};
     }
     return (SvgSeries){
-        parts[part].name,      parts[part].class_name, steps, n, part_bound(report, part, figure),
+        parts[part].name,      parts[part].class_name, steps, n, part_bound(report, part, plot),
         parts[part].bound_name};
 }
 
 // ---- the same as figures, with graph and weights together
 
-static const char *const table_figures[][2] = {
-    {"cos", "1 - cos"}, {"rmse", "rmse"}, {"max_abs", "max_abs"}};
-static const char *const table_parts[][2] = {{"graph_fp32", "graph fp32"},
-                                             {"graph", "graph fp16"},
-                                             {"weights", "weights"},
-                                             {"total", "both"}};
+static const struct {
+    FigureId figure;
+    const char *name;
+} table_figures[] = {{FIGURE_cos, "1 - cos"}, {FIGURE_rmse, "rmse"}, {FIGURE_max_abs, "max_abs"}};
+static const struct {
+    ErrorsId errors;
+    const char *name;
+} table_parts[] = {{ERRORS_GRAPH_FP32, "graph fp32"},
+                   {ERRORS_GRAPH, "graph fp16"},
+                   {ERRORS_WEIGHTS, "weights"},
+                   {ERRORS_TOTAL, "both"}};
 
-// By key alone: the sections have none in common.
-static const json_t *arrays_of(const json_t *report, const char *key) {
-    const json_t *arrays = json_object_get(json_object_get(report, "golden_errors"), key);
-    return arrays ? arrays : json_object_get(json_object_get(report, "graph_errors"), key);
+static double error_of(const ReportErrors *errors, FigureId figure, size_t layer) {
+    return layer < errors->n_values[figure] ? errors->values[figure][layer] : (double)NAN;
 }
 
-static void write_table(StrBuf *out, const json_t *report) {
-    size_t n_layers = json_array_size(json_object_get(arrays_of(report, "total"), "cos"));
+static void write_table(StrBuf *out, const Report *report) {
+    size_t n_layers = report->errors[ERRORS_TOTAL].n_values[FIGURE_cos];
     if (n_layers == 0) return;
     strbuf_add(out, STR("<details><summary>All figures, layer by layer</summary><p class=\"dim\">"
                         "Both: packages in 16 bits against the reference with the source's weights."
@@ -173,18 +180,16 @@ static void write_table(StrBuf *out, const json_t *report) {
                         "added up.</p><div class=\"scroll\"><table><thead><tr><th>Layer</th>"));
     for (size_t f = 0; f < COUNT_OF(table_figures); f++)
         for (size_t k = 0; k < COUNT_OF(table_parts); k++)
-            strbuf_printf(out, "<th class=\"n\">%s, %s</th>", table_figures[f][1],
-                          table_parts[k][1]);
+            strbuf_printf(out, "<th class=\"n\">%s, %s</th>", table_figures[f].name,
+                          table_parts[k].name);
     strbuf_add(out, STR("</tr></thead><tbody>"));
     for (size_t layer = 0; layer < n_layers; layer++) {
         strbuf_printf(out, "<tr><td>%zu</td>", layer);
         for (size_t f = 0; f < COUNT_OF(table_figures); f++)
             for (size_t k = 0; k < COUNT_OF(table_parts); k++) {
-                const json_t *part = arrays_of(report, table_parts[k][0]);
-                const json_t *value =
-                    json_array_get(json_object_get(part, table_figures[f][0]), layer);
-                double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
-                html_number_cell(out, f == 0 ? 1 - x : x);
+                double x = error_of(&report->errors[table_parts[k].errors], table_figures[f].figure,
+                                    layer);
+                html_number_cell(out, is_cosine(table_figures[f].figure) ? 1 - x : x);
             }
         strbuf_add(out, STR("</tr>"));
     }
@@ -194,21 +199,18 @@ static void write_table(StrBuf *out, const json_t *report) {
 // ---- shard by shard: the gates' own results
 
 static const struct {
-    const char *gate, *name, *class_name;
+    GateId gate;
+    const char *name, *class_name;
 } by_shard[] = {
-    {"graph", "graph error", "s1"},
-    {"layer golden", "with the weights' form", "s2"},
+    {GATE_graph, "graph error", "s1"},
+    {GATE_golden, "with the weights' form", "s2"},
 };
 
 bool page_layers(Page *p) {
     SvgSeries series[MOST_SERIES][COUNT_OF(plots)];
-    const json_t *results = json_object_get(p->report, "gates");
     Arena arena = {0};
     size_t n = 0;
-    bool has_layers = false;
-    for (size_t i = 0; i < COUNT_OF(parts); i++)
-        has_layers = has_layers || json_object_get(p->report, parts[i].section);
-    if (has_layers) {
+    if (p->report->has_errors) {
         write_legend(p->out, p->report);
         for (; n < COUNT_OF(parts); n++)
             for (size_t i = 0; i < COUNT_OF(plots); i++)
@@ -216,7 +218,7 @@ bool page_layers(Page *p) {
     } else {
         for (; n < COUNT_OF(by_shard); n++) {
             Source source = {by_shard[n].name, by_shard[n].class_name,
-                             json_object_get(results, by_shard[n].gate)};
+                             &p->report->gates[by_shard[n].gate]};
             for (size_t i = 0; i < COUNT_OF(plots); i++)
                 series[n][i] = series_of(&arena, &source, plots[i].figure, plots[i].bound);
         }

@@ -1,7 +1,4 @@
 // page_mutants.c — the kill matrix: planted errors, and the gates that noticed them.
-//
-//     mutants: {gates: [name], mutants: [{name, kind, doc, killed, killer, gates: {name: "failed" |
-//     "passed" | "not run"}}], not_applicable: [{name, kind, why}]}
 #include <stdio.h>
 #include <string.h>
 
@@ -23,10 +20,10 @@ static const struct {
     {"keys", "host's metadata", "special tokens or template differ from the source's"},
 };
 
-static bool is_of_class(const json_t *mutant, size_t class) {
-    if (class < COUNT_OF(classes)) return member_is(mutant, "kind", classes[class].kind);
+static bool is_of_class(const ReportMutant *mutant, size_t class) {
+    if (class < COUNT_OF(classes)) return strcmp(mutant->kind, classes[class].kind) == 0;
     for (size_t i = 0; i < COUNT_OF(classes); i++)
-        if (member_is(mutant, "kind", classes[i].kind)) return false;
+        if (strcmp(mutant->kind, classes[i].kind) == 0) return false;
     return true;
 }
 
@@ -36,13 +33,11 @@ static const char *class_title(size_t class) {
 
 // ---- tables with a column a gate
 
-static void open_table(StrBuf *out, const char *first, const json_t *gates) {
-    const json_t *gate;
-    size_t i;
+static void open_table(StrBuf *out, const char *first, const ReportMutants *m) {
     strbuf_printf(out, "<div class=\"scroll matrix\"><table><thead><tr><th>%s</th>", first);
-    json_array_foreach(gates, i, gate) {
+    for (size_t i = 0; i < m->n_gates; i++) {
         strbuf_add(out, STR("<th><span>"));
-        html_words(out, json_string_value(gate) ? json_string_value(gate) : "");
+        html_words(out, m->gates[i]);
         strbuf_add(out, STR("</span></th>"));
     }
     strbuf_add(out, STR("</tr></thead><tbody>"));
@@ -52,25 +47,16 @@ static void close_table(StrBuf *out) {
     strbuf_add(out, STR("</tbody></table></div>"));
 }
 
-static const char *cell_of(const json_t *mutant, const json_t *gate) {
-    const char *name = json_string_value(gate);
-    return name ? member_text(json_object_get(mutant, "gates"), name) : "";
-}
-
-static void write_mutant(StrBuf *out, const json_t *gates, const json_t *mutant) {
-    const json_t *gate;
-    size_t i;
+static void write_mutant(StrBuf *out, const ReportMutants *m, const ReportMutant *mutant) {
     strbuf_add(out, STR("<tr><td><b>"));
-    html_name(out, member_text(mutant, "name"));
+    html_name(out, mutant->name);
     strbuf_add(out, STR("</b><small>"));
-    html_words(out, member_text(mutant, "doc"));
+    html_words(out, mutant->doc);
     strbuf_add(out, STR("</small></td>"));
-    json_array_foreach(gates, i, gate) {
-        const char *cell = cell_of(mutant, gate);
-        strbuf_add(out, strcmp(cell, "failed") == 0   ? STR("<td class=\"hit\">●</td>")
-                        : strcmp(cell, "passed") == 0 ? STR("<td class=\"miss\">·</td>")
-                                                      : STR("<td class=\"miss\"></td>"));
-    }
+    for (size_t i = 0; i < m->n_gates; i++)
+        strbuf_add(out, mutant->cells[i] == REPORT_FAILED   ? STR("<td class=\"hit\">●</td>")
+                        : mutant->cells[i] == REPORT_PASSED ? STR("<td class=\"miss\">·</td>")
+                                                            : STR("<td class=\"miss\"></td>"));
     strbuf_add(out, STR("</tr>"));
 }
 
@@ -81,102 +67,91 @@ static void write_count(StrBuf *out, size_t n) {
 }
 
 // Mutants that this gate noticed and no other one did.
-static size_t count_alone(const json_t *mutants, const json_t *gates, const json_t *only) {
-    const json_t *mutant, *gate;
-    size_t i, k, n = 0;
-    json_array_foreach(mutants, i, mutant) {
+static size_t count_alone(const ReportMutants *m, size_t only) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) {
         size_t n_hits = 0;
-        json_array_foreach(gates, k, gate) n_hits += strcmp(cell_of(mutant, gate), "failed") == 0;
-        n += n_hits == 1 && strcmp(cell_of(mutant, only), "failed") == 0;
+        for (size_t k = 0; k < m->n_gates; k++) n_hits += m->list[i].cells[k] == REPORT_FAILED;
+        n += n_hits == 1 && m->list[i].cells[only] == REPORT_FAILED;
     }
     return n;
 }
 
-static void write_overview(StrBuf *out, const json_t *mutants, const json_t *gates) {
-    const json_t *mutant, *gate;
-    size_t i, k;
-    open_table(out, "How many each gate noticed", gates);
+static void write_overview(StrBuf *out, const ReportMutants *m) {
+    open_table(out, "How many each gate noticed", m);
     for (size_t class = 0; class <= COUNT_OF(classes); class ++) {
         size_t n = 0, n_killed = 0;
-        json_array_foreach(mutants, i, mutant) {
-            if (!is_of_class(mutant, class)) continue;
+        for (size_t i = 0; i < m->n; i++) {
+            if (!is_of_class(&m->list[i], class)) continue;
             n++;
-            n_killed += member_is_yes(mutant, "killed");
+            n_killed += m->list[i].is_killed;
         }
         if (n == 0) continue;
         strbuf_printf(out, "<tr><td><b>%s</b><small class=\"%s\">%zu of %zu noticed</small></td>",
                       class_title(class), n_killed == n ? "" : "no", n_killed, n);
-        json_array_foreach(gates, k, gate) {
+        for (size_t k = 0; k < m->n_gates; k++) {
             size_t n_hits = 0;
-            json_array_foreach(mutants, i, mutant) n_hits +=
-                is_of_class(mutant, class) && strcmp(cell_of(mutant, gate), "failed") == 0;
+            for (size_t i = 0; i < m->n; i++)
+                n_hits += is_of_class(&m->list[i], class) && m->list[i].cells[k] == REPORT_FAILED;
             write_count(out, n_hits);
         }
         strbuf_add(out, STR("</tr>"));
     }
     strbuf_add(out, STR("<tr><td><b>by this gate alone</b><small>without it they would pass"
                         "</small></td>"));
-    json_array_foreach(gates, k, gate) write_count(out, count_alone(mutants, gates, gate));
+    for (size_t k = 0; k < m->n_gates; k++) write_count(out, count_alone(m, k));
     strbuf_add(out, STR("</tr>"));
     close_table(out);
 }
 
 // ---- one by one
 
-static void write_survivors(StrBuf *out, const json_t *mutants, const json_t *gates, size_t n) {
-    const json_t *mutant;
-    size_t i;
+static void write_survivors(StrBuf *out, const ReportMutants *m, size_t n) {
     strbuf_printf(
         out, "<div class=\"alarm\"><h3>✗ %zu survived: no gate that was asked noticed</h3>", n);
-    open_table(out, "Planted error", gates);
-    json_array_foreach(mutants, i, mutant) {
-        if (!member_is_yes(mutant, "killed")) write_mutant(out, gates, mutant);
-    }
+    open_table(out, "Planted error", m);
+    for (size_t i = 0; i < m->n; i++)
+        if (!m->list[i].is_killed) write_mutant(out, m, &m->list[i]);
     close_table(out);
     strbuf_add(out, STR("</div>"));
 }
 
-static void write_class(StrBuf *out, const json_t *mutants, const json_t *gates, size_t class) {
-    const json_t *mutant;
-    size_t i, n = 0;
-    json_array_foreach(mutants, i, mutant) n +=
-        is_of_class(mutant, class) && member_is_yes(mutant, "killed");
+static void write_class(StrBuf *out, const ReportMutants *m, size_t class) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) n += is_of_class(&m->list[i], class) && m->list[i].is_killed;
     if (n == 0) return;
     strbuf_printf(out, "<details><summary><span class=\"ok\">✓</span> <b>%s</b>: %zu noticed%s%s",
                   class_title(class), n, class < COUNT_OF(classes) ? "<span class=\"dim\">" : "",
                   class < COUNT_OF(classes) ? classes[class].doc : "");
     if (class < COUNT_OF(classes)) strbuf_add(out, STR("</span>"));
     strbuf_add(out, STR("</summary>"));
-    open_table(out, "Planted error", gates);
-    json_array_foreach(mutants, i, mutant) {
-        if (is_of_class(mutant, class) && member_is_yes(mutant, "killed"))
-            write_mutant(out, gates, mutant);
-    }
+    open_table(out, "Planted error", m);
+    for (size_t i = 0; i < m->n; i++)
+        if (is_of_class(&m->list[i], class) && m->list[i].is_killed)
+            write_mutant(out, m, &m->list[i]);
     close_table(out);
     strbuf_add(out, STR("</details>"));
 }
 
 // Names under each reason.
-static void write_left_out(StrBuf *out, const json_t *left_out) {
-    const json_t *mutant, *other;
-    size_t i, k;
+static void write_left_out(StrBuf *out, const ReportMutants *m) {
+    const ReportMutant *left_out = m->left_out;
     strbuf_printf(out,
                   "<details><summary>– %zu do not apply to this model</summary><ul "
                   "class=\"plain\">",
-                  json_array_size(left_out));
-    json_array_foreach(left_out, i, mutant) {
-        const char *why = member_text(mutant, "why");
+                  m->n_left_out);
+    for (size_t i = 0; i < m->n_left_out; i++) {
+        const char *why = left_out[i].why;
         bool is_first = true;
-        for (k = 0; k < i && is_first; k++)
-            is_first = !member_is(json_array_get(left_out, k), "why", why);
+        for (size_t k = 0; k < i && is_first; k++) is_first = strcmp(left_out[k].why, why) != 0;
         if (!is_first) continue;
         strbuf_add(out, STR("<li><b>"));
         html_words(out, *why ? why : "no reason is given");
         strbuf_add(out, STR("</b>:"));
-        json_array_foreach(left_out, k, other) {
-            if (!member_is(other, "why", why)) continue;
+        for (size_t k = 0; k < m->n_left_out; k++) {
+            if (strcmp(left_out[k].why, why) != 0) continue;
             strbuf_add(out, STR(" "));
-            html_words(out, member_text(other, "name"));
+            html_words(out, left_out[k].name);
         }
         strbuf_add(out, STR("</li>"));
     }
@@ -184,26 +159,21 @@ static void write_left_out(StrBuf *out, const json_t *left_out) {
 }
 
 bool page_mutants(Page *p) {
-    const json_t *all = json_object_get(p->report, "mutants");
-    const json_t *mutants = member_list(all, "mutants"), *gates = member_list(all, "gates");
-    const json_t *left_out = member_list(all, "not_applicable");
+    const ReportMutants *m = &p->report->mutants;
     StrBuf *out = p->out;
-    size_t n, n_survived;
-    page_count_mutants(p->report, &n, &n_survived);
+    size_t n = m->n, n_survived = page_count_survivors(p->report);
     if (n == 0) return false;
     strbuf_printf(out, "<p><b class=\"%s\">%zu of %zu planted errors were noticed</b>",
                   n_survived ? "no" : "ok", n - n_survived, n);
-    if (left_out)
-        strbuf_printf(out, "; %zu more do not apply to this model", json_array_size(left_out));
+    if (m->n_left_out) strbuf_printf(out, "; %zu more do not apply to this model", m->n_left_out);
     strbuf_add(out,
                STR(". ● a gate that failed, as it should; · one that passed; empty: not asked, "
                    "since the answer was known (the text gate, once another has failed) or "
                    "since it was left out. Gates without a column do not judge what a bundle "
                    "computes.</p>"));
-    if (n_survived) write_survivors(out, mutants, gates, n_survived);
-    write_overview(out, mutants, gates);
-    for (size_t class = 0; class <= COUNT_OF(classes); class ++)
-        write_class(out, mutants, gates, class);
-    if (left_out) write_left_out(out, left_out);
+    if (n_survived) write_survivors(out, m, n_survived);
+    write_overview(out, m);
+    for (size_t class = 0; class <= COUNT_OF(classes); class ++) write_class(out, m, class);
+    if (m->n_left_out) write_left_out(out, m);
     return true;
 }

@@ -38,16 +38,15 @@ enum { MOST_LAYERS = 1024, MOST_ROWS = 4096 };
 // The map of a function in one package; false when it is none that can be drawn.
 typedef struct {
     size_t first, n_layers;
-    const json_t *rows;
+    const ReportFunction *of;
 } PackageMap;
 
-static bool read_map(const json_t *function, PackageMap *m) {
-    const json_t *map = json_object_get(function, "map");
-    double n_layers = member_number(map, "layers"), first = member_number(map, "first_layer");
-    if (!(n_layers >= 0 && n_layers <= MOST_LAYERS && first >= 0 && first <= MOST_LAYERS))
+static bool read_map(const ReportFunction *f, PackageMap *m) {
+    if (!(f->n_layers >= 0 && f->n_layers <= MOST_LAYERS && f->first_layer >= 0 &&
+          f->first_layer <= MOST_LAYERS))
         return false;
-    *m = (PackageMap){(size_t)first, (size_t)n_layers, json_object_get(map, "rows")};
-    return json_array_size(m->rows) <= MOST_ROWS;
+    *m = (PackageMap){(size_t)f->first_layer, (size_t)f->n_layers, f};
+    return f->n_rows <= MOST_ROWS;
 }
 
 // Rows of a map over layers from `first` on, n_columns - 1 of them, and a column for ops of no
@@ -60,12 +59,10 @@ typedef struct {
 } Rows;
 
 static void add_rows(Rows *r, const PackageMap *m) {
-    const json_t *row;
-    size_t i;
-    json_array_foreach(m->rows, i, row) {
-        const char *name = json_string_value(json_array_get(row, r->by_kind ? 1 : 0));
-        const char *found = json_string_value(json_array_get(row, 2));
-        if (!name || !found || strlen(found) < m->n_layers + 1) continue;
+    for (size_t i = 0; i < m->of->n_rows; i++) {
+        const ReportMapRow *row = &m->of->rows[i];
+        const char *name = r->by_kind ? row->kind : row->op, *found = row->marks;
+        if (!*name || strlen(found) < m->n_layers + 1) continue;
         size_t at = r->n;
         for (size_t k = 0; r->by_kind && k < r->n; k++)
             if (strcmp(r->rows[k].name, name) == 0) at = k;
@@ -87,24 +84,35 @@ static void draw_rows(StrBuf *out, const Rows *r, const char *title) {
         svg_map(out, title, r->rows, r->n, r->n_columns, (double)r->first, marks, COUNT_OF(marks));
 }
 
+// Goes through the functions of all packages, those called `name`; NULL at the end.
+typedef struct {
+    size_t shard, function;
+} FunctionAt;
+
+static const ReportFunction *next_named(const Report *report, FunctionAt *at, const char *name) {
+    for (; at->shard < report->n_shards; at->shard++, at->function = 0)
+        while (at->function < report->shards[at->shard].n_functions) {
+            const ReportFunction *f = &report->shards[at->shard].functions[at->function++];
+            if (strcmp(f->name, name) == 0) return f;
+        }
+    return NULL;
+}
+
 // All packages' functions of one name, in one map over all layers.
-static void write_whole_map(StrBuf *out, const json_t *shards, const char *name) {
-    const json_t *shard, *function;
-    size_t i, k, end = 0, n_rows = 0;
+static void write_whole_map(StrBuf *out, const Report *report, const char *name) {
+    size_t end = 0, n_rows = 0;
     PackageMap m;
-    json_array_foreach(shards, i, shard)
-        json_array_foreach(json_object_get(shard, "functions"), k, function) {
-        if (!member_is(function, "name", name) || !read_map(function, &m)) continue;
+    const ReportFunction *function;
+    for (FunctionAt at = {0}; (function = next_named(report, &at, name));) {
+        if (!read_map(function, &m)) continue;
         end = end > m.first + m.n_layers ? end : m.first + m.n_layers;
-        n_rows += json_array_size(m.rows);
+        n_rows += function->n_rows;
     }
     if (n_rows == 0) return;
     Arena arena = {0};
     Rows rows = {&arena, 0, end + 1, 0, true, arena_array(&arena, n_rows, SvgMapRow)};
-    json_array_foreach(shards, i, shard)
-        json_array_foreach(json_object_get(shard, "functions"), k, function) {
-        if (member_is(function, "name", name) && read_map(function, &m)) add_rows(&rows, &m);
-    }
+    for (FunctionAt at = {0}; (function = next_named(report, &at, name));)
+        if (read_map(function, &m)) add_rows(&rows, &m);
     StrBuf title = {0};
     strbuf_printf(&title, "%s: kinds of op over layers", name);
     draw_rows(out, &rows, title.at);
@@ -112,12 +120,12 @@ static void write_whole_map(StrBuf *out, const json_t *shards, const char *name)
     arena_free(&arena);
 }
 
-static void write_every_op(StrBuf *out, const json_t *function) {
+static void write_every_op(StrBuf *out, const ReportFunction *function) {
     PackageMap m;
-    if (!read_map(function, &m) || json_array_size(m.rows) == 0) return;
+    if (!read_map(function, &m) || function->n_rows == 0) return;
     Arena arena = {0};
     Rows rows = {&arena, m.first, m.n_layers + 1,
-                 0,      false,   arena_array(&arena, json_array_size(m.rows), SvgMapRow)};
+                 0,      false,   arena_array(&arena, function->n_rows, SvgMapRow)};
     add_rows(&rows, &m);
     strbuf_add(out, STR("<details><summary>Every op</summary>"));
     draw_rows(out, &rows, "ops over layers");
@@ -125,22 +133,20 @@ static void write_every_op(StrBuf *out, const json_t *function) {
     arena_free(&arena);
 }
 
-static void write_estimate(StrBuf *out, const json_t *function) {
-    const json_t *e = json_object_get(function, "estimate");
-    const char *verdict = member_text(e, "verdict");
+static void write_estimate(StrBuf *out, const ReportFunction *function) {
+    const char *verdict = function->estimate;
     const char *says = strcmp(verdict, "ane") == 0   ? "worth it"
                        : strcmp(verdict, "cpu") == 0 ? "too small to be worth it: the CPU"
                                                      : "undecided";
     strbuf_add(out, STR("<p class=\"dim\">Estimate for an M4, a call: "));
-    page_number(out, e, "ane_ms");
+    html_number(out, function->ane_ms);
     strbuf_add(out, STR(" ms with the Neural Engine, "));
-    page_number(out, e, "cpu_ms");
+    html_number(out, function->cpu_ms);
     strbuf_printf(out, " ms on the CPU: %s.</p>", says);
 }
 
-static void write_stream(StrBuf *out, const json_t *function) {
-    double slow = member_number(function, "slow_bytes"),
-           all = member_number(function, "conv_bytes");
+static void write_stream(StrBuf *out, const ReportFunction *function) {
+    double slow = function->slow_bytes, all = function->conv_bytes;
     if (!(all > 0)) return;
     strbuf_add(out, STR("<p class=\"dim\">Weights of convolutions: "));
     html_bytes(out, all);
@@ -153,32 +159,29 @@ static void write_stream(StrBuf *out, const json_t *function) {
     strbuf_add(out, STR(" at half speed on some chips (rule X01).</p>"));
 }
 
-static void write_findings(StrBuf *out, const json_t *placement, const json_t *function) {
-    const json_t *rules = json_object_get(placement, "rules"), *found;
-    size_t i;
+static void write_findings(StrBuf *out, const ReportFunction *function) {
     strbuf_add(out, STR("<div class=\"scroll\"><table><thead><tr><th>Rule</th><th>says</th>"
                         "<th class=\"n\">times</th><th>first</th></tr></thead><tbody>"));
-    json_array_foreach(json_object_get(function, "findings"), i, found) {
-        const char *id = member_text(found, "rule");
-        const json_t *rule = json_object_get(rules, id);
+    for (size_t i = 0; i < function->n_findings; i++) {
+        const ReportFinding *found = &function->findings[i];
         strbuf_add(out, STR("<tr>"));
-        html_cell(out, "", id);
+        html_cell(out, "", found->rule);
         strbuf_add(out, STR("<td>"));
-        html_words(out, member_text(rule, "effect"));
+        html_words(out, found->effect);
         strbuf_add(out, STR(": "));
-        html_words(out, member_text(rule, "text"));
+        html_words(out, found->text);
         strbuf_add(out, STR("<span class=\"dim\"> Seen on "));
-        html_words(out, member_text(rule, "seen"));
+        html_words(out, found->seen);
         strbuf_add(out, STR(", confidence "));
-        html_words(out, member_text(rule, "confidence"));
+        html_words(out, found->confidence);
         strbuf_add(out, STR("; "));
-        html_words(out, member_text(rule, "source"));
+        html_words(out, found->source);
         strbuf_add(out, STR("</span></td>"));
-        html_number_cell(out, member_number(found, "count"));
+        html_number_cell(out, found->count);
         strbuf_add(out, STR("<td>"));
-        html_words(out, member_text(found, "first"));
+        html_words(out, found->first);
         strbuf_add(out, STR(": "));
-        html_words(out, member_text(found, "detail"));
+        html_words(out, found->detail);
         strbuf_add(out, STR("</td></tr>"));
     }
     strbuf_add(out, STR("</tbody></table></div>"));
@@ -192,10 +195,10 @@ static const struct {
              {"prefill", "a chunk of the prompt at once"},
              {"head", "scores of the next token"}};
 
-static void write_evicted(StrBuf *out, const json_t *function) {
-    if (!*member_text(function, "evicted_by")) return;
+static void write_evicted(StrBuf *out, const ReportFunction *function) {
+    if (!*function->evicted_by) return;
     strbuf_add(out, STR("; <b class=\"no\">all of it is off by rule "));
-    html_words(out, member_text(function, "evicted_by"));
+    html_words(out, function->evicted_by);
     strbuf_add(out, STR("</b>"));
 }
 
@@ -216,61 +219,47 @@ static void write_counts(StrBuf *out, const Counts *c) {
     if (c->index > 0) strbuf_printf(out, ", %.0f small ones on the CPU before it", c->index);
 }
 
-static double sum_of(const json_t *shards, const char *name, const char *member) {
-    const json_t *shard, *function;
-    double sum = 0;
-    size_t i, k;
-    json_array_foreach(shards, i, shard)
-        json_array_foreach(json_object_get(shard, "functions"), k, function) {
-        double x = member_number(function, member);
-        if (member_is(function, "name", name) && !isnan(x)) sum += x;
-    }
-    return sum;
+static void add_number(double *sum, double x) {
+    if (!isnan(x)) *sum += x;
 }
 
-static void write_whole(StrBuf *out, const json_t *shards, const char *name) {
-    const json_t *shard, *function;
-    size_t i, k;
+static Counts counts_of(const Report *report, const char *name) {
+    Counts c = {0};
+    const ReportFunction *f;
+    for (FunctionAt at = {0}; (f = next_named(report, &at, name));) {
+        add_number(&c.conv, f->conv_ane);
+        add_number(&c.all_conv, f->conv_total);
+        add_number(&c.ops, f->compute_ane);
+        add_number(&c.all_ops, f->compute_total);
+        add_number(&c.index, f->index_ops);
+    }
+    return c;
+}
+
+static void write_whole(StrBuf *out, const Report *report, const char *name) {
+    const ReportFunction *function;
     strbuf_add(out, STR("<div><h3>"));
     html_words(out, name);
-    for (i = 0; i < COUNT_OF(known); i++)
+    for (size_t i = 0; i < COUNT_OF(known); i++)
         if (strcmp(known[i].name, name) == 0) strbuf_printf(out, ": %s", known[i].meaning);
     strbuf_add(out, STR("</h3><p>"));
-    Counts counts = {sum_of(shards, name, "conv_ane"), sum_of(shards, name, "conv_total"),
-                     sum_of(shards, name, "compute_ane"), sum_of(shards, name, "compute_total"),
-                     sum_of(shards, name, "index_ops")};
+    Counts counts = counts_of(report, name);
     write_counts(out, &counts);
-    json_array_foreach(shards, i, shard)
-        json_array_foreach(json_object_get(shard, "functions"), k, function) {
-        if (member_is(function, "name", name)) write_evicted(out, function);
-    }
+    for (FunctionAt at = {0}; (function = next_named(report, &at, name));)
+        write_evicted(out, function);
     strbuf_add(out, STR(".</p>"));
-    write_whole_map(out, shards, name);
+    write_whole_map(out, report, name);
     strbuf_add(out, STR("</div>"));
-}
-
-// Whether `name` is met for the first time at function `k` of shard `i`.
-static bool is_first(const json_t *shards, size_t i, size_t k, const char *name) {
-    const json_t *shard, *function;
-    size_t a, b;
-    json_array_foreach(shards, a, shard)
-        json_array_foreach(json_object_get(shard, "functions"), b, function) {
-        if (a == i && b == k) return true;
-        if (member_is(function, "name", name)) return false;
-    }
-    return true;
 }
 
 // ---- package by package
 
-static void write_function(StrBuf *out, const json_t *placement, const json_t *function) {
+static void write_function(StrBuf *out, const ReportFunction *function) {
     strbuf_add(out, STR("<h4>"));
-    html_words(out, member_text(function, "name"));
+    html_words(out, function->name);
     strbuf_add(out, STR("</h4><p>"));
-    Counts counts = {member_number(function, "conv_ane"), member_number(function, "conv_total"),
-                     member_number(function, "compute_ane"),
-                     member_number(function, "compute_total"),
-                     member_number(function, "index_ops")};
+    Counts counts = {function->conv_ane, function->conv_total, function->compute_ane,
+                     function->compute_total, function->index_ops};
     write_counts(out, &counts);
     write_evicted(out, function);
     strbuf_add(out, STR(".</p>"));
@@ -278,38 +267,38 @@ static void write_function(StrBuf *out, const json_t *placement, const json_t *f
     write_stream(out, function);
     write_every_op(out, function);
     strbuf_add(out, STR("<details><summary>Rules that spoke</summary>"));
-    write_findings(out, placement, function);
+    write_findings(out, function);
     strbuf_add(out, STR("</details>"));
 }
 
 bool page_placement(Page *p) {
-    const json_t *placement = json_object_get(p->report, "placement"), *shard, *function;
-    const json_t *shards = member_list(placement, "shards");
+    const Report *report = p->report;
     StrBuf *out = p->out;
-    size_t i, k;
-    if (!shards) return false;
+    if (!report->n_shards) return false;
     strbuf_add(out, STR("<p>Judged for "));
-    html_words(out, member_text(placement, "target"));
+    html_words(out, report->placement_target);
     strbuf_add(out, page_has_device(p->report)
                         ? STR("; a device's own plan stands under <a href=\"#device\">Devices</a>.")
                         : STR("; measured on a device: nothing."));
     strbuf_add(out, STR(" The column – is for ops of no layer.</p>"));
     write_legend(out);
     strbuf_add(out, STR("<div class=\"plots\">"));
-    json_array_foreach(shards, i, shard)
-        json_array_foreach(json_object_get(shard, "functions"), k, function) {
-        const char *name = member_text(function, "name");
-        if (is_first(shards, i, k, name)) write_whole(out, shards, name);
-    }
+    for (size_t i = 0; i < report->n_shards; i++)
+        for (size_t k = 0; k < report->shards[i].n_functions; k++) {
+            const ReportFunction *function = &report->shards[i].functions[k];
+            FunctionAt first = {0};
+            if (next_named(report, &first, function->name) == function)
+                write_whole(out, report, function->name);
+        }
     strbuf_add(out, STR("</div>"));
-    json_array_foreach(shards, i, shard) {
+    for (size_t i = 0; i < report->n_shards; i++) {
+        const ReportShard *shard = &report->shards[i];
         strbuf_add(out, STR("<details><summary><b>"));
-        html_words(out, member_text(shard, "package"));
+        html_words(out, shard->package);
         strbuf_add(out, STR("</b> "));
-        html_bytes(out, member_number(shard, "bytes"));
+        html_bytes(out, shard->n_bytes);
         strbuf_add(out, STR("</summary>"));
-        json_array_foreach(json_object_get(shard, "functions"), k, function)
-            write_function(out, placement, function);
+        for (size_t k = 0; k < shard->n_functions; k++) write_function(out, &shard->functions[k]);
         strbuf_add(out, STR("</details>"));
     }
     return true;

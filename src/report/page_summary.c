@@ -1,6 +1,7 @@
 // page_summary.c — the top of the page: proved or not, what this is, and the proof in figures.
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bundle/gates.h"
 #include "report/html.h"
@@ -14,10 +15,10 @@ typedef struct {
     double nearest_use; // NaN: none says
 } Tally;
 
-static Tally tally_of(const json_t *report) {
+static Tally tally_of(const Report *report) {
     Tally t = {.nearest_use = NAN};
     for (int i = 0; i < GATE_COUNT; i++) {
-        GateSum sum = page_gate_sum(report, gates[i].name);
+        GateSum sum = gate_sum(&report->gates[i]);
         t.n_run += sum.has_run;
         t.n_checks += sum.n_checks;
         t.n_checks_failed += sum.counts[PROOF_FAILED];
@@ -40,7 +41,7 @@ static void write_verdict(Page *p, const Tally *t) {
         for (size_t i = 0; i < t->n_failed; i++)
             strbuf_printf(out, "%s<a href=\"#gates\">%s</a>", i ? ", " : "", t->failed[i]);
         strbuf_add(out, STR(". The bundle is not sealed, and chat refuses it.</div>"));
-    } else if (!t->n_run || !member_is_yes(p->report, "passed")) {
+    } else if (!t->n_run || !p->report->passed) {
         strbuf_add(out, STR("<div class=\"verdict part\"><b class=\"top\">? Nothing was "
                             "compared</b>The report holds no results.</div>"));
     } else if (t->n_run < GATE_COUNT) {
@@ -59,14 +60,13 @@ static void write_verdict(Page *p, const Tally *t) {
 }
 
 static void write_story(Page *p) {
-    const json_t *bundle = json_object_get(p->report, "bundle");
-    const json_t *source = json_object_get(bundle, "source");
+    const ReportBundle *bundle = &p->report->bundle;
     StrBuf *out = p->out;
     strbuf_add(out, STR("<p>"));
-    html_code(out, *member_text(bundle, "name") ? member_text(bundle, "name") : "This bundle");
+    html_code(out, *bundle->name ? bundle->name : "This bundle");
     strbuf_add(out, STR(" is a language model as Core ML packages for the Apple Neural Engine, "
                         "made from "));
-    html_code(out, *member_text(source, "name") ? member_text(source, "name") : "a GGUF file");
+    html_code(out, *bundle->source_name ? bundle->source_name : "a GGUF file");
     strbuf_add(out, STR(" by lathe. This page says whether the packages compute what that file "
                         "means, and whether the file says the right thing: they were read back "
                         "from disk, run on a CPU, and compared with a computation of the model by "
@@ -86,10 +86,9 @@ static void close_tile(StrBuf *out, const char *says) {
 
 static void write_witness_tiles(Page *p) {
     StrBuf *out = p->out;
-    const json_t *field;
-    size_t i, n_agree = 0, n_contradict = 0, n = 0, n_better = 0;
-    json_array_foreach(json_object_get(p->report, "contract"), i, field) {
-        FieldWitness w = page_witness(p->report, member_text(field, "field"));
+    size_t n_agree = 0, n_contradict = 0, n = 0, n_better = 0;
+    for (size_t i = 0; i < p->report->n_fields; i++) {
+        FieldWitness w = page_witness(p->report, p->report->fields[i].field);
         n_agree += w.n_agree > 0 && w.n_contradict == 0;
         n_contradict += w.n_contradict > 0;
         n_better += w.n_better;
@@ -108,24 +107,20 @@ static void write_witness_tiles(Page *p) {
     }
 }
 
-static const json_t *result_named(const json_t *report, const char *gate, const char *scope) {
-    const json_t *list = json_object_get(json_object_get(report, "gates"), gate), *result;
-    size_t i;
-    json_array_foreach(list, i, result) {
-        if (member_is(result, "scope", scope)) return result;
-    }
+static const ReportResult *result_named(const ReportResults *results, const char *scope) {
+    for (size_t i = 0; i < results->n; i++)
+        if (strcmp(results->list[i].scope, scope) == 0) return &results->list[i];
     return NULL;
 }
 
 static void write_placement_tile(Page *p) {
     double ane = 0, all = 0;
-    const json_t *list = json_object_get(json_object_get(p->report, "gates"), "residency"), *r;
-    size_t i;
-    json_array_foreach(list, i, r) {
-        const json_t *f = json_object_get(r, "figures");
-        if (!json_object_get(f, "compute_total")) continue;
-        ane += member_number(f, "compute_ane");
-        all += member_number(f, "compute_total");
+    const ReportResults *results = &p->report->gates[GATE_residency];
+    for (size_t i = 0; i < results->n; i++) {
+        const double *f = results->list[i].figures;
+        if (isnan(f[FIGURE_compute_total])) continue;
+        ane += f[FIGURE_compute_ane];
+        all += f[FIGURE_compute_total];
     }
     if (!(all > 0)) return;
     open_tile(p->out, "On the Neural Engine", "");
@@ -135,10 +130,10 @@ static void write_placement_tile(Page *p) {
 
 static void write_result_tiles(Page *p, const Tally *t) {
     StrBuf *out = p->out;
-    const json_t *head = json_object_get(result_named(p->report, "head", "text"), "figures");
+    const ReportResult *head = result_named(&p->report->gates[GATE_head], "text");
     if (head) {
         open_tile(out, "Same next token", "");
-        html_number(out, 100 * member_number(head, "top1"));
+        html_number(out, 100 * head->figures[FIGURE_top1]);
         strbuf_add(out, STR(" %"));
         close_tile(out, "at positions of a prose text (gate head)");
     }
@@ -153,8 +148,7 @@ static void write_result_tiles(Page *p, const Tally *t) {
         strbuf_printf(out, "%.1f bits", room);
         close_tile(out, "before a number is too large");
     }
-    size_t n, n_survived;
-    page_count_mutants(p->report, &n, &n_survived);
+    size_t n = p->report->mutants.n, n_survived = page_count_survivors(p->report);
     if (n) {
         open_tile(out, "Planted errors", n_survived ? "no" : "ok");
         strbuf_printf(out, "%zu of %zu", n - n_survived, n);
@@ -163,42 +157,39 @@ static void write_result_tiles(Page *p, const Tally *t) {
     write_placement_tile(p);
 }
 
-static void write_model_tiles(StrBuf *out, const json_t *bundle) {
-    const json_t *options = json_object_get(bundle, "options");
-    const json_t *packages = member_list(bundle, "packages"), *package;
+static void write_model_tiles(StrBuf *out, const ReportBundle *bundle) {
     open_tile(out, "Model", "");
-    html_words(out, member_text(bundle, "architecture"));
+    html_words(out, bundle->architecture);
     strbuf_add(out, STR("</b><small>"));
-    page_number(out, bundle, "layers");
+    html_number(out, bundle->n_layers);
     strbuf_add(out, STR(" layers of width "));
-    page_number(out, bundle, "d_model");
+    html_number(out, bundle->d_model);
     strbuf_add(out, STR("; context "));
-    page_number(out, options, "context");
+    html_number(out, bundle->context);
     strbuf_add(out, STR("</small></li>"));
 
     double total = 0;
-    size_t i;
-    json_array_foreach(packages, i, package) total += member_number(package, "bytes");
+    for (size_t i = 0; i < bundle->n_packages; i++) total += bundle->packages[i].n_bytes;
     open_tile(out, "On disk", "");
-    strbuf_printf(out, json_array_size(packages) == 1 ? "%zu package, " : "%zu packages, ",
-                  json_array_size(packages));
+    strbuf_printf(out, bundle->n_packages == 1 ? "%zu package, " : "%zu packages, ",
+                  bundle->n_packages);
     html_bytes(out, total);
     strbuf_add(out, STR("</b><small>for "));
-    html_words(out, member_text(options, "target"));
+    html_words(out, bundle->target);
     strbuf_add(out, STR(", weights "));
-    html_words(out, member_text(options, "weights"));
+    html_words(out, bundle->weights);
     strbuf_add(out, STR("; file "));
-    html_bytes(out, member_number(json_object_get(bundle, "source"), "bytes"));
+    html_bytes(out, bundle->source_bytes);
     strbuf_add(out, STR("</small></li>"));
 }
 
 void page_summary(Page *p) {
     StrBuf *out = p->out;
     Tally t = tally_of(p->report);
-    const json_t *bundle = json_object_get(p->report, "bundle");
+    const ReportBundle *bundle = &p->report->bundle;
     strbuf_add(out,
                STR("<p class=\"kicker\">lathe report: is this bundle what its model is?</p><h1>"));
-    html_words(out, *member_text(bundle, "name") ? member_text(bundle, "name") : "bundle");
+    html_words(out, *bundle->name ? bundle->name : "bundle");
     strbuf_add(out, STR("</h1>"));
     write_verdict(p, &t);
     page_failures(p);
@@ -206,7 +197,7 @@ void page_summary(Page *p) {
     strbuf_add(out, STR("<ul class=\"tiles\">"));
     write_witness_tiles(p);
     write_result_tiles(p, &t);
-    if (bundle) write_model_tiles(out, bundle);
+    if (p->report->has_bundle) write_model_tiles(out, bundle);
     strbuf_add(out, STR("</ul>\n"));
     page_weak(p);
 }

@@ -15,9 +15,9 @@ static const struct {
     {"against the source", "bundle against the source: both together"},
 };
 
-static size_t held_row(const json_t *result) {
+static size_t held_row(const ReportResult *result) {
     size_t i = 0;
-    while (i < COUNT_OF(held) && !member_is(result, "scope", held[i].scope)) i++;
+    while (i < COUNT_OF(held) && strcmp(result->scope, held[i].scope) != 0) i++;
     return i;
 }
 
@@ -25,29 +25,28 @@ static void open_cell(StrBuf *out, const char *name) {
     strbuf_printf(out, "<td data-l=\"%s\">", name);
 }
 
-static void write_held_row(StrBuf *out, const json_t *result, size_t row) {
-    const json_t *f = json_object_get(result, "figures");
-    bool is_ok = member_is_yes(result, "passed");
+static void write_held_row(StrBuf *out, const ReportResult *result, size_t row) {
+    const double *f = result->figures;
+    bool is_ok = result->passed;
     strbuf_printf(out,
                   "<tr><td><b><span class=\"%s\">%s</span> %s</b> <span class=\"dim\">%s</span>"
                   "</td>",
                   is_ok ? "ok" : "no", is_ok ? "✓" : "✗", held[row].scope, held[row].meaning);
     open_cell(out, "KL, mean");
-    page_number(out, f, "kl_mean");
+    html_number(out, f[FIGURE_kl_mean]);
     strbuf_add(out, STR("</td>"));
     open_cell(out, "KL, most");
-    page_number(out, f, "kl_max");
+    html_number(out, f[FIGURE_kl_max]);
     strbuf_add(out, STR("</td>"));
     open_cell(out, "same first here");
-    html_number(out, round(1000 * member_number(f, "top1")) / 10);
+    html_number(out, round(1000 * f[FIGURE_top1]) / 10);
     strbuf_add(out, STR(" %</td></tr>"));
 }
 
-static void write_held(StrBuf *out, const json_t *list) {
-    const json_t *result;
+static void write_held(StrBuf *out, const ReportResults *results) {
     bool is_open = false;
-    size_t i;
-    json_array_foreach(list, i, result) {
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *result = &results->list[i];
         size_t row = held_row(result);
         if (row == COUNT_OF(held)) continue;
         if (!is_open)
@@ -67,10 +66,9 @@ static void write_held(StrBuf *out, const json_t *list) {
 }
 
 // The answer of source and bundle, once where they are the same.
-static void write_both_texts(StrBuf *out, const json_t *figures) {
-    const char *source = member_text(figures, "source_answer");
-    const char *bundle = member_text(figures, "bundle_answer");
-    if (!json_object_get(figures, "question")) return;
+static void write_both_texts(StrBuf *out, const ReportResult *result) {
+    const char *source = result->source_answer, *bundle = result->bundle_answer;
+    if (!*result->question) return;
     bool is_same = strcmp(source, bundle) == 0;
     strbuf_printf(out, "<b>%s</b><pre>", is_same ? "Both answer" : "The source answers");
     html_words(out, source);
@@ -82,45 +80,45 @@ static void write_both_texts(StrBuf *out, const json_t *figures) {
     strbuf_add(out, STR("</pre>"));
 }
 
-static void write_answer(StrBuf *out, const json_t *result) {
-    const json_t *f = json_object_get(result, "figures");
-    double steps = member_number(f, "steps"), differ = member_number(f, "differing");
-    bool is_ok = member_is_yes(result, "passed");
+static void write_answer(StrBuf *out, const ReportResult *result) {
+    const double *f = result->figures;
+    double steps = f[FIGURE_steps], differ = f[FIGURE_differing];
+    bool is_ok = result->passed;
     strbuf_printf(out, "<div class=\"card\"><b><span class=\"%s\">%s</span> ", is_ok ? "ok" : "no",
                   is_ok ? "✓" : "✗");
-    html_words(out, member_text(result, "scope"));
+    html_words(out, result->scope);
     strbuf_add(out, STR("</b><br>"));
-    write_both_texts(out, f);
+    write_both_texts(out, result);
     if (!isnan(steps)) strbuf_printf(out, "%.0f of %.0f tokens the same", steps - differ, steps);
     if (differ > 0) {
         strbuf_add(out, STR("; where they differ the reference prefers its own by at most "));
-        page_number(out, f, "worst_margin");
+        html_number(out, f[FIGURE_worst_margin]);
         strbuf_add(out, STR(", noise is "));
-        page_number(out, f, "logit_noise");
+        html_number(out, f[FIGURE_logit_noise]);
     }
     strbuf_add(out, STR("<span class=\"dim\">"));
-    html_words(out, member_text(result, "text"));
+    html_words(out, result->text);
     strbuf_add(out, STR("</span></div>"));
 }
 
+static bool has_steps(const ReportResult *result) {
+    return !isnan(result->figures[FIGURE_steps]);
+}
+
 bool page_text(Page *p) {
-    const json_t *list = member_list(json_object_get(p->report, "gates"), "text"), *result;
-    size_t i;
-    if (!list) return false;
-    json_array_foreach(list, i, result) {
-        if (json_object_get(json_object_get(result, "figures"), "steps"))
-            write_answer(p->out, result);
-    }
-    write_held(p->out, list);
+    const ReportResults *results = &p->report->gates[GATE_text];
+    if (!results->n) return false;
+    for (size_t i = 0; i < results->n; i++)
+        if (has_steps(&results->list[i])) write_answer(p->out, &results->list[i]);
+    write_held(p->out, results);
     bool has_more = false;
-    json_array_foreach(list, i, result) {
-        if (held_row(result) < COUNT_OF(held) ||
-            json_object_get(json_object_get(result, "figures"), "steps"))
-            continue;
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *result = &results->list[i];
+        if (held_row(result) < COUNT_OF(held) || has_steps(result)) continue;
         if (!has_more) strbuf_add(p->out, STR("<h3>Besides</h3>"));
         has_more = true;
         write_answer(p->out, result);
-        if (json_object_get(json_object_get(result, "figures"), "packed"))
+        if (result->is_perplexity)
             strbuf_add(p->out,
                        STR("<p class=\"dim\">Perplexity: among how many tokens the model "
                            "hesitates at each step of that text. What counts here is that the "

@@ -2,6 +2,7 @@
 // strengthen it.
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bundle/gates.h"
 #include "report/html.h"
@@ -10,7 +11,7 @@
 // ---- failures
 
 // Which side the weights take.
-static const char *vote_on(const json_t *report, const char *field) {
+static const char *vote_on(const Report *report, const char *field) {
     FieldWitness w = page_witness(report, field);
     return w.n_better  ? "The weights fit another reading better than the model file's: it is the "
                          "file that is wrong, probably"
@@ -22,43 +23,39 @@ static const char *vote_on(const json_t *report, const char *field) {
 
 // Both sides of a contradiction, one a line: the reason for most of the work that follows.
 static void write_contradictions(Page *p) {
-    const json_t *row, *rows;
-    const char *source;
     StrBuf *out = p->out;
-    size_t i;
-    json_object_foreach(json_object_get(p->report, "agreement"), source, rows) {
-        json_array_foreach(rows, i, row) {
-            if (!member_is(row, "verdict", "contradict")) continue;
+    for (size_t s = 0; s < p->report->n_sources; s++)
+        for (size_t i = 0; i < p->report->sources[s].n_rows; i++) {
+            const ReportAgreement *row = &p->report->sources[s].rows[i];
+            if (row->kind != AGREEMENT_CONTRADICTS) continue;
             strbuf_add(out, STR("<li><b>"));
-            html_words(out, member_text(row, "field"));
+            html_words(out, row->field);
             strbuf_add(out, STR("</b> is <b>"));
-            html_words(out, member_text(row, "gguf"));
+            html_words(out, row->gguf);
             strbuf_add(out, STR("</b> in the model file ("));
-            html_words(out, member_text(row, "gguf_from"));
+            html_words(out, row->gguf_from);
             strbuf_add(out, STR("), but <b>"));
-            html_words(out, member_text(row, "config"));
+            html_words(out, row->config);
             strbuf_add(out, STR("</b> by its second source ("));
-            html_words(out, member_text(row, "config_from"));
-            strbuf_printf(out, "). %s.</li>", vote_on(p->report, member_text(row, "field")));
+            html_words(out, row->config_from);
+            strbuf_printf(out, "). %s.</li>", vote_on(p->report, row->field));
         }
-    }
 }
 
 static void write_failure(Page *p, GateId id) {
-    const json_t *list = json_object_get(json_object_get(p->report, "gates"), gates[id].name), *r;
+    const ReportResults *results = &p->report->gates[id];
     StrBuf *out = p->out;
-    size_t i;
     strbuf_printf(out, "<h3>%s</h3><ul class=\"plain\">", gates[id].name);
     if (id == GATE_contract) write_contradictions(p);
-    json_array_foreach(list, i, r) {
-        bool is_told =
-            id == GATE_contract && (page_witness(p->report, member_text(r, "scope")).n_contradict ||
-                                    json_object_get(json_object_get(r, "figures"), "contradict"));
-        if (member_is_yes(r, "passed") || is_told) continue;
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *r = &results->list[i];
+        bool is_told = id == GATE_contract &&
+                       (page_witness(p->report, r->scope).n_contradict || r->is_contradiction);
+        if (r->passed || is_told) continue;
         strbuf_add(out, STR("<li>"));
-        html_words(out, member_text(r, "scope"));
+        html_words(out, r->scope);
         strbuf_add(out, STR(": "));
-        html_words(out, member_text(r, "text"));
+        html_words(out, r->text);
         strbuf_add(out, STR("</li>"));
     }
     strbuf_printf(out, "</ul><p>%s ", gates[id].hint);
@@ -69,7 +66,7 @@ static void write_failure(Page *p, GateId id) {
 void page_failures(Page *p) {
     bool is_open = false;
     for (int i = 0; i < GATE_COUNT; i++) {
-        GateSum sum = page_gate_sum(p->report, gates[i].name);
+        GateSum sum = gate_sum(&p->report->gates[i]);
         if (!sum.counts[PROOF_FAILED]) continue;
         if (!is_open)
             strbuf_add(p->out, STR("<div class=\"alarm\" id=\"failures\"><h2>What failed, and what "
@@ -85,12 +82,11 @@ void page_failures(Page *p) {
 static void weak_gates(Page *p) {
     StrBuf *out = p->out;
     size_t n_absent = 0, n = 0;
-    for (int i = 0; i < GATE_COUNT; i++)
-        n_absent += !page_gate_sum(p->report, gates[i].name).has_run;
+    for (int i = 0; i < GATE_COUNT; i++) n_absent += !gate_sum(&p->report->gates[i]).has_run;
     if (!n_absent) return;
     strbuf_add(out, STR("<li><b class=\"maybe\">Gates that did not run: "));
     for (int i = 0; i < GATE_COUNT; i++)
-        if (!page_gate_sum(p->report, gates[i].name).has_run)
+        if (!gate_sum(&p->report->gates[i]).has_run)
             strbuf_printf(out, "%s%s", n++ ? ", " : "", gates[i].name);
     strbuf_add(out, STR("</b>. All of them: "));
     page_command(p, "lathe verify BUNDLE");
@@ -99,20 +95,20 @@ static void weak_gates(Page *p) {
 
 // Fields that only the model file vouches for, of those that can be misread.
 static void weak_fields(Page *p) {
-    const json_t *field;
     StrBuf *out = p->out;
-    size_t i, n = 0, n_second = 0;
-    json_array_foreach(json_object_get(p->report, "contract"), i, field) {
-        FieldWitness w = page_witness(p->report, member_text(field, "field"));
+    size_t n = 0, n_second = 0;
+    for (size_t i = 0; i < p->report->n_fields; i++) {
+        const char *field = p->report->fields[i].field;
+        FieldWitness w = page_witness(p->report, field);
         n_second += w.n_agree + w.n_contradict;
         if (w.n_even == 0 || w.n_agree || w.n_contradict) continue;
         strbuf_add(out, n++ ? STR(", ")
                             : STR("<li><a href=\"#vote\">Not told apart</a> by the "
                                   "weights, and by no second source: "));
-        html_words(out, member_text(field, "field"));
+        html_words(out, field);
     }
     if (n) strbuf_add(out, STR(". Nothing independent checks these values.</li>"));
-    if (i == 0 || n_second) return;
+    if (p->report->n_fields == 0 || n_second) return;
     strbuf_add(out,
                STR("<li>No <a href=\"#contract\">second source</a> was compared with the model "
                    "file. With its publisher's: "));
@@ -124,78 +120,72 @@ static void weak_bound(Page *p) {
     const char *gate = NULL;
     GateSum nearest = {.most_used = NAN};
     for (int i = 0; i < GATE_COUNT; i++) {
-        GateSum sum = page_gate_sum(p->report, gates[i].name);
+        GateSum sum = gate_sum(&p->report->gates[i]);
         if (isnan(sum.most_used) || sum.most_used <= nearest.most_used) continue;
         nearest = sum;
         gate = gates[i].name;
     }
-    if (!gate || !member_is_yes(nearest.nearest, "passed")) return;
+    if (!gate || !nearest.nearest->passed) return;
     strbuf_printf(p->out, "<li>Nearest to its bound: gate %s, ", gate);
-    html_words(p->out, member_text(nearest.nearest, "scope"));
+    html_words(p->out, nearest.nearest->scope);
     strbuf_printf(p->out, ": %.0f %% of the <a href=\"#layers\">error</a> that is allowed.</li>",
                   100 * nearest.most_used);
 }
 
 static void weak_texts(Page *p) {
-    const json_t *list = json_object_get(json_object_get(p->report, "gates"), "text"), *result;
-    size_t i;
-    json_array_foreach(list, i, result) {
-        const json_t *f = json_object_get(result, "figures");
-        double n = member_number(f, "differing");
-        if (!(n > 0) || !member_is_yes(result, "passed")) continue;
+    const ReportResults *results = &p->report->gates[GATE_text];
+    for (size_t i = 0; i < results->n; i++) {
+        const ReportResult *result = &results->list[i];
+        const double *f = result->figures;
+        double n = f[FIGURE_differing];
+        if (!(n > 0) || !result->passed) continue;
         strbuf_add(p->out, STR("<li><a href=\"#text\">Answers</a>: “"));
-        html_words(p->out, member_text(result, "scope"));
+        html_words(p->out, result->scope);
         strbuf_printf(p->out, "” would take another token at %.0f of ", n);
-        page_number(p->out, f, "steps");
+        html_number(p->out, f[FIGURE_steps]);
         strbuf_add(p->out, STR(" steps. The reference hardly prefers its own there (by "));
-        page_number(p->out, f, "worst_margin");
+        html_number(p->out, f[FIGURE_worst_margin]);
         strbuf_add(p->out, STR(", noise "));
-        page_number(p->out, f, "logit_noise");
+        html_number(p->out, f[FIGURE_logit_noise]);
         strbuf_add(p->out, STR(").</li>"));
     }
 }
 
 // What gates could not tell, and which share of it all they asked.
 static void weak_proof(Page *p) {
-    const json_t *list, *result;
-    size_t k, n = 0;
-    for (int i = 0; i < GATE_COUNT; i++) {
-        list = json_object_get(json_object_get(p->report, "gates"), gates[i].name);
-        json_array_foreach(list, k, result) {
-            if (!member_is(result, "verdict", "unproved")) continue;
+    size_t n = 0;
+    for (int i = 0; i < GATE_COUNT; i++)
+        for (size_t k = 0; k < p->report->gates[i].n; k++) {
+            const ReportResult *result = &p->report->gates[i].list[k];
+            if (result->verdict != PROOF_UNPROVED) continue;
             strbuf_add(p->out, n++ ? STR("; ") : STR("<li><b class=\"maybe\">Unproved</b>: "));
-            if (!member_is(result, "scope", "-")) {
-                html_words(p->out, member_text(result, "scope"));
+            if (strcmp(result->scope, "-") != 0) {
+                html_words(p->out, result->scope);
                 strbuf_add(p->out, STR(" – "));
             }
-            html_words(p->out, member_text(result, "text"));
+            html_words(p->out, result->text);
         }
-    }
     if (n) strbuf_add(p->out, STR(".</li>"));
     // A value that the publisher states as well is no doubt, but it is not the file's.
-    list = json_object_get(json_object_get(p->report, "gates"), gates[GATE_contract].name);
-    json_array_foreach(list, k, result) {
-        if (!json_object_get(json_object_get(result, "figures"), "setting") ||
-            member_is(result, "verdict", "unproved"))
-            continue;
+    for (size_t k = 0; k < p->report->gates[GATE_contract].n; k++) {
+        const ReportResult *result = &p->report->gates[GATE_contract].list[k];
+        if (!result->is_setting || result->verdict == PROOF_UNPROVED) continue;
         strbuf_add(p->out, STR("<li>Set by hand: "));
-        html_words(p->out, member_text(result, "text"));
+        html_words(p->out, result->text);
         strbuf_add(p->out, STR(".</li>"));
     }
-    for (int i = 0; i < GATE_COUNT; i++) {
-        list = json_object_get(json_object_get(p->report, "gates"), gates[i].name);
-        json_array_foreach(list, k, result) {
-            if (!json_object_get(json_object_get(result, "figures"), "coverage")) continue;
-            strbuf_printf(p->out, "<li>Gate %s asked ", gates[i].name);
-            html_words(p->out, member_text(result, "text"));
+    for (int i = 0; i < GATE_COUNT; i++)
+        for (size_t k = 0; k < p->report->gates[i].n; k++) {
+            const ReportResult *result = &p->report->gates[i].list[k];
+            if (!result->is_coverage) continue;
+            strbuf_printf(p->out, "<li>Gate %s covers ", gates[i].name);
+            html_words(p->out, result->text);
             strbuf_add(p->out, STR(".</li>"));
         }
-    }
 }
 
 static void weak_mutants(Page *p) {
-    size_t n, n_survived;
-    page_count_mutants(p->report, &n, &n_survived);
+    size_t n = p->report->mutants.n, n_survived = page_count_survivors(p->report);
     if (n_survived) {
         strbuf_printf(p->out,
                       "<li><b class=\"no\">%zu of %zu <a href=\"#mutants\">planted errors</a> "
@@ -210,13 +200,12 @@ static void weak_mutants(Page *p) {
 }
 
 static void weak_placement(Page *p) {
-    const json_t *placement = json_object_get(p->report, "placement"), *shard, *function;
-    size_t i, k, n_small = 0, n = 0;
-    json_array_foreach(json_object_get(placement, "shards"), i, shard)
-        json_array_foreach(json_object_get(shard, "functions"), k, function) {
-        n++;
-        n_small += member_is(json_object_get(function, "estimate"), "verdict", "cpu");
-    }
+    size_t n_small = 0, n = 0;
+    for (size_t i = 0; i < p->report->n_shards; i++)
+        for (size_t k = 0; k < p->report->shards[i].n_functions; k++) {
+            n++;
+            n_small += strcmp(p->report->shards[i].functions[k].estimate, "cpu") == 0;
+        }
     if (!n) return;
     strbuf_add(p->out, STR("<li><a href=\"#placement\">Placement</a> is predicted from rules that "
                            "others published; "));

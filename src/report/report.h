@@ -11,26 +11,27 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "bundle/verdict.h"
+#include "report/report_read.h"
 
 // Appends the page that shows `report` to `out`. Members it does not know are left out, members it
 // misses are named with the command that gives them.
 void report_page(const json_t *report, StrBuf *out);
 
-// The results of one gate (report.json: "gates", by its name; NULL: it has not run), counted by
-// verdict, and the one nearest to its bound.
+// The results of one gate (none: it has not run), counted by verdict, and the one nearest to its
+// bound.
 typedef struct {
     size_t counts[PROOF_VERDICT_COUNT];
     size_t n_checks; // that could fail: passed and failed
     bool has_run;
     double most_used; // how much of what is allowed the nearest result used; NaN: none says
-    const json_t *nearest;
+    const ReportResult *nearest;
 } GateSum;
-GateSum gate_sum(const json_t *results);
+GateSum gate_sum(const ReportResults *results);
 
 // How much of what a gate allows a result used: the most of (1 - cos) against (1 - bound), of all
 // rows and of the worst, of the worst group of channels, and of a share that the gate gives; NaN
 // when the result states no bound.
-double result_use(const json_t *result);
+double result_use(const ReportResult *result);
 
 // Writes bundle_dir/verify/report.html from what lies beside it, and a copy of it to the file
 // `copy` when that is not NULL.
