@@ -52,17 +52,23 @@ char *arena_cstr(Arena *a, Str s) {
     return copy;
 }
 
-Str arena_printf(Arena *a, const char *fmt, ...) {
-    va_list args, again;
-    va_start(args, fmt);
+Str arena_vprintf(Arena *a, const char *fmt, va_list args) {
+    va_list again;
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
     if (n < 0) n = 0;
     char *text = arena_alloc(a, (size_t)n + 1, 1);
     vsnprintf(text, (size_t)n + 1, fmt, again);
     va_end(again);
     return (Str){text, (size_t)n};
+}
+
+Str arena_printf(Arena *a, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    Str text = arena_vprintf(a, fmt, args);
+    va_end(args);
+    return text;
 }
 
 void arena_free(Arena *a) {

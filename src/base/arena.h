@@ -7,6 +7,7 @@
 #ifndef LATHE_BASE_ARENA_H
 #define LATHE_BASE_ARENA_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -31,6 +32,8 @@ void *arena_alloc(Arena *a, size_t count, size_t size);
 Str arena_str(Arena *a, Str s);
 char *arena_cstr(Arena *a, Str s); // NUL-terminated, for the operating system
 Str arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// The same for functions that take a format themselves.
+Str arena_vprintf(Arena *a, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 
 void arena_free(Arena *a);
 

@@ -2,27 +2,24 @@
 
 #include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 void config_fail(ConfigReader *r, const char *fmt, ...) {
     if (r->failed) return;
     r->failed = true;
-    char text[700];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    err_vset(r->err, ERR_FORMAT, fmt, args);
     va_end(args);
-    err_set(r->err, ERR_FORMAT, "%.*s: %s", STR_ARG(r->file), text);
+    err_prefix(r->err, "%.*s", STR_ARG(r->file));
 }
 
 void config_from(ConfigReader *r, FieldId field, const char *fmt, ...) {
     enum { MOST_OF_VALUE = 60 }; // bytes of one in a message
-    char text[300];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    Str text = arena_vprintf(r->arena, fmt, args);
     va_end(args);
-    Str from = arena_printf(r->arena, "%.*s: %s", STR_ARG(r->file), text);
+    Str from = arena_printf(r->arena, "%.*s: %.*s", STR_ARG(r->file), STR_ARG(text));
     StrBuf value = {0};
     contract_print_field(&r->out->values, field, &value);
     Str before = r->said[field];

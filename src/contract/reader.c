@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "base/size.h"
 #include "gguf/settings.h"
@@ -10,12 +9,10 @@
 void reader_fail(ContractReader *r, const char *fmt, ...) {
     if (r->failed) return;
     r->failed = true;
-    char text[800];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    err_vset(r->err, ERR_FORMAT, fmt, args);
     va_end(args);
-    err_set(r->err, ERR_FORMAT, "%s", text);
 }
 
 void reader_absent(ContractReader *r, FieldId field, const char *what) {
@@ -38,12 +35,10 @@ void reader_source(ContractReader *r, FieldId field, SourceKind kind, Str text) 
 }
 
 void reader_derived(ContractReader *r, FieldId field, const char *fmt, ...) {
-    char text[400];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    reader_source(r, field, SOURCE_DERIVED, arena_vprintf(r->arena, fmt, args));
     va_end(args);
-    reader_source(r, field, SOURCE_DERIVED, arena_str(r->arena, str_of(text)));
 }
 
 void reader_unstated(ContractReader *r, FieldId field, const char *rule) {

@@ -2,15 +2,13 @@
 #include "engine/prepare.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "engine/constants.h"
 
 static bool fail_va(const MilOp *op, Err *err, const char *fmt, va_list args) {
-    char text[512];
-    vsnprintf(text, sizeof text, fmt, args);
-    return err_set(err, ERR_FORMAT, "op '%.*s' (%s): %s", STR_ARG(op->name), op->info->name, text);
+    err_vset(err, ERR_FORMAT, fmt, args);
+    return err_prefix(err, "op '%.*s' (%s)", STR_ARG(op->name), op->info->name);
 }
 
 bool prep_fail(Prepare *p, const char *fmt, ...) {

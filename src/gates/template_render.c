@@ -4,7 +4,6 @@
 // Each turn says a word that nothing else in a rendering holds, in mixed case, so that where the
 // words are found the rest is the template's own.
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -116,24 +115,21 @@ static void add_finding(TemplateCheck *c, bool has_passed, const char *scope, St
 }
 
 void template_finding(TemplateCheck *c, bool has_passed, const char *scope, const char *fmt, ...) {
-    char text[1200];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    add_finding(c, has_passed, scope, arena_vprintf(c->arena, fmt, args));
     va_end(args);
-    add_finding(c, has_passed, scope, arena_str(c->arena, str_of(text)));
 }
 
 void template_suspicion(TemplateCheck *c, const char *scope, const char *fmt, ...) {
-    char text[1200];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    Str text = arena_vprintf(c->arena, fmt, args);
     va_end(args);
     bool is_waived = c->waivers->is_published || c->waivers->accepts_template;
     const char *more = c->waivers->is_published ? "the publisher's own template does so"
                        : is_waived              ? "accepted as asked"
                                    : "tokenizer.chat_template is suspect; if the publisher's does "
                                      "so, give it by --chat-template or --tokenizer-config";
-    add_finding(c, is_waived, scope, arena_printf(c->arena, "%s; %s", text, more));
+    add_finding(c, is_waived, scope, arena_printf(c->arena, "%.*s; %s", STR_ARG(text), more));
 }

@@ -1,7 +1,6 @@
 // lex.c — text and tags, then tokens inside a tag.
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +9,11 @@
 void *parser_fail(Parser *p, const char *fmt, ...) {
     if (p->failed) return NULL;
     p->failed = true;
-    char text[300];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    err_vset(p->err, ERR_FORMAT, fmt, args);
     va_end(args);
-    err_set(p->err, ERR_FORMAT, "template line %d: %s", p->line, text);
+    err_prefix(p->err, "template line %d", p->line);
     return NULL;
 }
 

@@ -2,18 +2,16 @@
 // sticks; whoever calls something looks at `failed` before it goes on.
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "jinja/jinja.h"
 
 JValue jinja_fail(Render *r, const char *fmt, ...) {
     if (!r->failed) {
-        char text[800];
         va_list args;
         va_start(args, fmt);
-        vsnprintf(text, sizeof text, fmt, args);
+        err_vset(r->err, ERR_FORMAT, fmt, args);
         va_end(args);
-        err_set(r->err, ERR_FORMAT, "template line %d: %s", r->line, text);
+        err_prefix(r->err, "template line %d", r->line);
     }
     r->failed = true;
     return (JValue){0};

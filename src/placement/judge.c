@@ -2,7 +2,6 @@
 #include "placement/judge.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 // Chips by the name of the column.
@@ -85,13 +84,12 @@ void judge_find(Judge *j, uint32_t op, RuleId id, const char *fmt, ...) {
         p->findings = grown;
         j->cap_findings = cap;
     }
-    char detail[160];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(detail, sizeof detail, fmt, args);
+    Str detail = arena_vprintf(j->arena, fmt, args);
     va_end(args);
-    p->findings[p->n_findings++] = (PlacementFinding){
-        .op = op, .rule = rule, .count = 1, .detail = arena_str(j->arena, str_of(detail))};
+    p->findings[p->n_findings++] =
+        (PlacementFinding){.op = op, .rule = rule, .count = 1, .detail = detail};
 
     if (rule->effect == RULE_WHOLE && !p->evicted_by) p->evicted_by = rule;
     if (rule->effect == RULE_FAULT) p->n_faults++;
