@@ -226,6 +226,14 @@ typedef struct {
     bool has_no_prefill;       // only decode: smaller packages, slow prompts
     bool skips_ranges;         // do not measure activations: minutes for a billion weights
     bool replaces;             // an older bundle at the place may go
+    // What the model's publisher says, as files; a contradiction is LATHE_ERROR_GATE. NULL: not given.
+    const char *config, *generation_config, *tokenizer_config, *chat_template;
+    // What you say of the model file, recorded in the bundle: "KEY=VALUE" for a key that the file lacks or
+    // has wrong, names of keys that change nothing.
+    const char *const *set;
+    size_t n_set;
+    const char *const *ignored_keys;
+    size_t n_ignored_keys;
 } LatheConvertOptions;
 
 // Converts the GGUF file `model` to a bundle of Core ML packages at `out`. `options` and `progress` may

@@ -32,12 +32,15 @@ bool lathe_convert(const char *model, const char *out, const LatheConvertOptions
     ProgressAdapter adapter;
     char context[16];
     snprintf(context, sizeof context, "%u", o.context);
-    ConvertJob job = {.model_path = model,
-                      .out_path = out,
-                      .measures_ranges = !o.skips_ranges,
-                      .replaces = o.replaces,
-                      .tool_version = "lathe " LATHE_VERSION,
-                      .progress = api_progress(&adapter, progress)};
+    ConvertJob job = {
+        .model_path = model,
+        .out_path = out,
+        .measures_ranges = !o.skips_ranges,
+        .second = {o.config, o.generation_config, o.tokenizer_config, o.chat_template},
+        .settings = {o.set, o.n_set, o.ignored_keys, o.n_ignored_keys},
+        .replaces = o.replaces,
+        .tool_version = "lathe " LATHE_VERSION,
+        .progress = api_progress(&adapter, progress)};
     if (o.context) job.chosen[USE_context] = context;
     bool ok = compile_options(&job.options, &o, &err);
     ok = ok && (job.pool = pool_open(o.n_threads, &err));

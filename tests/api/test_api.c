@@ -374,6 +374,31 @@ static void test_conversion_refuses_what_it_does_not_know(void **state) {
     assert_error(&err, LATHE_ERROR_SYSTEM, "nowhere.gguf");
 }
 
+static void test_conversion_takes_settings_and_the_publishers_files(void **state) {
+    (void)state;
+    LatheError err;
+    const char *const wrong[] = {"phi3.rope.freq_base"}, *const ignored[] = {"no.such.key"},
+                      *const base[] = {"phi3.rope.freq_base=500000"};
+    LatheConvertOptions o = {.skips_ranges = true, .replaces = true, .set = wrong, .n_set = 1};
+    assert_false(lathe_convert(MODEL, scratch("never"), &o, NULL, &err));
+    assert_error(&err, LATHE_ERROR_USAGE, "KEY=VALUE");
+    o.n_set = 0;
+    o.ignored_keys = ignored;
+    o.n_ignored_keys = 1;
+    assert_false(lathe_convert(MODEL, scratch("never"), &o, NULL, &err));
+    assert_error(&err, LATHE_ERROR_USAGE, "no.such.key");
+    o.n_ignored_keys = 0;
+    o.set = base;
+    o.n_set = 1;
+    if (!lathe_convert(MODEL, scratch("set.lathe"), &o, NULL, &err)) fail_msg("%s", err.text);
+    // The publisher knows another base.
+    o.config = LATHE_MODELS "/hello-config.json";
+    assert_false(lathe_convert(MODEL, scratch("set.lathe"), &o, NULL, &err));
+    assert_error(&err, LATHE_ERROR_GATE, "rope_base");
+    o.n_set = 0;
+    if (!lathe_convert(MODEL, scratch("set.lathe"), &o, NULL, &err)) fail_msg("%s", err.text);
+}
+
 static void test_package_runs_and_its_states_are_reset(void **state) {
     (void)state;
     LatheError err;
@@ -458,6 +483,7 @@ int main(void) {
         cmocka_unit_test(test_a_conversation_keeps_its_turns),
         cmocka_unit_test(test_conversion_proof_and_package),
         cmocka_unit_test(test_conversion_refuses_what_it_does_not_know),
+        cmocka_unit_test(test_conversion_takes_settings_and_the_publishers_files),
         cmocka_unit_test(test_package_runs_and_its_states_are_reset),
         cmocka_unit_test(test_closing_nothing_is_fine),
     };
