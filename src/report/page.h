@@ -32,7 +32,6 @@ void page_summary(Page *p);  // page_summary.c: proved or not, what it is, and i
 void page_failures(Page *p); // page_weak.c: what failed, if anything did, and what to do about it
 void page_weak(Page *p);     // page_weak.c: what a proof does not say, and what would strengthen it
 
-
 // A command as code, its words (bundle/advice.h) filled in: it runs in the folder that holds the
 // bundle.
 void page_command(Page *p, const char *command);
