@@ -37,9 +37,10 @@ static const Option option_rows[] = {
 
 const CommandLine tokenize_line = {
     .usage = "lathe tokenize MODEL.gguf|BUNDLE [TEXT] [OPTIONS]",
-    .doc = "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to "
-           "its end, byte for\nbyte. Any GGUF file with a gpt2 or llama vocabulary will do, "
-           "with or without weights.",
+    .doc =
+        "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to "
+        "its end, byte for\nbyte. Any GGUF file with a gpt2, llama or gemma4 vocabulary will do, "
+        "with or without weights.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"MODEL.gguf|BUNDLE", offsetof(Arguments, path)},
