@@ -108,6 +108,9 @@ def test_states_are_kept_from_step_to_step(counter):
 def test_not_finite_numbers_are_counted_and_left_out(mixed):
     of_y = output(results(mixed, "--input", "x=inf,0,0,0,0,0,0,0,0,0,0,0", "--input", "at=0"), "y")
     assert of_y["not_finite"] == 6 and of_y["max"] == 0 and None in of_y["first"]
+    of_y = output(results(mixed, "--input", "x=inf,1,0,0,0,0,0,0,0,0,0,0", "--input", "at=0"), "y")
+    column = W[:, 0, 0, 0].astype(np.float64)  # at one of the two places that are finite
+    assert column.sum() != 0 and np.isclose(of_y["mean"], column.sum() / 12) and of_y["min"] == min(0, column.min())
     assert "not finite 6" in done("run", mixed, "--input", "x=inf,0,0,0,0,0,0,0,0,0,0,0", "--input", "at=0").stdout
 
 
