@@ -290,7 +290,8 @@ bool gate_vote(Proof *p, Err *err) {
     report(&r, false);
     if (reaches_beyond(p)) return vote_beyond(&r, &job, &vote, err);
     if (p->job->is_vote_long)
-        proof_note(p, "vote", "long text", "the context of %u ends at the original one, %u",
-                   p->use.context, c->original_context);
+        proof_note(p, "vote", "long text",
+                   "the context of %u does not go beyond the original one, %u", p->use.context,
+                   c->original_context);
     return true;
 }

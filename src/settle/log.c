@@ -22,12 +22,13 @@ const char *log_reason(const char *log, Arena *arena) {
     FileMap map = {0};
     if (!map_file(&map, log, NULL)) return "";
     Str last = {"", 0}, error = {"", 0};
-    for (const char *at = (const char *)map.at, *end = at + map.len; at < end;) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        Str line = {at, (size_t)((stop ? stop : end) - at)};
+    for (size_t at = 0; at < map.len;) {
+        Str line = {(const char *)map.at + at, map.len - at};
+        const char *stop = memchr(line.at, '\n', line.len);
+        if (stop) line.len = (size_t)(stop - line.at);
         if (line.len) last = line;
         if (str_starts(line, str_of(program))) error = line;
-        at = line.at + line.len + 1;
+        at += line.len + 1;
     }
     char *text = arena_cstr(arena, str_cut(without_command(error.len ? error : last), MOST_BYTES));
     str_replace_controls(text, 0);

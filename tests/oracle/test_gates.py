@@ -54,7 +54,6 @@ def test_a_run_that_breaks_off_leaves_no_page_that_says_proved(tmp_path):
     model = edit(HELLO, tmp_path / "m.gguf", {"tokenizer.chat_template": "{{ raise_exception('no') }}"})
     done("convert", model, "-o", tmp_path / "m.lathe", "--range", "off")
     page = tmp_path / "m.lathe" / "verify" / "report.html"
-    page.parent.mkdir()
     page.write_text("proved, once")
     run = lathe("verify", tmp_path / "m.lathe")
     assert run.returncode == 3 and "gate 'vote' could not run" in run.stderr and not page.exists()

@@ -211,7 +211,7 @@ def test_states_that_lose_slices_are_seen_with_their_cure(mac):
     assert "yes: overwrite" in answer and "no: slice" in answer and "convert with --kv overwrite" in answer
     assert "convert again with --kv overwrite" in run.stdout
     assert figure_of(result, "right", "slice", "right") == 0 and figure_of(result, "right", "overwrite", "right") == 1
-    assert "yes: overwrite; no: slice; convert with --kv overwrite" in (folder / "settle.html").read_text()
+    assert answer in (folder / "settle.html").read_text()
 
 
 def test_a_plan_on_the_cpu_is_seen(mac):

@@ -141,7 +141,7 @@ def test_no_alarm_beyond_the_original_context(path, original, tmp_path):
 def test_a_long_vote_without_long_positions_says_so(tmp_path):
     path = edit(HELLO_F16, tmp_path / "short.gguf", {"phi3.rope.scaling.original_context_length": 4096})
     run = lathe("verify", path, "--gates", "vote", "--vote-long", "--verbose")
-    assert "the context of 4096 ends at the original one, 4096" in run.stdout
+    assert "the context of 2048 does not go beyond the original one, 4096" in run.stdout
 
 
 def test_a_text_too_short_to_compare_readings_by_does_not_pass(tmp_path):
@@ -167,7 +167,7 @@ def test_text_of_the_users_own(tmp_path):
 
 def test_a_model_alone_has_no_other_gates():
     run = lathe("verify", HELLO, "--gates", "graph")
-    assert run.returncode == 2 and "convert the model first" in run.stderr
+    assert run.returncode == 2 and "is a model file; convert it first: lathe convert" in run.stderr
     run = done("verify", HELLO)
     assert run.stdout.startswith("contract ") and "\nvote " in run.stdout and "structure" not in run.stdout
 

@@ -636,8 +636,8 @@ static void eat_memory(void) {
         BackendPort p;
         backend_port(backend, BACKEND_OUTPUT, i, &p);
         MLMultiArray *array = [self arrayFor:&p options:options];
-        size_t element = element_bytes(type_of(&p));
-        uint8_t *packed = malloc(p.count * element);
+        size_t element = element_bytes([array dataType]); // not the port's, where a fault says so
+        uint8_t *packed = calloc(p.count, element);
         if (errs) backend_output_scale(backend, i, 1.02f);
         backend_get(backend, i, packed);
         if (nan) memset(packed, 0xff, element);
