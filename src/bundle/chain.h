@@ -72,6 +72,9 @@ typedef struct {
     float factor;
 } ChainLandmark;
 
+// Whether layers of a kind have such a place.
+bool layer_has_landmark(const LayerKind *k, LandmarkPlace place);
+
 typedef struct {
     Str package; // directory within the bundle
     uint32_t first_layer, end_layer, first_logit, end_logit;
@@ -80,7 +83,7 @@ typedef struct {
     ChainFile *files;
     ChainFunction *functions;
     ChainTensor *tensors;
-    ChainLandmark *landmarks; // [layers of the shard][LANDMARK_COUNT]
+    ChainLandmark *landmarks; // layer after layer, in the order of landmarks.def
     size_t n_files, n_functions, n_tensors, n_landmarks;
 } ChainShard;
 

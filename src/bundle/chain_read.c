@@ -159,7 +159,17 @@ static void need_range(JsonReader *n, const json_t *json, const char *key, uint3
     *end = (uint32_t)b;
 }
 
-// All places of all layers of the shard, in the order of the graph.
+bool layer_has_landmark(const LayerKind *k, LandmarkPlace place) {
+    switch (place) {
+    case LANDMARK_attn_normed: return has_attn_norm(k);
+    case LANDMARK_ffn_normed: return has_ffn_norm(k);
+    case LANDMARK_attn_out_normed:
+    case LANDMARK_ffn_out_normed: return has_post_norms(k);
+    case LANDMARK_gate: return k->is_gated;
+    default: return place < LANDMARK_COUNT;
+    }
+}
+
 static void read_landmarks(JsonReader *n, const json_t *json, ChainShard *s) {
     const json_t *marks = need_array(n, json, "landmarks", MAX_LANDMARKS, &s->n_landmarks);
     s->landmarks = arena_array(n->arena, s->n_landmarks, ChainLandmark);
@@ -172,20 +182,26 @@ static void read_landmarks(JsonReader *n, const json_t *json, ChainShard *s) {
             .first_channel = need_u32(n, mark, "first_channel"),
             .factor = chain_need_factor(n, mark, "factor"),
         };
-        if (n->failed || (s->landmarks[i].place == i % LANDMARK_COUNT &&
-                          s->landmarks[i].layer == s->first_layer + i / LANDMARK_COUNT))
-            continue;
-        n->failed = true;
-        err_set(n->err, ERR_FORMAT,
-                "member \"landmarks\": item %zu is not '%s' of layer %u, which comes there", i,
-                landmark_names[i % LANDMARK_COUNT],
-                s->first_layer + (uint32_t)(i / LANDMARK_COUNT));
     }
-    size_t wanted = (size_t)(s->end_layer - s->first_layer) * LANDMARK_COUNT;
-    if (n->failed || s->n_landmarks == wanted) return;
-    n->failed = true;
-    err_set(n->err, ERR_FORMAT, "member \"landmarks\": %zu items, expected %zu", s->n_landmarks,
-            wanted);
+}
+
+// All places of all layers of the shard, in the order of the graph: those that layers of a kind have.
+static bool check_landmarks(const ChainShard *s, const Contract *c, Err *err) {
+    size_t at = 0;
+    for (uint32_t layer = s->first_layer; layer < s->end_layer; layer++)
+        for (int place = 0; place < LANDMARK_COUNT; place++) {
+            if (!layer_has_landmark(contract_layer(c, layer), (LandmarkPlace)place)) continue;
+            const ChainLandmark *mark = at < s->n_landmarks ? &s->landmarks[at] : NULL;
+            if (!mark || (int)mark->place != place || mark->layer != layer)
+                return err_set(err, ERR_FORMAT,
+                               "member \"landmarks\": item %zu is not '%s' of layer %u, which "
+                               "comes there",
+                               at, landmark_names[place], layer);
+            at++;
+        }
+    if (at == s->n_landmarks) return true;
+    return err_set(err, ERR_FORMAT, "member \"landmarks\": %zu items, expected %zu", s->n_landmarks,
+                   at);
 }
 
 static ChainShard read_shard(JsonReader *n, const json_t *json) {
@@ -286,6 +302,8 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
                        "the contract's digest is %s, but chain.json states %.*s: it was altered",
                        digest.hex, STR_ARG(c->contract_digest));
     if (!contract_check(&c->contract, err)) return false;
+    for (size_t i = 0; i < c->n_shards; i++)
+        if (!check_landmarks(&c->shards[i], &c->contract, err)) return false;
     if (c->context == 0 || c->context > c->state_rows || c->prefill_rows > c->context)
         return err_set(err, ERR_FORMAT, "context %u, state_rows %u, prefill_rows %u contradict",
                        c->context, c->state_rows, c->prefill_rows);

@@ -38,6 +38,7 @@ static ValueId rotate(Graph *g, ValueId x) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
     uint32_t kind = contract_kind_of(c, g->layer);
+    if (c->kinds[kind].rope_dim == 0) return x;
     int32_t dim = (int32_t)c->kinds[kind].rope_dim, half = dim / 2;
     ValueId low = slice4(g, "rope_low", x, 2, 0, half);
     ValueId high = slice4(g, "rope_high", x, 2, half, dim);
@@ -204,7 +205,9 @@ static ValueId attend(Graph *g, uint32_t piece, ValueId q, const Attended *a, ui
                           (int32_t)begin, (int32_t)end);
     ValueId scores = score(g, piece, rows, a);
     if (c->attn_softcap > 0) {
-        ValueId inner = graph_scale(g, WHAT("cap_inner"), scores, 1 / c->attn_softcap);
+        // A cap is a number of fp16 (50, 30) where its inverse is not.
+        ValueId cap = build_const_f16(b, NAME("cap_value"), c->attn_softcap);
+        ValueId inner = build_binary(b, NAME("cap_inner"), MIL_OP_real_div, scores, cap);
         ValueId curved = build_unary(b, NAME("cap_tanh"), MIL_OP_tanh, inner);
         scores = graph_scale(g, WHAT("cap"), curved, c->attn_softcap);
     }
@@ -244,7 +247,32 @@ static Attended take_rows(Graph *g, ValueId k, ValueId v, uint32_t layer) {
     return a;
 }
 
-ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
+// Each head by itself, or all queries (and all keys) as one row. x: [1, heads + kv heads, head_dim, T].
+static ValueId norm_queries_and_keys(Graph *g, ValueId x, const PackedTensor *t) {
+    const Contract *c = g->contract;
+    uint32_t heads = c->n_heads, all = heads + c->n_kv_heads, T = g->n_rows;
+    ValueId parts[2] = {slice4(g, "q_raw", x, 1, 0, (int32_t)heads),
+                        slice4(g, "k_raw", x, 1, (int32_t)heads, (int32_t)all)};
+    const PackedTensor *weights[2] = {&t[PACKED_Q_NORM], &t[PACKED_K_NORM]};
+    const char *const names[2] = {"q_norm", "k_norm"};
+    for (int i = 0; i < 2; i++) {
+        bool is_width = graph_kind(g)->qk_norm == QK_NORM_WIDTH;
+        uint32_t n = i ? c->n_kv_heads : heads;
+        if (!is_width) {
+            parts[i] =
+                graph_inner_norm(g, names[i], parts[i], 2, 0, graph_head_vector(g, weights[i]));
+            continue;
+        }
+        const char *row = arena_printf(g->arena, "%s_row", names[i]).at;
+        const char *split = arena_printf(g->arena, "%s_heads", names[i]).at;
+        ValueId whole = reshape4(g, row, parts[i], n * c->head_dim, 1, T);
+        ValueId y = graph_inner_norm(g, names[i], whole, 1, 0, graph_vector(g, weights[i]));
+        parts[i] = reshape4(g, split, y, n, c->head_dim, T);
+    }
+    return build_concat(&g->builder, graph_name(g, "qk_normed"), parts, 2, 1);
+}
+
+ValueId graph_attention(Graph *g, ValueId qkv, const PackedTensor *t, uint32_t layer) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
     uint32_t T = g->n_rows, group = c->n_heads / c->n_kv_heads;
@@ -252,7 +280,11 @@ ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer) {
 
     // Queries and keys turn together: [1, heads + kv heads, head_dim, T].
     ValueId qk = graph_channels(g, "qk_channels", qkv, 0, qk_heads * c->head_dim);
-    ValueId turned = rotate(g, reshape4(g, "qk", qk, qk_heads, c->head_dim, T));
+    ValueId raw = reshape4(g, "qk", qk, qk_heads, c->head_dim, T);
+    QkNorm qk_norm = graph_kind(g)->qk_norm;
+    bool is_before = qk_norm == QK_NORM_HEAD || qk_norm == QK_NORM_WIDTH;
+    ValueId turned = rotate(g, is_before ? norm_queries_and_keys(g, raw, t) : raw);
+    if (qk_norm == QK_NORM_HEAD_ROTATED) turned = norm_queries_and_keys(g, turned, t);
     graph_mark(g, LANDMARK_q_rotated, turned, 0, 1);
     graph_mark(g, LANDMARK_k_rotated, turned, c->n_heads * c->head_dim, 1);
     ValueId q = slice4(g, "q_heads", turned, 1, 0, (int32_t)c->n_heads);

@@ -111,13 +111,6 @@ bool condition_rows_need_no_eps(const Contract *c, const Ranges *ranges, Err *er
 bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *ranges, uint32_t first,
                       uint32_t end, Err *err) {
     float peak = 0, shortest = INFINITY;
-    for (uint32_t i = first; i < end; i++)
-        if (contract_layer(c, i)->norm_placement != NORM_PRE)
-            return err_set(
-                err, ERR_FORMAT,
-                "layer %u: a norm after a branch undoes the factor that is folded into the "
-                "branch's weights; convert with --range off",
-                i);
     for (uint32_t i = first; i < end; i++) {
         const LayerRange *l = &ranges->layers[i];
         widen(&peak, &shortest, l->attn_in_peak, l->attn_in_shortest);
@@ -185,17 +178,19 @@ static int shift(float peak, float limit) {
     return peak > 0 && peak < LEAST_PEAK ? most_exponent(peak, LEAST_PEAK) : 0;
 }
 
-LayerScaling condition_layer(const LayerRange *l, int residual_exp2) {
+LayerScaling condition_layer(const LayerKind *kind, const LayerRange *l, int residual_exp2) {
+    int branch = has_post_norms(kind) ? 0 : residual_exp2; // what its sums are best divided by
     LayerScaling out = {
         .residual_exp2 = residual_exp2,
         .v = shift(l->v_peak, SUM_PEAK / PROBABILITY_GAIN),
-        .up = shift(l->gated_peak, FP16_PEAK),
+        // Without a gate an activation lies between up and what it makes, and is not linear.
+        .up = kind->is_gated ? shift(l->gated_peak, FP16_PEAK) : 0,
     };
     const Writer attn = {l->attn_out_peak,  l->attn_out_rms,       l->attn_out_sum,
                          l->attn_out_bound, l->attn_out_least_row, l->attn_out_most_weight};
     const Writer ffn = {l->ffn_out_peak,  l->ffn_out_rms,       l->ffn_out_sum,
                         l->ffn_out_bound, l->ffn_out_least_row, l->ffn_out_most_weight};
-    out.attn = fold(&attn, out.v, residual_exp2);
-    out.ffn = fold(&ffn, out.up, residual_exp2);
+    out.attn = fold(&attn, out.v, branch);
+    out.ffn = fold(&ffn, out.up, branch);
     return out;
 }

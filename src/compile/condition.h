@@ -11,10 +11,11 @@
 //     attn,    a writer's weights (and its bias) are stored divided by 2^attn, 2^ffn besides. What
 //     ffn      is missing to the stream's factor is one multiplication after the branch
 //
-// A norm between a branch and the stream would undo attn and ffn: condition_stream() refuses layers
-// that have one.
+// A norm between a branch and the stream undoes attn and ffn. Its eps is divided by 4^attn, and its
+// weights are stored divided by the stream's factor, so that nothing has to be multiplied; attn and
+// ffn are then what keeps the branch itself in fp16.
 //
-// Never scaled: the embedding table, which may be the head's too, and the norm weights.
+// Never scaled: the embedding table, which may be the head's too, and the weights of other norms.
 #ifndef LATHE_COMPILE_CONDITION_H
 #define LATHE_COMPILE_CONDITION_H
 
@@ -54,6 +55,6 @@ bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *range
                       uint32_t end, Err *err);
 
 // The rest of a layer's factors under its shard's.
-LayerScaling condition_layer(const LayerRange *range, int residual_exp2);
+LayerScaling condition_layer(const LayerKind *kind, const LayerRange *range, int residual_exp2);
 
 #endif

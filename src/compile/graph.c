@@ -41,6 +41,11 @@ ValueId graph_project_rows(Graph *g, const char *what, ValueId x, const PackedTe
     return n == 1 ? parts[0] : build_concat(b, graph_name(g, what), parts, n, 1);
 }
 
+ValueId graph_head_vector(Graph *g, const PackedTensor *t) {
+    return build_const_blob(&g->builder, arena_cstr(g->arena, t->name),
+                            MIL_TENSOR(MIL_F16, 1, 1, t->n_rows, 1), t->pieces[0].data_offset);
+}
+
 ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
                       const PackedTensor *bias) {
     Builder *b = &g->builder;
@@ -48,6 +53,16 @@ ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor 
     if (!bias || bias->n_parts == 0) return y;
     const char *name = arena_printf(g->arena, "%s_biased", what).at;
     return build_binary(b, graph_name(g, name), MIL_OP_add, y, graph_vector(g, bias));
+}
+
+ValueId graph_add_rows(Graph *g, const char *what, ValueId x, const PackedTensor *bias,
+                       uint32_t begin, uint32_t end) {
+    if (bias->n_parts == 0) return x;
+    int32_t begins[4] = {0, (int32_t)begin, 0, 0}, ends[4] = {1, (int32_t)end, 1, 1};
+    const char *rows = arena_printf(g->arena, "%s_rows", what).at;
+    ValueId part =
+        build_slice(&g->builder, graph_name(g, rows), graph_vector(g, bias), begins, ends, 4);
+    return build_binary(&g->builder, graph_name(g, what), MIL_OP_add, x, part);
 }
 
 ValueId graph_scale(Graph *g, const char *what, ValueId x, float factor) {

@@ -47,6 +47,9 @@ ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor 
 // The same by rows [first, end) of the matrix, which are whole pieces.
 ValueId graph_project_rows(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
                            uint32_t first, uint32_t end);
+// x plus rows [begin, end) of a bias; x itself when there is none.
+ValueId graph_add_rows(Graph *g, const char *what, ValueId x, const PackedTensor *bias,
+                       uint32_t begin, uint32_t end);
 // x * factor, or x itself when the factor is 1.
 ValueId graph_scale(Graph *g, const char *what, ValueId x, float factor);
 // Channels [begin, end) of x [1, C, 1, T].
@@ -55,12 +58,20 @@ ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, ui
 // Says that the channels of `v` from `first` on are the model's numbers at `place` / factor.
 void graph_mark(Graph *g, LandmarkPlace place, ValueId v, uint32_t first, float factor);
 
-// norm.c: x [1, width, 1, T] normalised over channels and multiplied by `weight` [width].
-ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight);
+// norm.c: x [1, width, 1, T] normalised over channels, multiplied by `weight` [width], plus `bias`
+// when it has parts. x is the residual stream, or was made of it.
+ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight,
+                   const PackedTensor *bias);
+// The same of a branch, or of heads [1, heads, head_dim, T] over `axis`; x comes divided by
+// 2^exp2.
+ValueId graph_inner_norm(Graph *g, const char *what, ValueId x, int axis, int exp2, ValueId weight);
+// `weight` [head_dim] for heads.
+ValueId graph_head_vector(Graph *g, const PackedTensor *t);
 
 // attention.c: from projected q, k, v [1, (heads + 2 kv heads) * head_dim, 1, T] to the heads'
 // outputs [1, heads * head_dim_v, 1, T]. `layer` counts within the shard.
-ValueId graph_attention(Graph *g, ValueId qkv, uint32_t layer);
+// `t`: the layer's tensors, by slot.
+ValueId graph_attention(Graph *g, ValueId qkv, const PackedTensor *t, uint32_t layer);
 // Keys that a row has scores for: those of the caches, and in KV_ROWS of the function's own rows.
 uint32_t graph_n_keys(const Graph *g);
 // The caches of a function of `n_layers` layers, and what places rows in them: declared after its

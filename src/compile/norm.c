@@ -1,4 +1,4 @@
-// norm.c — RMSNorm out of elementary ops, safe in fp16 for any input.
+// norm.c — RMSNorm, and LayerNorm, out of elementary ops, safe in fp16 for any input.
 //
 // y = w · x / sqrt(mean(x²) + eps). Squares of |x| > 255 leave fp16, and the row comes out as
 // zeros, not NaN. So x is divided by its largest magnitude m first, which is what coremltools' own
@@ -31,35 +31,89 @@
 // A row of zeros must stay one: m is kept at fp16's smallest normal number or above.
 #define LEAST_MAGNITUDE 0x1p-14f
 
-ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight) {
+#define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", what, part).at)
+
+// x / m, and m: the largest magnitude along `axis`.
+static ValueId divide_by_largest(Graph *g, const char *what, ValueId x, int axis, ValueId *m) {
     Builder *b = &g->builder;
-    uint32_t width = weight->n_rows;
+    ValueId magnitude = build_unary(b, NAME("abs"), MIL_OP_abs, x);
+    ValueId max = build_reduce(b, NAME("max"), MIL_OP_reduce_max, magnitude, axis, true);
+    ValueId least = build_const_f16(b, NAME("least"), LEAST_MAGNITUDE);
+    *m = build_binary(b, NAME("m"), MIL_OP_maximum, max, least);
+    return build_binary(b, NAME("u"), MIL_OP_real_div, x, *m);
+}
+
+// (root_eps / m)², what is added to the squares' sum or mean.
+static ValueId scaled_eps(Graph *g, const char *what, float root_eps, ValueId m) {
+    Builder *b = &g->builder;
+    ValueId root = build_const_f16(b, NAME("root_eps"), root_eps);
+    ValueId scaled = build_binary(b, NAME("scaled_eps"), MIL_OP_real_div, root, m);
+    return build_binary(b, NAME("eps"), MIL_OP_mul, scaled, scaled);
+}
+
+// y = w · u / sqrt(mean(u²) + (root_eps / m)²). By the mean of squares, not their sum: it lies in
+// [1 / width, 1], and no gain is left to multiply by, whose rounding would be a factor of the whole.
+static ValueId by_mean(Graph *g, const char *what, ValueId u, ValueId m, int axis, int exp2) {
+    Builder *b = &g->builder;
+    ValueId squares = build_binary(b, NAME("squares"), MIL_OP_mul, u, u);
+    ValueId mean = build_reduce(b, NAME("mean_square"), MIL_OP_reduce_mean, squares, axis, true);
+    ValueId eps = scaled_eps(g, what, condition_root_eps(g->contract, 1, exp2), m);
+    ValueId total = build_binary(b, NAME("total"), MIL_OP_add, mean, eps);
+    ValueId inverse = build_rsqrt(b, NAME("rsqrt"), total, 0.0f);
+    return build_binary(b, NAME("unit"), MIL_OP_mul, u, inverse);
+}
+
+// LayerNorm takes the mean away first. What is left may be small beside it, so it is divided by its
+// own largest magnitude again.
+static ValueId layer_norm_unit(Graph *g, const char *what, ValueId x) {
+    Builder *b = &g->builder;
+    const char *inner = arena_printf(g->arena, "%s_inner", what).at;
+    ValueId m, m_inner, u = divide_by_largest(g, what, x, 1, &m);
+    ValueId mean = build_reduce(b, NAME("mean"), MIL_OP_reduce_mean, u, 1, true);
+    ValueId centred = build_binary(b, NAME("centred"), MIL_OP_sub, u, mean);
+    ValueId unit = divide_by_largest(g, inner, centred, 1, &m_inner);
+    ValueId both = build_binary(b, NAME("m_both"), MIL_OP_mul, m, m_inner);
+    return by_mean(g, what, unit, both, 1, g->residual_exp2);
+}
+
+static ValueId rms_norm_unit(Graph *g, const char *what, ValueId x, uint32_t width) {
+    Builder *b = &g->builder;
     float d = (float)width;
     bool is_l2 = g->plan->options.norm == NORM_L2;
-#define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", what, part).at)
     if (is_l2 && g->n_rows == 1) {
         ValueId eps = build_const_f16(b, NAME("l2_eps"),
                                       condition_l2_eps(g->contract, width, g->residual_exp2));
         BuildArg args[] = {{"x", &x, 1}, {"epsilon", &eps, 1}};
-        ValueId unit = build_op(b, NAME("unit"), MIL_OP_l2_norm, args, COUNT_OF(args));
-        return build_binary(b, NAME("y"), MIL_OP_mul, unit, graph_vector(g, weight));
+        return build_op(b, NAME("unit"), MIL_OP_l2_norm, args, COUNT_OF(args));
     }
-    ValueId magnitude = build_unary(b, NAME("abs"), MIL_OP_abs, x);
-    ValueId max = build_reduce(b, NAME("max"), MIL_OP_reduce_max, magnitude, 1, true);
-    ValueId least = build_const_f16(b, NAME("least"), LEAST_MAGNITUDE);
-    ValueId m = build_binary(b, NAME("m"), MIL_OP_maximum, max, least);
-    ValueId u = build_binary(b, NAME("u"), MIL_OP_real_div, x, m);
+    ValueId m, u = divide_by_largest(g, what, x, 1, &m);
     ValueId squares = build_binary(b, NAME("squares"), MIL_OP_mul, u, u);
     ValueId sum = build_reduce(b, NAME("sum"), MIL_OP_reduce_sum, squares, 1, true);
-    ValueId root_eps = build_const_f16(b, NAME("root_eps"),
-                                       condition_root_eps(g->contract, width, g->residual_exp2));
-    ValueId scaled_eps = build_binary(b, NAME("scaled_eps"), MIL_OP_real_div, root_eps, m);
-    ValueId eps = build_binary(b, NAME("eps"), MIL_OP_mul, scaled_eps, scaled_eps);
+    ValueId eps = scaled_eps(g, what, condition_root_eps(g->contract, width, g->residual_exp2), m);
     ValueId total = build_binary(b, NAME("total"), MIL_OP_add, sum, eps);
     ValueId inverse = build_rsqrt(b, NAME("rsqrt"), total, 0.0f);
     ValueId gain =
         graph_scale(g, arena_printf(g->arena, "%s_gain", what).at, inverse, is_l2 ? 1 : sqrtf(d));
-    ValueId unit = build_binary(b, NAME("unit"), MIL_OP_mul, u, gain);
-    return build_binary(b, NAME("y"), MIL_OP_mul, unit, graph_vector(g, weight));
-#undef NAME
+    return build_binary(b, NAME("unit"), MIL_OP_mul, u, gain);
 }
+
+ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight,
+                   const PackedTensor *bias) {
+    Builder *b = &g->builder;
+    bool is_layer = g->contract->norm == NORM_LAYER;
+    ValueId unit =
+        is_layer ? layer_norm_unit(g, what, x) : rms_norm_unit(g, what, x, weight->n_rows);
+    if (bias->n_parts == 0)
+        return build_binary(b, NAME("y"), MIL_OP_mul, unit, graph_vector(g, weight));
+    ValueId scaled = build_binary(b, NAME("scaled"), MIL_OP_mul, unit, graph_vector(g, weight));
+    return build_binary(b, NAME("y"), MIL_OP_add, scaled, graph_vector(g, bias));
+}
+
+ValueId graph_inner_norm(Graph *g, const char *what, ValueId x, int axis, int exp2,
+                         ValueId weight) {
+    ValueId m, u = divide_by_largest(g, what, x, axis, &m);
+    ValueId unit = by_mean(g, what, u, m, axis, exp2);
+    return build_binary(&g->builder, NAME("y"), MIL_OP_mul, unit, weight);
+}
+
+#undef NAME

@@ -121,11 +121,13 @@ static uint64_t layer_bytes(const Model *model, const CompileOptions *options, u
 static uint64_t head_bytes(const ShardPlan *plan, const Model *model, uint32_t first, uint32_t end,
                            Arena *arena) {
     PackedTensor norm = packed_output_norm(model, &plan->options);
-    uint64_t sum = packed_bytes(&norm);
+    PackedTensor norm_bias = packed_output_norm_bias(model);
+    uint64_t sum = packed_bytes(&norm) + packed_bytes(&norm_bias);
     for (uint32_t at = first; at < end; at += plan->slice_rows) {
         uint32_t to = (uint32_t)min_size(end, (size_t)at + plan->slice_rows);
         PackedTensor slice = packed_head(model, plan->options.weights, at, to, arena);
-        sum += packed_bytes(&slice);
+        PackedTensor bias = packed_head_bias(model, at, to, arena);
+        sum += packed_bytes(&slice) + packed_bytes(&bias);
     }
     return sum;
 }
@@ -179,7 +181,8 @@ static bool plan_conditions(ShardPlan *plan, const Model *model, Arena *arena, E
                               s->end_layer, err))
             return false;
         for (uint32_t l = s->first_layer; l < s->end_layer; l++)
-            plan->layers[l] = condition_layer(&ranges->layers[l], s->residual_exp2);
+            plan->layers[l] = condition_layer(contract_layer(&model->contract, l),
+                                              &ranges->layers[l], s->residual_exp2);
     }
     return true;
 }

@@ -21,6 +21,7 @@ static void enter_layer(Graph *g, uint32_t layer) {
 }
 
 static ValueId activate(Graph *g, ValueId gate) {
+    Builder *b = &g->builder;
     switch (graph_kind(g)->activation) {
     case ACTIVATION_SILU: return build_unary(&g->builder, graph_name(g, "silu"), MIL_OP_silu, gate);
     case ACTIVATION_GELU_TANH: {
@@ -28,6 +29,10 @@ static ValueId activate(Graph *g, ValueId gate) {
             build_const_str(&g->builder, graph_name(g, "gelu_mode"), "TANH_APPROXIMATION");
         BuildArg args[] = {{"x", &gate, 1}, {"mode", &mode, 1}};
         return build_op(&g->builder, graph_name(g, "gelu"), MIL_OP_gelu, args, COUNT_OF(args));
+    }
+    case ACTIVATION_RELU_SQUARED: {
+        ValueId positive = build_unary(b, graph_name(g, "relu"), MIL_OP_relu, gate);
+        return build_binary(b, graph_name(g, "relu_squared"), MIL_OP_mul, positive, positive);
     }
     }
     return MIL_NO_VALUE;
@@ -54,11 +59,16 @@ static ValueId build_qkv(Graph *g, ValueId normed, const PackedTensor *t,
 static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
                            const LayerScaling *condition) {
     const Contract *c = g->contract;
-    const PackedTensor *matrix = &t[PACKED_GATE_UP];
+    const PackedTensor *matrix = &t[PACKED_GATE_UP], *bias = &t[PACKED_GATE_UP_BIAS];
     float up_held = ldexpf(g->up_factor, condition->up);
     ValueId gate, up;
+    if (!graph_kind(g)->is_gated) {
+        up = graph_project(g, "gate_up_y", normed, matrix, bias);
+        graph_mark(g, LANDMARK_up, up, 0, 1);
+        return activate(g, up);
+    }
     if (matrix->n_pieces == 1) {
-        ValueId both = graph_project(g, "gate_up_y", normed, matrix, NULL);
+        ValueId both = graph_project(g, "gate_up_y", normed, matrix, bias);
         graph_mark(g, LANDMARK_gate, both, 0, 1);
         graph_mark(g, LANDMARK_up, both, c->d_ff, up_held);
         gate = graph_channels(g, "gate", both, 0, c->d_ff);
@@ -66,6 +76,8 @@ static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
     } else {
         gate = graph_project_rows(g, "gate", normed, matrix, 0, c->d_ff);
         up = graph_project_rows(g, "up", normed, matrix, c->d_ff, 2 * c->d_ff);
+        gate = graph_add_rows(g, "gate_biased", gate, bias, 0, c->d_ff);
+        up = graph_add_rows(g, "up_biased", up, bias, c->d_ff, 2 * c->d_ff);
         graph_mark(g, LANDMARK_gate, gate, 0, 1);
         graph_mark(g, LANDMARK_up, up, 0, up_held);
     }
@@ -73,32 +85,56 @@ static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
     return build_binary(&g->builder, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), scaled);
 }
 
-// One decoder block; the last one of a shard names its result `hidden`.
-static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t,
-                           const LayerScaling *condition, uint32_t in_shard, bool is_last) {
-    Builder *b = &g->builder;
-    float stream = ldexpf(1, g->residual_exp2);
-    ValueId normed = graph_norm(g, "attn_norm", x, &t[PACKED_ATTN_NORM]);
-    graph_mark(g, LANDMARK_attn_normed, normed, 0, 1);
-    ValueId heads = graph_attention(g, build_qkv(g, normed, t, condition), in_shard);
+// What a branch adds to the stream: itself, or what its norm makes of it, whose weights have the
+// stream's factor in them.
+static ValueId leave_branch(Graph *g, const char *name, ValueId branch, int folded,
+                            const PackedTensor *post_norm, LandmarkPlace normed) {
+    const char *scaled = arena_printf(g->arena, "%s_residual", name).at;
+    if (post_norm->n_parts == 0) return graph_scale(g, scaled, branch, branch_factor(g, folded));
+    ValueId y = graph_inner_norm(g, arena_printf(g->arena, "%s_post_norm", name).at, branch, 1,
+                                 folded, graph_vector(g, post_norm));
+    graph_mark(g, normed, y, 0, ldexpf(1, g->residual_exp2));
+    return graph_scale(g, scaled, y, g->contract->residual_scale);
+}
+
+// x + A(x): gives what feed-forward reads of a layer in parallel, too.
+static ValueId build_attention(Graph *g, ValueId x, const PackedTensor *t,
+                               const LayerScaling *condition, uint32_t in_shard, ValueId *normed) {
+    *normed = x;
+    if (t[PACKED_ATTN_NORM].n_parts) {
+        *normed = graph_norm(g, "attn_norm", x, &t[PACKED_ATTN_NORM], &t[PACKED_ATTN_NORM_BIAS]);
+        graph_mark(g, LANDMARK_attn_normed, *normed, 0, 1);
+    }
+    ValueId heads = graph_attention(g, build_qkv(g, *normed, t, condition), t, in_shard);
     graph_mark(g, LANDMARK_attn_context, heads, 0, ldexpf(1, condition->v));
     ValueId attended =
         graph_project(g, "attn_out_y", heads, &t[PACKED_ATTN_OUT], &t[PACKED_ATTN_OUT_BIAS]);
     graph_mark(g, LANDMARK_attn_out, attended, 0, ldexpf(1, condition->attn));
-    ValueId attn_add = graph_scale(g, "attn_residual", attended, branch_factor(g, condition->attn));
-    ValueId middle = build_binary(b, graph_name(g, "middle"), MIL_OP_add, x, attn_add);
-    graph_mark(g, LANDMARK_post_attn_residual, middle, 0, stream);
+    ValueId add = leave_branch(g, "attn", attended, condition->attn, &t[PACKED_ATTN_POST_NORM],
+                               LANDMARK_attn_out_normed);
+    ValueId middle = build_binary(&g->builder, graph_name(g, "middle"), MIL_OP_add, x, add);
+    graph_mark(g, LANDMARK_post_attn_residual, middle, 0, ldexpf(1, g->residual_exp2));
+    return middle;
+}
 
-    ValueId inner = graph_norm(g, "ffn_norm", middle, &t[PACKED_FFN_NORM]);
-    graph_mark(g, LANDMARK_ffn_normed, inner, 0, 1);
+// One decoder block; the last one of a shard names its result `hidden`.
+static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t,
+                           const LayerScaling *condition, uint32_t in_shard, bool is_last) {
+    ValueId normed, middle = build_attention(g, x, t, condition, in_shard, &normed);
+    ValueId inner = graph_kind(g)->norm_placement == NORM_PARALLEL ? normed : middle;
+    if (t[PACKED_FFN_NORM].n_parts) {
+        inner = graph_norm(g, "ffn_norm", middle, &t[PACKED_FFN_NORM], &t[PACKED_FFN_NORM_BIAS]);
+        graph_mark(g, LANDMARK_ffn_normed, inner, 0, 1);
+    }
     ValueId gated = build_gated(g, inner, t, condition);
     graph_mark(g, LANDMARK_gated, gated, 0, ldexpf(1, condition->up));
-    ValueId down = graph_project(g, "down_y", gated, &t[PACKED_DOWN], NULL);
+    ValueId down = graph_project(g, "down_y", gated, &t[PACKED_DOWN], &t[PACKED_DOWN_BIAS]);
     graph_mark(g, LANDMARK_ffn_out, down, 0, ldexpf(1, condition->ffn));
-    ValueId ffn_add = graph_scale(g, "ffn_residual", down, branch_factor(g, condition->ffn));
-    ValueId out = build_binary(b, is_last ? OUTPUT_HIDDEN : graph_name(g, "out"), MIL_OP_add,
-                               middle, ffn_add);
-    graph_mark(g, LANDMARK_stream, out, 0, stream);
+    ValueId add = leave_branch(g, "ffn", down, condition->ffn, &t[PACKED_FFN_POST_NORM],
+                               LANDMARK_ffn_out_normed);
+    ValueId out = build_binary(&g->builder, is_last ? OUTPUT_HIDDEN : graph_name(g, "out"),
+                               MIL_OP_add, middle, add);
+    graph_mark(g, LANDMARK_stream, out, 0, ldexpf(1, g->residual_exp2));
     return out;
 }
 
@@ -134,8 +170,10 @@ static void declare_tables(Graph *g, uint32_t kind) {
     MilType rotary = MIL_TENSOR(MIL_F16, 1, 1, half, T);
     MilType mask = MIL_TENSOR(MIL_F16, 1, 1, T, graph_n_keys(g));
     Builder *b = &g->builder;
-    g->cos[kind] = build_input(b, port_of_kind(g->arena, INPUT_COS, kind), rotary);
-    g->sin[kind] = build_input(b, port_of_kind(g->arena, INPUT_SIN, kind), rotary);
+    if (half) {
+        g->cos[kind] = build_input(b, port_of_kind(g->arena, INPUT_COS, kind), rotary);
+        g->sin[kind] = build_input(b, port_of_kind(g->arena, INPUT_SIN, kind), rotary);
+    }
     g->mask[kind] = build_input(b, port_of_kind(g->arena, INPUT_MASK, kind), mask);
 }
 
@@ -182,7 +220,7 @@ static bool build_layers(CompiledShard *shard, const Model *model, const ShardPl
 }
 
 static bool build_head(const CompiledShard *shard, const Model *model, const ShardPlan *plan,
-                       const PackedTensor *norm, const char *function, Arena *arena, Err *err) {
+                       const PackedTensor *t, const char *function, Arena *arena, Err *err) {
     const Contract *c = &model->contract;
     Graph g = {.builder = builder_begin(shard->program, function, err),
                .contract = c,
@@ -192,13 +230,13 @@ static bool build_head(const CompiledShard *shard, const Model *model, const Sha
                .residual_exp2 = shard->range.residual_exp2};
     g.builder.scope = STR("head");
     ValueId x = build_input(&g.builder, INPUT_X, activation(c->d_model, 1));
-    ValueId normed = graph_norm(&g, "output_norm", x, norm);
-    size_t n_slices = shard->n_tensors - (size_t)(norm + 1 - shard->tensors);
+    ValueId normed = graph_norm(&g, "output_norm", x, &t[0], &t[1]);
+    size_t n_slices = (shard->n_tensors - (size_t)(t - shard->tensors)) / 2 - 1;
     for (size_t i = 0; i < n_slices; i++) {
         const char *name = arena_printf(arena, OUTPUT_LOGITS "%zu", i).at;
         bool is_plain = c->logit_scale == 1.0f && c->final_softcap == 0;
         const char *raw = is_plain ? name : arena_printf(arena, "raw_%zu", i).at;
-        ValueId logits = graph_project(&g, raw, normed, norm + 1 + i, NULL);
+        ValueId logits = graph_project(&g, raw, normed, &t[2 + 2 * i], &t[3 + 2 * i]);
         if (!is_plain && c->final_softcap == 0)
             logits = graph_scale(&g, name, logits, c->logit_scale);
         if (c->final_softcap > 0) {
@@ -219,33 +257,35 @@ static void place_tensors(CompiledShard *shard, const Model *model, const ShardP
     PackFormat form = plan->options.weights;
     size_t n_layers = r->end_layer - r->first_layer;
     size_t rows = plan->slice_rows, n_slices = (r->end_logit - r->first_logit + rows - 1) / rows;
-    shard->n_tensors = n_layers * PACKED_PER_LAYER + (n_slices ? n_slices + 1 : 0);
+    shard->n_tensors = n_layers * PACKED_PER_LAYER + 2 * (n_slices ? n_slices + 1 : 0);
     shard->tensors = arena_array(arena, shard->n_tensors, PackedTensor);
     PackedTensor *t = shard->tensors;
     for (uint32_t l = r->first_layer; l < r->end_layer; l++, t += PACKED_PER_LAYER)
         packed_layer(t, model, &plan->options, l, &plan->layers[l], arena);
-    if (n_slices) *t++ = packed_output_norm(model, &plan->options);
-    for (uint32_t first = r->first_logit; first < r->end_logit; first += (uint32_t)rows)
-        *t++ =
-            packed_head(model, form, first, (uint32_t)min_size(r->end_logit, first + rows), arena);
+    if (n_slices) {
+        *t++ = packed_output_norm(model, &plan->options);
+        *t++ = packed_output_norm_bias(model);
+    }
+    for (uint32_t first = r->first_logit; first < r->end_logit; first += (uint32_t)rows) {
+        uint32_t end = (uint32_t)min_size(r->end_logit, first + rows);
+        *t++ = packed_head(model, form, first, end, arena);
+        *t++ = packed_head_bias(model, first, end, arena);
+    }
     for (size_t i = 0; i < shard->n_tensors; i++)
         packed_place(&shard->tensors[i], &shard->blobs, arena);
 }
 
 static bool refuse_unbuilt(const Contract *c, const ShardPlan *plan, Err *err) {
-    for (uint32_t i = 0; i < contract_n_kinds(c); i++) {
-        if (c->kinds[i].qk_norm != QK_NORM_NONE)
-            return err_set(err, ERR_FORMAT,
-                           "qk_norm: conversion of norms of queries and keys is not built yet");
-        if (c->kinds[i].norm_placement != NORM_PRE)
-            return err_set(err, ERR_FORMAT,
-                           "norm_placement: conversion of norms after a branch is not built yet");
-    }
     if (plan->options.kv == KV_SLICE && c->head_dim != c->head_dim_v)
         return err_set(err, ERR_FORMAT,
                        "head_dim %u and head_dim_v %u differ: one packed state cannot hold both; "
                        "use --kv overwrite",
                        c->head_dim, c->head_dim_v);
+    if (plan->options.norm == NORM_L2 && c->norm == NORM_LAYER)
+        return err_set(
+            err, ERR_FORMAT,
+            "--norm l2: the model has LayerNorm, which takes a row's mean away first; use "
+            "--norm max");
     return true;
 }
 

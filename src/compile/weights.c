@@ -40,6 +40,29 @@ static PackedTensor vector(uint32_t layer, Str name) {
     return matrix(layer, name, WEIGHTS_F16, 1);
 }
 
+// Names in a program, and the weight whose columns are the slot's: all of one read the same input.
+static const struct {
+    const char *name;
+    WeightRole first;
+} slots[PACKED_PER_LAYER] = {
+    [PACKED_ATTN_NORM] = {"attn_norm", WEIGHT_attn_norm},
+    [PACKED_ATTN_NORM_BIAS] = {"attn_norm_bias", WEIGHT_attn_norm_bias},
+    [PACKED_QKV] = {"qkv", WEIGHT_q},
+    [PACKED_QKV_BIAS] = {"qkv_bias", WEIGHT_q_bias},
+    [PACKED_Q_NORM] = {"q_norm", WEIGHT_q_norm},
+    [PACKED_K_NORM] = {"k_norm", WEIGHT_k_norm},
+    [PACKED_ATTN_OUT] = {"attn_out", WEIGHT_attn_out},
+    [PACKED_ATTN_OUT_BIAS] = {"out_bias", WEIGHT_attn_out_bias},
+    [PACKED_ATTN_POST_NORM] = {"attn_post_norm", WEIGHT_attn_post_norm},
+    [PACKED_FFN_NORM] = {"ffn_norm", WEIGHT_ffn_norm},
+    [PACKED_FFN_NORM_BIAS] = {"ffn_norm_bias", WEIGHT_ffn_norm_bias},
+    [PACKED_GATE_UP] = {"gate_up", WEIGHT_up},
+    [PACKED_GATE_UP_BIAS] = {"gate_up_bias", WEIGHT_up_bias},
+    [PACKED_DOWN] = {"down", WEIGHT_down},
+    [PACKED_DOWN_BIAS] = {"down_bias", WEIGHT_down_bias},
+    [PACKED_FFN_POST_NORM] = {"ffn_post_norm", WEIGHT_ffn_post_norm},
+};
+
 static unsigned weight_bits(PackFormat form) {
     return form == WEIGHTS_F16 ? 16 : 8;
 }
@@ -100,47 +123,48 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
     int v = weight_form_scales_rows(form) ? condition->v : 0;
     int up = weight_form_scales_rows(form) ? condition->up : 0;
     int attn = condition->v - condition->attn, ffn = condition->up - condition->ffn;
-    const char *slot_names[PACKED_PER_LAYER] = {
-        [PACKED_ATTN_NORM] = "attn_norm",    [PACKED_QKV] = "qkv",
-        [PACKED_QKV_BIAS] = "qkv_bias",      [PACKED_ATTN_OUT] = "attn_out",
-        [PACKED_ATTN_OUT_BIAS] = "out_bias", [PACKED_FFN_NORM] = "ffn_norm",
-        [PACKED_GATE_UP] = "gate_up",        [PACKED_DOWN] = "down",
-    };
-    // Weights of a slot read the same input: the first one's columns are the slot's.
-    static const WeightRole first[PACKED_PER_LAYER] = {
-        [PACKED_ATTN_NORM] = WEIGHT_attn_norm,
-        [PACKED_QKV] = WEIGHT_q,
-        [PACKED_QKV_BIAS] = WEIGHT_q_bias,
-        [PACKED_ATTN_OUT] = WEIGHT_attn_out,
-        [PACKED_ATTN_OUT_BIAS] = WEIGHT_attn_out_bias,
-        [PACKED_FFN_NORM] = WEIGHT_ffn_norm,
-        [PACKED_GATE_UP] = WEIGHT_gate,
-        [PACKED_DOWN] = WEIGHT_down,
-    };
     for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
-        Str name = arena_printf(arena, "layer_%02u_%s", layer, slot_names[slot]);
-        size_t n_cols = weight_dim(c, weight_infos[first[slot]].n_cols);
+        Str name = arena_printf(arena, "layer_%02u_%s", layer, slots[slot].name);
+        size_t n_cols = weight_dim(c, weight_infos[slots[slot].first].n_cols);
         out[slot] = n_cols ? matrix(layer, name, form, n_cols) : vector(layer, name);
         out[slot].rope_dim = contract_layer(c, layer)->rope_dim;
     }
 
     const Storage plain = {model, layer, false, 0}, rotated = {model, layer, unroll, 0};
-    const Storage values = {model, layer, false, -v};
+    const Storage values = {model, layer, false, -v}, ups = {model, layer, false, -up};
     const Storage norm = {.model = model, .layer = layer, .norm = options->norm};
-    add_part(&out[PACKED_ATTN_NORM], WEIGHT_attn_norm, norm);
-    add_part(&out[PACKED_QKV], WEIGHT_q, rotated);
-    add_part(&out[PACKED_QKV], WEIGHT_k, rotated);
-    add_part(&out[PACKED_QKV], WEIGHT_v, values);
-    add_part(&out[PACKED_QKV_BIAS], WEIGHT_q_bias, rotated);
-    add_part(&out[PACKED_QKV_BIAS], WEIGHT_k_bias, rotated);
-    add_part(&out[PACKED_QKV_BIAS], WEIGHT_v_bias, values);
-    add_part(&out[PACKED_ATTN_OUT], WEIGHT_attn_out, (Storage){model, layer, false, attn});
-    add_part(&out[PACKED_ATTN_OUT_BIAS], WEIGHT_attn_out_bias,
-             (Storage){model, layer, false, -condition->attn});
-    add_part(&out[PACKED_FFN_NORM], WEIGHT_ffn_norm, norm);
-    add_part(&out[PACKED_GATE_UP], WEIGHT_gate, plain);
-    add_part(&out[PACKED_GATE_UP], WEIGHT_up, (Storage){model, layer, false, -up});
-    add_part(&out[PACKED_DOWN], WEIGHT_down, (Storage){model, layer, false, ffn});
+    const Storage stream = {model, layer, false, -condition->residual_exp2};
+    const struct {
+        PackedSlot slot;
+        WeightRole role;
+        Storage storage;
+    } parts[] = {
+        {PACKED_ATTN_NORM, WEIGHT_attn_norm, norm},
+        {PACKED_ATTN_NORM_BIAS, WEIGHT_attn_norm_bias, plain},
+        {PACKED_QKV, WEIGHT_q, rotated},
+        {PACKED_QKV, WEIGHT_k, rotated},
+        {PACKED_QKV, WEIGHT_v, values},
+        {PACKED_QKV_BIAS, WEIGHT_q_bias, rotated},
+        {PACKED_QKV_BIAS, WEIGHT_k_bias, rotated},
+        {PACKED_QKV_BIAS, WEIGHT_v_bias, values},
+        {PACKED_Q_NORM, WEIGHT_q_norm, rotated},
+        {PACKED_K_NORM, WEIGHT_k_norm, rotated},
+        {PACKED_ATTN_OUT, WEIGHT_attn_out, {model, layer, false, attn}},
+        {PACKED_ATTN_OUT_BIAS, WEIGHT_attn_out_bias, {model, layer, false, -condition->attn}},
+        // A norm after a branch takes out the branch's factor and puts in the stream's.
+        {PACKED_ATTN_POST_NORM, WEIGHT_attn_post_norm, stream},
+        {PACKED_FFN_NORM, WEIGHT_ffn_norm, norm},
+        {PACKED_FFN_NORM_BIAS, WEIGHT_ffn_norm_bias, plain},
+        {PACKED_GATE_UP, WEIGHT_gate, plain},
+        {PACKED_GATE_UP, WEIGHT_up, ups},
+        {PACKED_GATE_UP_BIAS, WEIGHT_gate_bias, plain},
+        {PACKED_GATE_UP_BIAS, WEIGHT_up_bias, ups},
+        {PACKED_DOWN, WEIGHT_down, {model, layer, false, ffn}},
+        {PACKED_DOWN_BIAS, WEIGHT_down_bias, {model, layer, false, -condition->ffn}},
+        {PACKED_FFN_POST_NORM, WEIGHT_ffn_post_norm, stream},
+    };
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        add_part(&out[parts[i].slot], parts[i].role, parts[i].storage);
 
     bool may_be_hit = chip_may_have_notch(options->chip);
     const PieceRows plain_rows = {PIECE_UNIT, may_be_hit}, of_heads = {head_unit(c), may_be_hit};
@@ -155,6 +179,23 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
 PackedTensor packed_output_norm(const Model *model, const CompileOptions *options) {
     PackedTensor t = vector(NO_LAYER, STR("output_norm"));
     add_part(&t, WEIGHT_output_norm, (Storage){.model = model, .norm = options->norm});
+    leave_whole(&t);
+    return t;
+}
+
+PackedTensor packed_output_norm_bias(const Model *model) {
+    PackedTensor t = vector(NO_LAYER, STR("output_norm_bias"));
+    add_part(&t, WEIGHT_output_norm_bias, (Storage){.model = model});
+    leave_whole(&t);
+    return t;
+}
+
+PackedTensor packed_head_bias(const Model *model, uint32_t first, uint32_t end, Arena *arena) {
+    PackedTensor t = vector(NO_LAYER, arena_printf(arena, "head_bias_%u", first));
+    Rows rows = model->weights.head_bias;
+    rows.first_row += first;
+    rows.n_rows = end - first;
+    add_rows(&t, WEIGHT_head_bias, rows, &(Storage){.model = model});
     leave_whole(&t);
     return t;
 }

@@ -51,13 +51,21 @@ typedef struct {
 
 typedef enum {
     PACKED_ATTN_NORM,
+    PACKED_ATTN_NORM_BIAS,
     PACKED_QKV,
     PACKED_QKV_BIAS,
+    PACKED_Q_NORM,
+    PACKED_K_NORM,
     PACKED_ATTN_OUT,
     PACKED_ATTN_OUT_BIAS,
+    PACKED_ATTN_POST_NORM,
     PACKED_FFN_NORM,
+    PACKED_FFN_NORM_BIAS,
     PACKED_GATE_UP,
+    PACKED_GATE_UP_BIAS,
     PACKED_DOWN,
+    PACKED_DOWN_BIAS,
+    PACKED_FFN_POST_NORM,
     PACKED_PER_LAYER,
 } PackedSlot;
 
@@ -69,6 +77,9 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
 // not where one scale serves them all. The graph multiplies values and up instead.
 bool weight_form_scales_rows(PackFormat form);
 PackedTensor packed_output_norm(const Model *model, const CompileOptions *options);
+PackedTensor packed_output_norm_bias(const Model *model); // n_parts 0 without one
+// Rows [first, end) of the head's bias; n_parts 0 without one.
+PackedTensor packed_head_bias(const Model *model, uint32_t first, uint32_t end, Arena *arena);
 // Rows [first, end) of the head, in one piece.
 PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, uint32_t end,
                          Arena *arena);

@@ -34,6 +34,19 @@ const HfClass *hf_class_named(Str model_type, Str name) {
     return NULL;
 }
 
+const char *arch_unsupported(Str name) {
+    static const struct {
+        const char *name, *reason;
+    } rows[] = {
+#define UNSUPPORTED(name, reason) {name, reason},
+#include "contract/unsupported.def"
+#undef UNSUPPORTED
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (str_is(name, rows[i].name)) return rows[i].reason;
+    return NULL;
+}
+
 static const char *separator(size_t i, size_t n) {
     return i == 0 ? "" : i + 1 == n ? " and " : ", ";
 }

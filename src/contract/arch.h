@@ -3,36 +3,67 @@
 #ifndef LATHE_CONTRACT_ARCH_H
 #define LATHE_CONTRACT_ARCH_H
 
+#include <assert.h>
+
 #include "contract/contract.h"
+
+// A set of fields.
+static_assert(FIELD_COUNT <= 64, "a bit for each field");
+#define HAS(field) (UINT64_C(1) << FIELD_##field)
+
+// Which layers rotate queries and keys.
+typedef enum { ROPE_ON_ALL, ROPE_OFF_ON_LAST } RopeLayers;
 
 typedef struct {
     NormKind norm;
     QkNorm qk_norm;
     NormPlacement norm_placement;
-    float norm_offset; // added to the file's norm weights
+    const char *ffn_norm; // tensor of the norm before feed-forward; NULL: as weights.def has it
+    float norm_offset;    // added to the file's norm weights
     Activation activation;
-    float attn_softcap, final_softcap; // 0: none
-    float embedding_scale, residual_scale, logit_scale;
+    bool is_ungated;
+    bool may_stack_gate_up; // ffn_up.weight may hold the gate's rows and up's
+    // Biases, scales and softcaps, by their fields: those without which a file has lost something,
+    // and those that it may have or not. Any other tensor or key of theirs is refused.
+    uint64_t must_have, may_have;
+    float attn_softcap, final_softcap; // where the file does not say; 0: none
+    bool embeds_by_root_d;             // embedding rows times sqrt(d_model)
+    bool has_two_scales;               // of scores, by a size that no key states
+    bool divides_logits;               // by the key of logit_scale, which elsewhere multiplies them
     RopeStyle rope_style;
-    bool rotates_whole_heads; // rope_dim can be nothing but head_dim
-    bool has_window_key;      // every file says how far a query sees, if only that it sees all
-    bool may_stack_gate_up;   // ffn_up.weight may hold the gate's rows and up's
-    const char *name;         // general.architecture
-    const char *families;     // that it is used for
-    const char *rope_reason;  // where rope_style comes from
+    bool rotates_whole_heads;      // rope_dim can be nothing but head_dim
+    float rope_base_unless_stated; // 0: every file must state it
+    // Of each `period` layers the last is of another kind: it sees everything where the others have
+    // a window, or it does not rotate. 0: all layers are alike.
+    uint32_t period;
+    RopeLayers rope_layers;
+    bool has_windows;    // of a period; elsewhere a window is every layer's
+    bool has_window_key; // every file says how far a query sees, if only that it sees all
+    bool has_local_base; // layers with a window have a rotary base of their own …
+    float local_base;    // … and this one where the file does not say; 0: the other layers'
+    bool stretches_global_only; // rotary scaling is of layers without a window
+    bool finetuned_is_rope;     // rope.scaling.finetuned false: nothing rotates
+    const char *name;           // general.architecture
+    const char *families;       // that it is used for
+    const char *rope_reason;    // where rope_style comes from
 } ArchInfo;
 
 extern const ArchInfo arch_infos[ARCH_COUNT];
+// Why lathe does not read an architecture that it knows by name; NULL where it does not know it.
+const char *arch_unsupported(Str name);
 const ArchInfo *arch_named(Str name); // NULL for a name that is not known
 // "llama (Llama, Mistral, SmolLM) and phi3 (…)", in the arena.
 Str arch_list(Arena *arena);
 
 // A class of transformers: what it computes where config.json does not say.
+typedef enum { HF_BIAS_NEVER, HF_BIAS_BY_KEY, HF_BIAS_ALWAYS } HfBias;
+
 typedef struct {
     const char *model_type, *name;
     Architecture architecture;
     uint32_t window_unless_stated; // 0: every earlier position is seen
-    bool reads_attention_bias;     // others have no biases, whatever the key says
+    bool window_must_be_used;      // sliding_window counts only with use_sliding_window true
+    HfBias qkv_bias, out_bias;     // BY_KEY: attention_bias; others do not look at the key
 } HfClass;
 
 // By model_type, or by the class's name where `model_type` is empty. NULL when not known.

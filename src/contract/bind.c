@@ -11,6 +11,7 @@
 typedef struct {
     ContractReader *r;
     uint32_t layer;
+    const LayerKind *kind;
     LayerWeights *weights;
 } Layer;
 
@@ -20,6 +21,17 @@ static const char *layer_name(ContractReader *r, uint32_t layer, const char *wha
 
 static const TensorInfo *find_layer_tensor(const Layer *l, const char *what) {
     return gguf_find_tensor(l->r->g, str_of(layer_name(l->r, l->layer, what)));
+}
+
+typedef enum { NEVER, IF_THERE, ALWAYS } Presence;
+
+// Of layers of kind `k`. What never is there is left unread, and so refused where a file has it.
+static Presence presence_of(const ContractReader *r, int role, const LayerKind *k) {
+    const WeightInfo *info = &weight_infos[role];
+    if (!weight_is_in((WeightRole)role, k)) return NEVER;
+    if (info->presence == FIELD_COUNT) return ALWAYS;
+    uint64_t bit = UINT64_C(1) << info->presence;
+    return r->arch->must_have & bit ? ALWAYS : r->arch->may_have & bit ? IF_THERE : NEVER;
 }
 
 static void put_rows(void *all, const WeightInfo *info, Rows rows) {
@@ -38,6 +50,7 @@ static int end_of_stack(int first) {
 // the first weight's own.
 static bool is_stacked(const Layer *l, int first, int end) {
     const char *stack = weight_infos[first].stack;
+    if (presence_of(l->r, first, l->kind) == NEVER) return false;
     if (!*stack || !find_layer_tensor(l, stack)) return false;
     if (find_layer_tensor(l, weight_infos[first].tensor)) return false;
     for (int i = first; i < end; i++)
@@ -61,13 +74,22 @@ static void bind_stack(const Layer *l, int first, int end) {
 }
 
 // A tensor with the shape of the weight's row, or nothing where it may be missing and is.
-static Rows bind_own(ContractReader *r, const WeightInfo *info, const char *name) {
+static Rows bind_own(ContractReader *r, int role, const LayerKind *k, const char *name) {
     const Contract *c = &r->model->contract;
+    const WeightInfo *info = &weight_infos[role];
     size_t n_rows = weight_dim(c, info->n_rows), n_cols = weight_dim(c, info->n_cols);
-    if (info->presence != FIELD_COUNT && !gguf_find_tensor(r->g, str_of(name))) return (Rows){0};
+    Presence presence = presence_of(r, role, k);
+    if (presence == NEVER) return (Rows){0};
+    if (presence == IF_THERE && !gguf_find_tensor(r->g, str_of(name))) return (Rows){0};
     const TensorInfo *t =
         n_cols ? need_tensor(r, name, n_cols, n_rows) : need_tensor(r, name, n_rows, 0);
     return (Rows){t, 0, n_rows};
+}
+
+// The tensor that holds nothing but the weight.
+static const char *own_tensor(const ContractReader *r, int role) {
+    bool is_named = role == WEIGHT_ffn_norm && r->arch->ffn_norm;
+    return is_named ? r->arch->ffn_norm : weight_infos[role].tensor;
 }
 
 // Weights of one stack are there together or not at all.
@@ -96,9 +118,22 @@ static void bind_layer(const Layer *l) {
         }
         for (int i = first; i < end; i++)
             put_rows(l->weights, &weight_infos[i],
-                     bind_own(l->r, &weight_infos[i],
-                              layer_name(l->r, l->layer, weight_infos[i].tensor)));
+                     bind_own(l->r, i, l->kind, layer_name(l->r, l->layer, own_tensor(l->r, i))));
         if (info->presence != FIELD_COUNT) check_stack(l, first, end);
+    }
+}
+
+// Of a weight that is no layer's: a field of the model, or one that layers have already given.
+static void read_model_presence(ContractReader *r, WeightRole role) {
+    FieldId field = weight_infos[role].presence;
+    const TensorInfo *t = weight_rows(&r->model->weights, role, 0).tensor;
+    bool *has = field_place(&r->model->contract, field);
+    if (!field_rows[field].is_layer) {
+        *has = t != NULL;
+        reader_source(r, field, SOURCE_TENSOR, t ? t->name : STR("no such tensor"));
+    } else if (*has != (t != NULL)) {
+        reader_fail(r, "tensor '%s' is %s, but norms of layers have %s bias",
+                    weight_infos[role].tensor, t ? "there" : "missing", *has ? "a" : "no");
     }
 }
 
@@ -107,10 +142,15 @@ static void bind_layer(const Layer *l) {
 static void read_presence(ContractReader *r, WeightRole role) {
     const WeightInfo *info = &weight_infos[role];
     Contract *c = &r->model->contract;
+    if (!info->is_layer) {
+        read_model_presence(r, role);
+        return;
+    }
     uint32_t first[CONTRACT_MAX_KINDS];
     for (uint32_t i = 0; i < contract_n_kinds(c); i++) first[i] = c->n_layers; // none yet
     for (uint32_t i = 0; i < c->n_layers; i++) {
         uint32_t kind = contract_kind_of(c, i);
+        if (!weight_is_in(role, &c->kinds[kind])) continue;
         const TensorInfo *t = weight_rows(&r->model->weights, role, i).tensor;
         bool *has = (bool *)field_place_of_kind(c, info->presence, kind);
         if (first[kind] == c->n_layers) {
@@ -124,21 +164,33 @@ static void read_presence(ContractReader *r, WeightRole role) {
     }
 }
 
-void bind_weights(ContractReader *r) {
+// Those of the model; the head's matrix is the embedding's where the file has none.
+static void bind_model(ContractReader *r) {
     ModelWeights *w = &r->model->weights;
     Contract *c = &r->model->contract;
     const char *head = weight_infos[WEIGHT_head].tensor;
-    w->embedding =
-        bind_own(r, &weight_infos[WEIGHT_embedding], weight_infos[WEIGHT_embedding].tensor);
-    w->output_norm =
-        bind_own(r, &weight_infos[WEIGHT_output_norm], weight_infos[WEIGHT_output_norm].tensor);
     c->is_head_tied = !gguf_find_tensor(r->g, str_of(head));
-    w->head = c->is_head_tied ? w->embedding : bind_own(r, &weight_infos[WEIGHT_head], head);
     reader_source(r, FIELD_is_head_tied, SOURCE_TENSOR,
                   c->is_head_tied ? arena_printf(r->arena, "no %s", head) : str_of(head));
+    for (int role = 0; role < WEIGHT_COUNT; role++) {
+        if (weight_infos[role].is_layer || (role == WEIGHT_head && c->is_head_tied)) continue;
+        put_rows(w, &weight_infos[role],
+                 bind_own(r, role, &c->kinds[0], weight_infos[role].tensor));
+    }
+    if (c->is_head_tied) w->head = w->embedding;
+}
+
+void bind_weights(ContractReader *r) {
+    ModelWeights *w = &r->model->weights;
+    Contract *c = &r->model->contract;
+    bind_model(r);
     w->layers = arena_array(r->arena, c->n_layers, LayerWeights);
     for (uint32_t i = 0; i < c->n_layers && !r->failed; i++)
-        bind_layer(&(Layer){r, i, &w->layers[i]});
-    for (int role = 0; role < WEIGHT_COUNT && !r->failed; role = end_of_stack(role))
-        if (weight_infos[role].presence != FIELD_COUNT) read_presence(r, (WeightRole)role);
+        bind_layer(&(Layer){r, i, contract_layer(c, i), &w->layers[i]});
+    // Fields of layers first, by which the model's norm is judged.
+    for (int is_layer = 1; is_layer >= 0; is_layer--)
+        for (int role = 0; role < WEIGHT_COUNT && !r->failed; role = end_of_stack(role))
+            if (weight_infos[role].presence != FIELD_COUNT &&
+                weight_infos[role].is_layer == (bool)is_layer)
+                read_presence(r, (WeightRole)role);
 }

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "contract/fields.h"
+#include "contract/weights.h"
 
 // Two writings of one number. A 32-bit float is good to 6e-8; what converters compute in 32 bits
 // (powers and logarithms of factors) to about 1e-6. Values that mean something else differ by far
@@ -165,6 +166,11 @@ static void judge(AgreementRow *row, const Model *m, const Gguf *g, const Stated
     bool is_same = same_field(&m->contract, &s->values, field, context, row->ours, row->theirs);
     row->verdict = is_same ? VERDICT_AGREE : VERDICT_CONTRADICT;
     if (!is_same) row->note = name_difference(&m->contract, &s->values, field, arena);
+    if (!is_same && field == FIELD_is_head_tied && !m->contract.is_head_tied &&
+        model_head_is_copy(m)) {
+        row->verdict = VERDICT_NOT_COMPARABLE;
+        row->note = "output.weight is the embedding table, stored twice";
+    }
     FieldComparison comparison = field_rows[field].comparison;
     if (is_same && comparison == COMPARISON_COVERED)
         row->note = name_more_stops(m->contract.stop_ids, s->values.stop_ids, g, arena);

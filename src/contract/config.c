@@ -92,13 +92,15 @@ static void read_window(ConfigReader *r, Contract *c) {
     LayerKind *kind = &c->kinds[0];
     const char *key = field_rows[FIELD_attn_window].hf_key;
     bool is_there = json_object_get(r->left, key) != NULL, is_used = true;
-    if (r->is_part && !is_there) return;
     uint32_t window = 0, unless_stated = r->class ? r->class->window_unless_stated : 0;
+    if (r->class && r->class->window_must_be_used) is_used = false;
+    bool is_said = config_bool(r, r->left, "use_sliding_window", &is_used);
+    if (r->is_part && !is_there && (!is_said || is_used)) return;
     take_count(r, key, &window);
-    config_bool(r, r->left, "use_sliding_window", &is_used);
     kind->attn_window = is_used ? window : 0;
     if (!is_used)
-        config_from(r, FIELD_attn_window, "use_sliding_window false");
+        config_from(r, FIELD_attn_window,
+                    is_said ? "use_sliding_window false" : "no use_sliding_window: false");
     else if (window)
         config_from(r, FIELD_attn_window, "%s %u", key, window);
     else if (is_there)
@@ -138,21 +140,30 @@ static void check_layer_types(ConfigReader *r, const Contract *c) {
                                    : r->out->from[FIELD_attn_window]));
 }
 
-// attention_bias gives Llama biases in all four projections; Phi-3's and Mistral's classes have
-// none and do not look at the key.
-static void read_biases(ConfigReader *r, Contract *c) {
-    LayerKind *kind = &c->kinds[0];
+static void take_bias(ConfigReader *r, FieldId field, HfBias how, bool is_said, bool by_key) {
+    bool *has = field_place(&r->out->values, field);
     const char *key = field_rows[FIELD_has_qkv_bias].hf_key;
+    *has = how == HF_BIAS_ALWAYS || (how == HF_BIAS_BY_KEY && by_key);
+    if (how == HF_BIAS_ALWAYS)
+        config_from(r, field, "%s adds one", r->class->name);
+    else if (is_said || !r->is_part)
+        config_from(r, field, is_said ? "%s %s" : "no %s: %s", key, *has ? "true" : "false");
+}
+
+// attention_bias gives Llama biases in all four projections; other classes have them always, or never
+// and do not look at the key.
+static void read_biases(ConfigReader *r, Contract *c) {
+    const char *key = field_rows[FIELD_has_qkv_bias].hf_key;
+    HfBias qkv = r->class ? r->class->qkv_bias : HF_BIAS_NEVER;
+    HfBias out = r->class ? r->class->out_bias : HF_BIAS_NEVER;
     bool has_bias = false;
     bool is_said = config_bool(r, r->left, key, &has_bias);
-    if (r->is_part && !is_said) return;
-    if (has_bias && !(r->class && r->class->reads_attention_bias))
+    (void)c;
+    if (has_bias && qkv == HF_BIAS_NEVER)
         config_fail(r, "key '%s': true, but the class of model_type %.*s adds none", key,
                     STR_ARG(r->out->model_type));
-    kind->has_qkv_bias = kind->has_out_bias = has_bias;
-    const char *fmt = is_said ? "%s %s" : "no %s: %s";
-    config_from(r, FIELD_has_qkv_bias, fmt, key, has_bias ? "true" : "false");
-    config_from(r, FIELD_has_out_bias, fmt, key, has_bias ? "true" : "false");
+    take_bias(r, FIELD_has_qkv_bias, qkv, is_said, has_bias);
+    take_bias(r, FIELD_has_out_bias, out, is_said, has_bias);
 }
 
 // Numbers with a direction: Granite divides logits by logits_scaling, Cohere multiplies them by

@@ -27,7 +27,10 @@ typedef enum {
 #undef HF_CLASS
     ARCH_COUNT,
 } Architecture;
-typedef enum { NORM_RMS } NormKind;
+typedef enum {
+    NORM_RMS,   // w · x / sqrt(mean(x²) + eps)
+    NORM_LAYER, // the same of x - mean(x), plus a bias where the file has one
+} NormKind;
 typedef enum {
     ROPE_HALF,        // dim i with dim i + rope_dim / 2 ("NeoX")
     ROPE_INTERLEAVED, // dim 2i with dim 2i + 1
@@ -39,9 +42,20 @@ typedef enum {
     ROPE_SCALING_YARN,
     ROPE_SCALING_LONGROPE
 } RopeScaling;
-typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH } Activation;
-typedef enum { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_WIDTH } QkNorm;
-typedef enum { NORM_PRE, NORM_POST, NORM_BOTH } NormPlacement;
+typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH, ACTIVATION_RELU_SQUARED } Activation;
+typedef enum {
+    QK_NORM_NONE,
+    QK_NORM_HEAD,         // each head by itself, before it rotates
+    QK_NORM_WIDTH,        // all heads as one row, before they rotate
+    QK_NORM_HEAD_ROTATED, // each head by itself, after it rotated
+} QkNorm;
+// A is attention, F feed-forward, n a norm with weights of its own.
+typedef enum {
+    NORM_PRE,      // x += A(n x); x += F(n x)
+    NORM_POST,     // x += n A(x); x += n F(x)
+    NORM_BOTH,     // x += n A(n x); x += n F(n x)
+    NORM_PARALLEL, // x += A(n x) + F(n x), with one norm for both
+} NormPlacement;
 typedef enum { SPACE_PREFIX_NONE, SPACE_PREFIX_FIRST, SPACE_PREFIX_EACH } SpacePrefix;
 
 #define NO_TOKEN UINT32_MAX
@@ -104,6 +118,17 @@ typedef enum {
 #undef FIELD
     FIELD_COUNT,
 } FieldId;
+
+// Which norms a layer has: before attention, before feed-forward, after each of them.
+static inline bool has_attn_norm(const LayerKind *k) {
+    return k->norm_placement != NORM_POST;
+}
+static inline bool has_ffn_norm(const LayerKind *k) {
+    return k->norm_placement == NORM_PRE || k->norm_placement == NORM_BOTH;
+}
+static inline bool has_post_norms(const LayerKind *k) {
+    return k->norm_placement == NORM_POST || k->norm_placement == NORM_BOTH;
+}
 
 uint32_t contract_n_kinds(const Contract *c); // 1 to CONTRACT_MAX_KINDS
 // Which of them `layer` is of.

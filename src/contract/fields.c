@@ -11,9 +11,9 @@
 
 // Names of enum values, by kind; a kind without names is not an enum.
 typedef struct {
-    const char *names[16];
+    const char *names[48];
 } EnumNames;
-static_assert(ARCH_COUNT < 16, "names of an enum");
+static_assert(ARCH_COUNT < 48, "names of an enum");
 static const EnumNames enums[KIND_COUNT] = {
     [KIND_Architecture] = {{
 #define ARCH(id, name, ...) [ARCH_##id] = name,
@@ -22,7 +22,7 @@ static const EnumNames enums[KIND_COUNT] = {
 #undef ARCH
 #undef HF_CLASS
     }},
-    [KIND_NormKind] = {{[NORM_RMS] = "rms"}},
+    [KIND_NormKind] = {{[NORM_RMS] = "rms", [NORM_LAYER] = "layer"}},
     [KIND_RopeStyle] = {{[ROPE_HALF] = "half", [ROPE_INTERLEAVED] = "interleaved"}},
     [KIND_RopeScaling] = {{[ROPE_SCALING_NONE] = "none",
                            [ROPE_SCALING_LINEAR] = "linear",
@@ -32,9 +32,17 @@ static const EnumNames enums[KIND_COUNT] = {
     [KIND_SpacePrefix] = {{[SPACE_PREFIX_NONE] = "none",
                            [SPACE_PREFIX_FIRST] = "first",
                            [SPACE_PREFIX_EACH] = "each"}},
-    [KIND_QkNorm] = {{[QK_NORM_NONE] = "none", [QK_NORM_HEAD] = "head", [QK_NORM_WIDTH] = "width"}},
-    [KIND_NormPlacement] = {{[NORM_PRE] = "pre", [NORM_POST] = "post", [NORM_BOTH] = "both"}},
-    [KIND_Activation] = {{[ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_tanh"}},
+    [KIND_QkNorm] = {{[QK_NORM_NONE] = "none",
+                      [QK_NORM_HEAD] = "head",
+                      [QK_NORM_WIDTH] = "width",
+                      [QK_NORM_HEAD_ROTATED] = "head_rotated"}},
+    [KIND_NormPlacement] = {{[NORM_PRE] = "pre",
+                             [NORM_POST] = "post",
+                             [NORM_BOTH] = "both",
+                             [NORM_PARALLEL] = "parallel"}},
+    [KIND_Activation] = {{[ACTIVATION_SILU] = "silu",
+                          [ACTIVATION_GELU_TANH] = "gelu_tanh",
+                          [ACTIVATION_RELU_SQUARED] = "relu_squared"}},
 };
 
 const FieldRow field_rows[FIELD_COUNT] = {

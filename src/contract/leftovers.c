@@ -18,6 +18,8 @@ static const HarmlessRow harmless_keys[] = {
     {"mradermacher.quantized_on", "how the file was made"},
     {"mradermacher.convert_type", "how the file was made"},
     {"ARCH.rope.scaling.finetuned", "a statement about training"},
+    {"ARCH.use_parallel_residual",
+     "no graph reads it: branches are parallel where there is one norm"},
     {"ARCH.tensor_data_layout", "names the row order that the architecture has anyway"},
     {"tokenizer.ggml.unknown_token_id", "read by the tokenizer"},
     {"tokenizer.ggml.padding_token_id", "lathe never pads with tokens"},
@@ -67,8 +69,16 @@ static bool is_zero_expert_key(ContractReader *r, const GgufKey *k) {
            gguf_u64(k, 0, &value) && value == 0;
 }
 
+// A statement about training, but where it is the switch of all rotation.
+static bool is_rope_switched_off(ContractReader *r, const GgufKey *k) {
+    bool is_on = true;
+    return r->arch->finetuned_is_rope && matches(r, "ARCH.rope.scaling.finetuned", k->name) &&
+           gguf_bool(k, 0, &is_on) && !is_on;
+}
+
 // Why a key that was not read changes nothing, or NULL where nobody knows.
 static const char *find_reason(ContractReader *r, const GgufKey *k) {
+    if (is_rope_switched_off(r, k)) return NULL;
     for (size_t i = 0; i < COUNT_OF(harmless_keys); i++)
         if (matches(r, harmless_keys[i].name, k->name)) return harmless_keys[i].reason;
     return is_zero_expert_key(r, k) ? "0: every layer has one feed-forward block" : NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "contract/weights.h"
 
 // ---- what the rows of the table are made of
 
@@ -118,6 +119,33 @@ static void swap_rows(Reading *r, size_t a, size_t b) {
         memcpy(layer + a, layer + b, sizeof rows);
         memcpy(layer + b, &rows, sizeof rows);
     }
+}
+
+// The weight at `at` in LayerWeights, of layers of kind `kind`.
+static void drop_rows(Reading *r, uint32_t kind, size_t at) {
+    const Contract *c = &r->model.contract;
+    for (uint32_t l = 0; l < c->n_layers; l++)
+        if (contract_kind_of(c, l) == kind)
+            memset((char *)&r->model.weights.layers[l] + at, 0, sizeof(Rows));
+}
+
+static void exchange_kinds(Contract *m) {
+    LayerKind first = m->kinds[0];
+    m->kinds[0] = m->kinds[1];
+    m->kinds[1] = first;
+}
+
+static uint32_t most_window(const Contract *c) {
+    uint32_t a = c->kinds[0].attn_window, b = c->kinds[1].attn_window;
+    return a > b ? a : b;
+}
+
+static void rotate_everywhere(Contract *m) {
+    int from = m->kinds[0].rope_dim == 0;
+    LayerKind still = m->kinds[!from];
+    uint32_t window = still.attn_window;
+    m->kinds[!from] = m->kinds[from];
+    m->kinds[!from].attn_window = window;
 }
 
 static bool is_qkv_stacked(const Reading *r) {

@@ -32,8 +32,9 @@ static void read_architecture(ContractReader *r, Contract *c) {
     }
     r->arch = arch_named(name);
     if (!r->arch) {
-        reader_fail(r, "architecture '%.*s' is not supported; known are %.*s", STR_ARG(name),
-                    STR_ARG(arch_list(r->arena)));
+        const char *reason = arch_unsupported(name);
+        reader_fail(r, "architecture '%.*s' is not supported%s%s; known are %.*s", STR_ARG(name),
+                    reason ? ": " : "", reason ? reason : "", STR_ARG(arch_list(r->arena)));
         return;
     }
     c->architecture = (Architecture)(r->arch - arch_infos);
@@ -77,6 +78,18 @@ static void read_shape(ContractReader *r, Contract *c) {
 }
 
 static void read_norm(ContractReader *r, Contract *c) {
+    if (c->norm == NORM_LAYER) {
+        // The converter's base class writes the other key too; no graph of a layer norm reads it.
+        if (!read_field_from(r, FIELD_norm_eps, "attention.layer_norm_epsilon"))
+            reader_fail(
+                r,
+                "key '%s.attention.layer_norm_epsilon' is absent: the file does not say what "
+                "its norms add to the variance; to state it: --set "
+                "%s.attention.layer_norm_epsilon=VALUE",
+                r->arch->name, r->arch->name);
+        check_copy(r, "attention.layer_norm_rms_epsilon", (double)c->norm_eps, FIELD_norm_eps);
+        return;
+    }
     need_field(r, FIELD_norm_eps, "what its norms add to the mean square");
     check_copy(r, "attention.layer_norm_epsilon", (double)c->norm_eps, FIELD_norm_eps);
 }
@@ -84,9 +97,21 @@ static void read_norm(ContractReader *r, Contract *c) {
 static void read_attention(ContractReader *r, Contract *c) {
     LayerKind *kind = &c->kinds[0];
     if (!read_field(r, FIELD_attn_scale)) {
+        // Gemma's largest models scale by d_model / n_heads instead. llama.cpp knows them by the
+        // number of their layers; all others have heads of 256 dims.
+        if (r->arch->has_two_scales && c->head_dim != 256 && c->head_dim * c->n_heads != c->d_model)
+            reader_absent(
+                r, FIELD_attn_scale,
+                arena_printf(r->arena,
+                             "how scores are scaled: 1 / sqrt(head_dim), %g, or 1 / sqrt(d_model / "
+                             "n_heads), %g, by config.json's query_pre_attn_scalar",
+                             1 / sqrt((double)c->head_dim),
+                             1 / sqrt((double)c->d_model / c->n_heads))
+                    .at);
         c->attn_scale = (float)(1.0 / sqrt((double)c->head_dim));
         reader_derived(r, FIELD_attn_scale, "1 / sqrt(head_dim) = 1 / sqrt(%u)", c->head_dim);
     }
+    if (r->arch->has_windows) return; // of some layers: read_kinds()
     if (!read_field(r, FIELD_attn_window)) {
         if (r->arch->has_window_key)
             reader_absent(r, FIELD_attn_window, "how far a query sees (0 for everything)");
@@ -95,28 +120,51 @@ static void read_attention(ContractReader *r, Contract *c) {
     }
 }
 
-// What the architecture's row states. A file with a key for one of these anyway (granite-like) is
-// caught as an unread key.
+// A scale or cap that the file states where its architecture has a key for it, and `unless_stated`
+// otherwise. A key that the architecture has not is left unread, and so refused.
+static void read_scale(ContractReader *r, FieldId field, float unless_stated, const char *rule) {
+    float *at = field_place(&r->model->contract, field);
+    uint64_t bit = UINT64_C(1) << field;
+    if (r->arch->must_have & bit) {
+        need_field(r, field, NULL);
+    } else if (!(r->arch->may_have & bit) || !read_field(r, field)) {
+        *at = unless_stated;
+        reader_source(r, field, SOURCE_ARCHITECTURE, rule ? str_of(rule) : str_of(r->arch->name));
+    }
+}
+
+static void read_scales(ContractReader *r, Contract *c) {
+    const ArchInfo *a = r->arch;
+    float root = sqrtf((float)c->d_model);
+    read_scale(r, FIELD_embedding_scale, a->embeds_by_root_d ? root : 1,
+               a->embeds_by_root_d ? "sqrt(d_model)" : NULL);
+    read_scale(r, FIELD_residual_scale, 1, NULL);
+    read_scale(r, FIELD_logit_scale, 1, NULL);
+    read_scale(r, FIELD_attn_softcap, a->attn_softcap, NULL);
+    read_scale(r, FIELD_final_softcap, a->final_softcap, NULL);
+    if (a->divides_logits && c->logit_scale > 0) {
+        Source from = r->model->sources[FIELD_logit_scale];
+        reader_source(r, FIELD_logit_scale, from.kind,
+                      arena_printf(r->arena, "%.*s, which divides", STR_ARG(from.text)));
+        c->logit_scale = 1 / c->logit_scale;
+    }
+}
+
+// What the architecture's row states.
 static void take_arch_facts(ContractReader *r, Contract *c) {
     LayerKind *kind = &c->kinds[0];
     static const FieldId fields[] = {
-        FIELD_norm,           FIELD_norm_offset, FIELD_attn_softcap,
-        FIELD_final_softcap,  FIELD_qk_norm,     FIELD_norm_placement,
-        FIELD_kind_of_layer,  FIELD_activation,  FIELD_embedding_scale,
-        FIELD_residual_scale, FIELD_logit_scale,
+        FIELD_norm,          FIELD_norm_offset, FIELD_qk_norm,  FIELD_norm_placement,
+        FIELD_kind_of_layer, FIELD_activation,  FIELD_is_gated,
     };
     const ArchInfo *a = r->arch;
     c->norm = a->norm;
     c->norm_offset = a->norm_offset;
-    c->attn_softcap = a->attn_softcap;
-    c->final_softcap = a->final_softcap;
     kind->qk_norm = a->qk_norm;
     kind->norm_placement = a->norm_placement;
     c->kind_of_layer = (U32List){NULL, 0}; // all layers are alike
     kind->activation = a->activation;
-    c->embedding_scale = a->embedding_scale;
-    c->residual_scale = a->residual_scale;
-    c->logit_scale = a->logit_scale;
+    kind->is_gated = !a->is_ungated;
     for (size_t i = 0; i < COUNT_OF(fields); i++)
         reader_source(r, fields[i], SOURCE_ARCHITECTURE, str_of(a->name));
     c->rope_style = a->rope_style;
@@ -140,8 +188,10 @@ bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err) {
     take_arch_facts(&r, c);
     read_shape(&r, c);
     read_norm(&r, c);
+    if (!r.failed) read_scales(&r, c);
     if (!r.failed) read_attention(&r, c);
     if (!r.failed) read_rope(&r);
+    if (!r.failed) read_kinds(&r);
     if (!r.failed) read_vocabulary(&r);
     if (!r.failed) bind_weights(&r);
     if (!r.failed) read_leftovers(&r);

@@ -58,11 +58,20 @@ static void read_rope_dim(ContractReader *r, Contract *c) {
     const LayerKind *kind = &c->kinds[0];
     const char *key = reader_key_name(r, FIELD_rope_dim);
     if (!read_field(r, FIELD_rope_dim)) derive_rope_dim(r, c);
+    if (!r->failed && kind->rope_dim < 2)
+        reader_fail(r, "key '%s': %u, expected 2 or more", key, kind->rope_dim);
     if (r->arch->rotates_whole_heads && kind->rope_dim != c->head_dim)
         reader_fail(r, "key '%s': %u, but %s files rotate whole heads, here of %u dims", key,
                     kind->rope_dim, r->arch->name, c->head_dim);
     if (kind->rope_dim % 2)
         reader_fail(r, "key '%s': %u, expected an even number", key, kind->rope_dim);
+    if (r->arch->rope_base_unless_stated > 0) {
+        if (read_field(r, FIELD_rope_base)) return;
+        *(float *)field_place(c, FIELD_rope_base) = r->arch->rope_base_unless_stated;
+        reader_source(r, FIELD_rope_base, SOURCE_ARCHITECTURE,
+                      arena_printf(r->arena, "%s files never state it", r->arch->name));
+        return;
+    }
     // Readers take 10000 when it is absent, and converters have left out 500000 and 1000000: the
     // model then reads fluently and means nothing, or fails after a few thousand tokens.
     need_field(r, FIELD_rope_base, "its rotary base");

@@ -19,20 +19,32 @@ typedef enum { WEIGHT_IS_MATRIX, WEIGHT_IS_BIAS, WEIGHT_IS_NORM } WeightKind;
 typedef enum {
     DIM_VECTOR, // of columns: there are none
     DIM_D_MODEL,
-    DIM_Q_DIMS,       // all query heads
-    DIM_K_DIMS,       // all key heads
-    DIM_V_DIMS,       // all value heads
+    DIM_Q_DIMS,      // all query heads
+    DIM_K_DIMS,      // all key heads
+    DIM_V_DIMS,      // all value heads
+    DIM_Q_NORM_DIMS, // what the norm of queries has weights for: a head, or all of them
+    DIM_K_NORM_DIMS,
     DIM_CONTEXT_DIMS, // what attention mixes for all query heads
     DIM_D_FF,
     DIM_N_VOCAB,
 } WeightDim;
+
+typedef enum {
+    CLAIM_ANY_LAYER,
+    CLAIM_ATTN_NORM,  // has_attn_norm()
+    CLAIM_FFN_NORM,   // has_ffn_norm()
+    CLAIM_POST_NORMS, // has_post_norms()
+    CLAIM_QK_NORM,
+    CLAIM_GATE,
+} WeightClaim;
 
 typedef struct {
     const char *name;         // "attn_out_bias"
     const char *tensor;       // "attn_output.bias", of a layer after "blk.N."
     const char *stack;        // a tensor that may hold it with others; "": none
     WeightDim n_rows, n_cols; // n_cols DIM_VECTOR: a vector of n_rows weights
-    FieldId presence;         // a BOOL field of its layer's kind; FIELD_COUNT: it is always there
+    FieldId presence;         // a BOOL field of its layer's kind; FIELD_COUNT: it needs none
+    WeightClaim claim;        // what else must be true of the kind
     WeightKind kind;
     bool is_layer;
     size_t at; // of its Rows, in LayerWeights or ModelWeights
@@ -40,6 +52,11 @@ typedef struct {
 
 extern const WeightInfo weight_infos[WEIGHT_COUNT];
 
+// Whether layers of kind `k` have the weight, as the kind's fields say.
+bool weight_is_in(WeightRole role, const LayerKind *k);
+// Whether output.weight is the embedding table in another quantisation: publishers of tied models
+// have stored both.
+bool model_head_is_copy(const Model *m);
 size_t weight_dim(const Contract *c, WeightDim dim); // 0 of DIM_VECTOR
 // Where a weight is in the model's file; tensor NULL: the layer has none. `layer` counts for those
 // of a layer only.

@@ -17,6 +17,7 @@
 #include "gates/gates.h"
 #include "gates/graph_bounds.h"
 #include "gates/graph_checks.h"
+#include "gates/graph_norm.h"
 #include "gates/layer_errors.h"
 #include "proof/execution.h"
 #include "proof/packed.h"
@@ -25,13 +26,14 @@
 enum { ATTENTION, FEED_FORWARD, N_BRANCHES };
 
 static const struct {
-    WeightRole norm;
+    WeightRole norm, bias;
     LandmarkPlace normed, after;
     const char *name;
 } branches[N_BRANCHES] = {
-    [ATTENTION] = {WEIGHT_attn_norm, LANDMARK_attn_normed, LANDMARK_post_attn_residual,
-                   "attention"},
-    [FEED_FORWARD] = {WEIGHT_ffn_norm, LANDMARK_ffn_normed, LANDMARK_stream, "feed-forward"},
+    [ATTENTION] = {WEIGHT_attn_norm, WEIGHT_attn_norm_bias, LANDMARK_attn_normed,
+                   LANDMARK_post_attn_residual, "attention"},
+    [FEED_FORWARD] = {WEIGHT_ffn_norm, WEIGHT_ffn_norm_bias, LANDMARK_ffn_normed, LANDMARK_stream,
+                      "feed-forward"},
 };
 
 // ---- bounds
@@ -111,15 +113,25 @@ static const float *rows_before(const ShardJudge *j, uint32_t layer, int branch)
     return watched_rows(&j->found, layer - 1, LANDMARK_stream);
 }
 
-static double length_of(const float *x, size_t n) {
-    double squares = 0;
-    for (size_t i = 0; i < n; i++) squares += (double)x[i] * (double)x[i];
-    return sqrt(squares);
+// The bias of the branch's norm [d_model]; zeros without one.
+static float *norm_bias(const ShardJudge *j, uint32_t layer, int branch) {
+    size_t width = j->contract->d_model;
+    float *bias = arena_array(j->arena, width, float);
+    if (contract_layer(j->contract, layer)->has_norm_bias)
+        packed_weight_row(j->weights, branches[branch].bias, layer, 0, bias, width);
+    return bias;
 }
 
-// The norm's rows against w · x / sqrt(mean(x²) + eps) of the program's own rows before it.
+// The norm's rows against w · x / sqrt(mean(x²) + eps) of the program's own rows before it. A branch
+// without a norm of its input is judged by what it adds alone.
 static void judge_norm(ShardJudge *j, uint32_t layer, int branch) {
     const Contract *c = j->contract;
+    if (!watched_rows(&j->found, layer, branches[branch].normed)) {
+        branch_at(j, layer, branch)->gain = 1;
+        memset(j->eps_slack[branch], 0, j->n_tokens * sizeof(double));
+        return;
+    }
+    const float *bias = norm_bias(j, layer, branch);
     size_t width = c->d_model, n = j->n_tokens;
     BranchError *e = branch_at(j, layer, branch);
     const float *x = rows_before(j, layer, branch);
@@ -129,16 +141,13 @@ static void judge_norm(ShardJudge *j, uint32_t layer, int branch) {
     double *slack = j->eps_slack[branch], most_slack = 0;
     packed_weight_row(j->weights, branches[branch].norm, layer, 0, weight, width);
     for (size_t t = 0; t < n; t++) {
-        double length = length_of(x + t * width, width);
-        double mean = length * length / (double)width, eps = (double)c->norm_eps;
-        slack[t] = eps_error(mean, eps);
+        double *z = expected + t * width;
+        double mean = norm_row(c, weight, x + t * width, z);
+        slack[t] = eps_error(mean, (double)c->norm_eps);
         most_slack = fmax(most_slack, slack[t]);
         for (size_t i = 0; i < width; i++) {
-            double z = ((double)weight[i] + (double)c->norm_offset) * (double)x[t * width + i] /
-                       sqrt(mean + eps);
-            expected[t * width + i] = z;
-            dot += z * (double)y[t * width + i];
-            squares += z * z;
+            dot += z[i] * ((double)y[t * width + i] - (double)bias[i]);
+            squares += z[i] * z[i];
         }
     }
     e->gain = squares > 0 ? dot / squares : 1;
@@ -146,7 +155,7 @@ static void judge_norm(ShardJudge *j, uint32_t layer, int branch) {
     for (size_t t = 0; t < n; t++) {
         double off = 0, all = 0;
         for (size_t i = t * width; i < (t + 1) * width; i++) {
-            double d = (double)y[i] - e->gain * expected[i];
+            double d = (double)y[i] - (double)bias[i - t * width] - e->gain * expected[i];
             off += d * d;
             all += expected[i] * expected[i];
         }
@@ -312,6 +321,7 @@ static bool report_shard(const ShardJudge *j) {
 static Contract rounded_contract(const Contract *c) {
     Contract out = *c;
     out.attn_scale = round_to_half(c->attn_scale);
+    out.attn_softcap = round_to_half(c->attn_softcap);
     out.residual_scale = round_to_half(c->residual_scale);
     return out;
 }

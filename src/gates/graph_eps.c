@@ -2,7 +2,7 @@
 //
 // Rows of a text are far larger than eps, and a norm takes any eps for right. So each norm gets
 // rows as small as the root of it: while a function runs, they are put in place of whatever enters
-// a norm, and what the norm makes of them is compared with w · x / sqrt(mean(x²) + eps). Nothing
+// a norm, and what the norm makes of them is compared with what it should (graph_norm.h). Nothing
 // lies between but the norm, so the bound is that of its own constants and of one sum, whatever the
 // depth of the model and the order in which kernels add. The head's norm: graph_head.c.
 #include <math.h>
@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "gates/graph_bounds.h"
 #include "gates/graph_checks.h"
+#include "gates/graph_norm.h"
 #include "gates/layer_probe.h"
 #include "proof/execution.h"
 #include "proof/packed.h"
@@ -23,9 +24,10 @@ typedef struct {
     PackedWeights *weights;
     const float *small; // [n_rows, d_model]
     size_t n_rows, n_norms;
-    float *weight;    // [d_model], scratch
-    double *worst;    // the norm that is off most, over all functions of the shard…
-    char *worst_name; // … and its name
+    float *weight, *bias; // [d_model], scratch
+    double *expected;     // [d_model], scratch
+    double *worst;        // the norm that is off most, over all functions of the shard…
+    char *worst_name;     // … and its name
     size_t n_name;
 } NormCheck;
 
@@ -43,15 +45,20 @@ static void judge_normed_rows(NormCheck *check, const ChainLandmark *mark, const
     bool is_attention = mark->place == LANDMARK_attn_normed;
     WeightRole role = is_attention ? WEIGHT_attn_norm : WEIGHT_ffn_norm;
     packed_weight_row(check->weights, role, mark->layer, 0, check->weight, width);
-    double scale = 1 / sqrt(2 * (double)c->norm_eps);
+    bool has_bias = contract_layer(c, mark->layer)->has_norm_bias;
+    if (has_bias)
+        packed_weight_row(check->weights,
+                          is_attention ? WEIGHT_attn_norm_bias : WEIGHT_ffn_norm_bias, mark->layer,
+                          0, check->bias, width);
     for (size_t k = 0; k < n; k++) {
         double off = 0, all = 0;
+        norm_row(c, check->weight, check->small + k * width, check->expected);
         for (size_t i = 0; i < width; i++) {
-            double weight = (double)check->weight[i] + (double)c->norm_offset;
-            double expected = weight * (double)check->small[k * width + i] * scale;
-            double found = (double)t->f32[(mark->first_channel + i) * n + k];
-            off += (found * (double)mark->factor - expected) *
-                   (found * (double)mark->factor - expected);
+            double expected = check->expected[i];
+            double found =
+                (double)t->f32[(mark->first_channel + i) * n + k] * (double)mark->factor -
+                (has_bias ? (double)check->bias[i] : 0);
+            off += (found - expected) * (found - expected);
             all += expected * expected;
         }
         double before = *check->worst;
@@ -91,6 +98,15 @@ static bool run_function(NormCheck *check, Shards *shards, size_t i, const Shard
     return ok;
 }
 
+// Before the branches of a shard's layers.
+static size_t count_norms(const Contract *c, const ChainShard *s) {
+    size_t n = 0;
+    for (uint32_t layer = s->first_layer; layer < s->end_layer; layer++)
+        n += (size_t)has_attn_norm(contract_layer(c, layer)) +
+             (size_t)has_ffn_norm(contract_layer(c, layer));
+    return n;
+}
+
 bool check_norm_eps(Proof *p, Err *err) {
     const Chain *c = &p->bundle.chain;
     size_t most_rows = max_size(1, c->prefill_rows), floats = most_rows * c->contract.d_model;
@@ -114,6 +130,8 @@ bool check_norm_eps(Proof *p, Err *err) {
                            0,
                            0,
                            arena_array(p->arena, c->contract.d_model, float),
+                           arena_array(p->arena, c->contract.d_model, float),
+                           arena_array(p->arena, c->contract.d_model, double),
                            &worst,
                            name,
                            sizeof name};
@@ -121,7 +139,7 @@ bool check_norm_eps(Proof *p, Err *err) {
              run_function(&check, &shards, i, &shards.shards[i].prefill, c->prefill_rows, x, err);
         if (!ok) break;
         size_t n_functions = c->prefill_rows ? 2 : 1;
-        size_t n_expected = 2 * n_functions * (s->end_layer - s->first_layer);
+        size_t n_expected = n_functions * count_norms(&c->contract, s);
         bool has_passed = check.n_norms == n_expected && worst <= allowed;
         snprintf(scope, sizeof scope, "eps %02u..%02u", s->first_layer, s->end_layer - 1);
         proof_result(

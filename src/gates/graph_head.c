@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "gates/graph_bounds.h"
 #include "gates/graph_checks.h"
+#include "gates/graph_norm.h"
 #include "proof/execution.h"
 #include "proof/packed.h"
 #include "proof/proof.h"
@@ -42,12 +43,6 @@ static size_t count_slices(const Shards *shards, HeadSlice *slices) {
     return n;
 }
 
-static double row_mean_square(const float *row, size_t n) {
-    double squares = 0;
-    for (size_t i = 0; i < n; i++) squares += (double)row[i] * (double)row[i];
-    return squares / (double)n;
-}
-
 typedef struct {
     const Contract *contract;
     const float *rows;             // [N_ROWS, d_model]
@@ -74,12 +69,14 @@ static void judge_row(const HeadRun *run, HeadSlice *s, size_t row) {
         off += d * d;
     }
     double sums = sum_error(c->d_model) * (all > 0 ? fmax(1, sqrt(moved / all) / SHAKE) : 1);
-    double mean = row_mean_square(run->rows + row * c->d_model, c->d_model);
+    double mean = norm_mean_square(c, run->rows + row * c->d_model);
     double curve = c->final_softcap > 0 ? 2 * HALF_UNIT : 0;
+    // An eps that is off turns what the norm makes of a row, but not its bias.
+    double bent = c->kinds[0].has_norm_bias ? eps_error(mean, (double)c->norm_eps) : 0;
     double scale = HALF_UNIT * (1 + (c->logit_scale != 1)) + curve +
                    eps_error(mean, (double)c->norm_eps) + sums;
     take_worse(&s->scale_share, fabs(gain - 1) / scale);
-    take_worse(&s->direction_share, off == 0 ? 0 : sqrt(off / all) / (sums + curve));
+    take_worse(&s->direction_share, off == 0 ? 0 : sqrt(off / all) / (sums + curve + bent));
     if (off > 0) take_worse(&s->off, sqrt(off / all));
 }
 

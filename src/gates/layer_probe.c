@@ -27,7 +27,8 @@ static void watched_init(Watched *w, Arena *arena, const Proof *p, size_t i, uin
                          size_t n_tokens) {
     const ChainShard *s = &p->bundle.chain.shards[i];
     *w = (Watched){.shard = s, .contract = &p->bundle.chain.contract, .n_tokens = n_tokens};
-    w->rows = arena_array(arena, s->n_landmarks, float *);
+    // One more, of places that a layer has not: no rows.
+    w->rows = arena_array(arena, s->n_landmarks + 1, float *);
     w->n_seen = arena_array(arena, s->n_landmarks, size_t);
     for (size_t m = 0; m < s->n_landmarks; m++)
         if (places >> s->landmarks[m].place & 1)
@@ -35,8 +36,13 @@ static void watched_init(Watched *w, Arena *arena, const Proof *p, size_t i, uin
                 arena, n_tokens * landmark_width(w->contract, s->landmarks[m].place), float);
 }
 
+// The landmark's number; n_landmarks where the layer has none.
 static size_t mark_at(const Watched *w, uint32_t layer, LandmarkPlace place) {
-    return (size_t)(layer - w->shard->first_layer) * LANDMARK_COUNT + place;
+    const ChainShard *s = w->shard;
+    size_t m = 0;
+    while (m < s->n_landmarks && (s->landmarks[m].layer != layer || s->landmarks[m].place != place))
+        m++;
+    return m;
 }
 
 float *watched_rows(const Watched *w, uint32_t layer, LandmarkPlace place) {
@@ -183,6 +189,8 @@ static void see_place(void *context, TapPlace place, uint32_t layer, const float
     case TAP_ATTN_NORMED: keep_rows(w, layer, LANDMARK_attn_normed, rows, width, n); break;
     case TAP_ATTN_CONTEXT: keep_rows(w, layer, LANDMARK_attn_context, rows, width, n); break;
     case TAP_ATTN_OUT: keep_rows(w, layer, LANDMARK_attn_out, rows, width, n); break;
+    case TAP_ATTN_OUT_NORMED: keep_rows(w, layer, LANDMARK_attn_out_normed, rows, width, n); break;
+    case TAP_FFN_OUT_NORMED: keep_rows(w, layer, LANDMARK_ffn_out_normed, rows, width, n); break;
     case TAP_POST_ATTN_RESIDUAL:
         keep_rows(w, layer, LANDMARK_post_attn_residual, rows, width, n);
         break;

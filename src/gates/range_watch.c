@@ -151,18 +151,19 @@ static float largest(const float *x, size_t n) {
     return size < INFINITY ? size : INFINITY;
 }
 
-// Rows of zeros alone. A row is what one position holds: a column of [1, channels, 1, positions],
-// the last axis of anything else.
-static uint64_t rows_of_zeros(const EngineTensor *t) {
+// Rows of zeros alone. A row is what one position holds: a column of [1, channels, 1, positions], what
+// enters a norm of heads [1, heads, dims, positions] of one head, the last axis of anything else.
+static uint64_t rows_of_zeros(const EngineTensor *t, RangeRole role) {
     const MilType *type = &t->type;
     if (type->rank == 0 || t->count == 0) return 0;
-    size_t last = (size_t)type->dims[type->rank - 1];
-    bool is_channels = type->rank == 4 && type->dims[0] == 1 && type->dims[2] == 1;
-    size_t n_rows = is_channels ? last : t->count / last;
-    size_t width = t->count / n_rows, step = is_channels ? last : 1;
+    int axis = type->rank - 1;
+    if (type->rank == 4 && type->dims[0] == 1 && (type->dims[2] == 1 || role == RANGE_NORM_INPUT))
+        axis = type->dims[2] == 1 ? 1 : 2;
+    size_t width = (size_t)type->dims[axis], step = 1;
+    for (int i = axis + 1; i < type->rank; i++) step *= (size_t)type->dims[i];
     uint64_t n = 0;
-    for (size_t row = 0; row < n_rows; row++) {
-        const float *at = t->f32 + (is_channels ? row : row * last);
+    for (size_t row = 0; row < t->count / width; row++) {
+        const float *at = t->f32 + row / step * step * width + row % step;
         bool is_zero = true;
         for (size_t i = 0; i < width && is_zero; i++) is_zero = at[i * step] == 0;
         n += is_zero;
@@ -225,7 +226,7 @@ static void look(void *context, const MilOp *op, const EngineTensor *output) {
     if (!(most < INFINITY))
         for (size_t i = 0; i < output->count; i++)
             r->run_broken += !(fabsf(output->f32[i]) < INFINITY);
-    r->run_zero += rows_of_zeros(output);
+    r->run_zero += rows_of_zeros(output, r->role);
 }
 
 void range_watch(RangeWatch *w, Engine *engine, const MilFunction *f, bool measures_sums,

@@ -48,8 +48,10 @@ static void check_merges(Proof *p, const Tokenizer *t, const PreSurvey *s) {
             quoted(p, tokenizer_piece(t, s->unreached)));
     else
         proof_result(p, "contract", true, figures, "pre_tokenizer",
-                     "with '%.*s' text gives %zu of the vocabulary's %zu tokens", STR_ARG(stated),
-                     s->n_given, s->n_tokens);
+                     "with '%.*s'%s%s%s text gives %zu of the vocabulary's %zu tokens",
+                     STR_ARG(stated), s->learnt_by ? " learnt under '" : "",
+                     s->learnt_by ? s->learnt_by : "", s->learnt_by ? "'," : "", s->n_given,
+                     s->n_tokens);
     if (s->retyped != NO_TOKEN)
         proof_result(p, "contract", false, NULL, "token_type",
                      "a merge leads to token %u %s of type %d, expected a normal token (%d): "

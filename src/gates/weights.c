@@ -163,6 +163,9 @@ bool compare_weights(Proof *p, WeightFault *worst, Err *err) {
         progress_report(p->job->progress, "weights: layers", layer + 1, n_layers + 1);
     }
     ok = ok && compare(&sum, WEIGHT_output_norm, n_layers, "output_norm", m->output_norm, err) &&
+         compare(&sum, WEIGHT_output_norm_bias, n_layers, "output_norm_bias", m->output_norm_bias,
+                 err) &&
+         compare(&sum, WEIGHT_head_bias, n_layers, "head_bias", m->head_bias, err) &&
          compare(&sum, WEIGHT_head, n_layers, "head", m->head, err);
     if (ok) report(&sum);
     return ok;

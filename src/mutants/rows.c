@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "contract/weights.h"
 #include "mutants/bundle_mutants.h"
 
 static PackedTensor *layer_tensor(CompiledShard *shard, uint32_t layer, PackedSlot slot) {
@@ -12,7 +13,8 @@ static PackedTensor *layer_tensor(CompiledShard *shard, uint32_t layer, PackedSl
     return &shard->tensors[(layer - r->first_layer) * PACKED_PER_LAYER + slot];
 }
 
-// The tensors after those of the layers: the final norm, then slices of the head.
+// The tensors after those of the layers: the final norm and its bias, then slices of the head, each
+// with its bias.
 static PackedTensor *head_tensors(CompiledShard *shard, size_t *n) {
     size_t first = (size_t)(shard->range.end_layer - shard->range.first_layer) * PACKED_PER_LAYER;
     *n = shard->n_tensors - first;
@@ -21,22 +23,10 @@ static PackedTensor *head_tensors(CompiledShard *shard, size_t *n) {
 
 // The rows of `layer` that play the part's role.
 static Rows rows_of(const Model *model, uint32_t layer, const char *role) {
-    static const struct {
-        const char *role;
-        size_t at;
-    } roles[] = {
-#define ROLE(name) {#name, offsetof(LayerWeights, name)}
-        ROLE(attn_norm), ROLE(q),      ROLE(k),      ROLE(v),
-        ROLE(q_bias),    ROLE(k_bias), ROLE(v_bias), ROLE(attn_out),
-        ROLE(ffn_norm),  ROLE(gate),   ROLE(up),     ROLE(attn_out_bias),
-        ROLE(down),
-#undef ROLE
-    };
-    Rows rows = {0};
-    for (size_t i = 0; i < COUNT_OF(roles); i++)
-        if (strcmp(roles[i].role, role) == 0)
-            memcpy(&rows, (const char *)&model->weights.layers[layer] + roles[i].at, sizeof rows);
-    return rows;
+    for (int i = 0; i < WEIGHT_COUNT; i++)
+        if (weight_infos[i].is_layer && strcmp(weight_infos[i].name, role) == 0)
+            return weight_rows(&model->weights, (WeightRole)i, layer);
+    return (Rows){0};
 }
 
 static bool take_from(PackedTensor *t, const Model *model, uint32_t layer) {
@@ -80,7 +70,8 @@ bool edit_norm_plus_1(CompiledShard *shard, const Model *model) {
 bool edit_output_norm_of_a_layer(CompiledShard *shard, const Model *model) {
     size_t n;
     PackedTensor *t = head_tensors(shard, &n);
-    if (n == 0) return false;
+    if (n == 0 || !model->weights.layers[model->contract.n_layers - 1].ffn_norm.tensor)
+        return false;
     t->parts[0].rows = model->weights.layers[model->contract.n_layers - 1].ffn_norm;
     return true;
 }
@@ -88,7 +79,7 @@ bool edit_output_norm_of_a_layer(CompiledShard *shard, const Model *model) {
 bool edit_head_rows_shifted(CompiledShard *shard, const Model *model) {
     size_t n;
     PackedTensor *t = head_tensors(shard, &n);
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 2; i < n; i += 2) {
         PackedPart *part = &t[i].parts[0], last = *part;
         size_t end = part->rows.first_row + part->rows.n_rows;
         const Rows *head = &model->weights.head;
@@ -99,7 +90,7 @@ bool edit_head_rows_shifted(CompiledShard *shard, const Model *model) {
         part->rows.n_rows--;
         t[i].parts[t[i].n_parts++] = last;
     }
-    return n > 1;
+    return n > 2;
 }
 
 bool edit_q_unrolled_wrongly(CompiledShard *shard, const Model *model) {

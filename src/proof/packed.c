@@ -24,7 +24,7 @@ struct Place {
 struct PackedWeights {
     const Contract *contract;
     Place **places; // [n_layers][WEIGHT_COUNT]: the first rows of each matrix
-    Place *head, *output_norm;
+    Place *head, *head_bias, *output_norm, *output_norm_bias;
 };
 
 static const MilValue *find_named(const MilFunction *f, Str name) {
@@ -93,6 +93,8 @@ static bool place_part(PackedWeights *w, const Place *place, const ChainPart *pa
         // The host's table is the source's (packed_weight_row).
         if (role == WEIGHT_embedding || !str_is(part->role, weight_infos[role].name)) continue;
         if (role == WEIGHT_output_norm) return add_rows(&w->output_norm, here, err);
+        if (role == WEIGHT_output_norm_bias) return add_rows(&w->output_norm_bias, here, err);
+        if (role == WEIGHT_head_bias) return add_rows(&w->head_bias, here, err);
         if (role == WEIGHT_head) return add_rows(&w->head, here, err);
         if (t->layer >= w->contract->n_layers) return wrong(t, "of a layer there is not", err);
         return add_rows(&w->places[(size_t)t->layer * WEIGHT_COUNT + (size_t)role], here, err);
@@ -114,6 +116,7 @@ static bool check_complete(PackedWeights *w, Err *err) {
             const WeightInfo *info = &weight_infos[role];
             const Place *place = w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
             if (!info->is_layer || info->presence != FIELD_COUNT) continue;
+            if (!weight_is_in((WeightRole)role, contract_layer(c, layer))) continue;
             if (count_rows(place) != weight_dim(c, info->n_rows))
                 return err_set(err, ERR_GATE,
                                "layer %u: the bundle's '%s' is missing or incomplete", layer,
@@ -163,8 +166,11 @@ static float weight_at(const Place *place, size_t row, size_t col) {
 static const Place *find_place(const PackedWeights *w, WeightRole role, uint32_t layer,
                                size_t *row) {
     if (role == WEIGHT_output_norm) return w->output_norm;
-    const Place *place =
-        role == WEIGHT_head ? w->head : w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
+    if (role == WEIGHT_output_norm_bias) return w->output_norm_bias;
+    const Place *place = role == WEIGHT_head ? w->head
+                         : role == WEIGHT_head_bias
+                             ? w->head_bias
+                             : w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
     for (; place && *row >= place->part->n_rows && place->next; place = place->next)
         *row -= place->part->n_rows;
     return place;

@@ -168,6 +168,8 @@ static void tap(void *context, TapPlace place, uint32_t layer, const float *rows
     case TAP_FFN_OUT: branch(m, &l->ffn_out_peak, m->ffn_rms, layer, rows, width, n); break;
     case TAP_ATTN_NORMED:
     case TAP_QKV:
+    case TAP_ATTN_OUT_NORMED:
+    case TAP_FFN_OUT_NORMED:
     case TAP_FFN_NORMED: break;
     }
 }

@@ -26,6 +26,9 @@ struct Reference {
     double *angles
         [CONTRACT_MAX_KINDS]; // [rope_dim / 2] of each kind of layers: turn of a pair per position
     // one batch: [MAX_BATCH][…]
+    float *norm_weight; // [2][n_norm]: weights and bias of the norm at hand
+    size_t n_norm;
+    float *head_bias; // [n_vocab]
     float *stream, *normed, *qkv, *heads, *gate, *up, *branch;
     float *scores; // [threads][positions]
     float *rows;   // [threads][longest row of weights]
@@ -156,19 +159,45 @@ static void tap(const Reference *r, TapPlace place, uint32_t layer, const float 
     if (o->tap) o->tap(o->tap_context, place, layer, rows, width, n_tokens);
 }
 
-// RMSNorm (Zhang and Sennrich 2019, arXiv 1910.07467): w · x / sqrt(mean(x²) + eps).
-static void norm(Reference *r, WeightRole role, uint32_t layer, const float *x, float *y,
-                 size_t n_tokens) {
-    const Contract *c = &r->contract;
-    float *weight = r->gate; // free while a norm runs
-    vector(r, role, layer, weight, c->d_model);
-    for (size_t t = 0; t < n_tokens; t++, x += c->d_model, y += c->d_model) {
-        double squares = 0;
-        for (size_t i = 0; i < c->d_model; i++) squares += (double)x[i] * (double)x[i];
-        double scale = 1 / sqrt(squares / c->d_model + (double)c->norm_eps);
-        for (size_t i = 0; i < c->d_model; i++)
-            y[i] = (float)((double)x[i] * scale) * (weight[i] + c->norm_offset);
+// RMSNorm (Zhang and Sennrich 2019, arXiv 1910.07467): w · x / sqrt(mean(x²) + eps). LayerNorm (Ba
+// et al. 2016, arXiv 1607.06450) does that to x - mean(x). `x` and `y` may be the same row.
+static void norm_row(const Contract *c, const float *weight, const float *bias, const float *x,
+                     float *y, size_t width) {
+    double mean = 0, squares = 0;
+    for (size_t i = 0; c->norm == NORM_LAYER && i < width; i++) mean += (double)x[i];
+    mean /= (double)width;
+    for (size_t i = 0; i < width; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+    double scale = 1 / sqrt(squares / (double)width + (double)c->norm_eps);
+    for (size_t i = 0; i < width; i++) {
+        float unit = (float)(((double)x[i] - mean) * scale);
+        y[i] = unit * (weight[i] + c->norm_offset) + (bias ? bias[i] : 0);
     }
+}
+
+// Rows [n_tokens, d_model]. `bias_role`: a weight that the model may lack, or WEIGHT_COUNT.
+static void norm(Reference *r, WeightRole role, WeightRole bias_role, uint32_t layer,
+                 const float *x, float *y, size_t n_tokens) {
+    size_t width = r->contract.d_model;
+    float *weight = r->norm_weight, *bias = r->norm_weight + r->n_norm;
+    vector(r, role, layer, weight, width);
+    bool has_bias = bias_role != WEIGHT_COUNT && find_rows(r, bias_role, layer).tensor;
+    if (has_bias) vector(r, bias_role, layer, bias, width);
+    for (size_t t = 0; t < n_tokens; t++, x += width, y += width)
+        norm_row(&r->contract, weight, has_bias ? bias : NULL, x, y, width);
+}
+
+// Queries or keys: `n_heads` heads of each of n_tokens rows, in place.
+static void norm_heads(Reference *r, WeightRole role, uint32_t layer, float *rows, size_t stride,
+                       uint32_t n_heads, size_t n_tokens) {
+    const Contract *c = &r->contract;
+    bool is_whole = contract_layer(c, layer)->qk_norm == QK_NORM_WIDTH;
+    size_t width = is_whole ? (size_t)n_heads * c->head_dim : c->head_dim;
+    vector(r, role, layer, r->norm_weight, width);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t at = 0; at < (size_t)n_heads * c->head_dim; at += width) {
+            float *row = rows + t * stride + at;
+            norm_row(c, r->norm_weight, NULL, row, row, width);
+        }
 }
 
 // Rotary embedding (Su et al. 2021, arXiv 2104.09864) of one head's first rope_dim dims.
@@ -243,8 +272,25 @@ static void attend_rows(void *context, size_t begin, size_t end, unsigned worker
     }
 }
 
+// Of a projection into the stream.
+static void add_out_bias(Reference *r, WeightRole role, uint32_t layer, size_t n_tokens) {
+    size_t width = r->contract.d_model;
+    if (!find_rows(r, role, layer).tensor) return;
+    vector(r, role, layer, r->gate, width); // free after a projection
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < width; i++) r->branch[t * width + i] += r->gate[i];
+}
+
+static void norm_queries_and_keys(Reference *r, uint32_t layer, size_t stride, size_t n_tokens) {
+    const Contract *c = &r->contract;
+    float *keys = r->qkv + (size_t)c->n_heads * c->head_dim;
+    norm_heads(r, WEIGHT_q_norm, layer, r->qkv, stride, c->n_heads, n_tokens);
+    norm_heads(r, WEIGHT_k_norm, layer, keys, stride, c->n_kv_heads, n_tokens);
+}
+
 static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tokens) {
     const Contract *c = &r->contract;
+    QkNorm qk_norm = contract_layer(c, layer)->qk_norm;
     size_t q = (size_t)c->n_heads * c->head_dim, k = (size_t)c->n_kv_heads * c->head_dim;
     size_t v = (size_t)c->n_kv_heads * c->head_dim_v, stride = q + k + v;
     multiply(r, WEIGHT_q, layer, r->normed, c->d_model, r->qkv, stride, n_tokens);
@@ -254,11 +300,18 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
     add_bias(r, WEIGHT_k_bias, layer, r->qkv + q, stride, n_tokens);
     add_bias(r, WEIGHT_v_bias, layer, r->qkv + q + k, stride, n_tokens);
     tap(r, TAP_QKV, layer, r->qkv, stride, n_tokens);
+    if (qk_norm == QK_NORM_HEAD || qk_norm == QK_NORM_WIDTH)
+        norm_queries_and_keys(r, layer, stride, n_tokens);
     for (size_t t = 0; t < n_tokens; t++) {
         float *row = r->qkv + t * stride;
         uint32_t position = first + (uint32_t)t;
         for (uint32_t h = 0; h < c->n_heads + c->n_kv_heads; h++)
             rotate(r, layer, row + (size_t)h * c->head_dim, position);
+    }
+    if (qk_norm == QK_NORM_HEAD_ROTATED) norm_queries_and_keys(r, layer, stride, n_tokens);
+    for (size_t t = 0; t < n_tokens; t++) {
+        float *row = r->qkv + t * stride;
+        uint32_t position = first + (uint32_t)t;
         memcpy(key_at(r, layer, position), row + q, k * sizeof *row);
         memcpy(value_at(r, layer, position), row + q + k, v * sizeof *row);
     }
@@ -268,30 +321,34 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
     tap(r, TAP_ATTN_CONTEXT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, n_tokens);
     multiply(r, WEIGHT_attn_out, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, r->branch,
              c->d_model, n_tokens);
-    Rows bias = find_rows(r, WEIGHT_attn_out_bias, layer);
-    if (!bias.tensor) return;
-    vector(r, WEIGHT_attn_out_bias, layer, r->gate, c->d_model);
-    for (size_t t = 0; t < n_tokens; t++)
-        for (size_t i = 0; i < c->d_model; i++) r->branch[t * c->d_model + i] += r->gate[i];
+    add_out_bias(r, WEIGHT_attn_out_bias, layer, n_tokens);
 }
 
 static float activate(Activation kind, float x) {
     if (kind == ACTIVATION_SILU) return x / (1 + expf(-x));
+    if (kind == ACTIVATION_RELU_SQUARED) return x > 0 ? x * x : 0; // So et al. 2021, 2109.08668
     return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x))); // sqrt(2 / pi)
 }
 
-// down(activation(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202).
+// down(activation(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202), or down(activation(up(x))).
 static void feed_forward(Reference *r, uint32_t layer, size_t n_tokens) {
     const Contract *c = &r->contract;
-    multiply(r, WEIGHT_gate, layer, r->normed, c->d_model, r->gate, c->d_ff, n_tokens);
+    const LayerKind *kind = contract_layer(c, layer);
+    size_t n = n_tokens * c->d_ff;
     multiply(r, WEIGHT_up, layer, r->normed, c->d_model, r->up, c->d_ff, n_tokens);
-    tap(r, TAP_GATE, layer, r->gate, c->d_ff, n_tokens);
+    add_bias(r, WEIGHT_up_bias, layer, r->up, c->d_ff, n_tokens);
+    if (kind->is_gated) {
+        multiply(r, WEIGHT_gate, layer, r->normed, c->d_model, r->gate, c->d_ff, n_tokens);
+        add_bias(r, WEIGHT_gate_bias, layer, r->gate, c->d_ff, n_tokens);
+        tap(r, TAP_GATE, layer, r->gate, c->d_ff, n_tokens);
+    }
     tap(r, TAP_UP, layer, r->up, c->d_ff, n_tokens);
-    Activation activation = contract_layer(c, layer)->activation;
-    for (size_t i = 0; i < n_tokens * c->d_ff; i++)
-        r->gate[i] = activate(activation, r->gate[i]) * r->up[i];
+    for (size_t i = 0; i < n; i++)
+        r->gate[i] = kind->is_gated ? activate(kind->activation, r->gate[i]) * r->up[i]
+                                    : activate(kind->activation, r->up[i]);
     tap(r, TAP_GATED, layer, r->gate, c->d_ff, n_tokens);
     multiply(r, WEIGHT_down, layer, r->gate, c->d_ff, r->branch, c->d_model, n_tokens);
+    add_out_bias(r, WEIGHT_down_bias, layer, n_tokens);
 }
 
 static void add_branch(Reference *r, float *stream, size_t n_tokens) {
@@ -299,20 +356,39 @@ static void add_branch(Reference *r, float *stream, size_t n_tokens) {
         stream[i] += r->branch[i] * r->contract.residual_scale;
 }
 
+// The norm after a branch, where the layer has one.
+static void norm_branch(Reference *r, WeightRole role, TapPlace place, uint32_t layer,
+                        size_t n_tokens) {
+    if (!has_post_norms(contract_layer(&r->contract, layer))) return;
+    norm(r, role, WEIGHT_COUNT, layer, r->branch, r->branch, n_tokens);
+    tap(r, place, layer, r->branch, r->contract.d_model, n_tokens);
+}
+
 static void run_layer(Reference *r, uint32_t layer, float *stream, size_t n_tokens) {
     uint32_t first = r->layer_position[layer];
     size_t width = r->contract.d_model;
     tap(r, TAP_STREAM, layer, stream, width, n_tokens);
-    norm(r, WEIGHT_attn_norm, layer, stream, r->normed, n_tokens);
-    tap(r, TAP_ATTN_NORMED, layer, r->normed, width, n_tokens);
+    const LayerKind *kind = contract_layer(&r->contract, layer);
+    memcpy(r->normed, stream, n_tokens * width * sizeof *stream);
+    if (has_attn_norm(kind)) {
+        norm(r, WEIGHT_attn_norm, WEIGHT_attn_norm_bias, layer, stream, r->normed, n_tokens);
+        tap(r, TAP_ATTN_NORMED, layer, r->normed, width, n_tokens);
+    }
     attention(r, layer, first, n_tokens);
     tap(r, TAP_ATTN_OUT, layer, r->branch, width, n_tokens);
+    norm_branch(r, WEIGHT_attn_post_norm, TAP_ATTN_OUT_NORMED, layer, n_tokens);
     add_branch(r, stream, n_tokens);
     tap(r, TAP_POST_ATTN_RESIDUAL, layer, stream, width, n_tokens);
-    norm(r, WEIGHT_ffn_norm, layer, stream, r->normed, n_tokens);
-    tap(r, TAP_FFN_NORMED, layer, r->normed, width, n_tokens);
+    // Branches in parallel have one input: what attention had is still in r->normed.
+    if (kind->norm_placement == NORM_POST)
+        memcpy(r->normed, stream, n_tokens * width * sizeof *stream);
+    if (has_ffn_norm(kind)) {
+        norm(r, WEIGHT_ffn_norm, WEIGHT_ffn_norm_bias, layer, stream, r->normed, n_tokens);
+        tap(r, TAP_FFN_NORMED, layer, r->normed, width, n_tokens);
+    }
     feed_forward(r, layer, n_tokens);
     tap(r, TAP_FFN_OUT, layer, r->branch, width, n_tokens);
+    norm_branch(r, WEIGHT_ffn_post_norm, TAP_FFN_OUT_NORMED, layer, n_tokens);
     add_branch(r, stream, n_tokens);
     r->layer_position[layer] += (uint32_t)n_tokens;
 }
@@ -366,8 +442,13 @@ bool reference_run_layers(Reference *r, uint32_t first, uint32_t end, float *row
 // Logits [n_tokens, n_vocab] of residual rows [n_tokens, d_model], a batch at most.
 static void head(Reference *r, const float *rows, size_t n_tokens, float *logits) {
     const Contract *c = &r->contract;
-    norm(r, WEIGHT_output_norm, c->n_layers, rows, r->normed, n_tokens);
+    norm(r, WEIGHT_output_norm, WEIGHT_output_norm_bias, c->n_layers, rows, r->normed, n_tokens);
     multiply(r, WEIGHT_head, c->n_layers, r->normed, c->d_model, logits, c->n_vocab, n_tokens);
+    if (find_rows(r, WEIGHT_head_bias, c->n_layers).tensor) {
+        vector(r, WEIGHT_head_bias, c->n_layers, r->head_bias, c->n_vocab);
+        for (size_t t = 0; t < n_tokens; t++)
+            for (size_t i = 0; i < c->n_vocab; i++) logits[t * c->n_vocab + i] += r->head_bias[i];
+    }
     for (size_t i = 0; i < n_tokens * c->n_vocab; i++) {
         logits[i] *= c->logit_scale;
         if (c->final_softcap > 0)
@@ -499,23 +580,26 @@ static float *floats(size_t a, size_t b, const char *what, bool *ok, Err *err) {
     return memory;
 }
 
-// Norms that run_layer() does not compute.
-static bool has_known_norms(const Contract *c, Err *err) {
-    for (uint32_t i = 0; i < contract_n_kinds(c); i++) {
-        if (c->kinds[i].qk_norm != QK_NORM_NONE)
+// A contract may differ from the model's own in which weights it asks for.
+static bool has_weights(const Model *model, const Contract *c, Err *err) {
+    for (uint32_t i = 0; i < c->n_layers; i++)
+        for (int role = 0; role < WEIGHT_COUNT; role++) {
+            const WeightInfo *info = &weight_infos[role];
+            if (!info->is_layer || info->presence != FIELD_COUNT) continue;
+            if (!weight_is_in((WeightRole)role, contract_layer(c, i)) ||
+                weight_rows(&model->weights, (WeightRole)role, i).tensor)
+                continue;
             return err_set(err, ERR_FORMAT,
-                           "qk_norm: the reference does not normalise queries and keys yet");
-        if (c->kinds[i].norm_placement != NORM_PRE)
-            return err_set(err, ERR_FORMAT,
-                           "norm_placement: the reference has norms before a branch only");
-    }
+                           "layer %u: the contract asks for '%s', which the model lacks", i,
+                           info->name);
+        }
     return true;
 }
 
 Reference *reference_open(const Model *model, const Contract *contract,
                           const ReferenceOptions *options, Pool *pool, Err *err) {
     const Contract *c = contract;
-    if (!has_known_norms(c, err)) return NULL;
+    if (!has_weights(model, c, err)) return NULL;
     Reference *r = calloc(1, sizeof *r);
     if (!r) die_out_of_memory(sizeof *r);
     *r = (Reference){.model = model, .contract = *c, .options = *options, .pool = pool};
@@ -537,6 +621,9 @@ Reference *reference_open(const Model *model, const Contract *contract,
     r->gate = floats(MAX_BATCH, widest, "activations", &ok, err);
     r->up = floats(MAX_BATCH, c->d_ff, "activations", &ok, err);
     r->branch = floats(MAX_BATCH, widest, "activations", &ok, err);
+    r->n_norm = max_size(c->d_model, max_size(q, k));
+    r->norm_weight = floats(2, r->n_norm, "weights of a norm", &ok, err);
+    r->head_bias = floats(1, c->n_vocab, "bias of the head", &ok, err);
     r->scores = floats(threads, positions, "scores", &ok, err);
     r->rows = floats(threads, r->longest_row, "rows of weights", &ok, err);
     if (ok) r->layer_position = big_alloc(c->n_layers * sizeof(uint32_t), "positions", err);
@@ -555,9 +642,9 @@ Reference *reference_open(const Model *model, const Contract *contract,
 
 void reference_close(Reference *r) {
     if (!r) return;
-    void *all[] = {r->keys,   r->values, r->layer_position, r->tokens, r->stream,
-                   r->normed, r->qkv,    r->heads,          r->gate,   r->up,
-                   r->branch, r->scores, r->rows,           r};
+    void *all[] = {r->keys, r->values,      r->layer_position, r->tokens, r->stream, r->normed,
+                   r->qkv,  r->heads,       r->gate,           r->up,     r->branch, r->scores,
+                   r->rows, r->norm_weight, r->head_bias,      r};
     for (size_t i = 0; i < COUNT_OF(r->angles); i++) free(r->angles[i]);
     for (size_t i = 0; i < COUNT_OF(all); i++) free(all[i]);
 }

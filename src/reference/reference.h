@@ -19,21 +19,24 @@
 typedef bool WeightRow(void *context, WeightRole role, uint32_t layer, size_t row, float *out,
                        size_t n);
 
-// What a tap sees of each layer, in the order it comes: rows [n_tokens, width].
+// What a tap sees of each layer, in the order it comes: rows [n_tokens, width]. A layer has the norms
+// of its placement and a gate only where its kind says so (contract.h).
 typedef enum {
     TAP_STREAM,      // [d_model] the residual stream entering the layer; once more, with layer ==
                      // n_layers, what enters the final norm
     TAP_ATTN_NORMED, // [d_model]
     TAP_QKV,     // [heads and kv heads · head_dim, kv heads · head_dim_v] projected, with biases
     TAP_ROTATED, // the same after rotary embedding, as keys and values enter the cache
-    TAP_ATTN_CONTEXT, // [heads · head_dim_v] what attention mixes, before the output projection
-    TAP_ATTN_OUT,     // [d_model] the attention branch with its bias, before residual_scale
+    TAP_ATTN_CONTEXT,    // [heads · head_dim_v] what attention mixes, before the output projection
+    TAP_ATTN_OUT,        // [d_model] the attention branch with its bias, before residual_scale
+    TAP_ATTN_OUT_NORMED, // [d_model] the same after its norm, in layers that have one
     TAP_POST_ATTN_RESIDUAL, // [d_model] the stream between the branches
     TAP_FFN_NORMED,         // [d_model]
     TAP_GATE,               // [d_ff] projected, before the activation
     TAP_UP,                 // [d_ff]
     TAP_GATED,              // [d_ff] activation(gate) · up
     TAP_FFN_OUT,            // [d_model] the feed-forward branch, before residual_scale
+    TAP_FFN_OUT_NORMED,     // [d_model] the same after its norm
 } TapPlace;
 
 // Called between two parts of a layer; rows are good until it returns.

@@ -47,13 +47,14 @@ static bool tables_fit(const ShardFunction *f, const Host *h, uint32_t kind, siz
                        Err *err) {
     size_t n_rope = n_rows * (h->contract->kinds[kind].rope_dim / 2);
     Arena names = {0};
-    const PortCheck tables[] = {
+    const PortCheck mask = {port_of_kind(&names, INPUT_MASK, kind), f->kinds[kind].mask,
+                            n_rows * host_n_columns(h, (uint32_t)n_rows), true};
+    const PortCheck rotary[] = {
         {port_of_kind(&names, INPUT_COS, kind), f->kinds[kind].cosines, n_rope, true},
         {port_of_kind(&names, INPUT_SIN, kind), f->kinds[kind].sines, n_rope, true},
-        {port_of_kind(&names, INPUT_MASK, kind), f->kinds[kind].mask,
-         n_rows * host_n_columns(h, (uint32_t)n_rows), true},
     };
-    bool ok = check_ports(f->runner, tables, COUNT_OF(tables), err);
+    bool ok = check_ports(f->runner, &mask, 1, err) &&
+              (n_rope == 0 || check_ports(f->runner, rotary, COUNT_OF(rotary), err));
     arena_free(&names);
     return ok;
 }

@@ -73,9 +73,10 @@ typedef struct {
     pcre2_code *patterns[PRE_MAX_PATTERNS]; // each cuts what the one before it left
     const char *texts[PRE_MAX_PATTERNS];    // of the patterns
     size_t n_patterns;
-    bool ignores_merges; // a word that is a token is taken whole
-    bool is_nfc;         // text is normalized before it is cut
-    bool is_raw;         // tokens are spelt as SentencePiece's: UTF-8, U+2581 for a space, <0xXX>
+    bool ignores_merges;   // a word that is a token is taken whole
+    bool is_nfc;           // text is normalized before it is cut
+    bool is_raw;           // tokens are spelt as SentencePiece's: UTF-8, U+2581 for a space, <0xXX>
+    const char *learnt_by; // as tokenizer.h: PreSurvey has it
 } PreTokenizer;
 
 typedef enum { VOCAB_BPE, VOCAB_SPM } VocabKind;

@@ -77,7 +77,12 @@ bool tokenizer_survey(const Tokenizer *t, PreSurvey *survey, Err *err) {
     bool *stated = arena_array(&scratch, t->n_tokens, bool);
     bool *given = arena_array(&scratch, t->n_tokens, bool);
     for (size_t id = 0; id < t->n_tokens; id++) survey->n_tokens += is_surveyed(&t->tokens[id]);
-    bool ok = survey_one(t, stated, &survey->n_given, err);
+    Tokenizer learnt = *t;
+    bool is_other = t->pre.learnt_by != NULL;
+    bool ok = !is_other || pre_open(&learnt.pre, str_of(t->pre.learnt_by), err);
+    survey->learnt_by = t->pre.learnt_by;
+    ok = ok && survey_one(&learnt, stated, &survey->n_given, err);
+    if (is_other) pre_close(&learnt.pre);
     survey->retyped = find_retyped(t, t->merges.n_rows);
     for (uint32_t id = 0; ok && id < t->n_tokens && survey->unreached == NO_TOKEN; id++)
         if (is_surveyed(&t->tokens[id]) && !stated[id]) survey->unreached = id;

@@ -95,6 +95,9 @@ typedef struct {
     size_t n_tokens;    // normal tokens of two bytes or more that are valid UTF-8
     size_t n_given;     // of these, given by their own text
     uint32_t unreached; // one that is not; NO_TOKEN when all are
+    // The pre-tokenizer that such vocabularies were learnt under and are surveyed by, where it is
+    // not the one that their text is cut by; NULL elsewhere.
+    const char *learnt_by;
     // A merge that leads to a token that no text may give (control or unused): it was a normal one
     // when the merges were learnt. NO_TOKEN when there is none.
     uint32_t retyped;

@@ -129,6 +129,7 @@ Model *shape_model(const Shape *s, Arena *arena) {
                    .rope_base = 10000,
                    .rope_factor = 1,
                    .attn_factor = 1,
+                   .is_gated = true,
                    .has_qkv_bias = s->has_biases,
                    .has_out_bias = s->has_biases}},
         .residual_scale = s->residual_scale != 0 ? s->residual_scale : 1,

@@ -100,9 +100,10 @@ static void add_model(StrBuf *out, StrBuf *sums, size_t i, PackFormat form) {
         add_row(&table, rows[k].what, m->n_rows, m->n_cols, m->n_rows, m->pieces, m->n_pieces);
     }
     PackedPiece slices[16] = {0};
-    size_t n_slices = shard.n_tensors - PACKED_PER_LAYER - 1;
+    // After the layer: the final norm and its bias, then each slice and its bias.
+    size_t n_slices = (shard.n_tensors - PACKED_PER_LAYER) / 2 - 1;
     assert_true(n_slices <= COUNT_OF(slices));
-    for (size_t k = 0; k < n_slices; k++) slices[k] = t[PACKED_PER_LAYER + 1 + k].pieces[0];
+    for (size_t k = 0; k < n_slices; k++) slices[k] = t[PACKED_PER_LAYER + 2 + 2 * k].pieces[0];
     uint32_t n_vocab = models[i].shape.n_vocab;
     table.times = 1;
     add_row(&table, "head", n_vocab, models[i].shape.d_model, n_vocab < 65536 ? n_vocab : 65536,

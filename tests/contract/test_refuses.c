@@ -26,7 +26,7 @@ static void put_list(FileSpec *s, const char *key, const int32_t *items, size_t 
 // ---- architecture
 
 static void unknown_architecture(FileSpec *s) {
-    model_put_string(s, "general.architecture", "gemma3");
+    model_put_string(s, "general.architecture", "gemma3n");
 }
 static void no_architecture(FileSpec *s) {
     drop_key(s, "general.architecture");
@@ -436,7 +436,7 @@ static const struct {
     void (*spoil)(FileSpec *s);
     const char *message; // some of it
 } cases[] = {
-    {"llama", unknown_architecture, "architecture 'gemma3' is not supported; known are llama"},
+    {"llama", unknown_architecture, "architecture 'gemma3n' is not supported: its four streams"},
     {"llama", no_architecture, "key 'general.architecture' is absent"},
     {"llama", architecture_of_number, "key 'general.architecture' is absent or not a string"},
     {"llama", architecture_of_list, "key 'general.architecture' is absent or not a string"},
@@ -498,9 +498,9 @@ static const struct {
     {"llama", eps_1, "key 'llama.attention.layer_norm_rms_epsilon': 1, expected 1e-12 to 0.01"},
     {"llama", base_0, "key 'llama.rope.freq_base': 0, expected 2 to"},
     {"llama", base_infinite, "key 'llama.rope.freq_base': inf, expected 2 to"},
-    {"phi3", rope_dim_beyond_head, "key 'phi3.rope.dimension_count': 10, expected 2 to 8"},
+    {"phi3", rope_dim_beyond_head, "key 'phi3.rope.dimension_count': 10, expected 0 to 8"},
     {"phi3", rope_dim_odd, "key 'phi3.rope.dimension_count': 3, expected an even number"},
-    {"phi3", rope_dim_0, "key 'phi3.rope.dimension_count': 0, expected 2 to 8"},
+    {"phi3", rope_dim_0, "key 'phi3.rope.dimension_count': 0, expected 2 or more"},
     {"phi3", original_beyond_context,
      "key 'phi3.rope.scaling.original_context_length': 65, expected 2 to 64"},
     {"phi3", original_of_1, "key 'phi3.rope.scaling.original_context_length': 1, expected 2 to 64"},

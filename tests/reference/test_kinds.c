@@ -98,26 +98,26 @@ static void test_a_kind_changes_its_own_layers(void **state) {
     assert_int_equal(first_other(t->context, context), 3);
 }
 
-// Norms that are not computed are not passed over either.
-static void test_unknown_norms_are_refused(void **state) {
+// A contract that asks for norms whose weights the model lacks.
+static void test_norms_without_weights_are_refused(void **state) {
     Fixture *t = *state;
     ReferenceOptions options = {.n_positions = N_TOKENS};
     Contract c = t->model.contract;
     Err err = {0};
     c.kinds[0].qk_norm = QK_NORM_HEAD;
     assert_null(reference_open(&t->model, &c, &options, NULL, &err));
-    assert_non_null(strstr(err.text, "qk_norm"));
+    assert_non_null(strstr(err.text, "'q_norm'"));
     c = t->model.contract;
     c.kinds[0].norm_placement = NORM_BOTH;
     assert_null(reference_open(&t->model, &c, &options, NULL, &err));
-    assert_non_null(strstr(err.text, "norm_placement"));
+    assert_non_null(strstr(err.text, "'attn_post_norm'"));
     assert_int_equal(err.kind, ERR_FORMAT);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_kind_changes_its_own_layers),
-        cmocka_unit_test(test_unknown_norms_are_refused),
+        cmocka_unit_test(test_norms_without_weights_are_refused),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

@@ -12,7 +12,7 @@
 #include "reference/reference.h"
 
 #define MODEL LATHE_MODELS "/hello-phi3-f16.gguf"
-enum { N_TOKENS = 5, PLACES = TAP_FFN_OUT + 1 };
+enum { N_TOKENS = 5, PLACES = TAP_FFN_OUT_NORMED + 1 };
 
 typedef struct {
     const Contract *contract;
@@ -34,7 +34,9 @@ static size_t width_of(const Contract *c, TapPlace place) {
     case TAP_ATTN_OUT:
     case TAP_POST_ATTN_RESIDUAL:
     case TAP_FFN_NORMED:
-    case TAP_FFN_OUT: return c->d_model;
+    case TAP_FFN_OUT:
+    case TAP_ATTN_OUT_NORMED:
+    case TAP_FFN_OUT_NORMED: return c->d_model;
     }
     return 0;
 }
@@ -43,6 +45,9 @@ static void watch(void *context, TapPlace place, uint32_t layer, const float *ro
                   size_t n_tokens) {
     Watch *w = context;
     size_t n = N_TOKENS * w->contract->d_model;
+    bool is_post =
+        w->next % PLACES == TAP_ATTN_OUT_NORMED || w->next % PLACES == TAP_FFN_OUT_NORMED;
+    w->next += is_post; // the model has no norms after its branches
     assert_int_equal(layer * PLACES + place, w->next++);
     assert_int_equal(n_tokens, N_TOKENS);
     assert_int_equal(width, width_of(w->contract, place));
