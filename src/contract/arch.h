@@ -43,13 +43,14 @@ typedef struct {
     float local_base;    // … and this one where the file does not say; 0: the other layers'
     bool stretches_global_only; // rotary scaling is of layers without a window
     bool finetuned_is_rope;     // rope.scaling.finetuned false: nothing rotates
+    bool is_unjudged;           // no oracle has compared it yet: refused
     const char *name;           // general.architecture
     const char *families;       // that it is used for
     const char *rope_reason;    // where rope_style comes from
 } ArchInfo;
 
 extern const ArchInfo arch_infos[ARCH_COUNT];
-// Why lathe does not read an architecture that it knows by name; NULL where it does not know it.
+// Why lathe refuses an architecture that it knows by name; NULL for one that it reads, and one that it does not know.
 const char *arch_unsupported(Str name);
 const ArchInfo *arch_named(Str name); // NULL for a name that is not known
 // "llama (Llama, Mistral, SmolLM) and phi3 (…)", in the arena.

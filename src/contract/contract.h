@@ -198,7 +198,7 @@ typedef struct {
 bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err);
 
 // The class of transformers that reads models of an architecture (archs.def: the first of several), and
-// in `model_type` config.json's word for it.
+// in `model_type` config.json's word for it. `architecture` has a class in archs.def.
 const char *contract_hf_class(Architecture architecture, const char **model_type);
 
 // "name = value" lines in table order, floats by the shortest decimal that reads back, lists in

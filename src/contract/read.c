@@ -31,8 +31,8 @@ static void read_architecture(ContractReader *r, Contract *c) {
         return;
     }
     r->arch = arch_named(name);
-    if (!r->arch) {
-        const char *reason = arch_unsupported(name);
+    const char *reason = arch_unsupported(name);
+    if (!r->arch || reason) {
         reader_fail(r, "architecture '%.*s' is not supported%s%s; known are %.*s", STR_ARG(name),
                     reason ? ": " : "", reason ? reason : "", STR_ARG(arch_list(r->arena)));
         return;

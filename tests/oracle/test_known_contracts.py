@@ -1,6 +1,7 @@
 """Published contracts (contracts/): a file that names a well-known model is compared with it, with no option given."""
 
 import json
+import re
 import pathlib
 import subprocess
 
@@ -32,8 +33,8 @@ def contradictions(told, member="published"):
 def test_every_file_is_compiled_in():
     """Each turns up under its own words on a small file; what its shapes contradict is not the point here."""
     listed = (CONTRACTS.parent / "src/contract/meson.build").read_text()
-    assert all(f"'{path.stem}'" in listed for path in CONTRACTS.glob("*.json"))
-    assert len(list(CONTRACTS.glob("*.json"))) == 13
+    names = re.search(r"foreach name : \[(.*?)\]", listed, re.S)[1]
+    assert sorted(re.findall(r"'([^']+)'", names)) == sorted(path.stem for path in CONTRACTS.glob("*.json"))
 
 
 @pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.json")), ids=lambda p: p.stem)
