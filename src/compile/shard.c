@@ -90,7 +90,8 @@ static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
 static ValueId leave_branch(Graph *g, const char *name, ValueId branch, int folded,
                             const PackedTensor *post_norm, LandmarkPlace normed) {
     const char *scaled = arena_printf(g->arena, "%s_residual", name).at;
-    if (post_norm->n_parts == 0) return graph_scale(g, scaled, branch, branch_factor(g, folded));
+    if (!has_post_norms(graph_kind(g)))
+        return graph_scale(g, scaled, branch, branch_factor(g, folded));
     ValueId y = graph_inner_norm(g, arena_printf(g->arena, "%s_post_norm", name).at, branch, 1,
                                  folded, graph_vector(g, post_norm));
     graph_mark(g, normed, y, 0, ldexpf(1, g->residual_exp2));
@@ -101,7 +102,7 @@ static ValueId leave_branch(Graph *g, const char *name, ValueId branch, int fold
 static ValueId build_attention(Graph *g, ValueId x, const PackedTensor *t,
                                const LayerScaling *condition, uint32_t in_shard, ValueId *normed) {
     *normed = x;
-    if (t[PACKED_ATTN_NORM].n_parts) {
+    if (has_attn_norm(graph_kind(g))) {
         *normed = graph_norm(g, "attn_norm", x, &t[PACKED_ATTN_NORM], &t[PACKED_ATTN_NORM_BIAS]);
         graph_mark(g, LANDMARK_attn_normed, *normed, 0, 1);
     }
@@ -122,7 +123,7 @@ static ValueId build_layer(Graph *g, ValueId x, const PackedTensor *t,
                            const LayerScaling *condition, uint32_t in_shard, bool is_last) {
     ValueId normed, middle = build_attention(g, x, t, condition, in_shard, &normed);
     ValueId inner = graph_kind(g)->norm_placement == NORM_PARALLEL ? normed : middle;
-    if (t[PACKED_FFN_NORM].n_parts) {
+    if (has_ffn_norm(graph_kind(g))) {
         inner = graph_norm(g, "ffn_norm", middle, &t[PACKED_FFN_NORM], &t[PACKED_FFN_NORM_BIAS]);
         graph_mark(g, LANDMARK_ffn_normed, inner, 0, 1);
     }
