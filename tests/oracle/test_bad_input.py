@@ -112,7 +112,7 @@ CASES = {
     "tensor beyond the file": (with_tensor(QKV, offset=1 << 40), f"tensor '{QKV}': 34816 bytes at offset 1099511627776"),
     "tensors overlap": (lambda f: setattr(f.tensor(QKV), "offset", f.tensor(NORM).offset), "overlap"),
     # a sound file that says something unknown
-    "unknown architecture": (put("general.architecture", STRING, "gemma3"), "architecture 'gemma3' is not supported; known are"),
+    "unknown architecture": (put("general.architecture", STRING, "gemma9"), "architecture 'gemma9' is not supported; known are"),
     "unknown key": (put("phi3.attention.temperature", F32, 0.5), "key 'phi3.attention.temperature': not known to lathe"),
     "experts": (put("phi3.expert_count", U32, 16), "key 'phi3.expert_count': not known to lathe"),
     "unknown tensor": (with_tensor(DOWN, name="blk.1.ffn_sideways.weight"), "tensor 'blk.1.ffn_down.weight' is missing"),

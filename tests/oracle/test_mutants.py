@@ -16,6 +16,9 @@ NOT_HELLO = {
     "residual_scale_1", "residual_scale_inverse", "rope_base_10000", "rope_dim_three_quarters", "rope_factor_doubled",
     "rope_factor_halved", "rope_linear_2", "rope_linear_4", "rope_linear_8", "rope_llama3", "rope_scaling_none",
     "yarn_beta_fast_doubled", "yarn_beta_slow_doubled", "yarn_ext_factor_0", "yarn_ext_factor_1",
+    "attn_window_one_more", "kinds_exchanged", "norm_rms", "post_norms_dropped", "qk_norm_after_rope", "qk_norm_before_rope",
+    "qk_norm_none", "qkv_bias_dropped", "rope_base_one_for_all", "rope_everywhere", "rope_nowhere", "windows_everywhere",
+    "branches_in_parallel",  # such a bundle lacks a landmark that chain.json needs: it is refused when it is opened
 }  # fmt: skip
 
 
