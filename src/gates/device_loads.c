@@ -27,21 +27,17 @@ static json_t *times_json(const RunnerTimes *t) {
 void device_loads_add(Proof *p, const Shards *s) {
     for (size_t i = 0; i < p->bundle.chain.n_shards; i++) {
         const Shard *shard = &s->shards[i];
-        const struct {
-            const char *name;
-            const Runner *runner;
-        } functions[] = {{FUNCTION_DECODE, shard->decode.runner},
-                         {FUNCTION_PREFILL, shard->prefill.runner},
-                         {FUNCTION_HEAD, shard->head.runner}};
-        for (size_t k = 0; k < COUNT_OF(functions); k++) {
+        ShardRole functions[SHARD_MAX_ROLES];
+        size_t n = shard_roles(shard, functions);
+        for (size_t k = 0; k < n; k++) {
             const Runner *r = functions[k].runner;
             RunnerTimes times;
-            if (!r || !r->ops->times) continue;
+            if (!r->ops->times) continue;
             r->ops->times(r, &times);
             json_t *row = times_json(&times);
             json_object_set_new(row, "gate", json_string(p->running));
             json_object_set_new(row, "package", json_of_str(shard->chain->package));
-            json_object_set_new(row, "function", json_string(functions[k].name));
+            json_object_set_new(row, "function", json_string(functions[k].role));
             if (times.log) json_object_set_new(row, "log", json_string(times.log));
             json_array_append_new(loads_of(p), row);
         }

@@ -196,17 +196,12 @@ static const FunctionPlacement *find_function(const Placement *placement, const 
 static bool judge_shard(Proof *p, const Shard *shard, size_t i, const PlacementTarget *target,
                         bool has_ane, Err *err) {
     const Package *package = &p->bundle.packages[i];
-    const struct {
-        const char *role;
-        Runner *runner;
-    } functions[] = {{FUNCTION_DECODE, shard->decode.runner},
-                     {FUNCTION_PREFILL, shard->prefill.runner},
-                     {FUNCTION_HEAD, shard->head.runner}};
+    ShardRole functions[SHARD_MAX_ROLES];
+    size_t n = shard_roles(shard, functions);
     Placement placement;
     placement_judge(&placement, p->arena, package->program,
                     package->model.len + package->weights.len, target);
-    for (size_t k = 0; k < COUNT_OF(functions); k++) {
-        if (!functions[k].runner) continue;
+    for (size_t k = 0; k < n; k++) {
         const FunctionPlacement *f = find_function(&placement, shard->chain, functions[k].role);
         if (f && !judge_function(p, shard, i, functions[k].runner, f, has_ane, err)) return false;
     }

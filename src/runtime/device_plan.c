@@ -49,15 +49,11 @@ void device_plan_make(DevicePlan *plan, const Shards *s) {
     Taking t = {.plan = plan};
     for (size_t i = 0; i < s->bundle->chain.n_shards && !plan->why.kind; i++) {
         const Shard *shard = &s->shards[i];
-        const struct {
-            const char *name;
-            Runner *runner;
-        } functions[] = {{FUNCTION_DECODE, shard->decode.runner},
-                         {FUNCTION_PREFILL, shard->prefill.runner},
-                         {FUNCTION_HEAD, shard->head.runner}};
-        for (size_t k = 0; k < COUNT_OF(functions) && !plan->why.kind; k++) {
-            t.function = functions[k].name;
-            if (functions[k].runner && !ops->plan(functions[k].runner, take, &t, &plan->why))
+        ShardRole functions[SHARD_MAX_ROLES];
+        size_t n = shard_roles(shard, functions);
+        for (size_t k = 0; k < n && !plan->why.kind; k++) {
+            t.function = functions[k].role;
+            if (!ops->plan(functions[k].runner, take, &t, &plan->why))
                 err_prefix(&plan->why, "%.*s", STR_ARG(shard->chain->package));
         }
     }

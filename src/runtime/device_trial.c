@@ -10,16 +10,12 @@
 #include "runtime/state_test.h"
 
 static void print_times(const Shard *shard) {
-    const struct {
-        const char *role;
-        const Runner *runner;
-    } functions[] = {{FUNCTION_DECODE, shard->decode.runner},
-                     {FUNCTION_PREFILL, shard->prefill.runner},
-                     {FUNCTION_HEAD, shard->head.runner}};
-    for (size_t k = 0; k < COUNT_OF(functions); k++) {
+    ShardRole functions[SHARD_MAX_ROLES];
+    size_t n = shard_roles(shard, functions);
+    for (size_t k = 0; k < n; k++) {
         const Runner *r = functions[k].runner;
         RunnerTimes t;
-        if (!r || !r->ops->times) continue;
+        if (!r->ops->times) continue;
         r->ops->times(r, &t);
         const ChainFunction *f = chain_function(shard->chain, functions[k].role);
         Arena scratch = {0};

@@ -128,6 +128,16 @@ static bool open_shard(Shard *shard, const Package *p, const ChainShard *chain,
     return shard->state != NULL;
 }
 
+size_t shard_roles(const Shard *shard, ShardRole out[SHARD_MAX_ROLES]) {
+    const ShardRole all[SHARD_MAX_ROLES] = {{FUNCTION_DECODE, shard->decode.runner},
+                                            {FUNCTION_PREFILL, shard->prefill.runner},
+                                            {FUNCTION_HEAD, shard->head.runner}};
+    size_t n = 0;
+    for (size_t i = 0; i < SHARD_MAX_ROLES; i++)
+        if (all[i].runner) out[n++] = all[i];
+    return n;
+}
+
 // ---- all packages
 
 static size_t longest_slice(const Runner *head) {

@@ -42,6 +42,16 @@ typedef struct {
 } Shard;
 
 typedef struct {
+    const char *role; // FUNCTION_DECODE, …
+    Runner *runner;
+} ShardRole;
+
+enum { SHARD_MAX_ROLES = 3 };
+
+// The functions that a package has, in the order decode, prefill, head. Returns how many.
+size_t shard_roles(const Shard *shard, ShardRole out[SHARD_MAX_ROLES]);
+
+typedef struct {
     const Bundle *bundle;
     Execution how; // with its defaults filled in
     Host host;
