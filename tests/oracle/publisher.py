@@ -12,7 +12,7 @@ from collections.abc import Callable
 import gguf
 import numpy
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 torch.set_grad_enabled(False)
 
@@ -61,6 +61,9 @@ LLAMA_LAYER = NORMS + [
     ("mlp.gate_proj.weight", "ffn_gate.weight", unchanged),
     ("mlp.up_proj.weight", "ffn_up.weight", unchanged),
     ("mlp.down_proj.weight", "ffn_down.weight", unchanged),
+]
+QWEN2_LAYER = [(there, here, unchanged) for there, here, _ in LLAMA_LAYER] + [
+    (f"self_attn.{x}_proj.bias", f"attn_{x}.bias", unchanged) for x in "qkv"
 ]
 PHI3_LAYER = NORMS + [
     ("self_attn.qkv_proj.weight", "attn_qkv.weight", unchanged),
@@ -128,6 +131,10 @@ def phi3_config(file):
     }
 
 
+def qwen2_config(file):
+    return common_config(file) | {"rope_parameters": {"rope_type": "default", "rope_theta": file.keys["rope.freq_base"]}}
+
+
 @dataclasses.dataclass
 class Family:
     model: type
@@ -139,6 +146,7 @@ class Family:
 FAMILIES = {
     "llama": Family(LlamaForCausalLM, LlamaConfig, llama_config, LLAMA_LAYER),
     "phi3": Family(Phi3ForCausalLM, Phi3Config, phi3_config, PHI3_LAYER),
+    "qwen2": Family(Qwen2ForCausalLM, Qwen2Config, qwen2_config, QWEN2_LAYER),
 }
 
 

