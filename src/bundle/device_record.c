@@ -97,3 +97,14 @@ json_t *device_record_summary(const char *dir, const Chain *chain) {
     json_decref(list);
     return json_null();
 }
+
+json_t *device_record_of(const char *dir, const Chain *chain, const json_t *machine) {
+    json_t *runs = read_runs(dir, chain), *found = NULL, *run;
+    size_t i;
+    json_array_foreach(runs, i, run) {
+        if (!found && device_is_same(json_object_get(run, "machine"), machine))
+            found = summary_of(run);
+    }
+    json_decref(runs);
+    return found ? found : json_null();
+}

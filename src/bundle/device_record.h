@@ -21,6 +21,10 @@ bool device_record_add(const char *dir, const Chain *chain, json_t *run, Err *er
 // when there is no run over this chain.json.
 json_t *device_record_summary(const char *dir, const Chain *chain);
 
+// What the run of `machine` found, as a member of that list; a new reference. JSON's null when it made none
+// over this chain.json.
+json_t *device_record_of(const char *dir, const Chain *chain, const json_t *machine);
+
 // Whether two of the record's members "machine" are one machine: chip, build of the system, version of
 // the framework, and whether it is a device at all.
 bool device_is_same(const json_t *a, const json_t *b);

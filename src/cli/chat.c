@@ -58,7 +58,7 @@ static const Option option_rows[] = {
      "use a bundle that is not proved, and say so"},
     {"--strict", OPTION_FLAG, offsetof(Arguments, open.is_strict), NULL,
      "with --engine coreml: refuse a bundle of which any operation is planned off the Neural "
-     "Engine"},
+     "Engine, or that a gate failed on this machine"},
     {"--quiet", OPTION_FLAG, offsetof(Arguments, is_quiet), NULL,
      "no timing line; a line on stderr only where an answer was cut"},
     {"--json", OPTION_FLAG, offsetof(Arguments, is_json), NULL,
@@ -96,12 +96,13 @@ static int64_t today(void) {
     return (int64_t)time(NULL);
 }
 
-static void print_plan(const DevicePlan *plan) {
+static void print_plan(const DevicePlan *plan, const DeviceProof *proof) {
     StrBuf text = {0};
     if (plan->is_made) {
         device_plan_print(plan, &text);
         fprintf(stderr, "[%s]\n", text.at);
     }
+    if (proof->text.len) fprintf(stderr, "[gates on this machine: %.*s]\n", STR_ARG(proof->text));
     strbuf_free(&text);
 }
 
@@ -130,7 +131,7 @@ static bool open_chat(ChatState *s, const Arguments *a, Err *err) {
     meter_rest(&s->meter);
     if (s->conversation && !s->is_quiet && s->loaded.except.len)
         fprintf(stderr, "[proved, except: %s]\n", s->loaded.except.at);
-    if (s->conversation && !s->is_quiet) print_plan(&s->loaded.plan);
+    if (s->conversation && !s->is_quiet) print_plan(&s->loaded.plan, &s->loaded.device_proof);
     return s->conversation != NULL;
 }
 

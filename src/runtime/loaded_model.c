@@ -107,6 +107,20 @@ static bool check_fixed(const LoadOptions *options, Err *err) {
     return true;
 }
 
+static void read_device_proof(LoadedModel *o) {
+    if (!o->engine->runner || !o->engine->runner->machine) return;
+    RunnerMachine machine;
+    o->engine->runner->machine(&machine);
+    o->device_proof = device_proof_read(&o->bundle, &machine, &o->arena);
+}
+
+static bool is_strictly_good(const LoadedModel *o, Err *err) {
+    if (!device_plan_is_whole(&o->plan, err)) return false;
+    if (!o->device_proof.has_failed) return true;
+    return err_set(err, ERR_GATE, "--strict: a gate failed on this machine: %.*s",
+                   STR_ARG(o->device_proof.text));
+}
+
 static bool open_bundle(LoadedModel *o, const LoadOptions *options, const Progress *progress,
                         Err *err) {
     if (!check_seal(o, options, progress, err) ||
@@ -131,7 +145,9 @@ static bool open_bundle(LoadedModel *o, const LoadOptions *options, const Progre
                      .progress = progress,
                      .plan = &o->plan};
     o->session = session_open(model_runner_open_bundle(&o->bundle, &how, err), err);
-    return o->session && (!options->is_strict || device_plan_is_whole(&o->plan, err));
+    if (!o->session) return false;
+    read_device_proof(o);
+    return !options->is_strict || is_strictly_good(o, err);
 }
 
 static bool choose_engine(LoadedModel *o, const LoadOptions *options, Err *err) {

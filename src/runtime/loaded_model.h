@@ -7,6 +7,7 @@
 #include "bundle/bundle.h"
 #include "gguf/settings.h"
 #include "runtime/device_plan.h"
+#include "runtime/device_proof.h"
 #include "runtime/engines.h"
 #include "runtime/session.h"
 
@@ -20,7 +21,8 @@ typedef struct {
     const char *use[USE_COUNT]; // in place of the publisher's; NULL: the publisher's
     uint32_t threads;           // 0: one a processor
     bool is_unsealed;           // open a bundle that has no valid seal
-    bool is_strict; // refuse what the engine does not plan for the Neural Engine as a whole
+    bool is_strict; // refuse what the engine does not plan for the Neural Engine as a whole, and
+                    // what a gate failed on this machine
 } LoadOptions;
 
 typedef struct {
@@ -33,6 +35,7 @@ typedef struct {
     const EngineInfo *engine; // that runs the session
     Session *session;
     DevicePlan plan;            // of an engine that makes one
+    DeviceProof device_proof;   // of the same; has no text otherwise
     const Contract *contract;   // of the file that is run
     const Gguf *tokenizer_file; // has tokenizer and chat template
     Use use;                    // of the bundle or the file, with the options' choices

@@ -13,6 +13,7 @@
 #include "bundle/seal.h"
 #include "bundle/source.h"
 #include "gates/device_gates.h"
+#include "runtime/device_proof.h"
 #include "runtime/engines.h"
 #include "verify/open.h"
 
@@ -22,33 +23,12 @@ static Gate *const runs[DEVICE_GATE_COUNT] = {
 #undef DEVICE_GATE
 };
 
-// ---- the machine
-
-static json_t *machine_json(const RunnerMachine *m) {
-    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:i, s:b}", "is_device", (int)m->is_device,
-                     "chip", json_of_str(str_of(m->chip)), "model", json_of_str(str_of(m->model)),
-                     "system", json_of_str(str_of(m->system)), "build",
-                     json_of_str(str_of(m->build)), "framework", json_of_str(str_of(m->framework)),
-                     "ane_cores", (int)m->n_ane_cores, "is_virtual", (int)m->is_virtual);
-}
-
-// "Apple M4 Pro, macOS 27.0 (26A1), Core ML 3400.1"
-static void print_machine(const RunnerMachine *m, StrBuf *out) {
-    if (!m->is_device)
-        strbuf_add(out, STR("a stand-in for the framework (no figure is a device's) on "));
-    strbuf_printf(out, "%s, %s", m->chip, m->system);
-    if (m->build[0]) strbuf_printf(out, " (%s)", m->build);
-    if (m->framework[0]) strbuf_printf(out, ", Core ML %s", m->framework);
-    if (m->is_virtual) strbuf_add(out, STR(", a virtual machine"));
-    if (!m->has_ane) strbuf_add(out, STR(", no Neural Engine"));
-}
-
 static void note_machine(const Proof *p, const RunnerMachine *m) {
     StrBuf text = {0};
     strbuf_add(&text, STR("what follows holds for "));
-    print_machine(m, &text);
+    device_machine_print(m, &text);
     if (p->job->note) p->job->note(p->job->line_context, text.at);
-    if (p->job->machine) print_machine(m, p->job->machine);
+    if (p->job->machine) device_machine_print(m, p->job->machine);
     strbuf_free(&text);
 }
 
@@ -98,10 +78,10 @@ static json_t *run_json(const Proof *p, const RunnerMachine *m) {
     json_object_foreach(p->gates, name, results) {
         if (proof_any_failed(results)) has_passed = false;
     }
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:b, s:O, s:O}", "machine", machine_json(m), "tool",
-                     p->job->tool_version, "build", build_id, "engine", p->job->engine->name,
-                     "ended", started, "passed", (int)has_passed, "gates", p->gates, "seconds",
-                     p->seconds);
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:b, s:O, s:O}", "machine", device_machine_json(m),
+                     "tool", p->job->tool_version, "build", build_id, "engine",
+                     p->job->engine->name, "ended", started, "passed", (int)has_passed, "gates",
+                     p->gates, "seconds", p->seconds);
 }
 
 // What the framework wrote while it loaded, kept beside the record: verify/device-logs/NAME. One
@@ -150,7 +130,7 @@ static bool write_run(const Proof *p, const RunnerMachine *m, Err *err) {
 
 static bool say_failure(const Proof *p, const RunnerMachine *m, Err *err) {
     StrBuf names = {0}, machine = {0};
-    print_machine(m, &machine);
+    device_machine_print(m, &machine);
     for (int i = 0; i < DEVICE_GATE_COUNT; i++)
         if (proof_any_failed(json_object_get(p->gates, device_gates[i].name)))
             strbuf_printf(&names, names.len ? ", %s" : "%s", device_gates[i].name);

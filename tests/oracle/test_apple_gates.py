@@ -131,3 +131,25 @@ def test_a_record_over_other_packages_does_not_count(mac, copy):
     (copy / "verify/device.json").write_text(json.dumps(document))
     mac("verify", copy, "--model", HELLO, "--resume")
     assert seal(copy)["device"] is None
+
+
+def test_chat_says_what_was_found_on_this_machine(mac, copy):
+    def gates_line(*more, **options):
+        done = mac("chat", copy, "--engine", "coreml", "--max-tokens", "1", "-p", "hi", *more, **options)
+        return next(line for line in done.stderr.splitlines() if "gates on this machine" in line)
+
+    none = gates_line()
+    assert "not run: residency, layer golden, positions, head, text, drift" in none and "passed" not in none
+    assert f"lathe verify {copy} --engine coreml" in none  # the source is remembered
+    judge(mac, copy, "--gates", "residency,drift")
+    assert "passed: residency, drift; not run: layer golden, positions, head, text" in gates_line("--strict")
+    judge(mac, copy, "--gates", "residency,drift", double="rots", ok=False)
+    assert "passed: residency; FAILED: drift; not run:" in gates_line()
+    refused = mac("chat", copy, "--engine", "coreml", "--strict", "-p", "hi", ok=False)
+    assert refused.returncode == 1 and "FAILED: drift" in refused.stderr and not refused.stdout
+    # What another machine gave says nothing of this one; nor does a record that was edited.
+    document = record(copy)
+    document["runs"][0]["machine"]["chip"] = "Apple M9"
+    (copy / "verify/device.json").write_text(json.dumps(document))
+    assert "FAILED" not in gates_line()
+    mac("chat", copy, "-p", "hi", "--max-tokens", "1")  # on the CPU nothing is said of devices
