@@ -84,15 +84,23 @@ static void close_tile(StrBuf *out, const char *says) {
     strbuf_printf(out, "</b><small>%s</small></li>", says);
 }
 
+static void count_readings(const ReportVote *vote, size_t *n, size_t *n_better) {
+    for (size_t i = 0; i < vote->n_rows; i++) {
+        VoteKind kind = vote->rows[i].kind;
+        *n += kind == VOTE_WORSE || kind == VOTE_EVEN || kind == VOTE_BETTER;
+        *n_better += kind == VOTE_BETTER;
+    }
+}
+
 static void write_witness_tiles(Page *p) {
     StrBuf *out = p->out;
     size_t n_agree = 0, n_contradict = 0, n = 0, n_better = 0;
+    count_readings(&p->report->vote, &n, &n_better);
+    count_readings(&p->report->vote_long, &n, &n_better);
     for (size_t i = 0; i < p->report->n_fields; i++) {
         FieldWitness w = page_witness(p->report, p->report->fields[i].field);
         n_agree += w.n_agree > 0 && w.n_contradict == 0;
         n_contradict += w.n_contradict > 0;
-        n_better += w.n_better;
-        n += w.n_worse + w.n_even + w.n_better;
     }
     if (n_agree + n_contradict) {
         open_tile(out, "A second source", n_contradict ? "no" : "ok");

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from browser import DARK, console, look, measure, run, screenshot
-from command import HELLO, HELLO_F16, MODELS, done, lathe
+from command import HELLO, HELLO_F16, MODELS, ROOT, done, lathe
 from planted import planted
 from random_models import RandomModel
 from test_range import LOUD
@@ -133,6 +133,16 @@ def test_contract_shows_every_field_and_its_second_source(sealed):
         assert second == (f"✓ agrees {told['config_from']}{note}" if told["verdict"] == "agree" else "–")
     votes = {row[0].split()[0]: row[4] for row in seen["rows"]}
     assert votes["rope_dim"] == "✓ 3 of 3 fit worse" and "not told apart" in votes["norm_eps"] and votes["d_ff"] == "–"
+
+
+def test_every_misreading_is_counted(sealed):
+    """Those of how the model is used, too: in the main figures and in the documents."""
+    rows = json.loads((sealed / "verify/report.json").read_text())["vote"]["rows"]
+    assert any(row["field"] == "rope_factors" for row in rows)
+    seen, _ = look(sealed / "verify/report.html", 1280, '{tiles: text(".tiles li")}')
+    assert any(f"0 of {len(rows)}misreadings fit better" in tile for tile in seen["tiles"])
+    assert f"({len(rows)} misreadings for the bundled model)" in (ROOT / "README.md").read_text()
+    assert f"({len(rows)} for the bundled model)" in (ROOT / "docs/proof.md").read_text()
 
 
 def test_matrix_shows_what_mutants_json_says(sealed):
