@@ -63,6 +63,10 @@ class Tree(unittest.TestCase):
                      and not any((base / path).exists() for base in (ROOT, ROOT / "src"))]
             self.assertEqual(wrong, [], document.relative_to(ROOT))
 
+    def test_what_is_binary_is_a_model_or_a_picture(self):
+        binary = [p for p in TRACKED if b"\0" in p.read_bytes()]
+        self.assertEqual(named(p for p in binary if p.suffix not in (".gguf", ".png")), [])
+
     def test_the_tree_stands_alone(self):
         texts = [p for p in TRACKED if p.suffix not in (".gguf", ".png") and p.name != ".gitignore"]
         for mark in ELSEWHERE:

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +128,9 @@ static const struct {
     {"shards.0.layers", "[1, 2]", "which comes there"},
     {"shards.0.layers", "[0]", "member \"layers\": expected [first, end]"},
     {"shards.0.layers", "[2, 0]", "member \"layers\": expected [first, end]"},
+    {"shards.0.layers", "[-1, 2]", "member \"layers\": expected [first, end]"},
+    {"shards.0.layers", "[0, 2.5]", "member \"layers\": expected [first, end]"},
+    {"shards.0.layers", "[\"0\", 2]", "member \"layers\": expected [first, end]"},
     {"shards.0.layers", "[0, 4294967296]", "member \"layers\": expected [first, end]"},
     {"shards.0.layers", "[0, 4294967295]", "member \"landmarks\""},
     {"shards.1.logits", "[0, 2047]", "vocabulary row 2047"},
@@ -190,6 +194,46 @@ static void test_every_member_is_needed(void **state) {
     }
 }
 
+static void test_a_landmark_too_many_is_refused(void **state) {
+    (void)state;
+    Err err = {0};
+    json_t *wrong = json_deep_copy(right);
+    const char *last;
+    json_t *shard = find(wrong, "shards.0.landmarks", &last);
+    json_t *marks = json_object_get(shard, last);
+    size_t n = json_array_size(marks);
+    json_array_append_new(marks, json_deep_copy(json_array_get(marks, n - 1)));
+    char expected[64];
+    snprintf(expected, sizeof expected, "member \"landmarks\": %zu items, expected %zu", n + 1, n);
+    assert_false(read_back(wrong, &err));
+    if (!strstr(err.text, expected)) fail_msg("%s, expected %s", err.text, expected);
+    json_decref(wrong);
+}
+
+// Whoever alters the contract can compute its digest, too: what it says must hold together.
+static void test_an_impossible_contract_with_its_own_digest_is_refused(void **state) {
+    (void)state;
+    Err err = {0};
+    Contract contract;
+    json_t *wrong = json_deep_copy(right);
+    edit(wrong, "contract.n_kv_heads", "3"); // of 4 heads
+    assert_true(contract_from_json(&contract, json_object_get(wrong, "contract"), &arena, &err));
+    json_object_set_new(wrong, "contract_sha256", json_string(contract_digest(&contract).hex));
+    assert_false(read_back(wrong, &err));
+    assert_int_equal(err.kind, ERR_FORMAT);
+    if (!strstr(err.text, "4 query heads cannot share 3 kv heads")) fail_msg("%s", err.text);
+    json_decref(wrong);
+}
+
+static void test_a_folder_that_is_not_there_is_an_error_of_the_system(void **state) {
+    (void)state;
+    Err err = {0};
+    Chain chain;
+    assert_false(chain_read(&chain, &arena, path_join(&arena, scratch.path, "no"), &err));
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.text, "No such file"));
+}
+
 static void test_a_folder_without_chain_json_is_not_a_bundle(void **state) {
     (void)state;
     Err err = {0};
@@ -204,6 +248,9 @@ int main(void) {
         cmocka_unit_test(test_what_convert_writes_is_read),
         cmocka_unit_test(test_each_wrong_member_is_named),
         cmocka_unit_test(test_every_member_is_needed),
+        cmocka_unit_test(test_a_landmark_too_many_is_refused),
+        cmocka_unit_test(test_an_impossible_contract_with_its_own_digest_is_refused),
+        cmocka_unit_test(test_a_folder_that_is_not_there_is_an_error_of_the_system),
         cmocka_unit_test(test_a_folder_without_chain_json_is_not_a_bundle),
     };
     scratch = scratch_open("test-chain-read");
