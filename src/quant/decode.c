@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/every_cpu.h"
 #include "base/half.h"
 #include "quant/decoders.h"
 #include "quant/quant.h"
@@ -50,7 +51,7 @@ void decode_i64(const void *blocks, float *out, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = (float)x[i];
 }
 
-void decode_q4_0(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q4_0(const void *blocks, float *out, size_t n) {
     const BlockQ4_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d);
@@ -61,7 +62,7 @@ void decode_q4_0(const void *blocks, float *out, size_t n) {
     }
 }
 
-void decode_q4_1(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q4_1(const void *blocks, float *out, size_t n) {
     const BlockQ4_1 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d), m = f32_from_half(b[i].m);
@@ -72,36 +73,44 @@ void decode_q4_1(const void *blocks, float *out, size_t n) {
     }
 }
 
-// Bit j of a 5-bit block's high bits, at bit 4.
-static int fifth_bit(const uint8_t *high, int j) {
-    return (high[j / 8] >> (j % 8) & 1) << 4;
+// 32 codes of 5 bits: four bits of each as in q4_0, the fifth of code j at bit j of `high`. One loop
+// over all 32, with the bytes of codes twice, is what compilers vectorise.
+typedef struct {
+    uint8_t pairs[QK];
+    uint32_t fifth;
+} FiveBits;
+
+static inline FiveBits five_bits(const uint8_t *codes, const uint8_t *high) {
+    FiveBits f;
+    memcpy(f.pairs, codes, QK / 2);
+    memcpy(f.pairs + QK / 2, codes, QK / 2);
+    memcpy(&f.fifth, high, sizeof f.fifth);
+    return f;
 }
 
-void decode_q5_0(const void *blocks, float *out, size_t n) {
+static inline int five_bit_code(const FiveBits *f, uint32_t j) {
+    return (f->pairs[j] >> (j / (QK / 2) * 4) & 15) | (int)((f->fifth >> j & 1) << 4);
+}
+
+EVERY_CPU void decode_q5_0(const void *blocks, float *out, size_t n) {
     const BlockQ5_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d);
-        for (int j = 0; j < QK / 2; j++) {
-            out[j] = (float)(((b[i].codes[j] & 15) | fifth_bit(b[i].high, j)) - 16) * d;
-            out[j + QK / 2] =
-                (float)(((b[i].codes[j] >> 4) | fifth_bit(b[i].high, j + QK / 2)) - 16) * d;
-        }
+        FiveBits f = five_bits(b[i].codes, b[i].high);
+        for (uint32_t j = 0; j < QK; j++) out[j] = (float)(five_bit_code(&f, j) - 16) * d;
     }
 }
 
-void decode_q5_1(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q5_1(const void *blocks, float *out, size_t n) {
     const BlockQ5_1 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d), m = f32_from_half(b[i].m);
-        for (int j = 0; j < QK / 2; j++) {
-            out[j] = (float)((b[i].codes[j] & 15) | fifth_bit(b[i].high, j)) * d + m;
-            out[j + QK / 2] =
-                (float)((b[i].codes[j] >> 4) | fifth_bit(b[i].high, j + QK / 2)) * d + m;
-        }
+        FiveBits f = five_bits(b[i].codes, b[i].high);
+        for (uint32_t j = 0; j < QK; j++) out[j] = (float)five_bit_code(&f, j) * d + m;
     }
 }
 
-void decode_q8_0(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q8_0(const void *blocks, float *out, size_t n) {
     const BlockQ8_0 *b = blocks;
     for (size_t i = 0; i < n / QK; i++, out += QK) {
         float d = f32_from_half(b[i].d);
@@ -111,7 +120,7 @@ void decode_q8_0(const void *blocks, float *out, size_t n) {
 
 // Super-blocks. Runs of 16 or 32 weights share a scale; `run` below numbers them in weight order.
 
-void decode_q2_k(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q2_k(const void *blocks, float *out, size_t n) {
     const BlockQ2_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
@@ -127,7 +136,7 @@ void decode_q2_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-void decode_q3_k(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q3_k(const void *blocks, float *out, size_t n) {
     const BlockQ3_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d);
@@ -157,7 +166,7 @@ static void scale_and_min(const uint8_t *s, int run, int *scale, int *min) {
     }
 }
 
-void decode_q4_k(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q4_k(const void *blocks, float *out, size_t n) {
     const BlockQ4_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
@@ -172,7 +181,7 @@ void decode_q4_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-void decode_q5_k(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q5_k(const void *blocks, float *out, size_t n) {
     const BlockQ5_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d), dmin = f32_from_half(b[i].dmin);
@@ -189,7 +198,7 @@ void decode_q5_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-void decode_q6_k(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q6_k(const void *blocks, float *out, size_t n) {
     const BlockQ6_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         float d = f32_from_half(b[i].d);
@@ -207,7 +216,7 @@ void decode_q6_k(const void *blocks, float *out, size_t n) {
     }
 }
 
-void decode_q8_k(const void *blocks, float *out, size_t n) {
+EVERY_CPU void decode_q8_k(const void *blocks, float *out, size_t n) {
     const BlockQ8_K *b = blocks;
     for (size_t i = 0; i < n / QK_K; i++, out += QK_K) {
         for (int j = 0; j < QK_K; j++) out[j] = b[i].d * (float)b[i].codes[j];

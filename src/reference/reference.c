@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "quant/quant.h"
+#include "reference/multiply.h"
 #include "reference/rope.h"
 
 // Tokens fed at once: each weight row is decoded once for all of them.
@@ -31,8 +32,7 @@ struct Reference {
     float *head_bias; // [n_vocab]
     float *stream, *normed, *qkv, *heads, *gate, *up, *branch;
     float *scores; // [threads][positions]
-    float *rows;   // [threads][longest row of weights]
-    size_t longest_row;
+    float *rows;   // [threads · MULTIPLY_ROWS][longest row of weights]
 };
 
 // ---- weights
@@ -62,83 +62,36 @@ static void vector(const Reference *r, WeightRole role, uint32_t layer, float *o
     memcpy(out, whole + rows.first_row, n * sizeof *out);
 }
 
-// ---- y[t] = W x[t] (+ bias), rows of W shared out over threads
+// ---- y[t] = W x[t] (+ bias)
 
 typedef struct {
     const Reference *r;
     WeightRole role;
     uint32_t layer;
     Rows rows;
-    const float *x;
-    float *y;
-    size_t n_in, n_tokens, x_stride, y_stride;
-} Product;
+} Matrix;
 
-// Sixteen sums side by side, added up in one order: what a compiler can vectorise without changing
-// the result, so every instruction set gives the same bits.
-enum { LANES = 16, TOKENS_AT_ONCE = 4 };
-
-// Where the compiler can choose the widest instructions when the program starts.
-#if defined(__x86_64__) && defined(__GLIBC__)
-#define EVERY_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define EVERY_CPU
-#endif
-
-static float finish(const float sums[LANES], const float *a, const float *b, size_t from,
-                    size_t n) {
-    double total = 0;
-    for (size_t k = 0; k < LANES; k++) total += (double)sums[k];
-    for (size_t i = from; i < n; i++) total += (double)(a[i] * b[i]);
-    return (float)total;
-}
-
-EVERY_CPU static float dot(const float *a, const float *b, size_t n) {
-    float sums[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++) sums[k] += a[i + k] * b[i + k];
-    return finish(sums, a, b, i, n);
-}
-
-// out[t * out_stride] = dot(a, b + t * b_stride) for TOKENS_AT_ONCE rows of b, reading `a` once.
-EVERY_CPU static void dot_tokens(const float *a, const float *b, size_t b_stride, size_t n,
-                                 float *out, size_t out_stride) {
-    float s0[LANES] = {0}, s1[LANES] = {0}, s2[LANES] = {0}, s3[LANES] = {0};
-    const float *b1 = b + b_stride, *b2 = b1 + b_stride, *b3 = b2 + b_stride;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++) {
-            s0[k] += a[i + k] * b[i + k];
-            s1[k] += a[i + k] * b1[i + k];
-            s2[k] += a[i + k] * b2[i + k];
-            s3[k] += a[i + k] * b3[i + k];
-        }
-    out[0] = finish(s0, a, b, i, n);
-    out[out_stride] = finish(s1, a, b1, i, n);
-    out[2 * out_stride] = finish(s2, a, b2, i, n);
-    out[3 * out_stride] = finish(s3, a, b3, i, n);
-}
-
-static void multiply_rows(void *context, size_t first, size_t end, unsigned worker) {
-    const Product *p = context;
-    float *row = p->r->rows + worker * p->r->longest_row;
-    for (size_t i = first; i < end; i++) {
-        matrix_row(p->r, p->role, p->layer, p->rows, i, row, p->n_in);
-        size_t t = 0;
-        for (; t + TOKENS_AT_ONCE <= p->n_tokens; t += TOKENS_AT_ONCE)
-            dot_tokens(row, p->x + t * p->x_stride, p->x_stride, p->n_in,
-                       p->y + t * p->y_stride + i, p->y_stride);
-        for (; t < p->n_tokens; t++)
-            p->y[t * p->y_stride + i] = dot(row, p->x + t * p->x_stride, p->n_in);
-    }
+static void row_of_matrix(const void *context, size_t row, float *out) {
+    const Matrix *m = context;
+    matrix_row(m->r, m->role, m->layer, m->rows, row, out, m->rows.tensor->dims[0]);
 }
 
 static void multiply(Reference *r, WeightRole role, uint32_t layer, const float *x, size_t x_stride,
                      float *y, size_t y_stride, size_t n_tokens) {
-    Rows rows = find_rows(r, role, layer);
-    Product p = {r, role, layer, rows, x, y, rows.tensor->dims[0], n_tokens, x_stride, y_stride};
-    pool_run(r->pool, rows.n_rows, 4, multiply_rows, &p);
+    Matrix matrix = {r, role, layer, find_rows(r, role, layer)};
+    Multiply job = {
+        .row = row_of_matrix,
+        .context = &matrix,
+        .n_rows = matrix.rows.n_rows,
+        .n_in = matrix.rows.tensor->dims[0],
+        .n_tokens = n_tokens,
+        .x = x,
+        .y = y,
+        .x_stride = x_stride,
+        .y_stride = y_stride,
+        .scratch = r->rows,
+    };
+    reference_multiply(r->pool, &job);
 }
 
 static void add_bias(Reference *r, WeightRole role, uint32_t layer, float *y, size_t y_stride,
@@ -254,8 +207,9 @@ static void attend_rows(void *context, size_t begin, size_t end, unsigned worker
 
         float max = -INFINITY;
         for (uint32_t p = from; p <= position; p++) {
-            float s = dot(q, key_at(r, a->layer, p) + (size_t)kv * c->head_dim, c->head_dim) *
-                      c->attn_scale;
+            float s =
+                reference_dot(q, key_at(r, a->layer, p) + (size_t)kv * c->head_dim, c->head_dim) *
+                c->attn_scale;
             if (c->attn_softcap > 0) s = c->attn_softcap * tanhf(s / c->attn_softcap);
             scores[p] = s;
             if (s > max) max = s;
@@ -267,7 +221,7 @@ static void attend_rows(void *context, size_t begin, size_t end, unsigned worker
         for (uint32_t p = from; p <= position; p++) {
             float share = (float)((double)scores[p] / sum);
             const float *v = value_at(r, a->layer, p) + (size_t)kv * c->head_dim_v;
-            for (uint32_t i = 0; i < c->head_dim_v; i++) out[i] += share * v[i];
+            reference_add_scaled(out, share, v, c->head_dim_v);
         }
     }
 }
@@ -603,7 +557,6 @@ Reference *reference_open(const Model *model, const Contract *contract,
     Reference *r = calloc(1, sizeof *r);
     if (!r) die_out_of_memory(sizeof *r);
     *r = (Reference){.model = model, .contract = *c, .options = *options, .pool = pool};
-    r->longest_row = longest_row(model);
     size_t threads = pool ? pool_threads(pool) : 1, positions = r->options.n_positions;
     size_t cells = (size_t)c->n_layers * positions;
     size_t q = (size_t)c->n_heads * c->head_dim, k = (size_t)c->n_kv_heads * c->head_dim;
@@ -625,7 +578,7 @@ Reference *reference_open(const Model *model, const Contract *contract,
     r->norm_weight = floats(2, r->n_norm, "weights of a norm", &ok, err);
     r->head_bias = floats(1, c->n_vocab, "bias of the head", &ok, err);
     r->scores = floats(threads, positions, "scores", &ok, err);
-    r->rows = floats(threads, r->longest_row, "rows of weights", &ok, err);
+    r->rows = floats(threads * MULTIPLY_ROWS, longest_row(model), "rows of weights", &ok, err);
     if (ok) r->layer_position = big_alloc(c->n_layers * sizeof(uint32_t), "positions", err);
     if (ok) r->tokens = big_alloc((positions + 1) * sizeof(uint32_t), "tokens", err);
     for (uint32_t i = 0; ok && i < contract_n_kinds(c); i++) {

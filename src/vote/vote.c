@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "reference/reference.h"
@@ -39,25 +40,65 @@ static bool scores_some(const VoteText *text, size_t begin, size_t end) {
     return false;
 }
 
+// The rows of a batch whose next token is scored: the head is asked for these alone.
+typedef struct {
+    const VoteText *text;
+    size_t first;         // tokens before it are not scored
+    size_t at;            // the next row's token
+    float *rows;          // [BATCH, d_model] entering the final norm
+    float *logits;        // [BATCH, n_vocab]
+    uint32_t next[BATCH]; // the token after each
+    double nats[BATCH];   // its score
+    size_t n;
+    uint32_t n_vocab, n_layers;
+} Wanted;
+
+static bool is_wanted(const VoteText *text, size_t first, size_t i) {
+    return i >= first && i < text->n && text->is_scored[i];
+}
+
+// A LayerTap.
+static void keep_wanted(void *context, TapPlace place, uint32_t layer, const float *rows,
+                        size_t width, size_t n_tokens) {
+    Wanted *w = context;
+    if (place != TAP_STREAM || layer != w->n_layers) return;
+    for (size_t t = 0; t < n_tokens; t++) {
+        size_t next = w->at++ + 1;
+        if (!is_wanted(w->text, w->first, next)) continue;
+        memcpy(w->rows + w->n * width, rows + t * width, width * sizeof *rows);
+        w->next[w->n++] = w->text->ids[next];
+    }
+}
+
+static void score_rows(void *context, size_t first, size_t end, unsigned worker) {
+    (void)worker;
+    Wanted *w = context;
+    for (size_t i = first; i < end; i++)
+        w->nats[i] = score_of(w->logits + i * w->n_vocab, w->n_vocab, w->next[i]);
+}
+
 // Feeds tokens [begin, end) and gives by_token[i] for each scored token i after one of them, from
 // `first` on.
-static bool score_pass(Reference *r, const VoteText *text, size_t begin, size_t end, size_t first,
-                       uint32_t n_vocab, float *logits, double *by_token, Err *err) {
+static bool score_pass(Reference *r, Wanted *w, Pool *pool, const VoteText *text, size_t begin,
+                       size_t end, size_t first, double *by_token, Err *err) {
+    w->text = text;
+    w->first = first;
     for (size_t at = begin; at < end; at += BATCH) {
-        size_t n = min_size(BATCH, end - at);
-        bool is_wanted = scores_some(text, max_size(first, at + 1), at + n + 1);
-        if (!reference_feed(r, text->ids + at, n, is_wanted ? logits : NULL, is_wanted, err))
-            return false;
-        for (size_t i = at; i < at + n && i + 1 < text->n; i++)
-            if (text->is_scored[i + 1] && i + 1 >= first)
-                by_token[i + 1] = score_of(logits + (i - at) * n_vocab, n_vocab, text->ids[i + 1]);
+        size_t n = min_size(BATCH, end - at), n_scored = 0;
+        w->at = at;
+        w->n = 0;
+        if (!reference_feed(r, text->ids + at, n, NULL, false, err)) return false;
+        reference_head_rows(r, w->rows, w->n, w->logits);
+        pool_run(pool, w->n, 1, score_rows, w);
+        for (size_t i = at + 1; i <= at + n; i++)
+            if (is_wanted(text, first, i)) by_token[i] = w->nats[n_scored++];
     }
     return true;
 }
 
 // scores: [text->n_scored]. Token i is predicted from i tokens, so under their set.
-static bool score_text(Reference *r, const VoteText *text, Crossing c, uint32_t n_vocab,
-                       float *logits, double *scores, Err *err) {
+static bool score_text(Reference *r, Wanted *w, Pool *pool, const VoteText *text, Crossing c,
+                       double *scores, Err *err) {
     size_t split = (size_t)min_size(text->n, c.threshold);
     double *by_token = calloc(text->n + 1, sizeof *by_token);
     if (!by_token) die_out_of_memory(text->n * sizeof *by_token);
@@ -65,12 +106,12 @@ static bool score_text(Reference *r, const VoteText *text, Crossing c, uint32_t 
     reference_rewind(r, 0);
     reference_force_factors(r, false);
     if (has_short || (c.keeps_cache && split < text->n))
-        ok = score_pass(r, text, 0, split, 1, n_vocab, logits, by_token, err);
+        ok = score_pass(r, w, pool, text, 0, split, 1, by_token, err);
     if (ok && scores_some(text, split + 1, text->n)) {
         if (!c.keeps_cache) reference_rewind(r, 0);
         reference_force_factors(r, true);
-        ok = score_pass(r, text, c.keeps_cache ? split : 0, text->n, split + 1, n_vocab, logits,
-                        by_token, err);
+        ok = score_pass(r, w, pool, text, c.keeps_cache ? split : 0, text->n, split + 1, by_token,
+                        err);
     }
     for (size_t i = 1; i < text->n; i++)
         if (text->is_scored[i]) *scores++ = by_token[i];
@@ -148,7 +189,7 @@ typedef struct {
     Vote *vote;
     Voter stated;
     bool knows_some; // of the texts that are not for doubts
-    float *logits;   // [BATCH, n_vocab]
+    Wanted *wanted;  // filled batch by batch
 } Ballot;
 
 static Crossing crossing_of(const Contract *c, RopeFactors factors) {
@@ -161,7 +202,8 @@ static bool voter_open(Voter *v, const Ballot *b, const Reading *reading, Crossi
                        Arena *arena, Err *err) {
     size_t longest = 1;
     for (size_t i = 0; i < b->texts->count; i++) longest = max_size(longest, b->texts->at[i].n);
-    ReferenceOptions options = {.n_positions = (uint32_t)longest};
+    ReferenceOptions options = {
+        .n_positions = (uint32_t)longest, .tap = keep_wanted, .tap_context = b->wanted};
     if (reading->tiles_kv_heads) {
         options.weights = tiled_heads_row;
         options.weights_context = (void *)(uintptr_t)&reading->model; // which it only reads
@@ -177,8 +219,7 @@ static bool voter_open(Voter *v, const Ballot *b, const Reading *reading, Crossi
 static bool voter_read(Voter *v, const Ballot *b, size_t i, Arena *arena, Err *err) {
     const VoteText *text = &b->texts->at[i];
     v->scores[i] = arena_array(arena, text->n_scored, double);
-    return score_text(v->reference, text, v->crossing, v->reading->model.contract.n_vocab,
-                      b->logits, v->scores[i], err);
+    return score_text(v->reference, b->wanted, b->job->pool, text, v->crossing, v->scores[i], err);
 }
 
 static bool is_known(const Ballot *b, const Voter *v, size_t i) {
@@ -351,13 +392,17 @@ bool vote_run(Vote *vote, const VoteJob *job, Arena *arena, Err *err) {
         .guess = log((double)c->n_vocab),
     };
     Reading stated = {.model = *job->model};
-    Ballot b = {.job = job, .texts = texts, .vote = vote};
-    b.logits = big_alloc((size_t)BATCH * c->n_vocab * sizeof(float), "logits", err);
+    Wanted wanted = {.n_vocab = c->n_vocab, .n_layers = c->n_layers};
+    Ballot b = {.job = job, .texts = texts, .vote = vote, .wanted = &wanted};
+    wanted.rows = big_alloc((size_t)BATCH * c->d_model * sizeof(float), "rows", err);
+    if (wanted.rows)
+        wanted.logits = big_alloc((size_t)BATCH * c->n_vocab * sizeof(float), "logits", err);
     bool ok =
-        b.logits &&
+        wanted.logits &&
         voter_open(&b.stated, &b, &stated, crossing_of(c, job->use->rope_factors), arena, err) &&
         run(&b, arena, err);
     reference_close(b.stated.reference);
-    free(b.logits);
+    free(wanted.rows);
+    free(wanted.logits);
     return ok;
 }

@@ -1,0 +1,13 @@
+// every_cpu.h — loops that the compiler vectorises, compiled for the widest instructions too: which
+// are run is chosen when the program starts. Without -ffast-math and with -ffp-contract=off the
+// results are the same bits under all of them.
+#ifndef LATHE_BASE_EVERY_CPU_H
+#define LATHE_BASE_EVERY_CPU_H
+
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define EVERY_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define EVERY_CPU
+#endif
+
+#endif
