@@ -50,6 +50,8 @@ typedef struct {
     uint32_t next[BATCH]; // the token after each
     double nats[BATCH];   // its score
     size_t n;
+    float *kept;  // NULL, or where they go as well, batch after batch
+    size_t width; // d_model
     uint32_t n_vocab, n_layers;
 } Wanted;
 
@@ -77,6 +79,12 @@ static void score_rows(void *context, size_t first, size_t end, unsigned worker)
         w->nats[i] = score_of(w->logits + i * w->n_vocab, w->n_vocab, w->next[i]);
 }
 
+// Scores the `n` rows at `rows` by the head of `r`; w->next says for which tokens.
+static void score_by_head(Reference *r, Wanted *w, Pool *pool, const float *rows, size_t n) {
+    reference_head_rows(r, rows, n, w->logits);
+    pool_run(pool, n, 1, score_rows, w);
+}
+
 // Feeds tokens [begin, end) and gives by_token[i] for each scored token i after one of them, from
 // `first` on.
 static bool score_pass(Reference *r, Wanted *w, Pool *pool, const VoteText *text, size_t begin,
@@ -88,8 +96,11 @@ static bool score_pass(Reference *r, Wanted *w, Pool *pool, const VoteText *text
         w->at = at;
         w->n = 0;
         if (!reference_feed(r, text->ids + at, n, NULL, false, err)) return false;
-        reference_head_rows(r, w->rows, w->n, w->logits);
-        pool_run(pool, w->n, 1, score_rows, w);
+        score_by_head(r, w, pool, w->rows, w->n);
+        if (w->kept) {
+            memcpy(w->kept, w->rows, w->n * w->width * sizeof *w->rows);
+            w->kept += w->n * w->width;
+        }
         for (size_t i = at + 1; i <= at + n; i++)
             if (is_wanted(text, first, i)) by_token[i] = w->nats[n_scored++];
     }
@@ -117,6 +128,20 @@ static bool score_text(Reference *r, Wanted *w, Pool *pool, const VoteText *text
         if (text->is_scored[i]) *scores++ = by_token[i];
     free(by_token);
     return ok;
+}
+
+// The same by another head, from what entered the final norm under a reading that is alike before
+// it: `rows` [text->n_scored, d_model].
+static void score_kept(Reference *r, Wanted *w, Pool *pool, const VoteText *text, const float *rows,
+                       double *scores) {
+    size_t token = 1;
+    for (size_t at = 0; at < text->n_scored; at += BATCH) {
+        size_t n = min_size(BATCH, text->n_scored - at);
+        for (size_t i = 0; i < n; token++)
+            if (text->is_scored[token]) w->next[i++] = text->ids[token];
+        score_by_head(r, w, pool, rows + at * w->width, n);
+        memcpy(scores + at, w->nats, n * sizeof *scores);
+    }
 }
 
 // ---- comparison
@@ -181,6 +206,8 @@ typedef struct {
     Crossing crossing;
     Reference *reference;
     double **scores; // [texts][n_scored]; NULL where not read
+    float **kept;    // of the stated reading: [texts][n_scored, d_model] entering the final norm
+    bool differs_in_head; // from the stated reading, and nowhere else
 } Voter;
 
 typedef struct {
@@ -198,27 +225,38 @@ static Crossing crossing_of(const Contract *c, RopeFactors factors) {
     return (Crossing){factors == ROPE_FACTORS_LONG ? 0 : c->original_context, false};
 }
 
-static bool voter_open(Voter *v, const Ballot *b, const Reading *reading, Crossing crossing,
-                       Arena *arena, Err *err) {
+// Of a Voter with reading, crossing and what it keeps of them.
+static bool voter_open(Voter *v, const Ballot *b, Arena *arena, Err *err) {
     size_t longest = 1;
     for (size_t i = 0; i < b->texts->count; i++) longest = max_size(longest, b->texts->at[i].n);
     ReferenceOptions options = {
         .n_positions = (uint32_t)longest, .tap = keep_wanted, .tap_context = b->wanted};
+    const Reading *reading = v->reading;
     if (reading->tiles_kv_heads) {
         options.weights = tiled_heads_row;
         options.weights_context = (void *)(uintptr_t)&reading->model; // which it only reads
     }
-    *v = (Voter){.reading = reading,
-                 .crossing = crossing,
-                 .scores = arena_array(arena, b->texts->count, double *)};
+    v->scores = arena_array(arena, b->texts->count, double *);
     v->reference =
         reference_open(&reading->model, &reading->model.contract, &options, b->job->pool, err);
     return v->reference != NULL;
 }
 
+// What comes after the last layer: the layers before it need not be computed again.
+static bool is_of_head(FieldId field) {
+    return field == FIELD_logit_scale || field == FIELD_final_softcap ||
+           field == FIELD_is_head_tied;
+}
+
 static bool voter_read(Voter *v, const Ballot *b, size_t i, Arena *arena, Err *err) {
     const VoteText *text = &b->texts->at[i];
     v->scores[i] = arena_array(arena, text->n_scored, double);
+    if (v->differs_in_head) {
+        score_kept(v->reference, b->wanted, b->job->pool, text, b->stated.kept[i], v->scores[i]);
+        return true;
+    }
+    b->wanted->kept = v->kept ? arena_array(arena, text->n_scored * b->wanted->width, float) : NULL;
+    if (v->kept) v->kept[i] = b->wanted->kept;
     return score_text(v->reference, b->wanted, b->job->pool, text, v->crossing, v->scores[i], err);
 }
 
@@ -276,12 +314,11 @@ static bool read_texts(Ballot *b, Voter *v, VoteRow *row, bool is_of_use, Arena 
     return true;
 }
 
-static bool run_voter(Ballot *b, const Reading *reading, Crossing crossing, VoteRow row,
-                      bool is_of_use, Arena *arena, Arena *scratch, Err *err) {
-    Voter v = {0};
+static bool run_voter(Ballot *b, Voter v, VoteRow row, bool is_of_use, Arena *arena, Arena *scratch,
+                      Err *err) {
     VoteRow *out = &b->vote->rows[b->vote->n_rows++];
     *out = row;
-    bool ok = (voter_open(&v, b, reading, crossing, scratch, err) &&
+    bool ok = (voter_open(&v, b, scratch, err) &&
                read_texts(b, &v, out, is_of_use, arena, scratch, err)) ||
               err_prefix(err, "reading %s", row.name);
     reference_close(v.reference);
@@ -299,8 +336,12 @@ static bool run_mutant(Ballot *b, const ContractMutant *m, Arena *arena, Err *er
     bool ok = true;
     if (contract_mutant_apply(m, &b->stated.reading->model, &reading, &scratch)) {
         VoteRow row = {m->name, field_name(m->field), m->doc, .verdict = VOTE_UNKNOWN};
-        Crossing crossing = crossing_of(&reading.model.contract, b->job->use->rope_factors);
-        ok = run_voter(b, &reading, crossing, row, false, arena, &scratch, err);
+        Voter voter = {
+            .reading = &reading,
+            .crossing = crossing_of(&reading.model.contract, b->job->use->rope_factors),
+            .differs_in_head = is_of_head(m->field),
+        };
+        ok = run_voter(b, voter, row, false, arena, &scratch, err);
     }
     arena_free(&scratch);
     return ok;
@@ -317,7 +358,8 @@ static bool run_use(Ballot *b, const char *name, const char *doc, Crossing cross
         return true;
     Arena scratch = {0};
     VoteRow row = {name, use_rows[USE_rope_factors].name, doc, .verdict = VOTE_UNKNOWN};
-    bool ok = run_voter(b, b->stated.reading, crossing, row, true, arena, &scratch, err);
+    Voter voter = {.reading = b->stated.reading, .crossing = crossing};
+    bool ok = run_voter(b, voter, row, true, arena, &scratch, err);
     arena_free(&scratch);
     return ok;
 }
@@ -392,15 +434,17 @@ bool vote_run(Vote *vote, const VoteJob *job, Arena *arena, Err *err) {
         .guess = log((double)c->n_vocab),
     };
     Reading stated = {.model = *job->model};
-    Wanted wanted = {.n_vocab = c->n_vocab, .n_layers = c->n_layers};
+    Wanted wanted = {.width = c->d_model, .n_vocab = c->n_vocab, .n_layers = c->n_layers};
     Ballot b = {.job = job, .texts = texts, .vote = vote, .wanted = &wanted};
+    b.stated = (Voter){
+        .reading = &stated,
+        .crossing = crossing_of(c, job->use->rope_factors),
+        .kept = arena_array(arena, texts->count, float *),
+    };
     wanted.rows = big_alloc((size_t)BATCH * c->d_model * sizeof(float), "rows", err);
     if (wanted.rows)
         wanted.logits = big_alloc((size_t)BATCH * c->n_vocab * sizeof(float), "logits", err);
-    bool ok =
-        wanted.logits &&
-        voter_open(&b.stated, &b, &stated, crossing_of(c, job->use->rope_factors), arena, err) &&
-        run(&b, arena, err);
+    bool ok = wanted.logits && voter_open(&b.stated, &b, arena, err) && run(&b, arena, err);
     reference_close(b.stated.reference);
     free(wanted.rows);
     free(wanted.logits);
