@@ -52,10 +52,10 @@ need_build_packages() {
   case "$(uname -s)" in
     Linux)
       command -v apt-get >/dev/null || die "only Debian and its kin are set up automatically; install gcc, meson,
-ninja, pkg-config, pcre2, jansson, xxhash, nettle, libedit and cmocka (headers too), then: meson setup build && ninja -C build"
+ninja, pkg-config, pcre2, jansson, xxhash, nettle, libcurl, libedit and cmocka (headers too), then: meson setup build && ninja -C build"
       need_debian gcc libc6-dev meson ninja-build pkg-config libpcre2-dev libjansson-dev libxxhash-dev \
-        nettle-dev libedit-dev libcmocka-dev ;;
-    Darwin) need_homebrew meson ninja pkg-config pcre2 jansson xxhash nettle cmocka ;;
+        nettle-dev libcurl4-openssl-dev libedit-dev libcmocka-dev ;;
+    Darwin) need_homebrew meson ninja pkg-config pcre2 jansson xxhash nettle curl cmocka ;;
     *) die "unknown system $(uname -s): lathe builds on Linux and macOS" ;;
   esac
 }

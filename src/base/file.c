@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #ifdef __linux__
 #include <sys/syscall.h>
 #endif
@@ -56,6 +57,20 @@ bool dir_make(const char *path, Err *err) {
     if (mkdir(path, 0777) == 0) return true;
     if (errno == EEXIST && path_is_dir(path)) return true;
     return err_errno(err, "%s: cannot create the directory", path);
+}
+
+bool dir_make_all(const char *path, Err *err) {
+    Arena arena = {0};
+    char *all = arena_cstr(&arena, str_of(path));
+    bool ok = true;
+    for (char *at = all + (*all != 0); ok && (at = strchr(at, '/')); at++) {
+        *at = 0;
+        ok = dir_make(all, err);
+        *at = '/';
+    }
+    ok = ok && dir_make(path, err);
+    arena_free(&arena);
+    return ok;
 }
 
 bool dir_sync(const char *path, Err *err) {
@@ -192,4 +207,23 @@ bool program_path(char path[PROGRAM_PATH_SIZE]) {
     if (n > 0) path[n] = 0;
     return n > 0;
 #endif
+}
+
+const char *cache_dir(Arena *arena) {
+    const char *given = getenv("LATHE_CACHE_DIR"), *home = getenv("HOME");
+    if (given && *given) return given;
+#ifdef __APPLE__
+    return home ? path_join(arena, home, "Library/Caches/lathe") : NULL;
+#else
+    const char *xdg = getenv("XDG_CACHE_HOME");
+    if (xdg && *xdg) return path_join(arena, xdg, "lathe");
+    return home ? path_join(arena, home, ".cache/lathe") : NULL;
+#endif
+}
+
+bool disk_free(uint64_t *n_bytes, const char *path, Err *err) {
+    struct statvfs fs;
+    if (statvfs(path, &fs) != 0) return err_errno(err, "%s", path);
+    *n_bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_frsize;
+    return true;
 }

@@ -20,8 +20,9 @@ bool file_replace(const char *path, const void *bytes, size_t n, Err *err);
 bool file_write_at(int fd, uint64_t offset, const void *bytes, size_t n, const char *path,
                    Err *err);
 
-bool dir_make(const char *path, Err *err); // fine when it is already a directory
-bool dir_sync(const char *path, Err *err); // makes entries created in it durable
+bool dir_make(const char *path, Err *err);     // fine when it is already a directory
+bool dir_make_all(const char *path, Err *err); // with the directories above it
+bool dir_sync(const char *path, Err *err);     // makes entries created in it durable
 bool dir_remove_tree(const char *path,
                      Err *err); // `path` and all below it; absent is fine; links are not followed
 // Moves the directory `fresh` to `place`; what was there is removed. Where the system can exchange
@@ -43,6 +44,14 @@ char *path_join(Arena *a, const char *dir, const char *name);
 // The path of the program that runs; false when the system does not say.
 enum { PROGRAM_PATH_SIZE = 4096 };
 bool program_path(char path[PROGRAM_PATH_SIZE]);
+
+// Where the platform keeps what can be made again: $LATHE_CACHE_DIR where that is set, else
+// ~/Library/Caches/lathe on a Mac, $XDG_CACHE_HOME/lathe or ~/.cache/lathe elsewhere. NULL when no
+// variable names one.
+const char *cache_dir(Arena *arena);
+
+// Bytes that this user may still write on the file system of `path`.
+bool disk_free(uint64_t *n_bytes, const char *path, Err *err);
 
 // Names in `dir` (neither "." nor ".."), sorted by bytes.
 typedef struct {

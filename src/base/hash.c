@@ -1,7 +1,9 @@
-// hash.c — SHA-256 by nettle, XXH3-128 by xxHash, both as lower-case hexadecimal text.
+// hash.c — SHA-256 and SHA-1 by nettle, XXH3-128 by xxHash, both as lower-case hexadecimal text.
 #include "base/hash.h"
 
+#include <nettle/sha1.h>
 #include <nettle/sha2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -53,6 +55,20 @@ bool sha256_file(Sha256 *digest, const char *path, Err *err) {
     *digest = sha256_bytes(map.at, map.len);
     unmap_file(&map);
     return true;
+}
+
+GitBlobId git_blob_id(const void *bytes, size_t n) {
+    struct sha1_ctx state;
+    char head[32];
+    uint8_t raw[SHA1_DIGEST_SIZE];
+    int n_head = snprintf(head, sizeof head, "blob %zu", n) + 1;
+    sha1_init(&state);
+    sha1_update(&state, (size_t)n_head, (const uint8_t *)head);
+    if (n) sha1_update(&state, n, bytes);
+    sha1_digest(&state, sizeof raw, raw);
+    GitBlobId id;
+    to_hex(id.hex, raw, sizeof raw);
+    return id;
 }
 
 Xxh128 xxh128_bytes(const void *bytes, size_t n) {

@@ -1,6 +1,6 @@
-// hash.h — two digests with two jobs: SHA-256 (FIPS 180-4, by nettle) for contracts, sources and
-// seals, which people compare with published sums; XXH3-128 (by xxHash) for a quick look whether a
-// file is still the same.
+// hash.h — digests: SHA-256 (FIPS 180-4, by nettle) for contracts, sources and seals, which people
+// compare with published sums; XXH3-128 (by xxHash) for a quick look whether a file is still the same;
+// git's SHA-1 of a file, which is all that some servers state.
 #ifndef LATHE_BASE_HASH_H
 #define LATHE_BASE_HASH_H
 
@@ -22,6 +22,13 @@ typedef struct Hasher Hasher;
 Hasher *hasher_new(void); // stops the program when memory is out
 void hasher_add(Hasher *h, const void *bytes, size_t n);
 Sha256 hasher_end(Hasher *h); // frees `h`
+
+// The name that git gives a file of these bytes: SHA-1 over "blob 12", a zero byte and the bytes.
+typedef struct {
+    char hex[41];
+} GitBlobId;
+
+GitBlobId git_blob_id(const void *bytes, size_t n);
 
 typedef struct {
     char hex[33];

@@ -116,19 +116,23 @@ json_t *json_read_file(const char *path, Err *err) {
     return json_read_digest(path, &digest, err);
 }
 
+json_t *json_parse(Str text, const char *name, Err *err) {
+    json_error_t why;
+    json_t *value = json_loadb(text.len ? text.at : "", text.len, JSON_REJECT_DUPLICATES, &why);
+    if (value) return value;
+    str_replace_controls(why.text, 0); // jansson shows what it met
+    err_set(err, ERR_FORMAT, "%s: line %d: %s", name, why.line, why.text);
+    return NULL;
+}
+
 json_t *json_read_digest(const char *path, Sha256 *digest, Err *err) {
     FileMap map;
-    json_error_t why;
     if (!map_file(&map, path, err)) return NULL;
     *digest = sha256_bytes(map.at, map.len);
-    json_t *value =
-        json_loadb(map.len ? (const char *)map.at : "", map.len, JSON_REJECT_DUPLICATES, &why);
+    json_t *value = json_parse((Str){(const char *)map.at, map.len}, path, err);
     unmap_file(&map);
-    if (value && json_is_object(value)) return value;
-    if (!value)
-        err_set(err, ERR_FORMAT, "%s: line %d: %s", path, why.line, why.text);
-    else
-        err_set(err, ERR_FORMAT, "%s: expected a JSON object", path);
+    if (!value || json_is_object(value)) return value;
+    err_set(err, ERR_FORMAT, "%s: expected a JSON object", path);
     json_decref(value);
     return NULL;
 }

@@ -34,6 +34,9 @@ Str json_quoted(Arena *arena, Str s);
 // A number; null for infinities and NaN, which JSON lacks.
 json_t *json_of_real(double x);
 
+// Parses `text` as one JSON object or array with no key twice; NULL and `err`, where it is called
+// `name`, when it is not.
+json_t *json_parse(Str text, const char *name, Err *err);
 // Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
 json_t *json_read_file(const char *path, Err *err);
 // The same, with the SHA-256 of the very bytes that were parsed.

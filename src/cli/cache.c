@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "cli/commands.h"
 #include "coreml/cache.h"
@@ -34,7 +35,7 @@ bool command_cache(int argc, char **argv, Err *err) {
     if (is_done) return true;
     bool ok = coreml_cache_size(&size, err) && (!a.clears || coreml_cache_clear(err));
     if (ok)
-        printf("%s/compiled: %" PRIu64 " compiled model%s, %.1f MiB%s\n", coreml_cache_dir(&arena),
+        printf("%s/compiled: %" PRIu64 " compiled model%s, %.1f MiB%s\n", cache_dir(&arena),
                size.n_models, size.n_models == 1 ? "" : "s", (double)size.n_bytes / (1 << 20),
                a.clears ? ", removed" : "");
     arena_free(&arena);

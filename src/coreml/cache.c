@@ -18,32 +18,14 @@
 
 // ---- the place
 
-const char *coreml_cache_dir(Arena *arena) {
-    const char *given = getenv("LATHE_CACHE_DIR"), *home = getenv("HOME");
-    if (given && *given) return given;
-#ifdef __APPLE__
-    return home ? path_join(arena, home, "Library/Caches/lathe") : NULL;
-#else
-    const char *xdg = getenv("XDG_CACHE_HOME");
-    if (xdg && *xdg) return path_join(arena, xdg, "lathe");
-    return home ? path_join(arena, home, ".cache/lathe") : NULL;
-#endif
-}
-
 static char *compiled_dir(Arena *arena, Err *err) {
-    const char *cache = coreml_cache_dir(arena);
+    const char *cache = cache_dir(arena);
     if (!cache) {
         err_set(err, ERR_SYSTEM, "no cache folder: neither HOME nor LATHE_CACHE_DIR is set");
         return NULL;
     }
     char *dir = path_join(arena, cache, "compiled");
-    for (char *at = dir + 1; (at = strchr(at, '/')); at++) {
-        *at = 0;
-        bool ok = dir_make(dir, err);
-        *at = '/';
-        if (!ok) return NULL;
-    }
-    return dir_make(dir, err) ? dir : NULL;
+    return dir_make_all(dir, err) ? dir : NULL;
 }
 
 // ---- the key

@@ -4,8 +4,7 @@
 //     CACHE/compiled/KEY.log        what was written meanwhile (log.h)
 //     CACHE/compiled/KEY.ran        it has run here: how long the first time took, a line a function
 //
-// CACHE is ~/Library/Caches/lathe on a Mac, $XDG_CACHE_HOME/lathe or ~/.cache/lathe elsewhere, and
-// $LATHE_CACHE_DIR where that is set. KEY is a digest of the program, of the weights (the program
+// CACHE is cache_dir() of base/file.h. KEY is a digest of the program, of the weights (the program
 // alone does not name them, and a key without them serves stale weights), of the system's build and
 // of the chip: what was compiled on another machine does not run on this one.
 #ifndef LATHE_COREML_CACHE_H
@@ -44,8 +43,6 @@ uint64_t coreml_expected_seconds(const CoremlSource *source);
 bool coreml_has_run(const CoremlCompiled *compiled, Arena *arena, Str *note);
 bool coreml_note_run(const CoremlCompiled *compiled, Str note, Err *err);
 
-// The folder, in the arena; NULL when neither HOME nor a variable names one.
-const char *coreml_cache_dir(Arena *arena);
 // What the cache holds.
 typedef struct {
     uint64_t n_models, n_bytes;

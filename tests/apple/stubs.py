@@ -20,12 +20,16 @@ SYMBOLS = {
              "_objc_autoreleasePoolPush", "_objc_autoreleasePoolPop", "_objc_begin_catch", "_objc_end_catch",
              "_objc_exception_rethrow", "_objc_enumerationMutation", "_objc_terminate", "___objc_personality_v0",
              "_objc_ehtype_vtable", "__objc_empty_cache"],
+    "curl": [f"_curl_{name}" for name in (
+        "easy_cleanup", "easy_getinfo", "easy_init", "easy_perform", "easy_reset", "easy_setopt", "easy_strerror", "free", "global_cleanup",
+        "global_init", "slist_append", "slist_free_all", "url", "url_cleanup", "url_get", "url_set")],
     "edit": ["_readline", "_add_history", "_rl_outstream", "_rl_getc_function", "_rl_inhibit_completion"],
 }
 NAMES = {
     "CoreML": "/System/Library/Frameworks/CoreML.framework/Versions/A/CoreML",
     "Foundation": "/System/Library/Frameworks/Foundation.framework/Versions/C/Foundation",
     "objc": "/usr/lib/libobjc.A.dylib",
+    "curl": "/usr/lib/libcurl.4.dylib",
     "edit": "/usr/lib/libedit.3.dylib",
 }
 

@@ -166,6 +166,46 @@ static void test_paths(void **state) {
     assert_string_equal(path_file_name("a/"), "");
 }
 
+static void test_make_all_makes_the_directories_above(void **state) {
+    (void)state;
+    Err err = {0};
+    assert_true(dir_make_all(in_scratch("deep/er/still"), &err));
+    assert_true(path_is_dir(in_scratch("deep/er/still")));
+    assert_true(dir_make_all(in_scratch("deep/er/still"), &err));
+    assert_true(dir_make_all(in_scratch("deep/slash/"), &err));
+    write_text(in_scratch("deep/file"), "");
+    assert_false(dir_make_all(in_scratch("deep/file/below"), &err));
+    assert_non_null(strstr(err.text, "deep/file"));
+}
+
+static void test_the_cache_is_where_the_variables_say(void **state) {
+    (void)state;
+    setenv("HOME", "/home/x", 1);
+    setenv("XDG_CACHE_HOME", "", 1);
+    setenv("LATHE_CACHE_DIR", "", 1);
+#ifdef __APPLE__
+    assert_string_equal(cache_dir(&arena), "/home/x/Library/Caches/lathe");
+#else
+    assert_string_equal(cache_dir(&arena), "/home/x/.cache/lathe");
+    setenv("XDG_CACHE_HOME", "/xdg", 1);
+    assert_string_equal(cache_dir(&arena), "/xdg/lathe");
+#endif
+    setenv("LATHE_CACHE_DIR", "/own", 1);
+    assert_string_equal(cache_dir(&arena), "/own");
+    unsetenv("LATHE_CACHE_DIR");
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    assert_null(cache_dir(&arena));
+}
+
+static void test_free_space_of_a_folder(void **state) {
+    (void)state;
+    Err err = {0};
+    uint64_t n_bytes = 0;
+    assert_true(disk_free(&n_bytes, scratch.path, &err) && n_bytes > 0);
+    assert_false(disk_free(&n_bytes, in_scratch("nowhere"), &err));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_truncates),
@@ -178,6 +218,9 @@ int main(void) {
         cmocka_unit_test(test_dir_replace),
         cmocka_unit_test(test_recover_puts_the_old_directory_back),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_make_all_makes_the_directories_above),
+        cmocka_unit_test(test_the_cache_is_where_the_variables_say),
+        cmocka_unit_test(test_free_space_of_a_folder),
     };
     scratch = scratch_open("test-file");
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);

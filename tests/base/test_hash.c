@@ -66,12 +66,20 @@ static void test_xxh128(void **state) {
     assert_string_not_equal(xxh128_bytes("a", 1).hex, xxh128_bytes("b", 1).hex);
 }
 
+// What `git hash-object` prints.
+static void test_git_blob_id(void **state) {
+    (void)state;
+    assert_string_equal(git_blob_id("", 0).hex, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+    assert_string_equal(git_blob_id("hello\n", 6).hex, "ce013625030ba8dba906f756967f9e9ca394464a");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_pieces_give_the_digest_of_the_whole),
         cmocka_unit_test(test_sha256_of_a_file),
         cmocka_unit_test(test_xxh128),
+        cmocka_unit_test(test_git_blob_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ GNUSTEP = ["-std=gnu11", "-fblocks", "-fobjc-runtime=gcc", "-fobjc-exceptions", 
            f"-I{ROOT}/src", "-isystem", "/usr/include/GNUstep", "-idirafter", GCC_INCLUDE, "-Werror=objc-method-access", "-g", "-O1"]
 PLAIN = ["-std=gnu11", "-D_GNU_SOURCE", f"-I{ROOT}/src", f"-I{APPLE}/double", "-g", "-O1"]
 LIBRARIES = ["-lgnustep-base", "-lobjc", "-lBlocksRuntime", "-lpthread", "-lcmocka", "-lm", "-lnettle", "-lxxhash", "-ljansson",
-             "-lpcre2-8", "-ledit"]
+             "-lpcre2-8", "-lcurl", "-ledit"]
 # What GNUstep and its runtime keep for ever, or share without a lock that ThreadSanitizer sees.
 ENVIRONMENT = {"LSAN_OPTIONS": f"suppressions={APPLE}/leaks.txt:print_suppressions=0",
                "TSAN_OPTIONS": f"suppressions={APPLE}/races.txt:halt_on_error=1",

@@ -1,0 +1,39 @@
+// name.h — models by their names on Hugging Face's hub:
+//
+//     hf:USER/REPO[@REVISION][:WHICH]
+//
+// REVISION is a branch, a tag or a commit ("main" where none is given). WHICH says which of the
+// repository's GGUF files is meant: a quantisation as file names have it ("Q8_0", in any case), or
+// the name of a file.
+#ifndef LATHE_HUB_NAME_H
+#define LATHE_HUB_NAME_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+// Views into the text that was read.
+typedef struct {
+    Str repo;     // "USER/REPO"
+    Str revision; // "main" when none is given
+    Str which;    // empty: not said
+} HubName;
+
+bool hub_is_name(const char *text); // whether it begins as one does; paths never do
+bool hub_name_read(HubName *name, const char *text, Err *err);
+// "hf:USER/REPO:WHICH", as it was read. In the arena, NUL-terminated.
+const char *hub_name_text(Arena *arena, const HubName *name);
+
+// A repository's name as the hub allows it, with its user or, as the oldest ones, without: letters,
+// digits, '.', '_', '-'; neither ".." nor "--".
+bool hub_is_repo(Str repo);
+// Whether `path` leads to a file inside the folder it is joined to: relative, no component empty,
+// "." or "..", no backslash, no control character, at most HUB_MAX_PATH bytes.
+enum { HUB_MAX_PATH = 512 };
+bool hub_is_path(Str path);
+// The same, and of one component: a name in a folder, not hidden.
+bool hub_is_file_name(Str name);
+
+#endif
