@@ -9,6 +9,7 @@
 #include "cli/chat_impl.h"
 #include "cli/chat_input.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/settings.h"
@@ -19,7 +20,7 @@ typedef struct {
     const char *prompt, *prompt_file, *system;
     TextList stops;
     uint32_t max_tokens;
-    bool is_lines, is_quiet, is_json, has_no_special;
+    bool is_offline, is_lines, is_quiet, is_json, has_no_special;
     uint64_t seed;
 } Arguments;
 
@@ -63,6 +64,7 @@ static const Option option_rows[] = {
      "no timing line; a line on stderr only where an answer was cut"},
     {"--json", OPTION_FLAG, offsetof(Arguments, is_json), NULL,
      "an answer as one line of JSON: content, finish_reason, tokens, seconds (docs/chat-json.md)"},
+    OFFLINE_OPTION(Arguments, is_offline),
     {"--threads", OPTION_THREADS, offsetof(Arguments, open.threads), "N",
      "threads (default: one a processor)"},
 };
@@ -91,6 +93,17 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, E
 }
 
 // ---- opening
+
+// A name on the hub is the file it means; the publisher's sampling comes with it.
+static bool find_model(Arguments *a, Arena *arena, Err *err) {
+    if (!hub_model_path(&a->open.path, a->is_offline, arena, err) ||
+        !hub_model_path(&a->open.model, a->is_offline, arena, err))
+        return false;
+    StoredModel m;
+    if (!a->open.generation && store_of_file(&m, arena, a->open.path))
+        a->open.generation = store_companion_path(arena, &m, COMPANION_generation);
+    return true;
+}
 
 static int64_t today(void) {
     return (int64_t)time(NULL);
@@ -240,7 +253,8 @@ bool command_chat(int argc, char **argv, Err *err) {
     if (a.prompt ? strcmp(a.prompt, "-") == 0 : !file && !a.is_lines && !isatty(STDIN_FILENO))
         file = "-";
     ChatState s = {0};
-    bool ok = open_chat(&s, &a, err);
+    Arena arena = {0};
+    bool ok = find_model(&a, &arena, err) && open_chat(&s, &a, err);
     if (ok) print_deviations(&s.loaded.use);
     if (ok && file)
         ok = ask_file(&s, file, err);
@@ -250,5 +264,6 @@ bool command_chat(int argc, char **argv, Err *err) {
         ok = converse(&s, a.open.path, err);
     meter_stop(&s.meter);
     close_chat(&s);
+    arena_free(&arena);
     return ok;
 }

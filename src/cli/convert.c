@@ -10,6 +10,7 @@
 #include "bundle/advice.h"
 #include "bundle/costs.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/interrupt.h"
 #include "cli/meter.h"
 #include "cli/options.h"
@@ -27,7 +28,7 @@ typedef struct {
     uint32_t layers_per_shard, prefill_rows, threads;
     ConfigFiles second;
     SettingOptions settings;
-    bool replaces, as_json;
+    bool replaces, is_offline, as_json;
 } Arguments;
 
 // Rows of a prefill call, in steps of half of what the last axis of an activation is padded to.
@@ -81,6 +82,7 @@ static const Option option_rows[] = {
      "not hold; off (default: auto up to a billion weights)"},
     {"--calibration", OPTION_TEXT, offsetof(Arguments, calibration), "FILE",
      "text to measure over (default: a built-in one)"},
+    OFFLINE_OPTION(Arguments, is_offline),
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
      "say what was written for programs"},
     {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
@@ -287,7 +289,7 @@ static bool is_wanted(void *context) {
     return !interrupt_is_noted();
 }
 
-static bool convert(const Arguments *a, Err *err) {
+static bool convert(const Arguments *a, Arena *words, Err *err) {
     CompileOptions options;
     if (!read_options(a, &options, err)) return false;
     ConvertJob job = {
@@ -300,6 +302,7 @@ static bool convert(const Arguments *a, Err *err) {
         .tool_version = "lathe " LATHE_VERSION,
     };
     memcpy(job.chosen, a->chosen, sizeof job.chosen);
+    hub_model_files(&job.second, job.model_path, words);
     FileMap calibration = {0};
     if (!read_range_mode(a, &job, err) ||
         !read_calibration(a->calibration, &calibration, &job.calibration_text, err))
@@ -349,8 +352,9 @@ bool command_convert(int argc, char **argv, Err *err) {
                    .range = ""};
     Arena words = {0};
     bool is_done = false;
-    bool ok =
-        read_arguments(&a, argc, argv, &is_done, &words, err) && (is_done || convert(&a, err));
+    bool ok = read_arguments(&a, argc, argv, &is_done, &words, err) &&
+              (is_done ||
+               (hub_model_path(&a.model, a.is_offline, &words, err) && convert(&a, &words, err)));
     arena_free(&words);
     return ok;
 }

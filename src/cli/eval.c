@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -187,7 +188,9 @@ bool command_eval(int argc, char **argv, Err *err) {
     if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
     Work w = {0};
     Eval e;
-    bool ok = open_work(&w, &a, err);
+    Arena arena = {0};
+    bool ok = hub_model_path(&a.open.path, false, &arena, err) &&
+              hub_model_path(&a.open.model, false, &arena, err) && open_work(&w, &a, err);
     EvalJob job = {
         .models = {w.model.session, w.source.session},
         .n_models = w.source.session ? 2 : 1,
@@ -202,5 +205,6 @@ bool command_eval(int argc, char **argv, Err *err) {
     if (ok && w.model.unproved.kind) fprintf(stderr, "[NOT PROVED: %s]\n", w.model.unproved.text);
     if (ok) (a.is_json ? print_json : print_lines)(&w, &e, a.chunk);
     close_work(&w);
+    arena_free(&arena);
     return ok;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "cli/settings.h"
@@ -50,11 +51,17 @@ bool command_export_hf(int argc, char **argv, Err *err) {
     if (!a.out) return err_set(err, ERR_USAGE, "missing -o DIR");
     if (!hf_float_named(a.dtype, &job.number))
         return err_set(err, ERR_USAGE, "--dtype '%s': expected f16, bf16 or f32", a.dtype);
+    Arena arena = {0};
+    if (!hub_model_path(&job.model_path, false, &arena, err)) {
+        arena_free(&arena);
+        return false;
+    }
     Meter meter;
     meter_start(&meter);
     Progress progress = meter_progress(&meter);
     bool ok = hf_export(&job, &progress, err);
     meter_stop(&meter);
+    arena_free(&arena);
     if (!ok) return false;
     printf("%s\n", a.out);
     return true;

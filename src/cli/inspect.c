@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "bundle/source.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/settings.h"
@@ -158,7 +159,7 @@ typedef struct {
     const char *path;
     ConfigFiles files;
     SettingOptions settings;
-    bool as_json;
+    bool is_offline, as_json;
 } Arguments;
 
 static const Option option_rows[] = {
@@ -174,6 +175,7 @@ static const Option option_rows[] = {
     {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
 #include "cli/settings.def"
 #undef SETTING
+    OFFLINE_OPTION(Arguments, is_offline),
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "the same whole, for programs"},
 };
 
@@ -254,7 +256,10 @@ bool command_inspect(int argc, char **argv, Err *err) {
     Model m;
     Chain chain = {0};
     GgufSettings settings = settings_given(&a.settings);
-    const char *path = find_model(&a, &chain, &settings, &arena, err);
+    const char *path = hub_model_path(&a.path, a.is_offline, &arena, err)
+                           ? find_model(&a, &chain, &settings, &arena, err)
+                           : NULL;
+    if (path) hub_model_files(&a.files, path, &arena);
     bool is_open = path && gguf_open(&g, &arena, path, err);
     bool ok = is_open && gguf_apply_settings(&g, &arena, &settings, err);
     bool is_known = ok && model_read(&m, &g, &arena, err) && has_tokenizer(&g, err);

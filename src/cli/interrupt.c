@@ -19,6 +19,12 @@ void interrupt_catch(void) {
     sigaction(SIGINT, &action, NULL);
 }
 
+void interrupt_release(void) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
 void interrupt_clear(void) {
     noted = 0;
 }

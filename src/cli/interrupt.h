@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 void interrupt_catch(void);    // from here on Ctrl-C is only noted; system calls end with EINTR
+void interrupt_release(void);  // from here on it ends the program again
 void interrupt_clear(void);    // forgets one that was noted
 bool interrupt_is_noted(void); // whether Ctrl-C came since
 

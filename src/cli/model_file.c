@@ -3,8 +3,10 @@
 #include <stddef.h>
 
 #include "base/file.h"
+#include "cli/hub_model.h"
 
 const char *model_file_of(const char *path, Arena *arena, Err *err) {
+    if (!hub_model_path(&path, false, arena, err)) return NULL;
     if (!path_is_dir(path)) return path;
     if (path_exists(path_join(arena, path, "chain.json")))
         return path_join(arena, path, "host.gguf");

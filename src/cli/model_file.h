@@ -1,4 +1,4 @@
-// model_file.h — commands that need a model's tokenizer and template take a bundle as well, which has
+// model_file.h — a name on the hub (hub_model.h) counts as the file that it means; commands that need a model's tokenizer and template take a bundle as well, which has
 // both in host.gguf.
 #ifndef LATHE_CLI_MODEL_FILE_H
 #define LATHE_CLI_MODEL_FILE_H

@@ -1,6 +1,4 @@
 // pull.c — `lathe pull hf:USER/REPO[:QUANT]`: a model from the hub into the store.
-#include "hub/pull.h"
-
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -8,16 +6,17 @@
 #include "base/json.h"
 #include "base/size.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
-#include "cli/meter.h"
+#include "cli/hub_model.h"
 #include "cli/output.h"
 
 typedef struct {
-    const char *name;
+    const char *name, *base;
     bool is_offline, as_json;
 } Arguments;
 
 static const Option option_rows[] = {
+    {"--base", OPTION_TEXT, offsetof(Arguments, base), "USER/REPO|none",
+     "whose config.json and other files come along (default: of the model that card or file name)"},
     {"--offline", OPTION_FLAG, offsetof(Arguments, is_offline), NULL,
      "ask nobody: only find the model in the store"},
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "say what is there for programs"},
@@ -38,56 +37,46 @@ const CommandLine pull_line = {
     .n_required = 1,
 };
 
-static bool is_wanted(void *context) {
-    (void)context;
-    return !interrupt_is_noted();
-}
-
 static void print_result(const Pulled *p, Arena *arena) {
     const StoredModel *m = &p->model;
     printf("%.*s: %.1f MB in %zu file%s, commit %.12s, sha256 as the hub states%s\n%s\n",
            STR_ARG(m->name), (double)store_bytes(m) / 1e6, m->n_parts, m->n_parts == 1 ? "" : "s",
            m->commit.at, p->n_fetched ? "" : "; all was there", store_path(arena, m));
+    if (!m->base.len) return;
+    printf("of the publisher %.*s (named by %.*s), commit %.12s:", STR_ARG(m->base),
+           STR_ARG(m->base_from), m->base_commit.at);
+    for (CompanionId c = 0; c < COMPANION_COUNT; c++)
+        if (m->has[c]) printf(" %s", companion_name(c));
+    printf("\n");
 }
 
 // docs/json.md
 static void print_json(const Pulled *p, Arena *arena) {
     const StoredModel *m = &p->model;
-    json_t *files = json_array();
+    json_t *files = json_array(), *publisher = json_object();
+    for (CompanionId c = 0; c < COMPANION_COUNT; c++)
+        if (m->has[c])
+            json_object_set_new(publisher, companion_name(c),
+                                json_string(store_companion_path(arena, m, c)));
     for (size_t i = 0; i < m->n_parts; i++)
         json_array_append_new(files,
                               json_pack("{s:o, s:I, s:o}", "path", json_of_str(m->parts[i].path),
                                         "bytes", (json_int_t)m->parts[i].n_bytes, "sha256",
                                         json_of_str(m->parts[i].sha256)));
     json_t *all =
-        json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "name", json_of_str(m->name), "path",
-                  store_path(arena, m), "repo", json_of_str(m->repo), "revision",
-                  json_of_str(m->revision), "commit", json_of_str(m->commit), "bytes",
-                  (json_int_t)store_bytes(m), "fetched", (json_int_t)p->n_fetched, "files", files);
+        json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "name",
+                  json_of_str(m->name), "path", store_path(arena, m), "repo", json_of_str(m->repo),
+                  "revision", json_of_str(m->revision), "commit", json_of_str(m->commit), "bytes",
+                  (json_int_t)store_bytes(m), "fetched", (json_int_t)p->n_fetched, "files", files,
+                  "base", m->base.len ? json_of_str(m->base) : json_null(), "publisher", publisher);
     if (!all) die_out_of_memory(0);
     output_json(all, JSON_INDENT(1));
 }
 
-static bool find_offline(Pulled *p, const char *text, Arena *arena, Err *err) {
-    HubName name;
-    StoredModels all;
-    if (!hub_name_read(&name, text, err) || !store_list(&all, arena, err)) return false;
-    const StoredModel *found = store_find(&all, arena, &name, false, err);
-    if (found) *p = (Pulled){.model = *found};
-    return found != NULL;
-}
-
 static bool pull(Pulled *p, const Arguments *a, Arena *arena, Err *err) {
-    if (a->is_offline) return find_offline(p, a->name, arena, err);
-    Meter meter;
-    meter_start(&meter);
-    Progress progress = meter_progress(&meter);
-    progress.goes_on = is_wanted;
-    interrupt_catch();
-    PullJob job = {.name = a->name, .progress = &progress};
-    bool ok = hub_pull(p, arena, &job, err);
-    meter_stop(&meter);
-    return ok;
+    if (!a->is_offline) return hub_model_pull(p, a->name, a->base, arena, err);
+    *p = (Pulled){0};
+    return hub_model_find(&p->model, a->name, arena, err);
 }
 
 bool command_pull(int argc, char **argv, Err *err) {

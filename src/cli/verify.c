@@ -12,7 +12,9 @@
 #include "bundle/device_gates.h"
 #include "bundle/gates.h"
 #include "bundle/seal.h"
+#include "bundle/source.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -128,7 +130,7 @@ typedef struct {
     JournalNotes notes;
     SettingOptions settings;
     uint32_t threads;
-    bool as_json;
+    bool is_offline, as_json;
     VerifyJob job;
 } Arguments;
 
@@ -182,6 +184,7 @@ static const Option option_rows[] = {
     {"--next", OPTION_TEXT, offsetof(Arguments, notes.next), "TEXT",
      "the same: what follows from it"},
     {"--refs", OPTION_TEXT, offsetof(Arguments, notes.refs), "TEXT", "the same: where more is"},
+    OFFLINE_OPTION(Arguments, is_offline),
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
      "lines and verify/report.json as one object, in the end"},
     {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
@@ -202,8 +205,22 @@ const CommandLine verify_line = {
     .n_required = 1,
 };
 
-static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Err *err) {
+// The publisher's files that came with the source, which lies where a bundle remembers it.
+static void find_files(Arguments *a, Arena *arena) {
+    const char *source = path_is_dir(a->given) ? a->job.model_path : a->given;
+    Chain chain;
+    if (path_is_dir(a->given) && chain_read(&chain, arena, a->given, NULL))
+        source = source_find(a->given, &chain, source, arena);
+    if (source) hub_model_files(&a->job.second, source, arena);
+}
+
+static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, Arena *arena,
+                           Err *err) {
     if (!options_read(&verify_line, a, argc, argv, is_done, err) || *is_done) return *is_done;
+    if (!hub_model_path(&a->given, a->is_offline, arena, err) ||
+        !hub_model_path(&a->job.model_path, a->is_offline, arena, err))
+        return false;
+    if (!a->mutants) find_files(a, arena);
     a->job.settings = settings_given(&a->settings);
     a->name = strdup(a->given);
     if (!a->name) die_out_of_memory(strlen(a->given));
@@ -351,7 +368,11 @@ static bool run_on_device(Arguments *a, Screen *screen, Err *err) {
 bool command_verify(int argc, char **argv, Err *err) {
     Arguments a = {0};
     bool is_done;
-    if (!read_arguments(&a, argc, argv, &is_done, err) || is_done) return is_done;
+    Arena arena = {0};
+    if (!read_arguments(&a, argc, argv, &is_done, &arena, err) || is_done) {
+        arena_free(&arena);
+        return is_done;
+    }
     for (size_t n = strlen(a.name); n > 1 && a.name[n - 1] == '/'; n--) a.name[n - 1] = 0;
     bool is_device = false;
     bool is_fit =
@@ -374,5 +395,6 @@ bool command_verify(int argc, char **argv, Err *err) {
     }
     free(a.name);
     pool_close(pool);
+    arena_free(&arena);
     return ok;
 }

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/lock.h"
+#include "hub/companions.h"
 #include "hub/download.h"
 
 // A pull as it goes on.
@@ -194,7 +195,9 @@ static bool pull_locked(Pull *p, Err *err) {
     find_placed(p);
     if (!check_space(p, err) || !announce(p, err) || !fetch(p, err) || !place(p, err)) return false;
     StoredModel now = describe(p, true);
-    if (!store_write(&now, err)) return false;
+    CompanionSources sources = {.asked = p->job->base, .card = &p->repo, .files = &p->files};
+    if (!companions_pull(&p->hub, &now, &sources, p->arena, err) || !store_write(&now, err))
+        return false;
     sweep(p, &now);
     p->out->model = now;
     return true;
@@ -204,6 +207,9 @@ bool hub_pull(Pulled *pulled, Arena *arena, const PullJob *job, Err *err) {
     Pull p = {.job = job, .arena = arena, .out = pulled};
     DirLock lock = {0};
     *pulled = (Pulled){0};
+    bool is_base = !job->base || strcmp(job->base, "none") == 0 || hub_is_repo(str_of(job->base));
+    if (!is_base)
+        return err_set(err, ERR_USAGE, "--base %.200s: expected USER/REPO or none", job->base);
     bool ok = hub_open(&p.hub, arena, job->progress, err) && look(&p, err);
     if (ok) plan(&p);
     ok = ok && wait_for_lock(&p, &lock, err) && pull_locked(&p, err);
