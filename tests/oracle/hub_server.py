@@ -13,6 +13,7 @@ import collections
 import hashlib
 import http.server
 import json
+import ssl
 import threading
 import time
 import urllib.parse
@@ -90,6 +91,13 @@ class Site:
         self.server.site = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def secure(self, certificate):
+        """TLS from here on; `certificate` has the key as well."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
 
     def close(self):
         self.server.shutdown()
@@ -171,6 +179,8 @@ class Hub(Site):
         if not repo:
             status = 404 if token else 401
             return request.answer(status, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+        if is_api and len(words) == 4:
+            words += ["revision", "main"]
         what, revision, path = (words[4], words[5], "") if is_api else (words[2], words[3], "/".join(words[4:]))
         if revision not in ("main", "v1", "refs/pr/1", repo.commit):
             return request.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": f"Invalid rev id: {revision}"})

@@ -199,6 +199,33 @@ def test_endless_redirects(plain, env):
     refused(env, "hf:u/r", code=SYSTEM, says="more than 5 redirects")
 
 
+@pytest.fixture
+def certificate(tmp_path):
+    """For 127.0.0.1, signed by nobody; key and certificate in one file."""
+    path = tmp_path / "server.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
+    path.write_text(path.read_text() + (tmp_path / "cert.pem").read_text())
+    return path
+
+
+def test_a_certificate_that_nobody_signed(plain, env, certificate, tmp_path):
+    plain.secure(certificate)
+    plain.cdn.secure(certificate)
+    env = {**env, "HF_ENDPOINT": plain.url, "HF_TOKEN": TOKEN}
+    plain.tokens[TOKEN] = []
+    assert "certificate" in refused(env, "hf:u/r", code=SYSTEM, says=f"{plain.url}: ")
+    assert not plain.log
+    done("pull", "hf:u/r", env={**env, "SSL_CERT_FILE": str(tmp_path / "cert.pem")})
+
+
+def test_a_redirect_out_of_tls_is_not_followed(plain, env, certificate, tmp_path):
+    plain.secure(certificate)  # the CDN stays without
+    env = {**env, "HF_ENDPOINT": plain.url, "SSL_CERT_FILE": str(tmp_path / "cert.pem")}
+    assert "rotocol" in refused(env, "hf:u/r", code=SYSTEM, says=plain.cdn.url)
+    assert not plain.cdn.log
+
+
 # ---- breaks
 
 
