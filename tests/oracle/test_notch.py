@@ -98,5 +98,7 @@ def test_numbers_are_those_of_the_whole_convolution(bundles, arithmetic, tmp_pat
 
 
 @pytest.mark.full
-def test_all_gates_pass_on_what_is_cut(bundles):
-    done("verify", bundles / "cut.lathe", "--model", bundles / "model.gguf", timeout=3000)
+def test_the_gates_pass_on_what_is_cut(bundles):
+    """All but the vote: random weights know no text, so no reading of them predicts one better."""
+    gates = "contract,structure,residency,graph,layer golden,positions,range,head,text"
+    done("verify", bundles / "cut.lathe", "--model", bundles / "model.gguf", "--gates", gates, timeout=3000)
