@@ -5,19 +5,17 @@
 const ArchInfo arch_infos[ARCH_COUNT] = {
 #define ARCH(id, text, used_for, reason, ...)                                                      \
     [ARCH_##id] = {.name = text, .families = used_for, .rope_reason = reason, __VA_ARGS__},
-#define HF_CLASS(...)
 #include "contract/archs.def"
 #undef ARCH
-#undef HF_CLASS
 };
 
 static const HfClass hf_classes[] = {
-#define ARCH(...)
+#define JSON(...) #__VA_ARGS__
 #define HF_CLASS(type, class, arch, ...)                                                           \
     {.model_type = type, .name = class, .architecture = ARCH_##arch, __VA_ARGS__},
-#include "contract/archs.def"
-#undef ARCH
+#include "contract/hf_classes.def"
 #undef HF_CLASS
+#undef JSON
 };
 
 const ArchInfo *arch_named(Str name) {

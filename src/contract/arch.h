@@ -56,15 +56,42 @@ const ArchInfo *arch_named(Str name); // NULL for a name that is not known
 // "llama (Llama, Mistral, SmolLM) and phi3 (…)", in the arena.
 Str arch_list(Arena *arena);
 
-// A class of transformers: what it computes where config.json does not say.
-typedef enum { HF_BIAS_NEVER, HF_BIAS_BY_KEY, HF_BIAS_ALWAYS } HfBias;
+// A class of transformers: under which keys config.json tells it what, and what it computes where the
+// file is silent.
+
+// Which layers have the window that sliding_window states, where layer_types does not say it.
+typedef enum {
+    HF_WINDOW_ON_ALL,
+    HF_WINDOW_BY_PERIOD,  // of each `period` layers the last has none
+    HF_WINDOW_FROM_LAYER, // those from max_window_layers on
+    HF_WINDOW_OFF_ROPE,   // those that do not rotate
+} HfWindows;
+// Which layers rotate.
+typedef enum {
+    HF_ROPE_ON_ALL,
+    HF_ROPE_WITH_WINDOW,        // those that have a window
+    HF_ROPE_WITH_WINDOW_IF_ANY, // the same; without a window all
+    HF_ROPE_BY_LIST,            // no_rope_layers, where 1 means that a layer rotates
+} HfRope;
+
+#define HF_ALWAYS "" // for a key of biases: they are there whatever the file says
 
 typedef struct {
     const char *model_type, *name;
     Architecture architecture;
-    uint32_t window_unless_stated; // 0: every earlier position is seen
-    bool window_must_be_used;      // sliding_window counts only with use_sliding_window true
-    HfBias qkv_bias, out_bias;     // BY_KEY: attention_bias; others do not look at the key
+    const char *text; // the part text_config is read by the class of this model_type; NULL: no part
+    const char *defaults; // a JSON object: values of keys that are absent
+    // Keys. Of biases NULL means that there are none.
+    const char *eps;     // NULL: rms_norm_eps
+    const char *context; // overrules max_position_embeddings; NULL: no such key
+    const char *qkv_bias, *out_bias, *mlp_bias;
+    bool window_must_be_used; // sliding_window counts only with use_sliding_window true
+    HfWindows windows;
+    uint32_t period;
+    HfRope rope;
+    float local_rope_base; // where a layer with a window has a rotation of its own; 0: it has not
+    bool stretches_base;   // rope type "dynamic" with an alpha multiplies the base, at every length
+    bool gelu_is_tanh;     // "gelu" means its tanh form
 } HfClass;
 
 // By model_type, or by the class's name where `model_type` is empty. NULL when not known.

@@ -1,11 +1,10 @@
 // config.c — Hugging Face files in the contract's terms: shapes, norms, attention and multipliers.
-// Rotary settings are in config_rope.c, what is said of text in config_text.c, keys that change
-// nothing in config_keys.c.
+// Rotary settings are in config_rope.c, windows and layers that differ in config_kinds.c, what is said of
+// text in config_text.c, keys that change nothing in config_keys.c.
 //
 // A field may be stated more than once, by two keys or two files; all must say the same.
-// Values a file leaves out are those of the class that reads it in transformers, as its
-// configuration_llama.py, configuration_mistral.py and configuration_phi3.py define them; they are
-// said to be that.
+// Values a file leaves out are those of the class that reads it in transformers (hf_classes.def); they
+// are said to be that.
 #include "contract/config.h"
 
 #include <math.h>
@@ -30,19 +29,32 @@ static bool take_count(ConfigReader *r, const char *key, uint32_t *out) {
 // ---- config.json
 
 // A count whose key config.json has under the name of the field's row.
-static bool take_field(ConfigReader *r, Contract *c, FieldId field) {
-    const char *key = field_rows[field].hf_key;
+static bool take_field_from(ConfigReader *r, Contract *c, FieldId field, const char *key) {
     uint32_t *at = field_place(c, field);
     if (!take_count(r, key, at)) return false;
     config_from(r, field, "%s %u", key, *at);
     return true;
 }
 
+static bool take_field(ConfigReader *r, Contract *c, FieldId field) {
+    return take_field_from(r, c, field, field_rows[field].hf_key);
+}
+
+// A class may have a key that overrules the usual one.
+static void read_context(ConfigReader *r, Contract *c) {
+    const char *key = field_rows[FIELD_context].hf_key, *own = r->class ? r->class->context : NULL;
+    if (!own || !take_field_from(r, c, FIELD_context, own))
+        take_field(r, c, FIELD_context);
+    else if (config_take(r, r->left, key))
+        config_unread(r, key, arena_printf(r->arena, "overruled by %s", own).at);
+}
+
 static void read_counts(ConfigReader *r, Contract *c) {
-    static const FieldId fields[] = {FIELD_n_layers, FIELD_d_model, FIELD_n_heads,
-                                     FIELD_d_ff,     FIELD_n_vocab, FIELD_context};
+    static const FieldId fields[] = {FIELD_n_layers, FIELD_d_model, FIELD_n_heads, FIELD_d_ff,
+                                     FIELD_n_vocab};
     const char *heads = field_rows[FIELD_n_heads].hf_key;
     for (size_t i = 0; i < COUNT_OF(fields); i++) take_field(r, c, fields[i]);
+    read_context(r, c);
     if (!take_field(r, c, FIELD_n_kv_heads) && is_stated(r->out, FIELD_n_heads) && !r->is_part) {
         c->n_kv_heads = c->n_heads;
         config_from(r, FIELD_n_kv_heads, "no %s: as %s", field_rows[FIELD_n_kv_heads].hf_key,
@@ -56,6 +68,12 @@ static void read_counts(ConfigReader *r, Contract *c) {
     }
     c->head_dim_v = c->head_dim;
     r->out->from[FIELD_head_dim_v] = r->out->from[FIELD_head_dim];
+}
+
+static void take_class(ConfigReader *r, const HfClass *class) {
+    r->class = class;
+    json_decref(r->defaults);
+    r->defaults = r->is_part || !class->defaults ? NULL : json_loads(class->defaults, 0, NULL);
 }
 
 // model_type and architectures name the same class of transformers; one is enough.
@@ -79,91 +97,60 @@ static void read_family(ConfigReader *r, Contract *c) {
     if (class && strcmp(class, known->name) != 0)
         config_fail(r, "key 'architectures': '%s', but model_type %s is read by %s", class,
                     known->model_type, known->name);
-    r->class = known;
+    take_class(r, known);
     r->out->model_type = str_of(known->model_type);
     c->architecture = known->architecture;
     config_from(r, FIELD_architecture, "%s %s", has_type ? "model_type" : "architectures",
                 has_type ? known->model_type : class);
 }
 
-// How far a query sees. A class may have a window of its own where the key is absent, and none where
-// it is null.
-static void read_window(ConfigReader *r, Contract *c) {
-    LayerKind *kind = &c->kinds[0];
-    const char *key = field_rows[FIELD_attn_window].hf_key;
-    bool is_there = json_object_get(r->left, key) != NULL, is_used = true;
-    uint32_t window = 0, unless_stated = r->class ? r->class->window_unless_stated : 0;
-    if (r->class && r->class->window_must_be_used) is_used = false;
-    bool is_said = config_bool(r, r->left, "use_sliding_window", &is_used);
-    if (r->is_part && !is_there && (!is_said || is_used)) return;
-    take_count(r, key, &window);
-    kind->attn_window = is_used ? window : 0;
-    if (!is_used)
-        config_from(r, FIELD_attn_window,
-                    is_said ? "use_sliding_window false" : "no use_sliding_window: false");
-    else if (window)
-        config_from(r, FIELD_attn_window, "%s %u", key, window);
-    else if (is_there)
-        config_from(r, FIELD_attn_window, "%s null: every earlier position", key);
-    else if (unless_stated) {
-        kind->attn_window = unless_stated;
-        config_from(r, FIELD_attn_window, "no %s: %s has %u", key, r->class->name, unless_stated);
-    } else {
-        config_from(r, FIELD_attn_window, "no %s: every earlier position", key);
-    }
-}
-
-// layer_types says of every layer whether its queries see all; the classes that lathe knows look at
-// the window alone, so it may say nothing else.
-static void check_layer_types(ConfigReader *r, const Contract *c) {
-    uint32_t window = c->kinds[0].attn_window;
-    const json_t *types = config_take(r, r->left, "layer_types");
-    if (!types || r->failed) return;
-    size_t n = json_array_size(types);
-    if (n == 0 || (is_stated(r->out, FIELD_n_layers) && n != c->n_layers)) {
-        config_fail(r, "key 'layer_types': expected a list with one kind for each layer");
+// Whether projections have a bias, by a key of the class; NULL when it adds none.
+static void take_bias(ConfigReader *r, FieldId field, const char *key, bool is_said, bool has) {
+    const char *class = r->class->name;
+    bool *at = field_place(&r->out->values, field);
+    if (key && *key) {
+        *at = has;
+        if (is_said || !r->is_part)
+            config_from(r, field, is_said ? "%s %s" : "no %s: %s", key, has ? "true" : "false");
         return;
     }
-    for (size_t i = 1; i < n; i++)
-        if (!json_equal(json_array_get(types, 0), json_array_get(types, i))) {
-            config_fail(r, "key 'layer_types': layers 0 and %zu differ, and lathe has one kind", i);
-            return;
+    *at = key != NULL;
+    r->is_default = false;
+    config_from(r, field, key ? "%s adds one" : "%s adds none", class);
+}
+
+// attention_bias gives Llama biases in all four projections of attention; other classes have other keys,
+// always have them, or never. One key may be that of several.
+static void read_biases(ConfigReader *r) {
+    const HfClass *k = r->class;
+    const char *most = field_rows[FIELD_has_qkv_bias].hf_key;
+    bool is_said = false, has = false;
+    if (k) {
+        bool is_ungated = arch_infos[k->architecture].is_ungated;
+        const struct {
+            FieldId field;
+            const char *key;
+        } rows[] = {{FIELD_has_qkv_bias, k->qkv_bias},
+                    {FIELD_has_out_bias, k->out_bias},
+                    {FIELD_has_up_bias, k->mlp_bias},
+                    {FIELD_has_down_bias, k->mlp_bias},
+                    {FIELD_has_gate_bias, is_ungated ? NULL : k->mlp_bias}};
+        const char *taken = NULL;
+        for (size_t i = 0; i < COUNT_OF(rows); i++) {
+            const char *key = rows[i].key;
+            if (key && *key && (!taken || strcmp(taken, key) != 0)) {
+                has = false;
+                is_said = config_bool(r, r->left, key, &has);
+                taken = key;
+            }
+            take_bias(r, rows[i].field, key, is_said, has);
         }
-    const char *kind = json_string_value(json_array_get(types, 0));
-    bool slides = kind && strcmp(kind, "sliding_attention") == 0;
-    bool hides = window && !(is_stated(r->out, FIELD_context) && window >= c->context);
-    if (!slides && (!kind || strcmp(kind, "full_attention") != 0))
-        config_fail(r, "key 'layer_types': expected full_attention or sliding_attention");
-    else if (slides ? window == 0 : hides)
-        config_fail(r, "key 'layer_types': %s, but %.*s", kind,
-                    STR_ARG(slides ? STR("no sliding_window says how far a query sees")
-                                   : r->out->from[FIELD_attn_window]));
-}
-
-static void take_bias(ConfigReader *r, FieldId field, HfBias how, bool is_said, bool by_key) {
-    bool *has = field_place(&r->out->values, field);
-    const char *key = field_rows[FIELD_has_qkv_bias].hf_key;
-    *has = how == HF_BIAS_ALWAYS || (how == HF_BIAS_BY_KEY && by_key);
-    if (how == HF_BIAS_ALWAYS)
-        config_from(r, field, "%s adds one", r->class->name);
-    else if (is_said || !r->is_part)
-        config_from(r, field, is_said ? "%s %s" : "no %s: %s", key, *has ? "true" : "false");
-}
-
-// attention_bias gives Llama biases in all four projections; other classes have them always, or never
-// and do not look at the key.
-static void read_biases(ConfigReader *r, Contract *c) {
-    const char *key = field_rows[FIELD_has_qkv_bias].hf_key;
-    HfBias qkv = r->class ? r->class->qkv_bias : HF_BIAS_NEVER;
-    HfBias out = r->class ? r->class->out_bias : HF_BIAS_NEVER;
-    bool has_bias = false;
-    bool is_said = config_bool(r, r->left, key, &has_bias);
-    (void)c;
-    if (has_bias && qkv == HF_BIAS_NEVER)
-        config_fail(r, "key '%s': true, but the class of model_type %.*s adds none", key,
+    }
+    r->is_default = has = false;
+    // Left: the class does not look at it.
+    if (json_object_get(r->left, most) && config_bool(r, r->left, most, &has) && has)
+        config_fail(r, "key '%s': true, but the class of model_type %.*s adds none", most,
                     STR_ARG(r->out->model_type));
-    take_bias(r, FIELD_has_qkv_bias, qkv, is_said, has_bias);
-    take_bias(r, FIELD_has_out_bias, out, is_said, has_bias);
 }
 
 // Numbers with a direction: Granite divides logits by logits_scaling, Cohere multiplies them by
@@ -188,8 +175,12 @@ static void read_multipliers(ConfigReader *r, Contract *c) {
     static const char *const words[] = {"", "1 / ", "1 / root of "};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         double x;
-        if (!config_number(r, r->left, rows[i].key, &x)) continue;
+        bool is_null = json_is_null(json_object_get(r->left, rows[i].key));
         Direction d = rows[i].direction;
+        if (is_null &&
+            (rows[i].field == FIELD_attn_softcap || rows[i].field == FIELD_final_softcap))
+            config_from(r, rows[i].field, "%s null: none", rows[i].key);
+        if (!config_number(r, r->left, rows[i].key, &x)) continue;
         if (!(x > 0)) {
             config_fail(r, "key '%s': %g, expected a positive number", rows[i].key, x);
             return;
@@ -197,30 +188,49 @@ static void read_multipliers(ConfigReader *r, Contract *c) {
         *rows[i].at = (float)(d == SAME ? x : d == INVERSE ? 1 / x : 1 / sqrt(x));
         config_from(r, rows[i].field, "%s%s %g", words[d], rows[i].key, x);
     }
+    r->is_default = false;
     if (!is_stated(r->out, FIELD_attn_scale) && is_stated(r->out, FIELD_head_dim)) {
         c->attn_scale = (float)(1 / sqrt((double)c->head_dim));
         config_from(r, FIELD_attn_scale, "1 / root of head_dim %u", c->head_dim);
     }
 }
 
+static void read_activation(ConfigReader *r, LayerKind *kind, const char *key) {
+    static const struct {
+        const char *name;
+        Activation activation;
+    } rows[] = {{"silu", ACTIVATION_SILU},
+                {"swish", ACTIVATION_SILU},
+                {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
+                {"gelu_new", ACTIVATION_GELU_TANH},
+                {"relu2", ACTIVATION_RELU_SQUARED}};
+    Str name;
+    if (!config_str(r, r->left, key, &name)) return;
+    Str meant = r->class && r->class->gelu_is_tanh && str_is(name, "gelu") ? STR("gelu_new") : name;
+    size_t i = 0;
+    while (i < COUNT_OF(rows) && !str_is(meant, rows[i].name)) i++;
+    if (i == COUNT_OF(rows)) {
+        config_fail(r, "key '%s': '%.*s', but lathe knows silu, gelu_pytorch_tanh and relu2", key,
+                    STR_ARG(name));
+        return;
+    }
+    kind->activation = rows[i].activation;
+    config_from(r, FIELD_activation, "%s %.*s", key, STR_ARG(name));
+}
+
 static void read_rest(ConfigReader *r, Contract *c) {
     LayerKind *kind = &c->kinds[0];
     double eps;
-    const char *eps_key = field_rows[FIELD_norm_eps].hf_key;
+    const char *eps_key =
+        r->class && r->class->eps ? r->class->eps : field_rows[FIELD_norm_eps].hf_key;
     const char *tied_key = field_rows[FIELD_is_head_tied].hf_key;
     if (config_number(r, r->left, eps_key, &eps)) {
         c->norm_eps = (float)eps;
         config_from(r, FIELD_norm_eps, "%s %g", eps_key, eps);
     }
-    Str act;
-    if (config_str(r, r->left, "hidden_act", &act)) {
-        bool is_silu = str_is(act, "silu") || str_is(act, "swish");
-        if (!is_silu && !str_is(act, "gelu_pytorch_tanh") && !str_is(act, "gelu_new"))
-            config_fail(r, "key 'hidden_act': '%.*s', but lathe knows silu and gelu_pytorch_tanh",
-                        STR_ARG(act));
-        kind->activation = is_silu ? ACTIVATION_SILU : ACTIVATION_GELU_TANH;
-        config_from(r, FIELD_activation, "hidden_act %.*s", STR_ARG(act));
-    }
+    read_activation(r, kind, "hidden_act");
+    read_activation(r, kind, "hidden_activation"); // what Gemma's later classes look at
+    c->is_head_tied = false;
     bool is_said = config_bool(r, r->left, tied_key, &c->is_head_tied);
     if (r->is_part && !is_said) return;
     config_from(r, FIELD_is_head_tied, is_said ? "%s %s" : "no %s: %s", tied_key,
@@ -250,16 +260,51 @@ static json_t *open_file(ConfigReader *r, const char *path) {
 
 typedef void ReadKeys(ConfigReader *r, Contract *c);
 
-static void read_config(ConfigReader *r, Contract *c) {
-    read_family(r, c);
+static void read_keys(ConfigReader *r, Contract *c) {
     read_counts(r, c);
-    read_window(r, c);
-    check_layer_types(r, c);
-    read_biases(r, c);
+    config_window(r);
+    read_biases(r);
     read_multipliers(r, c);
     read_rest(r, c);
     config_rope(r);
+    config_kinds(r);
     config_ids(r, c);
+}
+
+// A file with parts of its own for pictures has everything that is read here in its text_config.
+static void read_text_part(ConfigReader *r, Contract *c) {
+    json_t *top = r->left;
+    const json_t *part = config_take(r, top, "text_config");
+    Str file = r->file, type = {"", 0};
+    const HfClass *class = hf_class_named(str_of(r->class->text), type);
+    if (!json_is_object(part)) {
+        config_fail(r, "key 'text_config': expected an object: %s reads text by it",
+                    r->class->name);
+        return;
+    }
+    r->left = json_copy((json_t *)(uintptr_t)part);
+    r->file = arena_printf(r->arena, "%.*s: text_config", STR_ARG(file));
+    take_class(r, class);
+    if (config_str(r, r->left, "model_type", &type) && !str_is(type, class->model_type))
+        config_fail(r, "key 'model_type': '%.*s', expected %s", STR_ARG(type), class->model_type);
+    read_keys(r, c);
+    if (!r->failed) config_leftovers(r, CONFIG_MODEL);
+    json_decref(r->left);
+    r->left = top;
+    r->file = file;
+}
+
+static void read_config(ConfigReader *r, Contract *c) {
+    read_family(r, c);
+    if (r->class && r->class->text && !r->failed) {
+        read_text_part(r, c);
+        config_ids(r, c);
+    } else {
+        read_keys(r, c);
+    }
+    r->is_default = false;
+    json_decref(r->defaults);
+    r->defaults = NULL;
 }
 
 static void read_file(ConfigReader *r, const char *path, ReadKeys *read, ConfigFile kind) {

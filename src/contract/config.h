@@ -21,10 +21,14 @@ typedef struct {
     bool failed;
     bool is_part;          // what is absent is unknown, not transformers' default
     const HfClass *class;  // which class reads the file; NULL when it does not say
+    json_t *defaults;      // of that class, for keys that are absent; NULL: none
+    bool is_default;       // the key taken last was
     Str file;              // name without directories, for sources and messages
     Str said[FIELD_COUNT]; // a field's value when it was stated last, as text
-    json_t *left;          // keys nobody has read yet
-    json_t *taken;         // array: values that were, kept until the file is closed
+    LayerKind local;       // the rotation of layers with a window, where has_local
+    bool has_local;
+    json_t *left;  // keys nobody has read yet
+    json_t *taken; // array: values that were, kept until the file is closed
 } ConfigReader;
 
 void config_fail(ConfigReader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -33,8 +37,8 @@ void config_fail(ConfigReader *r, const char *fmt, ...) __attribute__((format(pr
 void config_from(ConfigReader *r, FieldId field, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-// A key of `object`, taken out of it, or NULL when it is absent or null. A borrowed reference, good
-// until the file is closed.
+// A key of `object`, taken out of it, or NULL when it is absent or null; an absent one's value is the
+// class's, where it has one. A borrowed reference, good until the file is closed.
 const json_t *config_take(ConfigReader *r, json_t *object, const char *key);
 // As a number, a boolean, a string: false when absent, failure when of another type.
 bool config_number(ConfigReader *r, json_t *object, const char *key, double *out);
@@ -42,6 +46,11 @@ bool config_bool(ConfigReader *r, json_t *object, const char *key, bool *out);
 bool config_str(ConfigReader *r, json_t *object, const char *key, Str *out);
 
 void config_rope(ConfigReader *r); // config_rope.c: after the shape is known
+// A key that is understood and changes nothing in this file.
+void config_unread(ConfigReader *r, const char *key, const char *reason);
+// config_kinds.c: how far a query sees; then, after the rotation, which layers are of which kind.
+void config_window(ConfigReader *r);
+void config_kinds(ConfigReader *r);
 // config_text.c: bos_token_id and eos_token_id of either file; tokenizer_config.json; a template.
 void config_ids(ConfigReader *r, Contract *c);
 void config_tokenizer(ConfigReader *r, Contract *c);

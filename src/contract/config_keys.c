@@ -39,11 +39,23 @@ static bool is_value(const json_t *value, const char *text) {
     return is_same;
 }
 
-void config_leftovers(ConfigReader *r, ConfigFile kind) {
+// Makes room for `n` more.
+static void grow_unread(ConfigReader *r, size_t n) {
     Stated *s = r->out;
-    Harmless *all = arena_array(r->arena, s->n_unread + json_object_size(r->left), Harmless);
+    Harmless *all = arena_array(r->arena, s->n_unread + n, Harmless);
     for (size_t i = 0; i < s->n_unread; i++) all[i] = s->unread[i];
     s->unread = all;
+}
+
+void config_unread(ConfigReader *r, const char *key, const char *reason) {
+    grow_unread(r, 1);
+    r->out->unread[r->out->n_unread++] =
+        (Harmless){arena_printf(r->arena, "%.*s: %s", STR_ARG(r->file), key), str_of(reason)};
+}
+
+void config_leftovers(ConfigReader *r, ConfigFile kind) {
+    Stated *s = r->out;
+    grow_unread(r, json_object_size(r->left));
     const char *key;
     json_t *value;
     json_object_foreach(r->left, key, value) {

@@ -19,7 +19,10 @@ void config_from(ConfigReader *r, FieldId field, const char *fmt, ...) {
     va_start(args, fmt);
     Str text = arena_vprintf(r->arena, fmt, args);
     va_end(args);
-    Str from = arena_printf(r->arena, "%.*s: %.*s", STR_ARG(r->file), STR_ARG(text));
+    Str from =
+        arena_printf(r->arena, "%.*s: %.*s%s%s%s", STR_ARG(r->file), STR_ARG(text),
+                     r->is_default ? " (not in the file: " : "",
+                     r->is_default ? r->class->name : "", r->is_default ? "'s default)" : "");
     StrBuf value = {0};
     contract_print_field(&r->out->values, field, &value);
     Str before = r->said[field];
@@ -37,8 +40,9 @@ void config_from(ConfigReader *r, FieldId field, const char *fmt, ...) {
 }
 
 const json_t *config_take(ConfigReader *r, json_t *object, const char *key) {
-    json_t *value = json_object_get(object, key);
-    if (!value) return NULL;
+    json_t *value = json_object_get(object, key), *absent = json_object_get(r->defaults, key);
+    r->is_default = !value && absent;
+    if (!value) return absent;
     json_array_append(r->taken, value);
     json_object_del(object, key);
     return json_is_null(value) ? NULL : value;

@@ -19,7 +19,7 @@ static const double PI = 3.14159265358979323846;
 typedef struct {
     json_t *at;       // all settings, wherever they stood; those read are taken out
     const char *kind; // of scaling, as it was found
-    double factor, original;
+    double factor, original, alpha;
     bool has_factor, has_original;
 } Rope;
 
@@ -220,8 +220,13 @@ static void read_base(ConfigReader *r, Rope *rope, Contract *c) {
     LayerKind *kind = &c->kinds[0];
     double base = 10000;
     bool is_said = number(r, rope, "rope_theta", &base);
-    kind->rope_base = (float)base;
-    if (is_said || !r->is_part)
+    bool has_alpha = rope->alpha > 0 && c->head_dim > 2;
+    double dims = c->head_dim;
+    kind->rope_base = (float)(has_alpha ? base * pow(rope->alpha, dims / (dims - 2)) : base);
+    if (has_alpha && (is_said || !r->is_part))
+        config_from(r, FIELD_rope_base, "rope_theta %g * alpha %g ^ (%g / %g)", base, rope->alpha,
+                    dims, dims - 2);
+    else if (is_said || !r->is_part)
         config_from(r, FIELD_rope_base,
                     is_said ? "rope_theta %g" : "no rope_theta: transformers has %g", base);
     double share = 1;
@@ -270,8 +275,8 @@ static void put_settings(ConfigReader *r, json_t *all, const json_t *from, const
     }
 }
 
-// rope_parameters of all layers, or the same ones for every layer type: a contract has one
-// rotation.
+// rope_parameters of all layers, or the same ones for every layer type: a class without a rotation of
+// its own for each type has one.
 static const json_t *one_for_all(ConfigReader *r, const json_t *parameters) {
     const char *name, *first = NULL;
     const json_t *chosen = NULL;
@@ -283,19 +288,96 @@ static const json_t *one_for_all(ConfigReader *r, const json_t *parameters) {
     if (!chosen) return parameters;
     json_object_foreach(all, name,
                         value) if (!json_is_object(value) || !json_equal(chosen, value)) {
-        config_fail(r, "rope_parameters of '%s' and '%s' differ: lathe rotates all layers alike",
+        config_fail(r,
+                    "rope_parameters of '%s' and '%s' differ: the class rotates all layers alike",
                     first, name);
         return NULL;
     }
     return chosen;
 }
 
+// Those of layers with a window go to `local`, of the others to `all`.
+static void put_by_type(ConfigReader *r, json_t *all, json_t *local, const json_t *parameters) {
+    const char *type;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)parameters, type, value) {
+        bool is_local = strcmp(type, "sliding_attention") == 0;
+        if ((!is_local && strcmp(type, "full_attention") != 0) || !json_is_object(value)) {
+            config_fail(r,
+                        "rope_parameters: '%s', expected settings of full_attention and of "
+                        "sliding_attention",
+                        type);
+            return;
+        }
+        put_settings(r, is_local ? local : all, value,
+                     arena_printf(r->arena, "rope_parameters.%s", type).at);
+    }
+}
+
+// ---- the whole
+
+// A "dynamic" scaling with an alpha is none: it makes the base another one (modeling_hunyuan_v1_dense.py,
+// compute_ntk_alpha_rope_parameters).
+static void take_alpha(ConfigReader *r, Rope *rope) {
+    static const char *const ignored[] = {"type",      "rope_type", "factor",        "beta_fast",
+                                          "beta_slow", "mscale",    "mscale_all_dim"};
+    const char *new = json_string_value(json_object_get(rope->at, "rope_type"));
+    const char *old = json_string_value(json_object_get(rope->at, "type")), *type = new ? new : old;
+    rope->alpha = 0;
+    if (!r->class || !r->class->stretches_base || !type || strcmp(type, "dynamic") != 0) return;
+    if (!number(r, rope, "alpha", &rope->alpha) || rope->alpha == 0) return;
+    if (rope->alpha < 0 || (new &&old &&strcmp(new, old) != 0)) {
+        config_fail(r, "rope scaling dynamic: alpha %g, types %s and %s", rope->alpha, new, old);
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        if (config_take(r, rope->at, ignored[i]) && i > 1)
+            config_unread(r, ignored[i], "not looked at beside an alpha");
+}
+
+static void read_rotation(ConfigReader *r, Rope *rope, bool is_said) {
+    Contract *c = &r->out->values;
+    take_alpha(r, rope);
+    if (!r->failed) read_base(r, rope, c);
+    if (!r->failed && (is_said || !r->is_part)) read_scaling(r, rope, c);
+    // What a part of a file leaves unsaid is the kind of scaling, not this.
+    if (!is_said) config_take(r, rope->at, "original_max_position_embeddings");
+    const char *key;
+    json_t *value;
+    json_object_foreach(rope->at, key, value) config_fail(
+        r, "rotary setting '%s' is not known to lathe with rope scaling '%s'", key, rope->kind);
+}
+
+// The rotation of layers with a window. Fields that it shares with the other layers' name both sources.
+static void read_local(ConfigReader *r, json_t *settings) {
+    Contract *c = &r->out->values;
+    LayerKind all = c->kinds[0];
+    Str *from = r->out->from, from_all[FIELD_COUNT], said_all[FIELD_COUNT];
+    memcpy(from_all, from, sizeof from_all);
+    memcpy(said_all, r->said, sizeof said_all);
+    for (int f = 0; f < FIELD_COUNT; f++)
+        if (field_rows[f].is_layer) r->said[f] = (Str){NULL, 0};
+    kind_drop_rope(&c->kinds[0]); // a scaling is of the other layers
+    Rope rope = {.at = settings, .kind = "none"};
+    read_rotation(r, &rope, true);
+    r->local = c->kinds[0];
+    r->has_local = true;
+    c->kinds[0] = all;
+    for (int f = 0; f < FIELD_COUNT; f++)
+        if (!str_eq(from[f], from_all[f]))
+            from[f] = arena_printf(r->arena, "%.*s; of layers with a window %.*s",
+                                   STR_ARG(from_all[f]), STR_ARG(from[f]));
+    memcpy(r->said, said_all, sizeof said_all);
+}
+
 void config_rope(ConfigReader *r) {
     static const char *const at_top[] = {"rope_theta", "partial_rotary_factor",
                                          "original_max_position_embeddings"};
-    Contract *c = &r->out->values;
+    bool has_local = r->class && r->class->local_rope_base > 0;
     Rope rope = {.at = json_object(), .kind = "none"};
+    json_t *local = json_object();
     json_array_append_new(r->taken, rope.at);
+    json_array_append_new(r->taken, local);
     bool is_said =
         json_object_get(r->left, "rope_scaling") || json_object_get(r->left, "rope_parameters");
     const json_t *old = config_take(r, r->left, "rope_scaling");
@@ -305,17 +387,21 @@ void config_rope(ConfigReader *r) {
         return;
     }
     for (size_t i = 0; i < COUNT_OF(at_top); i++) {
-        const json_t *value = config_take(r, r->left, at_top[i]);
+        const json_t *value =
+            json_object_get(r->left, at_top[i]) ? config_take(r, r->left, at_top[i]) : NULL;
         if (value) json_object_set(rope.at, at_top[i], (json_t *)(uintptr_t)value);
     }
     put_settings(r, rope.at, old, "rope_scaling");
-    put_settings(r, rope.at, one_for_all(r, new), "rope_parameters");
-    if (!r->failed) read_base(r, &rope, c);
-    if (!r->failed && (is_said || !r->is_part)) read_scaling(r, &rope, c);
-    // What a part of a file leaves unsaid is the kind of scaling, not this.
-    if (!is_said) config_take(r, rope.at, "original_max_position_embeddings");
-    const char *key;
-    json_t *value;
-    json_object_foreach(rope.at, key, value) config_fail(
-        r, "rotary setting '%s' is not known to lathe with rope scaling '%s'", key, rope.kind);
+    if (has_local)
+        put_by_type(r, rope.at, local, new);
+    else
+        put_settings(r, rope.at, one_for_all(r, new), "rope_parameters");
+    if (!r->failed) read_rotation(r, &rope, is_said);
+    if (r->failed || !has_local) return;
+    // Nothing but the base of these layers has a key outside rope_parameters.
+    double base = (double)r->class->local_rope_base;
+    config_number(r, r->left, "rope_local_base_freq", &base);
+    if (!json_object_get(local, "rope_theta"))
+        json_object_set_new(local, "rope_theta", json_real(base));
+    read_local(r, local);
 }

@@ -21,10 +21,8 @@
 
 typedef enum {
 #define ARCH(id, ...) ARCH_##id,
-#define HF_CLASS(...)
 #include "contract/archs.def"
 #undef ARCH
-#undef HF_CLASS
     ARCH_COUNT,
 } Architecture;
 typedef enum {
@@ -197,8 +195,8 @@ typedef struct {
 // Reads the contract of `g`. Errors name the key or tensor, what was found and what was expected.
 bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err);
 
-// The class of transformers that reads models of an architecture (archs.def: the first of several), and
-// in `model_type` config.json's word for it. `architecture` has a class in archs.def.
+// The class of transformers that reads models of an architecture (hf_classes.def: the first of several), and
+// in `model_type` config.json's word for it. `architecture` has a class there.
 const char *contract_hf_class(Architecture architecture, const char **model_type);
 
 // "name = value" lines in table order, floats by the shortest decimal that reads back, lists in

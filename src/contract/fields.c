@@ -17,10 +17,8 @@ static_assert(ARCH_COUNT < 48, "names of an enum");
 static const EnumNames enums[KIND_COUNT] = {
     [KIND_Architecture] = {{
 #define ARCH(id, name, ...) [ARCH_##id] = name,
-#define HF_CLASS(...)
 #include "contract/archs.def"
 #undef ARCH
-#undef HF_CLASS
     }},
     [KIND_NormKind] = {{[NORM_RMS] = "rms", [NORM_LAYER] = "layer"}},
     [KIND_RopeStyle] = {{[ROPE_HALF] = "half", [ROPE_INTERLEAVED] = "interleaved"}},
@@ -169,6 +167,14 @@ bool contract_has_two_factor_sets(const Contract *c) {
     for (uint32_t i = 0; i < contract_n_kinds(c); i++)
         if (c->kinds[i].rope_scaling == ROPE_SCALING_LONGROPE) return true;
     return false;
+}
+
+void kind_drop_rope(LayerKind *k) {
+    k->rope_dim = 0;
+    k->rope_scaling = ROPE_SCALING_NONE;
+    k->rope_factor = k->attn_factor = 1;
+    k->yarn_ext_factor = k->yarn_beta_fast = k->yarn_beta_slow = 0;
+    k->rope_factors_short = k->rope_factors_long = k->rope_freq_factors = (F32List){NULL, 0};
 }
 
 // ---- values

@@ -61,5 +61,7 @@ void *field_place(Contract *c, FieldId field); // field_at, to be written
 void *field_place_of_kind(Contract *c, FieldId field, uint32_t kind);
 // How many values a field has: 1, or one for each kind of layers.
 uint32_t field_n_values(const Contract *c, FieldId field);
+// Makes a kind of layers one that does not rotate.
+void kind_drop_rope(LayerKind *k);
 
 #endif

@@ -46,14 +46,6 @@ static void read_pattern(ContractReader *r, bool *is_last) {
     for (uint32_t i = 0; i < n_layers; i++) is_last[i] = (i + 1) % period == 0;
 }
 
-static void drop_rope(LayerKind *k) {
-    k->rope_dim = 0;
-    k->rope_scaling = ROPE_SCALING_NONE;
-    k->rope_factor = k->attn_factor = 1;
-    k->yarn_ext_factor = k->yarn_beta_fast = k->yarn_beta_slow = 0;
-    k->rope_factors_short = k->rope_factors_long = k->rope_freq_factors = (F32List){NULL, 0};
-}
-
 // The kind with a window.
 static LayerKind local_kind(ContractReader *r, uint32_t window) {
     const ArchInfo *a = r->arch;
@@ -61,7 +53,7 @@ static LayerKind local_kind(ContractReader *r, uint32_t window) {
     LayerKind local = c->kinds[0];
     if (a->stretches_global_only) {
         uint32_t rope_dim = local.rope_dim;
-        drop_rope(&local);
+        kind_drop_rope(&local);
         local.rope_dim = rope_dim;
     }
     if (a->has_local_base) {
@@ -100,7 +92,7 @@ void read_kinds(ContractReader *r) {
     read_pattern(r, is_last);
     if (r->failed) return;
     LayerKind last = c->kinds[0], other = a->has_windows ? local_kind(r, window) : last;
-    if (a->rope_layers != ROPE_ON_ALL) drop_rope(&last);
+    if (a->rope_layers != ROPE_ON_ALL) kind_drop_rope(&last);
     put_kinds(r, is_last, other, last);
     reader_derived(r, FIELD_kind_of_layer, "%s: of each %u layers the last %s", a->name, a->period,
                    a->has_windows ? "sees everything" : "does not rotate");

@@ -38,13 +38,13 @@ def compare(folder, model, config, code=0):
 def test_hello_agrees_in_full():
     told, _ = inspect(HELLO, "--config", MODELS / "hello-config.json")
     assert contradictions(told) == []
-    assert sum(row["verdict"] == "agree" for row in told["agreement"]) == 27
+    assert sum(row["verdict"] == "agree" for row in told["agreement"]) == 30
     assert [row["field"] for row in told["agreement"]] == list(told["contract"])
 
 
 def test_text_form_says_the_same():
     run = subprocess.run([LATHE, "inspect", HELLO, "--config", MODELS / "hello-config.json"], capture_output=True)
-    assert run.returncode == 0 and b"27 agree, 0 contradict" in run.stdout
+    assert run.returncode == 0 and b"30 agree, 0 contradict" in run.stdout
 
 
 # ---- the GGUF altered: field, keys, tensors
@@ -320,7 +320,7 @@ def test_true_model_is_converted_and_its_gate_says_so(tmp_path):
     config = ("--config", MODELS / "hello-config.json")
     assert lathe("convert", HELLO, "-o", out, "--range", "off", *config)[0] == 0
     code, said, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", "--verbose", *config)
-    assert code == 0 and "27 fields agree, 0 contradict" in said
+    assert code == 0 and "30 fields agree, 0 contradict" in said
     wrong = write(tmp_path, CONFIG | {"partial_rotary_factor": 1.0})
     code, said, _ = lathe("verify", out, "--model", HELLO, "--gates", "contract", "--config", wrong)
     assert code == 1 and "rope_dim" in said and "FAILED" in said

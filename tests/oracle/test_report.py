@@ -123,8 +123,8 @@ def test_contract_shows_every_field_and_its_second_source(sealed):
     (source,) = seen["source"]
     verdicts = {row["field"]: row for row in report["agreement"]["files given"]}
     alone = sum(row["verdict"] == "only the GGUF says" for row in verdicts.values())
-    assert "files given" in source and f"0 fields contradict, 27 agree, {alone} only the model file states" in source
-    assert len(seen["rows"]) == len(report["contract"]) == 27 + alone
+    assert "files given" in source and f"0 fields contradict, 30 agree, {alone} only the model file states" in source
+    assert len(seen["rows"]) == len(report["contract"]) == 30 + alone
     for field, (name, value, origin, second, _) in zip(report["contract"], seen["rows"], strict=True):
         assert name.startswith(field["field"]) and value.startswith(field["value"] or "none")
         assert origin == f"{field['kind']}: {field['from']}"
