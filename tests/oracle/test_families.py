@@ -9,7 +9,8 @@ import sys
 import numpy
 import pytest
 from command import done
-from families import FAMILIES, IDS
+from families import FAMILIES
+from family import HERE, IDS, from_text
 from test_reference import BOUND, llama, nmse, reference
 
 pytestmark = pytest.mark.full
@@ -34,7 +35,7 @@ def family(request, tmp_path_factory):
 def test_logits(family):
     name, path, published = family
     assert published.std() > 0.1, "logits without variety prove nothing"
-    found, other = reference(path, 256, IDS), llama(path, 256, IDS)
+    found, other = reference(path, 256, IDS), llama(path.with_suffix(".f32.gguf"), 256, IDS)
     assert nmse(found, published) < BOUND["F32"]
     if name in WRONG_IN_LLAMA:
         assert nmse(other, published) > 0.1, "llama.cpp agrees now: docs/differences.md says that it does not"
@@ -45,6 +46,17 @@ def test_logits(family):
         assert nmse(other, published) > BOUND["F32"], "llama.cpp's gelu is exact now: docs/differences.md says that it is not"
     else:
         assert nmse(other, published) < LLAMA_BOUND.get(name, BOUND["F32"])
+
+
+def test_what_is_kept_is_what_is_made(family):
+    """tests/oracle/family/, by which the default tier goes."""
+    name, path, _ = family
+    for end in ("gguf", "json", "logits"):
+        made, kept = path.with_name(f"{name}.{end}"), HERE / f"{name}.{end}"
+        if end == "logits":  # other CPUs add in another order
+            assert nmse(from_text(kept.read_text()), from_text(made.read_text())) < 1e-12
+        else:
+            assert kept.read_bytes() == made.read_bytes(), f"{kept}: python families.py --keep"
 
 
 def test_gates(family, tmp_path):
