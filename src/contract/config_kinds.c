@@ -100,6 +100,10 @@ static void read_pattern(ConfigReader *r, Layers *layers, bool is_listed) {
         config_fail(r, "key '%s': expected a whole number or letters L and G", key);
         return;
     }
+    if (stated && !r->out->values.kinds[0].attn_window) {
+        config_unread(r, key, "of a window that is not there");
+        return;
+    }
     if (is_listed && !stated) return;
     if (stated && !letters) period = (uint32_t)number;
     bool differs = false;

@@ -92,7 +92,7 @@ FAMILIES = {  # name: (class without "ForCausalLM" and "Config", what its config
     "phi2": row("Phi", base=rope(10000.0, partial_rotary_factor=0.5), layer_norm_eps=1e-3, num_key_value_heads=4,
                 intermediate_size=256),
     # With heads of another width the converter takes half of hidden_size / heads for what rotates (docs/differences.md).
-    "nemotron": row("Nemotron", base=rope(partial_rotary_factor=0.5), norm_eps=1e-3, head_dim=16),
+    "nemotron": row("Nemotron", base=rope(partial_rotary_factor=0.5), norm_eps=1e-5, head_dim=16, intermediate_size=160),
 }  # fmt: skip
 SPECIAL = {"Gemma3": ("Gemma3ForCausalLM", "Gemma3TextConfig")}
 

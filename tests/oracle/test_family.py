@@ -54,7 +54,8 @@ UNNOTICED = {
     "use_sliding_window": "there is no window to use",
 }  # fmt: skip
 UNNOTICED_VALUES = {
-    ("exaone4-full", "sliding_window_pattern", "1"): "of each one layer the last sees everything",
+    ("exaone4-full", "sliding_window_pattern", "1"): "of a window that is not there",
+    ("exaone4-full", "sliding_window_pattern", "2"): "of a window that is not there",
     ("smollm3", "sliding_window", "1"): "of a window that is not used",
     ("smollm3", "sliding_window", "24"): "of a window that is not used",
 }
@@ -103,7 +104,7 @@ def other_values(value):
     if isinstance(value, int):
         return [value + 1, 2 * value + 2]
     if isinstance(value, float):
-        return [value * 1.1 + 1e-7, value * 2 + 0.1]
+        return [value * 1.5 + 1e-7, value * 2 + 0.1]
     if isinstance(value, str):
         return [OTHER.get(value, value + "x")]
     if isinstance(value, list):
