@@ -178,6 +178,8 @@ static Host host_open(const char *bundle, size_t length) {
     h.embedding = embedding_open(path);
     open_frequencies(&h, length);
     open_shards(&h, bundle);
+    if (h.prefill_rows && h.shards[0].decode && !h.shards[0].prefill)
+        fail("this example knows no --functions one");
     return h;
 }
 

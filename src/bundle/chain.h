@@ -35,7 +35,7 @@ typedef struct {
 typedef struct {
     Str role;        // "decode", "prefill" or "head"
     Str name;        // in the package: "main" when it is the only one
-    uint32_t n_rows; // positions a call
+    uint32_t n_rows; // positions a call: 1 of "head"
     ChainPort *inputs, *outputs, *states;
     size_t n_inputs, n_outputs, n_states;
 } ChainFunction;
@@ -115,6 +115,8 @@ bool chain_write(const Chain *chain, const char *dir, Err *err);
 // For a bundle that cannot be used as it is: `why`, and the command that mends it. Returns false.
 bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err);
 
+// Rows that `decode` of every shard takes: 1, or prefill_rows where it is the only function of layers.
+uint32_t chain_decode_rows(const Chain *chain);
 // The function of `shard` with that role, or NULL.
 const ChainFunction *chain_function(const ChainShard *shard, const char *role);
 

@@ -228,6 +228,30 @@ static ChainShard read_shard(JsonReader *n, const json_t *json) {
     return s;
 }
 
+// A step of one row goes through decode of each shard alike; of a wider decode it fills all rows, and
+// forms of KV caches that store them all need room behind the last position.
+static bool check_rows(const Chain *c, const ChainShard *s, Err *err) {
+    uint32_t decode = chain_decode_rows(c);
+    for (size_t i = 0; i < s->n_functions; i++) {
+        const ChainFunction *f = &s->functions[i];
+        uint32_t expected = str_is(f->role, "decode")    ? decode
+                            : str_is(f->role, "prefill") ? c->prefill_rows
+                                                         : 1;
+        if (f->n_rows != expected)
+            return err_set(err, ERR_FORMAT, "%.*s takes %u rows, expected %u", STR_ARG(f->role),
+                           f->n_rows, expected);
+    }
+    if (decode != 1 && decode != c->prefill_rows)
+        return err_set(err, ERR_FORMAT, "decode takes %u rows, expected 1 or the %u of prefill",
+                       decode, c->prefill_rows);
+    uint64_t stored = str_is(c->kv, "overwrite") ? 1 : decode;
+    if (c->context - 1 + stored > c->state_rows)
+        return err_set(err, ERR_FORMAT,
+                       "decode stores %u rows, which at position %u do not fit into state_rows %u",
+                       decode, c->context - 1, c->state_rows);
+    return true;
+}
+
 // Shards cover the layers and the vocabulary once, in order, and have the functions for it.
 static bool check_cover(const Chain *c, Err *err) {
     uint32_t layer = 0, logit = 0;
@@ -244,8 +268,10 @@ static bool check_cover(const Chain *c, Err *err) {
         if (has_head) logit = s->end_logit;
         if (has_layers && !chain_function(s, "decode"))
             return err_set(err, ERR_FORMAT, "shard %zu has layers but no decode function", i);
-        if (has_layers && c->prefill_rows && !chain_function(s, "prefill"))
+        bool needs_prefill = c->prefill_rows && chain_decode_rows(c) == 1;
+        if (has_layers && needs_prefill && !chain_function(s, "prefill"))
             return err_set(err, ERR_FORMAT, "shard %zu has layers but no prefill function", i);
+        if (!check_rows(c, s, err)) return err_prefix(err, "shard %zu", i);
         if (has_head && !chain_function(s, "head"))
             return err_set(err, ERR_FORMAT, "shard %zu has vocabulary rows but no head function",
                            i);
@@ -329,6 +355,14 @@ bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err)
             convert_command(&scratch, dir, chain, NULL));
     arena_free(&scratch);
     return false;
+}
+
+uint32_t chain_decode_rows(const Chain *chain) {
+    for (size_t i = 0; i < chain->n_shards; i++) {
+        const ChainFunction *f = chain_function(&chain->shards[i], "decode");
+        if (f) return f->n_rows;
+    }
+    return 1;
 }
 
 const ChainFunction *chain_function(const ChainShard *shard, const char *role) {

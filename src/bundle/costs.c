@@ -36,7 +36,8 @@ void bundle_costs(BundleCosts *costs, const Chain *chain) {
         uint64_t layers = weight_bytes(s, false), head = weight_bytes(s, true);
         bool has_prefill = chain_function(s, FUNCTION_PREFILL) != NULL;
         costs->weight_bytes += layers + head;
-        costs->prefill_wired_bytes += has_prefill ? layers : 0;
+        costs->wired_bytes_one += layers + head;
+        costs->wired_bytes_two += 2 * layers + head;
         costs->wired_bytes += layers * (1 + (uint64_t)has_prefill) + head;
     }
 }

@@ -11,7 +11,8 @@ typedef struct {
     // Weights in the device's memory once every function is loaded. On M5 Max and M6 each loaded
     // function held its own (Anemll/anemll-forge, FEEDBACK_ANE_MULTIFUNCTION_MEMORY).
     uint64_t wired_bytes;
-    uint64_t prefill_wired_bytes; // of them by functions that --functions decode leaves out
+    // The same with prefill apart from decode, and with one function of layers alone.
+    uint64_t wired_bytes_two, wired_bytes_one;
 } BundleCosts;
 
 void bundle_costs(BundleCosts *costs, const Chain *chain);

@@ -69,7 +69,8 @@ static const Option option_rows[] = {
      "max (default: safe for any row) or l2 (decode and head: two ops instead of fourteen; the "
      "Neural Engine is reported to ignore its eps)"},
     {"--functions", OPTION_TEXT, offsetof(Arguments, functions), "LIST",
-     "decode,prefill (default) or decode"},
+     "decode,prefill (default), decode (a prompt goes position by position) or one (a function of "
+     "--prefill-rows rows for both)"},
     {"--prefill-rows", OPTION_COUNT, offsetof(Arguments, prefill_rows), "N",
      "positions a call of prefill: 16, 32, … 256 (default 64)"},
     {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
@@ -132,10 +133,11 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, A
 static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     *o = (CompileOptions){.layers_per_shard = a->layers_per_shard};
     Str functions = str_of(a->functions);
-    if (str_is(functions, "decode,prefill"))
+    o->is_one_function = str_is(functions, "one");
+    if (o->is_one_function || str_is(functions, "decode,prefill"))
         o->prefill_rows = a->prefill_rows;
     else if (!str_is(functions, "decode"))
-        return err_set(err, ERR_USAGE, "--functions %s: expected decode,prefill or decode",
+        return err_set(err, ERR_USAGE, "--functions %s: expected decode,prefill, decode or one",
                        a->functions);
     else if (a->prefill_rows != DEFAULT_PREFILL_ROWS)
         return err_set(err, ERR_USAGE,
@@ -212,12 +214,14 @@ static void print_costs(const Chain *chain) {
            mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes),
            STR_ARG(chain->kv));
     if (costs.kv_token_bytes > costs.kv_bytes) printf("; half of that with half the --context");
-    printf("\nwired on a device, as each function keeps its own weights: %.1f MB (predicted)",
-           mb(costs.wired_bytes));
-    if (costs.prefill_wired_bytes)
-        printf("; with --functions decode %.1f MB",
-               mb(costs.wired_bytes - costs.prefill_wired_bytes));
-    printf("\n");
+    printf("\nwired on a device, as each function keeps its own weights: %.1f MB (predicted; "
+           "--functions decode,prefill %.1f MB, decode or one %.1f MB)\n",
+           mb(costs.wired_bytes), mb(costs.wired_bytes_two), mb(costs.wired_bytes_one));
+    uint32_t n_rows = chain_decode_rows(chain);
+    if (n_rows > 1)
+        printf("a token is computed as %u rows (--functions one): all attention and elementwise "
+               "work of a call of prefill\n",
+               n_rows);
 }
 
 static void print_result(const Chain *chain, const char *out, const ConfigFiles *files) {
@@ -270,15 +274,17 @@ static void print_json(const Chain *chain, const char *out) {
     BundleCosts costs;
     bundle_costs(&costs, chain);
     json_t *all = json_pack(
-        "{s:s, s:I, s:s%, s:s%, s:I, s:s%, s:s%, s:b, s:s%, s:I, s:I, s:I, s:I, s:o}", "bundle",
-        out, "bytes", (json_int_t)bundle_bytes(chain), "contract_sha256", chain->contract_digest.at,
-        chain->contract_digest.len, "source_sha256", chain->source_sha256.at,
-        chain->source_sha256.len, "context", (json_int_t)chain->context, "weights",
-        chain->weights.at, chain->weights.len, "target", chain->target.at, chain->target.len,
-        "ranges_measured", chain->ranges != NULL, "kv", chain->kv.at, chain->kv.len, "kv_bytes",
-        (json_int_t)costs.kv_bytes, "kv_bytes_a_token", (json_int_t)costs.kv_token_bytes,
-        "weight_bytes_a_token", (json_int_t)costs.weight_bytes, "wired_bytes",
-        (json_int_t)costs.wired_bytes, "packages", packages);
+        "{s:s, s:I, s:s%, s:s%, s:I, s:s%, s:s%, s:b, s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+        "bundle", out, "bytes", (json_int_t)bundle_bytes(chain), "contract_sha256",
+        chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
+        chain->source_sha256.at, chain->source_sha256.len, "context", (json_int_t)chain->context,
+        "weights", chain->weights.at, chain->weights.len, "target", chain->target.at,
+        chain->target.len, "ranges_measured", chain->ranges != NULL, "kv", chain->kv.at,
+        chain->kv.len, "kv_bytes", (json_int_t)costs.kv_bytes, "kv_bytes_a_token",
+        (json_int_t)costs.kv_token_bytes, "weight_bytes_a_token", (json_int_t)costs.weight_bytes,
+        "wired_bytes", (json_int_t)costs.wired_bytes, "wired_bytes_two_functions",
+        (json_int_t)costs.wired_bytes_two, "wired_bytes_one_function",
+        (json_int_t)costs.wired_bytes_one, "packages", packages);
     if (!all) die_out_of_memory(0);
     output_json(all, JSON_INDENT(1));
 }

@@ -98,9 +98,12 @@ static bool is_wrong_axis(uint32_t n) {
     return n > 500 && n <= 512;
 }
 
-// In the rows form scores have a column more for each new row.
+// In the rows form scores have a column more for each new row. A function that takes several rows for
+// one stores all of them, in forms that cannot leave some out: there is room for them behind the last.
 static uint32_t state_rows(const CompileOptions *o) {
-    uint32_t rows = (uint32_t)round_up(o->context, 32);
+    bool stores_padding = o->is_one_function && o->kv != KV_OVERWRITE;
+    uint32_t padding = stores_padding ? o->prefill_rows : 0;
+    uint32_t rows = (uint32_t)round_up((uint64_t)o->context + padding, 32);
     bool adds = o->kv == KV_ROWS;
     while (is_wrong_axis(rows) ||
            (adds && (is_wrong_axis(rows + 1) || is_wrong_axis(rows + o->prefill_rows))))

@@ -38,6 +38,8 @@ enum { DEFAULT_PREFILL_ROWS = 64 };
 typedef struct {
     uint32_t context;      // positions to hold
     uint32_t prefill_rows; // T of `prefill`; 0 for no such function
+    // `decode` takes prefill_rows rows, too, and is the only function of layers.
+    bool is_one_function;
     KvForm kv;
     PackFormat weights;
     NormForm norm;

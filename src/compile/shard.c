@@ -302,12 +302,14 @@ bool compile_shard(CompiledShard *shard, const Model *model, const ShardPlan *pl
 
     bool has_layers = range->end_layer > range->first_layer;
     bool has_head = range->end_logit > range->first_logit;
-    uint32_t prefill = plan->options.prefill_rows;
+    bool is_one = plan->options.is_one_function;
+    uint32_t prefill = is_one ? 0 : plan->options.prefill_rows;
+    uint32_t decode = is_one ? plan->options.prefill_rows : 1;
     // A package with one function has to call it main.
     bool is_single = has_layers + (has_layers && prefill) + has_head == 1;
     const char *only = is_single ? "main" : NULL;
     if (has_layers &&
-        !build_layers(shard, model, plan, only ? only : FUNCTION_DECODE, 1, arena, err))
+        !build_layers(shard, model, plan, only ? only : FUNCTION_DECODE, decode, arena, err))
         return false;
     if (has_layers && prefill &&
         !build_layers(shard, model, plan, FUNCTION_PREFILL, prefill, arena, err))

@@ -108,12 +108,15 @@ static void describe_shard(Conversion *c, ChainShard *out, const CompiledShard *
     out->end_logit = r->end_logit;
     out->residual_factor = ldexpf(1.0f, r->residual_exp2);
     out->functions = arena_array(c->arena, shard->program->n_functions, ChainFunction);
-    uint32_t prefill = c->plan.options.prefill_rows, n = 0;
+    const CompileOptions *o = &c->plan.options;
+    uint32_t decode = o->is_one_function ? o->prefill_rows : 1, n = 0;
     MilFunction **functions = shard->program->functions;
     if (r->end_layer > r->first_layer) {
-        out->functions[n] = describe_function(c, functions[n], FUNCTION_DECODE, 1), n++;
-        if (prefill)
-            out->functions[n] = describe_function(c, functions[n], FUNCTION_PREFILL, prefill), n++;
+        out->functions[n] = describe_function(c, functions[n], FUNCTION_DECODE, decode), n++;
+        if (o->prefill_rows && !o->is_one_function)
+            out->functions[n] =
+                describe_function(c, functions[n], FUNCTION_PREFILL, o->prefill_rows),
+            n++;
     }
     if (r->end_logit > r->first_logit)
         out->functions[n] = describe_function(c, functions[n], FUNCTION_HEAD, 1), n++;

@@ -59,12 +59,13 @@ static double cos_of(const Watched *found, const Watched *wanted, size_t m) {
     return metrics_cos(&metrics);
 }
 
-// Rows that full chunks took went through prefill, the rest one by one through decode.
+// Rows that full chunks took went through prefill, if there is one, the rest one by one through decode.
 static const char *role_of(const Blame *b, const Watched *found, const Watched *wanted, size_t m,
                            double most_off) {
     size_t chunk = b->p->bundle.chain.prefill_rows;
     size_t n_chunked = chunk ? b->n_tokens / chunk * chunk : 0;
-    if (n_chunked == 0 || group_of(found, wanted, m, 0, n_chunked).off <= most_off)
+    bool has_prefill = chain_function(b->chain, FUNCTION_PREFILL) != NULL;
+    if (!has_prefill || n_chunked == 0 || group_of(found, wanted, m, 0, n_chunked).off <= most_off)
         return FUNCTION_DECODE;
     return FUNCTION_PREFILL;
 }

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/size.h"
+#include "decoder/ports.h"
 #include "gates/graph_bounds.h"
 #include "gates/graph_checks.h"
 #include "gates/graph_norm.h"
@@ -85,9 +86,10 @@ static void see_op(void *context, const MilOp *op, const EngineTensor *output) {
 }
 
 static bool run_function(NormCheck *check, Shards *shards, size_t i, const ShardFunction *f,
-                         uint32_t n_rows, float *x, Err *err) {
+                         float *x, Err *err) {
     Engine *e = runner_tapped(f->runner);
     size_t width = check->p->model.contract.d_model;
+    uint32_t n_rows = f->n_rows;
     if (!e) return true;
     check->n_rows = n_rows;
     for (size_t k = 0; k < n_rows; k++)
@@ -135,10 +137,10 @@ bool check_norm_eps(Proof *p, Err *err) {
                            &worst,
                            name,
                            sizeof name};
-        ok = run_function(&check, &shards, i, &shards.shards[i].decode, 1, x, err) &&
-             run_function(&check, &shards, i, &shards.shards[i].prefill, c->prefill_rows, x, err);
+        ok = run_function(&check, &shards, i, &shards.shards[i].decode, x, err) &&
+             run_function(&check, &shards, i, &shards.shards[i].prefill, x, err);
         if (!ok) break;
-        size_t n_functions = c->prefill_rows ? 2 : 1;
+        size_t n_functions = 1 + (size_t)(chain_function(s, FUNCTION_PREFILL) != NULL);
         size_t n_expected = n_functions * count_norms(&c->contract, s);
         bool has_passed = check.n_norms == n_expected && worst <= allowed;
         snprintf(scope, sizeof scope, "eps %02u..%02u", s->first_layer, s->end_layer - 1);

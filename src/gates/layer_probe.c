@@ -57,6 +57,7 @@ typedef struct {
     const MilFunction *f;
     uint32_t *first_mark;  // [n_ops]
     bool is_deinterleaved; // rotated pairs lie apart
+    const Shards *shards;  // that run: how many columns count
 } Tap;
 
 static bool is_deinterleaved(const ChainShard *s) {
@@ -83,11 +84,11 @@ static void keep(const Tap *tap, size_t m, const EngineTensor *t) {
     if (!w->rows[m]) return;
     const ChainLandmark *mark = &w->shard->landmarks[m];
     size_t width = landmark_width(w->contract, mark->place);
-    size_t n = (size_t)t->type.dims[t->type.rank - 1];
-    assert(w->n_seen[m] + n <= w->n_tokens);
+    size_t n_columns = (size_t)t->type.dims[t->type.rank - 1], n = tap->shards->n_rows;
+    assert(n <= n_columns && w->n_seen[m] + n <= w->n_tokens);
     float *to = w->rows[m] + w->n_seen[m] * width;
     for (size_t i = 0; i < width; i++) {
-        const float *from = t->f32 + (mark->first_channel + packed_dim(tap, mark, i)) * n;
+        const float *from = t->f32 + (mark->first_channel + packed_dim(tap, mark, i)) * n_columns;
         for (size_t k = 0; k < n; k++) to[k * width + i] = from[k] * mark->factor;
     }
     w->n_seen[m] += n;
@@ -125,12 +126,12 @@ static bool check_mark(const Watched *w, const MilFunction *f, const ChainLandma
 }
 
 static bool set_tap(Tap *tap, Watched *w, Arena *arena, const Package *package, const char *role,
-                    Runner *runner, Err *err) {
+                    const Shards *shards, Runner *runner, Err *err) {
     Engine *e = runner_tapped(runner);
     if (!e) return true;
     const ChainFunction *chain = chain_function(w->shard, role);
     const MilFunction *f = mil_find_function(package->program, chain->name);
-    *tap = (Tap){w, f, arena_array(arena, f->n_ops, uint32_t), is_deinterleaved(w->shard)};
+    *tap = (Tap){w, f, arena_array(arena, f->n_ops, uint32_t), is_deinterleaved(w->shard), shards};
     for (size_t m = w->shard->n_landmarks; m-- > 0;) {
         const ChainLandmark *mark = &w->shard->landmarks[m];
         if (!check_mark(w, f, mark, err)) return false;
@@ -147,9 +148,11 @@ bool watch_engine(Watched *w, Arena *arena, Proof *p, Shards *shards, size_t i, 
     const Package *package = &p->bundle.packages[i];
     Tap decode, prefill;
     float *out = arena_array(arena, n_tokens * w->contract->d_model, float);
-    bool ok = set_tap(&decode, w, arena, package, FUNCTION_DECODE, shard->decode.runner, err) &&
-              set_tap(&prefill, w, arena, package, FUNCTION_PREFILL, shard->prefill.runner, err) &&
-              proof_run_shard(p, shards, i, rows, n_tokens, out, err);
+    bool ok =
+        set_tap(&decode, w, arena, package, FUNCTION_DECODE, shards, shard->decode.runner, err) &&
+        set_tap(&prefill, w, arena, package, FUNCTION_PREFILL, shards, shard->prefill.runner,
+                err) &&
+        proof_run_shard(p, shards, i, rows, n_tokens, out, err);
     engine_set_tap(runner_tapped(shard->decode.runner), NULL, NULL);
     if (shard->prefill.runner) engine_set_tap(runner_tapped(shard->prefill.runner), NULL, NULL);
     // What leaves the shard is what its port gives, whatever the landmark says.

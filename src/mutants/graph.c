@@ -65,17 +65,21 @@ static bool is_line_of(Str line, Str name) {
            (line.at[name.len] == ':' || line.at[name.len] == '(');
 }
 
-static bool is_wanted(const BundleMutant *mutant, Str function, uint32_t *n_rows,
-                      uint32_t prefill_rows) {
-    *n_rows = str_is(function, FUNCTION_PREFILL) ? prefill_rows : 1;
-    if (str_is(function, FUNCTION_PREFILL)) return (mutant->functions & IN_PREFILL) != 0;
-    if (str_is(function, FUNCTION_HEAD)) return (mutant->functions & IN_HEAD) != 0;
-    return (mutant->functions & IN_DECODE) != 0;
+// A package's only function is called main; one of layers that takes several rows is prefill, too.
+static bool is_wanted(Editing *e, Str function) {
+    const MilFunction *f = mil_find_function(e->shard->program, function);
+    ValueId x = mil_find_value(f, STR(INPUT_X));
+    bool has_layers = e->shard->range.end_layer > e->shard->range.first_layer;
+    unsigned is = has_layers ? IN_DECODE : IN_HEAD;
+    e->n_rows = (uint32_t)mil_value(f, x)->type.dims[3];
+    if (str_is(function, FUNCTION_HEAD)) is = IN_HEAD;
+    if (is == IN_DECODE && e->n_rows > 1)
+        is = str_is(function, FUNCTION_PREFILL) ? IN_PREFILL : IN_DECODE | IN_PREFILL;
+    return (e->mutant->functions & is) != 0;
 }
 
 // One edit in the text of the whole program. `n_found`: lines changed.
-static Str apply(Editing *e, Str text, const GraphEdit *edit, uint32_t prefill_rows,
-                 size_t *n_found) {
+static Str apply(Editing *e, Str text, const GraphEdit *edit, size_t *n_found) {
     StrBuf out = {0};
     bool is_in = false;
     while (text.len) {
@@ -85,7 +89,7 @@ static Str apply(Editing *e, Str text, const GraphEdit *edit, uint32_t prefill_r
         if (str_starts(line, STR("func "))) {
             size_t n = 0;
             while (line.at[5 + n] != '(') n++;
-            is_in = is_wanted(e->mutant, (Str){line.at + 5, n}, &e->n_rows, prefill_rows);
+            is_in = is_wanted(e, (Str){line.at + 5, n});
         }
         Str from = expand(e, edit->from);
         const char *at = is_in && is_line_of(line, expand(e, edit->line)) ? find(line, from) : NULL;
@@ -114,13 +118,6 @@ static bool has_place(const CompiledShard *shard, const BundleMutant *mutant) {
     return r->first_layer <= MUTANT_LAYER && MUTANT_LAYER < r->end_layer;
 }
 
-static uint32_t prefill_rows(const CompiledShard *shard) {
-    const MilFunction *f = mil_find_function(shard->program, STR(FUNCTION_PREFILL));
-    if (!f) return 0;
-    ValueId x = mil_find_value(f, STR(INPUT_X));
-    return (uint32_t)mil_value(f, x)->type.dims[3];
-}
-
 bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract *c, bool *is_put,
                 Arena *arena, Err *err) {
     if (!has_place(shard, mutant)) return true;
@@ -133,7 +130,7 @@ bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract
     const GraphEdit *edits = edits_of(mutant, shard->kv);
     for (size_t i = 0; i < MAX_EDITS && edits[i].line; i++) {
         size_t n_found = 0;
-        text = apply(&e, text, &edits[i], prefill_rows(shard), &n_found);
+        text = apply(&e, text, &edits[i], &n_found);
         if (n_found == 0)
             return err_set(err, ERR_USAGE, "no line '%s' with '%s' in the program", edits[i].line,
                            edits[i].from);

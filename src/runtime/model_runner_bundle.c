@@ -30,12 +30,14 @@ static void close_bundle(ModelRunner *m) {
 }
 
 // A chunk goes through prefill when enough tokens are left and the padded rows still fit into the
-// state; a short rest is padded, since one wide call costs less than several narrow ones.
+// state; a short rest is padded, since one wide call costs less than several narrow ones: less than
+// two, where a single token goes through a call as wide.
 static uint32_t chunk(const ModelRunner *m, size_t n_left) {
     enum { WORTH_PADDING = 4 };
-    uint32_t rows = ((const BundleRunner *)m)->prefill_rows;
+    const BundleRunner *b = (const BundleRunner *)m;
+    uint32_t rows = b->prefill_rows, least = b->shards.wide.n_rows ? 2 : WORTH_PADDING;
     bool fits = rows && host_of(m)->position + rows <= m->context;
-    return fits && n_left >= WORTH_PADDING ? (uint32_t)min_size(rows, n_left) : 1;
+    return fits && n_left >= least ? (uint32_t)min_size(rows, n_left) : 1;
 }
 
 // Rows of one chunk see each other's values, masked or not: one that is not finite spoils them all.

@@ -71,11 +71,11 @@ static bool every_table_fits(const ShardFunction *f, const ChainShard *s, const 
 
 // Whether a function of layers has the ports that a step is written to.
 static bool layers_fit(ShardFunction *f, const Chain *c, const ChainShard *s, const Host *h,
-                       uint32_t n_rows, Err *err) {
-    size_t T = n_rows, width = h->contract->d_model;
+                       Err *err) {
+    size_t T = f->n_rows, width = h->contract->d_model;
     const PortCheck x[] = {{INPUT_X, f->x, T * width, true}};
     if (!check_ports(f->runner, x, COUNT_OF(x), err) || !every_table_fits(f, s, h, T, err) ||
-        !kv_ports_find(&f->kv, f->runner, c, s, n_rows, err))
+        !kv_ports_find(&f->kv, f->runner, c, s, f->n_rows, err))
         return false;
     const RunnerPort *hidden = f->hidden == RUNNER_NO_PORT ? NULL : &f->runner->outputs[f->hidden];
     if (hidden && hidden->is_float && hidden->count == T * width) return true;
@@ -98,9 +98,8 @@ static bool head_fits(const Shard *shard, uint32_t d_model, Err *err) {
 }
 
 static bool shard_fits(Shard *shard, const Chain *c, const Host *host, Err *err) {
-    return (!shard->decode.runner || layers_fit(&shard->decode, c, shard->chain, host, 1, err)) &&
-           (!shard->prefill.runner ||
-            layers_fit(&shard->prefill, c, shard->chain, host, c->prefill_rows, err)) &&
+    return (!shard->decode.runner || layers_fit(&shard->decode, c, shard->chain, host, err)) &&
+           (!shard->prefill.runner || layers_fit(&shard->prefill, c, shard->chain, host, err)) &&
            (!shard->head.runner || head_fits(shard, host->contract->d_model, err));
 }
 
@@ -111,6 +110,7 @@ static bool open_function(ShardFunction *out, const Package *p, const ChainShard
     out->runner = how->engine->runner->open(
         p, f->name, &(RunnerOpening){how->arithmetic, how->pool, how->progress}, err);
     if (!out->runner) return err_prefix(err, "%s", p->path);
+    out->n_rows = f->n_rows;
     find_ports(out);
     return true;
 }
@@ -163,8 +163,10 @@ static bool open_host(Shards *s, Err *err) {
     size_t n_scaled = (size_t)shape.most_rows * c->contract.d_model;
     s->scaled = big_alloc(n_scaled * sizeof *s->scaled, "activations", err);
     s->slice = big_alloc(n_slice * sizeof *s->slice, "logits", err);
+    uint32_t decode_rows = chain_decode_rows(c);
     return s->scaled && s->slice &&
-           host_open(&s->host, s->how.host, &c->contract, s->bundle->embedding, &shape, err);
+           host_open(&s->host, s->how.host, &c->contract, s->bundle->embedding, &shape, err) &&
+           (decode_rows == 1 || wide_step_open(&s->wide, &s->host, decode_rows, err));
 }
 
 bool shards_open(Shards *s, const Bundle *bundle, const Execution *how, Err *err) {
@@ -202,6 +204,7 @@ void shards_close(Shards *s) {
     free(s->shards);
     free(s->scaled);
     free(s->slice);
+    wide_step_close(&s->wide);
     host_close(&s->host);
     *s = (Shards){0};
 }
@@ -240,39 +243,53 @@ static void write_step(const ShardFunction *f, const Contract *c, const HostStep
     kv_ports_write(&f->kv, f->runner, c, step);
 }
 
-static void scale(float *out, const float *in, size_t n, float factor) {
-    for (size_t i = 0; i < n; i++) out[i] = in[i] * factor;
-}
-
+// Rows x [d_model, n_rows] for a function, whose columns after those repeat the last one.
 static bool run_function(Shards *s, const Shard *shard, const ShardFunction *f, const float *x,
-                         size_t n, RunnerState *state, Err *err) {
-    scale(s->scaled, x, n, 1 / shard->chain->residual_factor);
+                         uint32_t n_rows, RunnerState *state, Err *err) {
+    float factor = 1 / shard->chain->residual_factor, *to = s->scaled;
+    for (size_t i = 0; i < s->bundle->chain.contract.d_model; i++, x += n_rows)
+        for (uint32_t t = 0; t < f->n_rows; t++) *to++ = x[t < n_rows ? t : n_rows - 1] * factor;
     write_port(f, f->x, s->scaled);
     return f->runner->ops->run(f->runner, state, err) ||
            err_prefix(err, "%.*s", STR_ARG(shard->chain->package));
 }
 
+// What a function of f->n_rows rows gave, the first n_rows of them.
+static void read_hidden(Shards *s, const Shard *shard, const ShardFunction *f, uint32_t n_rows,
+                        float *out) {
+    const float *from = s->scaled;
+    f->runner->ops->read(f->runner, f->hidden, s->scaled);
+    for (size_t i = 0; i < s->bundle->chain.contract.d_model; i++, from += f->n_rows)
+        for (uint32_t t = 0; t < n_rows; t++) *out++ = from[t] * shard->chain->residual_factor;
+}
+
+// The tables of a step, as wide as the function that it runs through.
+static const HostStep *fill_step(Shards *s, uint32_t position, uint32_t n_rows) {
+    const HostStep *step = host_fill(&s->host, position, n_rows);
+    s->n_rows = n_rows;
+    return n_rows < s->wide.n_rows ? wide_step_fill(&s->wide, &s->host, step) : step;
+}
+
 static bool run_step(Shards *s, size_t i, const HostStep *step, const float *x, float *out,
                      Err *err) {
     const Shard *shard = &s->shards[i];
-    const ShardFunction *f = step->n_rows == 1 ? &shard->decode : &shard->prefill;
-    size_t n = (size_t)s->bundle->chain.contract.d_model * step->n_rows;
+    bool is_decode = step->n_rows == shard->decode.n_rows;
+    const ShardFunction *f = is_decode ? &shard->decode : &shard->prefill;
     write_step(f, &s->bundle->chain.contract, step);
-    if (!run_function(s, shard, f, x, n, shard->state, err) ||
+    if (!run_function(s, shard, f, x, s->n_rows, shard->state, err) ||
         !kv_ports_place(&f->kv, f->runner, shard->state, step, err))
         return false;
-    f->runner->ops->read(f->runner, f->hidden, out);
-    scale(out, out, n, shard->chain->residual_factor);
+    read_hidden(s, shard, f, s->n_rows, out);
     return true;
 }
 
 bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,
                Err *err) {
-    return run_step(s, i, host_fill(&s->host, position, n_rows), x, out, err);
+    return run_step(s, i, fill_step(s, position, n_rows), x, out, err);
 }
 
 bool shards_run_layers(Shards *s, float *x, uint32_t position, uint32_t n_rows, Err *err) {
-    const HostStep *step = host_fill(&s->host, position, n_rows);
+    const HostStep *step = fill_step(s, position, n_rows);
     for (size_t i = 0; i < s->bundle->chain.n_shards; i++)
         if (s->shards[i].decode.runner && !run_step(s, i, step, x, x, err)) return false;
     return true;
@@ -283,9 +300,7 @@ bool shards_run_head(Shards *s, const float *row, float *logits, Err *err) {
         const Shard *shard = &s->shards[i];
         const Runner *r = shard->head.runner;
         if (!r) continue;
-        if (!run_function(s, shard, &shard->head, row, s->bundle->chain.contract.d_model, NULL,
-                          err))
-            return false;
+        if (!run_function(s, shard, &shard->head, row, 1, NULL, err)) return false;
         size_t at = shard->chain->first_logit;
         for (uint32_t k = 0; k < r->n_outputs; k++) {
             r->ops->read(r, k, s->slice);

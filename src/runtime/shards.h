@@ -1,7 +1,8 @@
 // shards.h — a bundle's packages, run one after the other by one engine.
 //
 // A step is one forward pass over n_rows positions: the host fills its tables once
-// (host_fill), each package gets copies of them and the rows that the one before it gave.
+// (host_fill), each package gets copies of them and the rows that the one before it gave. Where decode
+// takes more rows than one (chain_decode_rows), a step of one is made as wide (wide_step.h).
 // The ports of a function are found by name once, when it is opened.
 #ifndef LATHE_RUNTIME_SHARDS_H
 #define LATHE_RUNTIME_SHARDS_H
@@ -10,6 +11,7 @@
 #include "runtime/engines.h"
 #include "runtime/host.h"
 #include "runtime/kv_ports.h"
+#include "runtime/wide_step.h"
 
 typedef struct DevicePlan DevicePlan; // device_plan.h
 
@@ -25,7 +27,8 @@ typedef struct {
 
 // One function of a package. A port that it lacks is RUNNER_NO_PORT.
 typedef struct {
-    Runner *runner; // NULL: the package has no such function
+    Runner *runner;  // NULL: the package has no such function
+    uint32_t n_rows; // that it takes
     uint32_t x;
     KvPorts kv; // of a function of layers
     struct {
@@ -56,6 +59,9 @@ typedef struct {
     Execution how; // with its defaults filled in
     Host host;
     Shard *shards; // [bundle->chain.n_shards]
+    WideStep wide; // n_rows 0: decode takes one row
+    uint32_t
+        n_rows; // of the last step: columns of what its functions made that count, from the first
     float *scaled; // [d_model, rows of the widest function], scratch
     float *slice;  // [logits of the widest slice of the head], scratch
 } Shards;
@@ -75,7 +81,7 @@ void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until);
 // two (chain.json, residual_factor): that is put in and taken out where rows are handed over.
 
 // Runs shard `i` on x [d_model, n_rows] (columns are positions) at `position` and after; n_rows is
-// 1 or the prefill's. `out` [d_model, n_rows] takes what it makes; it may be x.
+// 1 or prefill_rows. `out` [d_model, n_rows] takes what it makes; it may be x.
 bool shard_run(Shards *s, size_t i, const float *x, float *out, uint32_t position, uint32_t n_rows,
                Err *err);
 // All layers, from the first shard to the last, as one step.

@@ -35,10 +35,9 @@ static void add_function(Sums *s, const ChainFunction *role, const FunctionPlace
     s->conv_ane += f->conv_ane;
     s->compute_ane += f->compute_ane;
     s->wired_bytes += (double)weight_bytes(f->function);
-    if (str_is(role->role, FUNCTION_PREFILL))
-        s->prefill_ms += f->estimate.ane_ms / role->n_rows;
-    else
-        s->decode_ms += f->estimate.ane_ms;
+    bool is_prefill = str_is(role->role, FUNCTION_PREFILL);
+    if (!is_prefill) s->decode_ms += f->estimate.ane_ms;
+    if (is_prefill || role->n_rows > 1) s->prefill_ms += f->estimate.ane_ms / role->n_rows;
 }
 
 static void add_package(Sums *s, const ChainShard *shard, const Placement *p) {

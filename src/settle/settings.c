@@ -98,6 +98,8 @@ static void add_options_of(Run *run, const Chain *c) {
     snprintf(context, sizeof context, "%u", c->prefill_rows);
     if (c->prefill_rows) add_pair(run, "--prefill-rows", str_of(context));
     if (!c->prefill_rows) add_pair(run, "--functions", STR("decode"));
+    if (chain_decode_rows(c) > 1) add_pair(run, "--functions", STR("one"));
+    add_pair(run, "--norm", c->norm);
     if (!c->ranges) add_pair(run, "--range", STR("off"));
     for (size_t i = 0; i < c->settings.n_set; i++)
         add_pair(run, "--set", str_of(c->settings.set[i]));

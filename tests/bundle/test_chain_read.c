@@ -141,6 +141,11 @@ static const struct {
     {"shards.0.files.0.path", "\"..\"", "does not stay inside the bundle"},
     {"shards.0.functions", "[]", "has layers but no decode function"},
     {"shards.0.functions.0.role", "\"x\"", "has layers but no"},
+    {"shards.0.functions.0.rows", "2", "decode takes 2 rows, expected 1 or the 64 of prefill"},
+    {"shards.0.functions.0.rows", "64", "shard 1: decode takes 1 rows, expected 64"},
+    {"shards.1.functions.0.rows", "64", "shard 1: decode takes 64 rows, expected 1"},
+    {"shards.0.functions.1.rows", "63", "prefill takes 63 rows, expected 64"},
+    {"shards.1.functions.2.rows", "2", "head takes 2 rows, expected 1"},
     {"shards.0.functions.0.inputs.0.dtype", "\"fp7\"", "'fp7'"},
     {"shards.0.functions.0.inputs.0.shape", "[1, 0]", "dimension 1"},
     {"shards.0.functions.0.inputs.0.shape", "[1, 2.5]", "dimension 1"},
@@ -178,6 +183,34 @@ static void test_each_wrong_member_is_named(void **state) {
         json_decref(wrong);
     }
     assert_int_equal(n_wrong, 0);
+}
+
+// decode takes as many rows as prefill would, and stores them all: there is room behind the last position.
+static void test_one_function_needs_room_for_its_rows(void **state) {
+    (void)state;
+    Err err = {0};
+    Chain chain;
+    ConvertJob job = {
+        .model_path = LATHE_MODELS "/hello-phi3-q8_0.gguf",
+        .out_path = bundle,
+        .chosen = {[USE_context] = "128"},
+        .options = {.prefill_rows = 64,
+                    .is_one_function = true,
+                    .kv = KV_ROWS,
+                    .target = target_named("macos27")},
+        .replaces = true,
+        .tool_version = "lathe test",
+    };
+    if (!bundle_convert(&chain, &arena, &job, &err)) fail_msg("%s", err.text);
+    assert_int_equal(chain.state_rows, 128 + 64);
+    json_t *one = json_read_file(path_join(&arena, bundle, "chain.json"), &err);
+    edit(one, "options.state_rows", "191");
+    if (!read_back(one, &err)) fail_msg("%s", err.text);
+    assert_int_equal(chain_decode_rows(&chain), 64);
+    edit(one, "options.state_rows", "190");
+    assert_false(read_back(one, &err));
+    assert_non_null(strstr(err.text, "decode stores 64 rows, which at position 127 do not fit"));
+    json_decref(one);
 }
 
 static void test_every_member_is_needed(void **state) {
@@ -251,6 +284,7 @@ int main(void) {
         cmocka_unit_test(test_a_landmark_too_many_is_refused),
         cmocka_unit_test(test_an_impossible_contract_with_its_own_digest_is_refused),
         cmocka_unit_test(test_a_folder_that_is_not_there_is_an_error_of_the_system),
+        cmocka_unit_test(test_one_function_needs_room_for_its_rows),
         cmocka_unit_test(test_a_folder_without_chain_json_is_not_a_bundle),
     };
     scratch = scratch_open("test-chain-read");

@@ -32,6 +32,7 @@ BUNDLES = {
     "int8": (),
     "slice": ("--kv", "slice", "--functions", "decode", "--range", "off"),
     "fp16": ("--weights", "fp16", "--layers-per-shard", 1),
+    "one function": ("--functions", "one", "--kv", "rows"),
     "int8-tensor": ("--weights", "int8-tensor", "--context", 600, "--target", "macos26"),
 }
 

@@ -145,7 +145,7 @@ WRONG = [
     (["convert", HELLO, "-o", "x", "--prefill-rows", "272"], "--prefill-rows 272: expected a multiple of 16 up to 256"),
     (["convert", HELLO, "-o", "x", "--prefill-rows", "32", "--functions", "decode"], "--functions decode has no prefill"),
     (["convert", HELLO, "-o", "x", "--target", "macos9"], "--target macos9: expected macos27 or macos26"),
-    (["convert", HELLO, "-o", "x", "--functions", "prefill"], "--functions prefill: expected"),
+    (["convert", HELLO, "-o", "x", "--functions", "prefill"], "--functions prefill: expected decode,prefill, decode or one"),
     (["convert", HELLO, "-o", "x", "--context", "-1"], "--context -1: expected a whole number"),
     (["convert", HELLO, "-o", "x", "--context", "4e3.5"], "--context 4e3.5: expected a number"),
     (["convert", HELLO, "-o", "x", "--context", "99999999999"], "--context 99999999999: expected a whole number"),

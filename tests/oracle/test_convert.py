@@ -64,6 +64,42 @@ def test_prefill_takes_as_many_rows_as_are_asked_for(rows, tmp_path):
     done("verify", tmp_path / "a.lathe", "--model", HELLO, "--gates", "residency,graph,positions,text")
 
 
+@pytest.mark.parametrize("kv", ["overwrite", "slice", "rows"])
+@pytest.mark.parametrize("n_packages", [1, 2])
+def test_one_function_takes_chunks_and_single_tokens(kv, n_packages, tmp_path):
+    """Single tokens as a call of 16 rows, to the last position of the context: conversations and rows against the reference."""
+    bundle = tmp_path / "a.lathe"
+    done("convert", HELLO, "-o", bundle, "--functions", "one", "--kv", kv, "--prefill-rows", 16, "--context", 160,
+         "--layers-per-shard", 4 // n_packages)
+    chain = json.loads((bundle / "chain.json").read_text())
+    assert [[(f["role"], f["rows"]) for f in s["functions"]] for s in chain["shards"]] == (
+        [[("decode", 16)]] * (n_packages - 1) + [[("decode", 16), ("head", 1)]])
+    # What is stored besides the row that counts has room behind the last position, or is not stored.
+    assert chain["options"]["state_rows"] == (160 if kv == "overwrite" else 192)
+    done("verify", bundle, "--model", HELLO, "--gates", "structure,residency,graph,layer-golden,positions,text")
+    # To the end of the context, where no second chunk fits, as two functions do.
+    two, answers = tmp_path / "b.lathe", []
+    done("convert", HELLO, "-o", two, "--kv", kv, "--prefill-rows", 16, "--context", 160)
+    for path in (bundle, two):
+        run = lathe("chat", path, "--unsealed", "-p", "Count from 3 to 9. " * 16, "--json")
+        answers.append(json.loads(run.stdout))
+        assert run.returncode == 0 and answers[-1]["finish_reason"] == "length", run.stderr
+    assert answers[0]["content"] == answers[1]["content"] and answers[0]["position"] == answers[1]["position"]
+
+
+def test_each_choice_of_functions_is_said_with_the_memory_it_wires(tmp_path):
+    said = {}
+    for functions in ("decode,prefill", "decode", "one"):
+        options = ("-o", tmp_path / "a.lathe", "--force", "--functions", functions)
+        said[functions] = json.loads(done("convert", HELLO, *options, "--json").stdout)
+        text = done("convert", HELLO, *options).stdout
+        assert "--functions decode,prefill 1.9 MB, decode or one 1.1 MB" in text
+        assert ("as 64 rows" in text) == (functions == "one")
+    two, decode, one = said.values()
+    assert decode["wired_bytes"] == one["wired_bytes"] == two["wired_bytes_one_function"]
+    assert two["wired_bytes"] == one["wired_bytes_two_functions"] > one["wired_bytes"]
+
+
 def test_the_place_of_the_source_is_in_one_file_alone(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(HELLO, tmp_path / "elsewhere" / HELLO.name)

@@ -114,6 +114,8 @@ IDLE = {
         "position_late_in_prefill", "position_early_behind_the_first_chunk", "padding_counted",
         "last_row_of_a_padded_chunk", "rope_backwards_in_prefill", "rows_not_stored_in_prefill",
         "q_not_transposed", "heads_not_transposed"}),
+    # each row of a call has its own angle; a chunk is two, three … tokens of the function that single ones go through
+    "one function": (dict(arch="llama"), ("--functions", "one"), {"attn_factor_on_cos_only", "factor_set_of_the_other_length"}),
 }  # fmt: skip
 
 
@@ -130,6 +132,17 @@ def test_what_changes_nothing_in_a_model_does_not_survive_in_it(case, tmp_path):
     # What only a conversation shows is the text gate's, which was not asked.
     assert {name for name, row in rows.items() if not row["killed"]} <= {"padding_counted", "last_row_of_a_padded_chunk"}
     assert run.returncode == (0 if case == "no prefill" else 1), run.stderr
+
+
+@pytest.mark.parametrize("kv", ["overwrite", "slice", "rows"])
+def test_one_function_is_judged_as_two_are(kv, tmp_path):
+    names = ("rope_backwards_in_prefill,mask_left_out_in_decode,rows_not_stored,rows_not_stored_in_prefill,q_not_transposed,"
+             "heads_not_transposed,position_late_in_decode,position_late_in_prefill,slot_late,slot_early,one_head_off,"
+             "norm_eps_left_out,mask_hides_the_row_itself")
+    bundle = convert(tmp_path / "hello.lathe", HELLO, "--functions", "one", "--kv", kv)
+    done("verify", bundle, "--model", HELLO, "--mutants", names)
+    rows, left_out = matrix(bundle)
+    assert set(rows) == set(names.split(",")) and not left_out
 
 
 def test_a_survivor_fails_the_run(tmp_path):

@@ -47,7 +47,7 @@ def sliced(tmp_path_factory):
 
 
 @pytest.mark.parametrize("options", [[], ["--kv", "slice"], ["--kv", "rows"], ["--weights", "fp16"], ["--weights", "int8-tensor"],
-                                     ["--functions", "decode", "--target", "macos26"]], ids=" ".join)
+                                     ["--functions", "decode", "--target", "macos26"], ["--functions", "one"]], ids=" ".join)
 def test_what_lathe_emits_is_resident_and_counted_as_the_seed_counts(options, tmp_path):
     bundle = convert(HELLO, tmp_path / "b.lathe", "--layers-per-shard", "2", *options)
     code, lines = judge(bundle)

@@ -42,7 +42,8 @@ static Runner *open_function(const Package *package, Str function, const RunnerO
     f->package = (int)(package - the_bundle->packages);
     snprintf(f->function, sizeof f->function, "%.*s", STR_ARG(function));
     bool is_head = str_is(function, FUNCTION_HEAD);
-    f->n_rows = str_is(function, FUNCTION_PREFILL) ? FAKE_ROWS : 1;
+    bool is_wide = str_is(function, FUNCTION_PREFILL) || (the_bundle->is_one && !is_head);
+    f->n_rows = is_wide ? FAKE_ROWS : 1;
     size_t T = f->n_rows;
     f->inputs[X] = port(INPUT_X, T * FAKE_WIDTH, true);
     bool is_second = the_bundle->names_kinds && f->package == 1;
@@ -279,6 +280,16 @@ FakeBundle *fake_bundle_open(void) {
     b->bundle.embedding = embedding;
     b->bundle.packages = b->packages;
     return b;
+}
+
+void fake_bundle_make_one(FakeBundle *b) {
+    b->is_one = true;
+    for (size_t i = 0; i < FAKE_PACKAGES; i++) {
+        ChainShard *s = &b->bundle.chain.shards[i];
+        s->functions[0].n_rows = FAKE_ROWS;
+        s->functions[1] = s->functions[s->n_functions - 1]; // the head, or none
+        s->n_functions--;
+    }
 }
 
 void fake_bundle_close(FakeBundle *b) {

@@ -13,7 +13,7 @@ enum {
     FAKE_WIDTH = 2,
     FAKE_VOCAB = 5,
     FAKE_ROWS = 8, // of prefill
-    FAKE_SLOTS = 24,
+    FAKE_SLOTS = 28,
     FAKE_CONTEXT = 20,
     FAKE_PACKAGES = 2,
     FAKE_MOST_CALLS = 64,
@@ -37,6 +37,7 @@ typedef struct {
     bool fails;        // the next run does
     bool spoils;       // the next run gives rows that are not finite
     const char *lacks; // a port that functions of layers do not have
+    bool is_one;       // decode takes FAKE_ROWS rows: fake_bundle_make_one()
     bool names_kinds;  // the second package's tables are those of layers of kind 1
     // What functions of fake_device write into the one state of each package: a number a slot.
     float slots[FAKE_PACKAGES][FAKE_SLOTS];
@@ -49,6 +50,8 @@ typedef struct {
 
 // One at a time: the engine has no other way to find it.
 FakeBundle *fake_bundle_open(void);
+// As --functions one makes it: decode takes FAKE_ROWS rows, and there is no prefill.
+void fake_bundle_make_one(FakeBundle *b);
 void fake_bundle_close(FakeBundle *b);
 
 // The row of a table of engines.

@@ -15,6 +15,7 @@
 #include "base/size.h"
 #include "decoder/ports.h"
 #include "runtime/host.h"
+#include "runtime/wide_step.h"
 
 enum { ROWS = 4, STATE = 32 };
 
@@ -140,6 +141,52 @@ static void test_place_in_overwrite_form(void **state) {
     close_fixture(&t);
 }
 
+// One row in the columns of a wider function: each is the row, and the first alone is stored.
+static void test_a_step_of_one_row_made_wider(void **state) {
+    (void)state;
+    Fixture t;
+    WideStep w;
+    open_fixture(&t, true, 0);
+    assert_true(wide_step_open(&w, &t.host, ROWS, NULL));
+    wide_step_fill(&w, &t.host, host_fill(&t.host, 9, 1));
+    const HostStep *narrow = host_fill(&t.host, STATE - 1, 1);
+    const HostStep *wide = wide_step_fill(&w, &t.host, narrow);
+    assert_int_equal(wide->n_rows, ROWS);
+    assert_int_equal(wide->kv_begin, STATE - 1);
+    assert_int_equal(wide->kv_end, STATE - 1 + ROWS);
+    for (uint32_t r = 0; r < ROWS; r++) {
+        for (uint32_t pair = 0; pair < 2; pair++) {
+            assert_true(wide->kinds[0].cosines[pair * ROWS + r] == narrow->kinds[0].cosines[pair]);
+            assert_true(wide->kinds[0].sines[pair * ROWS + r] == narrow->kinds[0].sines[pair]);
+        }
+        for (uint32_t s = 0; s < STATE; s++) {
+            bool is_place = r == 0 && s == STATE - 1;
+            assert_true(wide->kinds[0].mask[r * STATE + s] == narrow->kinds[0].mask[s]);
+            assert_true(wide->write_mask[s * ROWS + r] == (is_place ? 1.0f : 0.0f));
+        }
+    }
+    wide_step_close(&w);
+    close_fixture(&t);
+}
+
+// In the rows form the copies see the row that counts, and not one another.
+static void test_mask_of_new_rows_made_wider(void **state) {
+    (void)state;
+    Fixture t;
+    WideStep w;
+    open_fixture(&t, false, 0);
+    t.host.shape.masks_new_rows = true;
+    free(t.host.step.kinds[0].mask);
+    t.host.step.kinds[0].mask = calloc(host_n_columns(&t.host, ROWS) * ROWS, sizeof(float));
+    assert_true(wide_step_open(&w, &t.host, ROWS, NULL));
+    const float *mask = wide_step_fill(&w, &t.host, host_fill(&t.host, 7, 1))->kinds[0].mask;
+    for (uint32_t r = 0; r < ROWS; r++)
+        for (uint32_t i = 0; i < STATE + ROWS; i++)
+            assert_true(mask[r * (STATE + ROWS) + i] == (i < 7 || i == STATE ? 0.0f : MASK_OFF));
+    wide_step_close(&w);
+    close_fixture(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mask_off_is_finite_exact_and_leaves_nothing),
@@ -148,6 +195,8 @@ int main(void) {
         cmocka_unit_test(test_place_in_slice_form),
         cmocka_unit_test(test_mask_of_new_rows),
         cmocka_unit_test(test_place_in_overwrite_form),
+        cmocka_unit_test(test_a_step_of_one_row_made_wider),
+        cmocka_unit_test(test_mask_of_new_rows_made_wider),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

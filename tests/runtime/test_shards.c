@@ -42,11 +42,15 @@ static void count_place(const Host *h, HostStep *step) {
     host_ops.fill_place(h, step);
 }
 
-static void open_fixture(Fixture *t, const HostOps *host) {
-    *t = (Fixture){.fake = fake_bundle_open()};
+static void open_fixture_of(Fixture *t, FakeBundle *fake, const HostOps *host) {
+    *t = (Fixture){.fake = fake};
     Execution how = {.engine = &fake_engine, .host = host, .arithmetic = ARITHMETIC_FP16};
     t->session = session_open(model_runner_open_bundle(&t->fake->bundle, &how, &t->err), &t->err);
     if (!t->session) fail_msg("%s", t->err.text);
+}
+
+static void open_fixture(Fixture *t, const HostOps *host) {
+    open_fixture_of(t, fake_bundle_open(), host);
 }
 
 static void close_fixture(Fixture *t) {
@@ -147,6 +151,31 @@ static void test_the_host_computes_once_a_step(void **state) {
     assert_int_equal(n_rope, 3);
     assert_int_equal(n_mask, 3);
     assert_int_equal(n_place, 3);
+    close_fixture(&t);
+}
+
+// decode takes as many rows as prefill would: a single token goes through it, too, at the end of the
+// context as well, and two go at once.
+static void test_one_function_for_single_tokens_and_chunks(void **state) {
+    (void)state;
+    Fixture t;
+    FakeBundle *fake = fake_bundle_open();
+    fake_bundle_make_one(fake);
+    open_fixture_of(&t, fake, NULL);
+    feed(&t, 1);
+    assert_int_equal(t.fake->n_calls, 3);
+    expect_call(&t, 0, 0, "decode", 0, FAKE_ROWS);
+    expect_call(&t, 1, 1, "decode", 0, FAKE_ROWS);
+    expect_call(&t, 2, 1, "head", 0, 0);
+    expect_logits(&t, ids[0]);
+    feed(&t, 2);
+    expect_call(&t, 0, 0, "decode", 1, 1 + FAKE_ROWS);
+    assert_int_equal(t.fake->n_calls, 3);
+    expect_logits(&t, ids[2]);
+    feed(&t, FAKE_CONTEXT - 4);
+    feed(&t, 1);
+    expect_call(&t, 0, 0, "decode", FAKE_CONTEXT - 1, FAKE_CONTEXT - 1 + FAKE_ROWS);
+    expect_logits(&t, ids[FAKE_CONTEXT - 1]);
     close_fixture(&t);
 }
 
@@ -279,13 +308,13 @@ static void test_a_bundle_with_other_ports_is_refused(void **state) {
     expect_refusal(fake, "no input 'kv_end_00', the contract asks for 4 integers");
     fake = open_two_kinds();
     fake->lacks = "mask_1";
-    expect_refusal(fake, "package 1: no input 'mask_1', the contract asks for 24 numbers");
+    expect_refusal(fake, "package 1: no input 'mask_1', the contract asks for 28 numbers");
     fake = fake_bundle_open();
     fake->lacks = "hidden";
     expect_refusal(fake, "output 'hidden'");
     fake = fake_bundle_open();
     fake->bundle.chain.state_rows = FAKE_SLOTS + 1;
-    expect_refusal(fake, "input 'mask': 24 numbers, the contract asks for 25");
+    expect_refusal(fake, "input 'mask': 28 numbers, the contract asks for 29");
     fake = fake_bundle_open();
     fake->bundle.chain.shards[1].end_logit = FAKE_VOCAB - 1;
     expect_refusal(fake, "gives 5 logits, expected 2 and 4");
@@ -297,6 +326,7 @@ int main(void) {
         cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_padding_does_not_move_the_position),
         cmocka_unit_test(test_the_host_computes_once_a_step),
+        cmocka_unit_test(test_one_function_for_single_tokens_and_chunks),
         cmocka_unit_test(test_logits_of_the_rows_asked_for),
         cmocka_unit_test(test_reset_and_rewind),
         cmocka_unit_test(test_rows_that_are_not_finite_empty_the_session),
