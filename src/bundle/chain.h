@@ -18,7 +18,7 @@
 #include "mil/mil.h"
 #include "range/ranges.h"
 
-enum { CHAIN_SCHEMA = 8 };
+enum { CHAIN_SCHEMA = 9 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -97,6 +97,7 @@ typedef struct {
     GgufSettings settings; // what the user said of the source; it is always read with them
     uint32_t context;      // positions a session holds
     uint32_t state_rows, prefill_rows;
+    uint32_t head_slice_rows; // at most, as was asked; 0: nothing was
     Use use; // as it was converted to be used, and proved; use.context is the same as context
     Str kv, weights, norm, target;
     uint64_t package_limit;

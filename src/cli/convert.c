@@ -25,7 +25,7 @@ typedef struct {
     const char *model, *out, *settings_from, *kv, *weights, *norm, *target, *functions, *range,
         *calibration;
     const char *chosen[USE_COUNT];
-    uint32_t layers_per_shard, prefill_rows, threads;
+    uint32_t layers_per_shard, prefill_rows, head_slice_rows, threads;
     ConfigFiles second;
     SettingOptions settings;
     bool replaces, is_offline, as_json;
@@ -33,6 +33,10 @@ typedef struct {
 
 // Rows of a prefill call, in steps of half of what the last axis of an activation is padded to.
 enum { LEAST_PREFILL_ROWS = 16, MOST_PREFILL_ROWS = 256 };
+
+// Rows of a head slice, in steps of the 16 cores that share its channels: up to what an axis may have on
+// M4 and later, down to where a large vocabulary comes to a thousand convolutions.
+enum { HEAD_SLICE_STEP = 16, LEAST_HEAD_SLICE_ROWS = 256, MOST_HEAD_SLICE_ROWS = 65536 };
 
 // Ranges are measured in the fp32 reference, over some 1500 tokens: twenty seconds of one core for
 // 135 million weights, so about ten minutes for 3.8 billion. What must be proved anyhow can wait
@@ -73,6 +77,10 @@ static const Option option_rows[] = {
      "--prefill-rows rows for both)"},
     {"--prefill-rows", OPTION_COUNT, offsetof(Arguments, prefill_rows), "N",
      "positions a call of prefill: 16, 32, … 256 (default 64)"},
+    {"--head-slice-rows", OPTION_COUNT, offsetof(Arguments, head_slice_rows), "N",
+     "at most N vocabulary rows a convolution of the head, in equal slices (default: 32768, or "
+     "16384 "
+     "where logits are scaled or capped)"},
     {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
      "macos27 (default: packages below 1 GiB) or macos26 (2 GiB); a chip (m1, m4pro, ...) if it "
      "need not run well on all"},
@@ -131,7 +139,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, A
 }
 
 static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
-    *o = (CompileOptions){.layers_per_shard = a->layers_per_shard};
+    *o = (CompileOptions){.layers_per_shard = a->layers_per_shard,
+                          .head_slice_rows = a->head_slice_rows};
     Str functions = str_of(a->functions);
     o->is_one_function = str_is(functions, "one");
     if (o->is_one_function || str_is(functions, "decode,prefill"))
@@ -146,6 +155,12 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     if (a->prefill_rows > MOST_PREFILL_ROWS || a->prefill_rows % LEAST_PREFILL_ROWS)
         return err_set(err, ERR_USAGE, "--prefill-rows %u: expected a multiple of %d up to %d",
                        a->prefill_rows, LEAST_PREFILL_ROWS, MOST_PREFILL_ROWS);
+    uint32_t slice = a->head_slice_rows;
+    if (slice &&
+        (slice < LEAST_HEAD_SLICE_ROWS || slice > MOST_HEAD_SLICE_ROWS || slice % HEAD_SLICE_STEP))
+        return err_set(err, ERR_USAGE,
+                       "--head-slice-rows %u: expected a multiple of %d from %d to %d", slice,
+                       HEAD_SLICE_STEP, LEAST_HEAD_SLICE_ROWS, MOST_HEAD_SLICE_ROWS);
     if (!kv_form_named(str_of(a->kv), &o->kv, err)) return err_prefix(err, "--kv");
     if (!weight_form_named(a->weights, &o->weights))
         return err_set(err, ERR_USAGE, "--weights %s: expected int8, int8-tensor or fp16",

@@ -211,9 +211,10 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
     uint64_t limit = options->target->package_limit - PROGRAM_BYTES;
     uint64_t row_bytes = (uint64_t)c->d_model * (options->weights == WEIGHTS_F16 ? 2 : 1);
     bool is_plain = c->logit_scale == 1 && c->final_softcap == 0; // shard.c build_head
-    plan->slice_rows = head_slice_rows(c->n_vocab, row_bytes,
-                                       is_plain ? HEAD_SLICE_MOST_ROWS : HEAD_SLICE_MOST_OP_ROWS,
-                                       chip_may_have_notch(options->chip));
+    uint32_t most_rows = is_plain ? HEAD_SLICE_MOST_ROWS : HEAD_SLICE_MOST_OP_ROWS;
+    if (options->head_slice_rows) most_rows = options->head_slice_rows;
+    plan->slice_rows =
+        head_slice_rows(c->n_vocab, row_bytes, most_rows, chip_may_have_notch(options->chip));
     uint64_t head = head_bytes(plan, model, 0, c->n_vocab, arena);
     uint64_t *layers = arena_array(arena, c->n_layers, uint64_t); // they may differ, by their kinds
     for (uint32_t i = 0; i < c->n_layers; i++) {

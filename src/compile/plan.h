@@ -46,6 +46,7 @@ typedef struct {
     const Target *target;
     ChipId chip;               // of the target
     uint32_t layers_per_shard; // at most; 0: as the target allows
+    uint32_t head_slice_rows;  // at most; 0: pieces.h
     const Ranges *ranges;      // what to condition by; NULL: nothing is scaled
 } CompileOptions;
 

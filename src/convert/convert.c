@@ -326,6 +326,7 @@ static bool write_all(Conversion *c, Err *err) {
         .context = c->use.context,
         .state_rows = c->plan.state_rows,
         .prefill_rows = o->prefill_rows,
+        .head_slice_rows = o->head_slice_rows,
         .use = c->use,
         .kv = str_of(kv_form_name(o->kv)),
         .weights = str_of(weight_form_name(o->weights)),

@@ -93,6 +93,14 @@ static void test_convert_is_told_source_settings_and_weights(void **state) {
     assert_string_equal(
         convert_command(&arena, dir, &chain, NULL),
         printed(found, " --set 'a.b=1 2' --set 'c=[]' --ignore-key x.y --weights fp16", ""));
+    ChainFunction decode = {.role = STR("decode"), .n_rows = 64};
+    ChainShard shard = {.functions = &decode, .n_functions = 1};
+    Chain one = chain_of("my model.gguf");
+    one.shards = &shard;
+    one.n_shards = 1;
+    one.head_slice_rows = 16384;
+    assert_string_equal(convert_command(&arena, dir, &one, NULL),
+                        printed(found, " --functions one --head-slice-rows 16384", ""));
     assert_string_equal(convert_command(&arena, dir, &unread, NULL),
                         printed("lathe convert MODEL.gguf", end, ""));
     assert_string_equal(first_convert_command(&arena, "a/-m.gguf"),

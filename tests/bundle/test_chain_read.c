@@ -94,8 +94,8 @@ static void test_what_convert_writes_is_read(void **state) {
 static const struct {
     const char *path, *value, *message;
 } rows[] = {
-    {"schema", "7", "schema 7, this lathe reads 8"},
-    {"schema", "\"8\"", "member \"schema\": another type"},
+    {"schema", "7", "schema 7, this lathe reads 9"},
+    {"schema", "\"9\"", "member \"schema\": another type"},
     {"tool", NULL, "member \"tool\": absent"},
     {"source", "[]", "member \"source\": another type, expected an object"},
     {"source.name", "\"../m.gguf\"", "'../m.gguf' does not stay inside the bundle"},
@@ -114,6 +114,7 @@ static const struct {
     {"options.context", "0", "contradict"},
     {"options.context", "4294967296", "expected 0 to 4294967295"},
     {"options.state_rows", "64", "contradict"},
+    {"options.head_slice_rows", NULL, "member \"head_slice_rows\": absent"},
     {"options.prefill_rows", "129", "contradict"},
     {"host.path", "\"shards/../../etc\"", "does not stay inside the bundle"},
     {"host.path", "\"a//b\"", "does not stay inside the bundle"},

@@ -199,6 +199,28 @@ static void test_slices_of_the_head_are_equal_and_clear(void **state) {
     assert_int_equal(head_slice_rows(32768, 4096, HEAD_SLICE_MOST_OP_ROWS, false), 16384);
 }
 
+// --head-slice-rows: at most as many as were asked for, in equal slices, none of them slow.
+static void test_head_slices_of_at_most_as_many_rows_as_asked(void **state) {
+    (void)state;
+    static const uint32_t asked[] = {256, 16384, 32768, 65536};
+    for (size_t i = 0; i < COUNT_OF(models); i++)
+        for (size_t k = 0; k < COUNT_OF(asked); k++) {
+            Arena arena = {0};
+            ShardPlan plan;
+            Err err = {0};
+            CompileOptions o = options_of(WEIGHTS_INT8_CHANNEL, CHIP_ANY);
+            o.head_slice_rows = asked[k];
+            Model *model = shape_model(&models[i].shape, &arena);
+            if (!plan_shards(&plan, model, &o, &arena, &err)) fail_msg("%s", err.text);
+            uint32_t n = models[i].shape.n_vocab, rows = plan.slice_rows, last = n % rows;
+            assert_true(rows <= asked[k] && rows >= (n < asked[k] ? n : asked[k]) / 4);
+            assert_true(rows - (last ? last : rows) <= PIECE_UNIT * (n / rows + 1)); // equal
+            assert_false(is_hit(rows, model->contract.d_model, 1));
+            assert_false(last && is_hit(last, model->contract.d_model, 1));
+            arena_free(&arena);
+        }
+}
+
 static const MilOp *made_by(const MilFunction *f, const char *name) {
     ValueId v = mil_find_value(f, str_of(name));
     return value_is_none(v) ? NULL : &f->ops[mil_value(f, v)->op];
@@ -289,6 +311,7 @@ int main(void) {
         cmocka_unit_test(test_the_document_is_what_the_planner_does),
         cmocka_unit_test(test_the_fewest_pieces_that_are_clear),
         cmocka_unit_test(test_slices_of_the_head_are_equal_and_clear),
+        cmocka_unit_test(test_head_slices_of_at_most_as_many_rows_as_asked),
         cmocka_unit_test(test_graphs_of_published_shapes),
         cmocka_unit_test(test_pieces_cover_a_matrix_once),
     };

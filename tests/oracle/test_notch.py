@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from bundle_edit import BundleEdit
-from command import ROOT, done
+from command import HELLO, ROOT, done
 from random_models import N_VOCAB, RandomModel
 
 MIB = 1 << 20
@@ -95,6 +95,21 @@ def test_numbers_are_those_of_the_whole_convolution(bundles, arithmetic, tmp_pat
     hidden = rows[0].view(np.float16)
     assert len(hidden) == HIT["d_model"] and np.isfinite(hidden).all() and np.abs(hidden).max() > 0.1
     assert np.array_equal(rows[0], rows[1])
+
+
+def test_head_slices_are_the_rows_that_were_asked_for(tmp_path):
+    """2,048 rows in one, and in four slices: the same logits bit by bit, the gates of what they concern, the same again for a mutant."""
+    logits = []
+    for name, options, n in (("whole", [], 1), ("cut", ["--head-slice-rows", 512], 4)):
+        bundle = tmp_path / f"{name}.lathe"
+        done("convert", HELLO, "-o", bundle, "--range", "off", *options)
+        package = next((bundle / "shards").iterdir())
+        outputs = [f"logits_{i}" for i in range(n)]
+        done("run", package, "--function", "head", "--fill", "random:3", *[w for o in outputs for w in ("--output", f"{o}={tmp_path / o}")])
+        logits.append(b"".join((tmp_path / o).read_bytes() for o in outputs))
+    assert len(logits[0]) == 2 * 2048 and logits[0] == logits[1]
+    assert json.loads((bundle / "chain.json").read_text())["options"]["head_slice_rows"] == 512
+    done("verify", bundle, "--model", HELLO, "--gates", "structure,residency,graph,head", "--mutants", "head_rows_shifted")
 
 
 @pytest.mark.full

@@ -164,10 +164,11 @@ def test_figures_of_the_double_are_called_so(well):
     assert "No figure here is a device's" in page and ">measured<" not in page and "from the stand-in" in page
 
 
-def test_options_that_convert_lacks_are_named(mac):
-    _, result, _ = mac("lacks", "--predict-only", "--only", "slices")
-    unasked = variant_of(result, "slices", "r16384")["unasked"]
-    assert unasked is None or "--head-slice-rows" in unasked
+def test_every_option_of_the_questions_is_one_of_convert(mac):
+    _, result, _ = mac("takes", "--predict-only", "--only", "slices,functions,prefill,norms")
+    variants = {(q["id"], v["id"]): v for q in result["questions"] if q["id"] in ("slices", "functions") for v in q["variants"]}
+    assert {("slices", "r16384"), ("functions", "two"), ("functions", "alone"), ("functions", "one")} <= set(variants)
+    assert {key: v["unasked"] for key, v in variants.items() if v["unasked"]} == {}
 
 
 def test_a_run_goes_on_from_its_records(well, mac):
