@@ -172,7 +172,7 @@ static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums)
     }
 }
 
-// "verdict     macos27, macos26: fits; Neural Engine predicted for conv 33/33, compute 600/616": a
+// "verdict     macos27, macos26: fits; Neural Engine predicted for conv 33/33, compute 611/627": a
 // line for targets of one verdict.
 static void print_verdict(const TargetSum *sums) {
     bool is_said[MAX_TARGETS] = {0};

@@ -22,8 +22,14 @@ static ValueId slice4(Graph *g, const char *what, ValueId x, int axis, int32_t b
     return build_slice(&g->builder, graph_name(g, what), x, begins, ends, 4);
 }
 
+// x itself where it has that shape.
 static ValueId reshape4(Graph *g, const char *what, ValueId x, uint32_t a, uint32_t b, uint32_t c) {
     int32_t shape[4] = {1, (int32_t)a, (int32_t)b, (int32_t)c};
+    if (!builder_ok(&g->builder)) return MIL_NO_VALUE;
+    const MilType *type = &mil_value(g->builder.f, x)->type;
+    bool is_same = type->rank == 4;
+    for (int i = 0; i < 4; i++) is_same = is_same && type->dims[i] == shape[i];
+    if (is_same) return x;
     return build_reshape(&g->builder, graph_name(g, what), x, shape, 4);
 }
 
@@ -220,13 +226,35 @@ static ValueId attend(Graph *g, uint32_t piece, ValueId q, const Attended *a, ui
 #undef WHAT
 }
 
-// Rows of keys or values, positions before dims. In the rows form they leave the function.
-static ValueId new_rows(Graph *g, const char *what, uint32_t layer, const char *output,
-                        ValueId heads) {
+// Rows [1, kv heads, T, n_dims] of keys or values, positions before dims. In the rows form they leave the
+// function. x: [1, kv heads, n_dims, T]; of one row in any shape, since its numbers lie in that order.
+static ValueId new_rows(Graph *g, const char *what, uint32_t layer, const char *output, ValueId x,
+                        uint32_t n_dims) {
     static const int32_t perm[4] = {0, 1, 3, 2};
     bool is_output = g->plan->options.kv == KV_ROWS;
     const char *name = is_output ? port_of_layer(g->arena, output, layer) : graph_name(g, what);
-    return build_transpose(&g->builder, name, heads, perm, 4);
+    if (g->n_rows > 1) return build_transpose(&g->builder, name, x, perm, 4);
+    int32_t shape[4] = {1, (int32_t)g->contract->n_kv_heads, 1, (int32_t)n_dims};
+    return build_reshape(&g->builder, name, x, shape, 4);
+}
+
+// Heads [1, heads, head_dim, T] as rows of the products of a kv head, [1, kv heads, G·T, head_dim]; and
+// back to channels [1, heads · head_dim_v, 1, T]. Dims and positions change places, which for one row is
+// a reshape: all of it is one then. For more rows a reshape alone is wrong.
+static ValueId stack_heads(Graph *g, ValueId q) {
+    const Contract *c = g->contract;
+    uint32_t group = c->n_heads / c->n_kv_heads;
+    ValueId rows = g->n_rows == 1 ? q : swap_last(g, "q", q);
+    return reshape4(g, "q_stacked", rows, c->n_kv_heads, group * g->n_rows, c->head_dim);
+}
+
+static ValueId join_heads(Graph *g, ValueId mixed) {
+    const Contract *c = g->contract;
+    uint32_t T = g->n_rows;
+    ValueId x = mixed;
+    if (T > 1)
+        x = swap_last(g, "by_channel", reshape4(g, "by_head", mixed, c->n_heads, T, c->head_dim_v));
+    return reshape4(g, "attended", x, c->n_heads * c->head_dim_v, 1, T);
 }
 
 static Attended take_rows(Graph *g, ValueId k, ValueId v, uint32_t layer) {
@@ -290,15 +318,15 @@ ValueId graph_attention(Graph *g, ValueId qkv, const PackedTensor *t, uint32_t l
     ValueId q = slice4(g, "q_heads", turned, 1, 0, (int32_t)c->n_heads);
     // Scaled before the product, where numbers are smaller than after it.
     ValueId scaled = graph_scale(g, "q_scaled", q, c->attn_scale);
-    ValueId q_rows =
-        reshape4(g, "q_stacked", swap_last(g, "q", scaled), c->n_kv_heads, group * T, c->head_dim);
-    ValueId k = new_rows(g, "k", layer, OUTPUT_NEW_K,
-                         slice4(g, "k_heads", turned, 1, (int32_t)c->n_heads, (int32_t)qk_heads));
+    ValueId q_rows = stack_heads(g, scaled);
+    ValueId k_heads = slice4(g, "k_heads", turned, 1, (int32_t)c->n_heads, (int32_t)qk_heads);
+    ValueId k = new_rows(g, "k", layer, OUTPUT_NEW_K, k_heads, c->head_dim);
     ValueId v_part = graph_channels(g, "v_channels", qkv, qk_heads * c->head_dim,
                                     qk_heads * c->head_dim + v_channels);
     ValueId v_small = graph_scale(g, "v_divided", v_part, g->v_factor);
-    ValueId v = new_rows(g, "v", layer, OUTPUT_NEW_V,
-                         reshape4(g, "v_heads", v_small, c->n_kv_heads, c->head_dim_v, T));
+    ValueId v_heads =
+        T == 1 ? v_small : reshape4(g, "v_heads", v_small, c->n_kv_heads, c->head_dim_v, T);
+    ValueId v = new_rows(g, "v", layer, OUTPUT_NEW_V, v_heads, c->head_dim_v);
     Attended attended = take_rows(g, k, v, layer);
 
     uint32_t rows = group * T, pieces = n_pieces(rows, graph_n_keys(g));
@@ -307,11 +335,5 @@ ValueId graph_attention(Graph *g, ValueId qkv, const PackedTensor *t, uint32_t l
     uint32_t n = 0;
     for (uint32_t begin = 0; begin < rows; begin += step, n++)
         heads[n] = attend(g, n, q_rows, &attended, begin, (uint32_t)min_size(rows, begin + step));
-    ValueId joined = n == 1 ? heads[0] : build_concat(b, graph_name(g, "heads"), heads, n, 2);
-
-    // [1, kv heads, G·T, head_dim_v] to [1, heads · head_dim_v, 1, T]. Dims before positions: a
-    // plain reshape is right for T = 1 only.
-    ValueId by_head = reshape4(g, "by_head", joined, c->n_heads, T, c->head_dim_v);
-    return reshape4(g, "attended", swap_last(g, "by_channel", by_head), c->n_heads * c->head_dim_v,
-                    1, T);
+    return join_heads(g, n == 1 ? heads[0] : build_concat(b, graph_name(g, "heads"), heads, n, 2));
 }

@@ -19,6 +19,11 @@ typedef struct {
 // `text` with the table's signs replaced.
 static Str expand(const Editing *e, const char *text) {
     const Contract *c = e->contract;
+    const char *of_heads = e->n_rows == 1                ? "attended"
+                           : c->n_heads == c->n_kv_heads ? "by_channel"
+                                                         : "by_head";
+    const char *of_scaled = e->n_rows == 1 ? "q_stacked" : "q";
+    const char *stacked = e->n_rows == 1 ? "q_scaled" : "q";
     bool is_first = MUTANT_LAYER == e->shard->range.first_layer;
     const struct {
         char sign[3];
@@ -32,6 +37,9 @@ static Str expand(const Editing *e, const char *text) {
         {"$H", arena_printf(e->arena, "%u", c->n_heads)},
         {"$D", arena_printf(e->arena, "%u", c->head_dim)},
         {"$T", arena_printf(e->arena, "%u", e->n_rows)},
+        {"$B", arena_printf(e->arena, "layer_%02u_%s", MUTANT_LAYER, of_heads)},
+        {"$P", arena_printf(e->arena, "layer_%02u_%s", MUTANT_LAYER, of_scaled)},
+        {"$Q", arena_printf(e->arena, "layer_%02u_%s", MUTANT_LAYER, stacked)},
     };
     StrBuf out = {0};
     while (*text) {

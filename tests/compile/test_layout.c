@@ -128,6 +128,23 @@ static void check_matmul(Seen *s, const MilOp *op) {
     s->n_near_wrong += rows > WRONG_LAST || cols > WRONG_LAST;
 }
 
+// A reshape gives another shape, and a transpose another order of numbers.
+static void check_movement(const Seen *s, const MilOp *op) {
+    const MilType *x = operand_type(s, op, "x"), *out = &s->f->values[op->first_output].type;
+    int64_t before[4], after[4];
+    size_t n[2] = {0};
+    for (int d = 0; d < 4; d++) {
+        if (x->dims[d] > 1) before[n[0]++] = x->dims[d];
+        if (out->dims[d] > 1) after[n[1]++] = out->dims[d];
+    }
+    bool is_same = n[0] == n[1] && memcmp(before, after, n[0] * sizeof *before) == 0;
+    if (op->info->opcode == MIL_OP_reshape && mil_type_eq(x, out))
+        fail_msg("%.*s: %.*s changes nothing", STR_ARG(s->f->name), STR_ARG(op->name));
+    // Axes of one length may well change places.
+    if (op->info->opcode == MIL_OP_transpose && is_same && x->dims[2] != x->dims[3])
+        fail_msg("%.*s: %.*s moves nothing", STR_ARG(s->f->name), STR_ARG(op->name));
+}
+
 static void check_constant(const Seen *s, const MilValue *v) {
     size_t count = 0;
     if (v->data->is_blob || v->type.dtype != MIL_F16) return;
@@ -150,6 +167,8 @@ static void check_function(Seen *s) {
     for (uint32_t i = 0; i < s->f->n_ops; i++) {
         const MilOp *op = &s->f->ops[i];
         if (op->info->opcode == MIL_OP_matmul) check_matmul(s, op);
+        if (op->info->opcode == MIL_OP_reshape || op->info->opcode == MIL_OP_transpose)
+            check_movement(s, op);
         if (op->info->opcode == MIL_OP_softmax)
             for (int d = 0; d < 4; d++)
                 assert_false(is_wrong_axis(operand_type(s, op, "x")->dims[d]));
@@ -228,6 +247,7 @@ static void check_model(Seen *s, uint32_t *seed) {
         .target = target_named("macos27"),
         .layers_per_shard = 1 + random_below(seed, 3),
     };
+    options.is_one_function = options.prefill_rows && s->n_functions % 2;
     ShardPlan plan;
     if (!plan_shards(&plan, model, &options, &arena, &err)) fail_msg("%s", err.text);
     for (size_t i = 0; i < plan.n_shards; i++) {
