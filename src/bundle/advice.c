@@ -52,6 +52,8 @@ static const char *print_convert(Arena *arena, const char *source, const char *d
         add_option(arena, &out, "--weights", arena_cstr(arena, chain->weights));
     if (chain->norm.len && !str_is(chain->norm, "max"))
         add_option(arena, &out, "--norm", arena_cstr(arena, chain->norm));
+    if (chain->sizes.len && !str_is(chain->sizes, "cautious"))
+        add_option(arena, &out, "--sizes", arena_cstr(arena, chain->sizes));
     if (chain_decode_rows(chain) > 1) add_option(arena, &out, "--functions", "one");
     if (chain->head_slice_rows)
         add_option(arena, &out, "--head-slice-rows",

@@ -100,6 +100,7 @@ typedef struct {
     uint32_t head_slice_rows; // at most, as was asked; 0: nothing was
     Use use; // as it was converted to be used, and proved; use.context is the same as context
     Str kv, weights, norm, target;
+    Str sizes; // what the target's limit counts: "cautious" or "newest"
     uint64_t package_limit;
     const Ranges *ranges; // what was measured and conditioned by; NULL with --range off
     ChainFile host;       // host.gguf

@@ -305,6 +305,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     c->weights = need_str(&n, options, "weights");
     c->norm = need_str(&n, options, "norm");
     c->target = need_str(&n, options, "target");
+    c->sizes = need_str(&n, options, "sizes");
     c->package_limit = need_u64(&n, options, "package_limit", INT64_MAX);
     c->host = read_file_entry(&n, need_object(&n, json, "host"));
     const json_t *shards = need_array(&n, json, "shards", MAX_SHARDS, &c->n_shards);

@@ -15,6 +15,7 @@
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/package_sizes.h"
 #include "cli/settings.h"
 #include "contract/contract.h"
 #include "convert/convert.h"
@@ -22,8 +23,8 @@
 #include "placement/placement.h"
 
 typedef struct {
-    const char *model, *out, *settings_from, *kv, *weights, *norm, *target, *functions, *range,
-        *calibration;
+    const char *model, *out, *settings_from, *kv, *weights, *norm, *target, *sizes, *functions,
+        *range, *calibration;
     const char *chosen[USE_COUNT];
     uint32_t layers_per_shard, prefill_rows, head_slice_rows, threads;
     ConfigFiles second;
@@ -84,6 +85,9 @@ static const Option option_rows[] = {
     {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
      "macos27 (default: packages below 1 GiB) or macos26 (2 GiB); a chip (m1, m4pro, ...) if it "
      "need not run well on all"},
+    {"--sizes", OPTION_TEXT, offsetof(Arguments, sizes), "COUNT",
+     "what the target's limit counts: cautious (default: a package) or newest (as reported last: "
+     "from macOS 27 on what a function reaches, before it a weight file)"},
     {"--layers-per-shard", OPTION_COUNT, offsetof(Arguments, layers_per_shard), "N",
      "at most N layers a package (default: as the target allows)"},
     {"--range", OPTION_TEXT, offsetof(Arguments, range), "MODE",
@@ -169,6 +173,8 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
         return err_prefix(err, "--norm %s", a->norm);
     if (!target_read(str_of(a->target), &o->target, &o->chip, err))
         return err_prefix(err, "--target %s", a->target);
+    if (!size_count_named(str_of(a->sizes), &o->sizes, err))
+        return err_prefix(err, "--sizes %s", a->sizes);
     if (!a->out || !*a->out) return err_set(err, ERR_USAGE, "missing -o OUT.lathe");
     return true;
 }
@@ -239,11 +245,10 @@ static void print_costs(const Chain *chain) {
                n_rows);
 }
 
-static void print_result(const Chain *chain, const char *out, const ConfigFiles *files) {
+static bool print_result(const Chain *chain, const char *out, const ConfigFiles *files, Err *err) {
     for (size_t i = 0; i < chain->n_shards; i++) {
-        const ChainShard *s = &chain->shards[i];
-        printf("%-40.*s %9.1f MiB  %zu functions\n", STR_ARG(s->package),
-               (double)s->n_bytes / (1 << 20), s->n_functions);
+        if (!print_written_sizes(&chain->shards[i], chain, out, err)) return false;
+        printf("\n");
     }
     printf("%s: %.1f MiB, contract %.12s…, context %u, %.*s weights\n", out,
            (double)bundle_bytes(chain) / (1 << 20), chain->contract_digest.at, chain->context,
@@ -262,6 +267,7 @@ static void print_result(const Chain *chain, const char *out, const ConfigFiles 
     }
     print_costs(chain);
     print_next(chain, out, files);
+    return true;
 }
 
 // What the rules of placement doubt of a context.
@@ -348,7 +354,7 @@ static bool convert(const Arguments *a, Arena *words, Err *err) {
         if (a->as_json)
             print_json(&chain, a->out);
         else
-            print_result(&chain, a->out, &a->second);
+            ok = print_result(&chain, a->out, &a->second, err);
         fflush(stdout);
         warn_of_context(&chain);
         if (job.measures_ranges && !chain.ranges)
@@ -368,6 +374,7 @@ bool command_convert(int argc, char **argv, Err *err) {
                    .weights = "int8",
                    .norm = "max",
                    .target = "macos27",
+                   .sizes = "cautious",
                    .functions = "decode,prefill",
                    .prefill_rows = DEFAULT_PREFILL_ROWS,
                    .range = ""};

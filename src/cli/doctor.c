@@ -18,6 +18,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/package_sizes.h"
 #include "compile/plan.h"
 #include "coreml/device.h"
 #include "kernels/kernels.h"
@@ -113,6 +114,7 @@ static bool judge(Judged *j, const Chain *c, size_t shard, const char *bundle, A
     for (const PlacementTarget *t; (t = placement_target_at(j->n)) && j->n < MAX_TARGETS; j->n++) {
         PlacementTarget target = *t;
         target.chip = own.chip;
+        if (str_is(c->sizes, "newest")) target.size_rule = SIZES_NEWEST;
         placement_judge(&j->placements[j->n], arena, j->package.program, n_bytes, &target);
     }
     return true;
@@ -146,23 +148,15 @@ static const char *fit_words(bool fits, bool fits_newest) {
     return fits_newest ? "TOO LARGE by the cautious count, fits by the newer one" : "TOO LARGE";
 }
 
-// What each of the two counts of the limits looks at: the package, its weight file, its functions.
-static void print_sizes(const ChainShard *s, const Placement *p) {
-    printf("%.*s  %.1f MiB: weight file %.1f", STR_ARG(s->package), mib(s->n_bytes),
-           mib(p->file_bytes));
-    for (size_t i = 0; i < p->n_functions; i++)
-        printf("%s%.*s %.1f", i ? ", " : "; reached by ", STR_ARG(p->functions[i].function->name),
-               mib(p->functions[i].reach_bytes));
-    printf("\n");
-}
-
 static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums) {
-    print_sizes(s, &j->placements[0]);
+    print_package_sizes(s, &j->placements[0]);
+    printf("\n");
     const Target *t;
     for (size_t k = 0; (t = target_at(k)) && k < MAX_TARGETS; k++) {
         const Placement *p = placement_on(j, t);
         if (!p) continue;
-        bool fits = s->n_bytes < t->package_limit;
+        bool is_newest = p->target.size_rule == SIZES_NEWEST; // as it was converted
+        bool fits = is_newest ? placement_fits_newest(p) : s->n_bytes < t->package_limit;
         StrBuf text = {0};
         placement_print(p, &text);
         printf("    %-8s %s; %.*s\n", t->name, fit_words(fits, placement_fits_newest(p)),

@@ -9,8 +9,8 @@
 // Limits of one compiled model by operating system: eeANE 2.1.0 (PyPI), `ne_limits.py`, measured on
 // an M2; Apple documents nothing. A Core ML compiler message of its own names 2 GiB.
 static const Target targets[] = {
-    {"macos27", UINT64_C(1) << 30, "macOS 27 and later: packages below 1 GiB"},
-    {"macos26", UINT64_C(2) << 30, "macOS 15 to 26: packages below 2 GiB"},
+    {"macos27", UINT64_C(1) << 30, "macOS 27 and later: packages below 1 GiB", true},
+    {"macos26", UINT64_C(2) << 30, "macOS 15 to 26: packages below 2 GiB", false},
 };
 
 // What a package holds besides weights: program, manifest, description. Generous on purpose (the
@@ -89,6 +89,29 @@ bool norm_form_named(Str name, NormForm *form, Err *err) {
             return true;
         }
     return err_set(err, ERR_USAGE, "expected max or l2");
+}
+
+static const char *const size_counts[] = {[COUNT_CAUTIOUS] = "cautious", [COUNT_NEWEST] = "newest"};
+
+const char *size_count_name(SizeCount count) {
+    return size_counts[count];
+}
+
+bool size_count_named(Str name, SizeCount *count, Err *err) {
+    for (size_t i = 0; i < COUNT_OF(size_counts); i++)
+        if (str_is(name, size_counts[i])) {
+            *count = (SizeCount)i;
+            return true;
+        }
+    return err_set(err, ERR_USAGE, "expected cautious or newest");
+}
+
+static bool counts_functions(const CompileOptions *o) {
+    return o->sizes == COUNT_NEWEST && o->target->newest_counts_functions;
+}
+
+uint64_t plan_package_limit(const CompileOptions *o) {
+    return o->target->package_limit * (counts_functions(o) ? 2 : 1);
 }
 
 // The last axis of a state must be a multiple of 32 or loading fails on the ANE (apple/coremltools
@@ -228,7 +251,9 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
     // first layer on.
     uint32_t most = options->layers_per_shard ? options->layers_per_shard : c->n_layers;
     uint32_t before_head = c->n_layers;
-    uint64_t last = head;
+    bool is_apart =
+        counts_functions(options); // the head, a function of its own, takes no layer's place
+    uint64_t last = is_apart && head < limit ? 0 : head;
     while (before_head > 0 && c->n_layers - before_head < most &&
            last + layers[before_head - 1] < limit)
         last += layers[--before_head];
@@ -244,8 +269,8 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
         add_shard(plan, (ShardRange){first, end, 0, 0, PROGRAM_BYTES + n_bytes});
     }
     if (before_head < c->n_layers)
-        add_shard(plan,
-                  (ShardRange){before_head, c->n_layers, 0, c->n_vocab, PROGRAM_BYTES + last});
+        add_shard(plan, (ShardRange){before_head, c->n_layers, 0, c->n_vocab,
+                                     PROGRAM_BYTES + last + (is_apart ? head : 0)});
     else if (!plan_head_alone(plan, model, arena, err))
         return false;
     return plan_conditions(plan, model, arena, err);

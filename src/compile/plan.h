@@ -2,7 +2,8 @@
 //
 // One compiled model may have about 2 GiB up to macOS 26 and 1 GiB from macOS 27; a larger one
 // loads and runs, silently, on the CPU (measured by eeANE 2.1.0, PyPI, on an M2). Packed bytes
-// count. So a package holds as many layers as stay below its target's limit, and the last one
+// count. Newer measurements of others count otherwise: from macOS 27 on what one function reaches, up to
+// 26 a weight file (placement/placement.h). So a package holds as many layers as stay below its target's limit, and the last one
 // takes the head along when there is room.
 #ifndef LATHE_COMPILE_PLAN_H
 #define LATHE_COMPILE_PLAN_H
@@ -27,7 +28,12 @@ typedef struct {
     const char *name; // "macos27"
     uint64_t package_limit;
     const char *doc;
+    bool newest_counts_functions; // by the newest measurements the limit is a function's
 } Target;
+
+// What the target's limit counts: all files of a package, as was measured first and refused nothing
+// since, or what the newest measurements say.
+typedef enum { COUNT_CAUTIOUS, COUNT_NEWEST } SizeCount;
 
 // Rows of a call of prefill where nobody says otherwise. Public projects ship 64 (smpanaro/coreml-llm-cli)
 // and 128 (kasper0406/gemma-coreml-chat); a matrix product was fastest at 128 rows on an M4 Max and half as
@@ -47,7 +53,8 @@ typedef struct {
     ChipId chip;               // of the target
     uint32_t layers_per_shard; // at most; 0: as the target allows
     uint32_t head_slice_rows;  // at most; 0: pieces.h
-    const Ranges *ranges;      // what to condition by; NULL: nothing is scaled
+    SizeCount sizes;
+    const Ranges *ranges; // what to condition by; NULL: nothing is scaled
 } CompileOptions;
 
 // A row of layers, the head or a part of it, or both.
@@ -74,6 +81,11 @@ bool target_read(Str text, const Target **target, ChipId *chip, Err *err);
 Str target_text(const Target *target, ChipId chip, Arena *arena);
 const Target *target_at(size_t i); // NULL past the last
 const char *weight_form_name(PackFormat form);
+const char *size_count_name(SizeCount count); // "cautious", "newest"
+bool size_count_named(Str name, SizeCount *count, Err *err);
+// What every package stays below: twice the limit where functions are counted, since the head is one
+// of its own.
+uint64_t plan_package_limit(const CompileOptions *options);
 const char *norm_form_name(NormForm form); // "max", "l2"
 bool norm_form_named(Str name, NormForm *form, Err *err);
 bool weight_form_named(const char *name, PackFormat *form);

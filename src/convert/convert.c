@@ -260,7 +260,7 @@ static bool write_shard(Conversion *c, size_t i, Err *err) {
         if (!describe_file(c, &out->files[m], path, err)) return false;
         out->n_bytes += out->files[m].n_bytes;
     }
-    uint64_t limit = c->plan.options.target->package_limit;
+    uint64_t limit = plan_package_limit(&c->plan.options);
     if (out->n_bytes >= limit)
         return err_set(err, ERR_FORMAT,
                        "%s came out at %" PRIu64 " bytes, planned %" PRIu64 ", limit of %s %" PRIu64
@@ -332,7 +332,8 @@ static bool write_all(Conversion *c, Err *err) {
         .weights = str_of(weight_form_name(o->weights)),
         .norm = str_of(norm_form_name(o->norm)),
         .target = target_text(o->target, o->chip, c->arena),
-        .package_limit = o->target->package_limit,
+        .sizes = str_of(size_count_name(o->sizes)),
+        .package_limit = plan_package_limit(o),
         .ranges = c->plan.options.ranges,
         .shards = arena_array(c->arena, c->plan.n_shards, ChainShard),
         .n_shards = c->plan.n_shards,

@@ -63,6 +63,7 @@ static bool target_of(const Proof *p, const RunnerMachine *machine, PlacementTar
         is_found = is_known = true;
     }
     chip_labelled(str_of(machine->chip), &best->chip);
+    if (str_is(p->bundle.chain.sizes, "newest")) best->size_rule = SIZES_NEWEST;
     return is_found;
 }
 

@@ -212,6 +212,7 @@ bool gate_residency(Proof *p, Err *err) {
                        "no rules for target '%.*s'; there are macos27, macos26, macos15, each "
                        "alone or with a chip (macos27:m4)",
                        STR_ARG(c->target));
+    if (str_is(c->sizes, "newest")) target.size_rule = SIZES_NEWEST;
     json_t *shards = json_array(), *rules = json_object();
     for (size_t i = 0; i < c->n_shards; i++) {
         const Package *package = &p->bundle.packages[i];

@@ -108,6 +108,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
     if (!kv_form_named(like->kv, &job.options.kv, NULL) ||
         !weight_form_named(arena_cstr(arena, like->weights), &job.options.weights) ||
         !norm_form_named(like->norm, &job.options.norm, NULL) ||
+        !size_count_named(like->sizes, &job.options.sizes, NULL) ||
         !target_read(like->target, &job.options.target, &job.options.chip, NULL))
         return err_set(err, ERR_FORMAT,
                        "%s: chain.json has options that this lathe does not know; convert again",

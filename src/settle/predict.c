@@ -10,9 +10,11 @@ void predict_target(PlacementTarget *t, const Chain *chain, const SettleMachine 
     const CoremlMachine *m = &machine->machine;
     char name[24];
     snprintf(name, sizeof name, "macos%u", m->os);
-    if (!m->os && placement_target_read(chain->target, t)) return;
-    if (!m->os || !placement_target_read(str_of(name), t)) placement_target_read(STR("any"), t);
-    chip_labelled(str_of(m->chip), &t->chip);
+    bool is_bundles = !m->os && placement_target_read(chain->target, t);
+    if (!is_bundles && (!m->os || !placement_target_read(str_of(name), t)))
+        placement_target_read(STR("any"), t);
+    if (!is_bundles) chip_labelled(str_of(m->chip), &t->chip);
+    if (str_is(chain->sizes, "newest")) t->size_rule = SIZES_NEWEST;
 }
 
 // Packed weights that the function reaches.

@@ -100,6 +100,7 @@ static void add_options_of(Run *run, const Chain *c) {
     if (!c->prefill_rows) add_pair(run, "--functions", STR("decode"));
     if (chain_decode_rows(c) > 1) add_pair(run, "--functions", STR("one"));
     add_pair(run, "--norm", c->norm);
+    add_pair(run, "--sizes", c->sizes);
     snprintf(context, sizeof context, "%u", c->head_slice_rows);
     if (c->head_slice_rows) add_pair(run, "--head-slice-rows", str_of(context));
     if (!c->ranges) add_pair(run, "--range", STR("off"));

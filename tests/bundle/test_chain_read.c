@@ -114,6 +114,7 @@ static const struct {
     {"options.context", "0", "contradict"},
     {"options.context", "4294967296", "expected 0 to 4294967295"},
     {"options.state_rows", "64", "contradict"},
+    {"options.sizes", "3", "sizes"},
     {"options.head_slice_rows", NULL, "member \"head_slice_rows\": absent"},
     {"options.prefill_rows", "129", "contradict"},
     {"host.path", "\"shards/../../etc\"", "does not stay inside the bundle"},

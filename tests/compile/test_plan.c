@@ -408,10 +408,44 @@ static void test_layers_of_different_sizes(void **state) {
     arena_free(&arena);
 }
 
+// What a function reaches is counted: the head, one of its own, stands beside as many layers as fit
+// without it. A limit of weight files is one of packages, as long as a package has one file.
+static void test_the_newest_count_is_of_functions(void **state) {
+    (void)state;
+    static const Shape llama = {16, 2048, 32, 8, 64, 64, 8192, 128256, 64, 4096};
+    static const Shape phi = {32, 3072, 24, 8, 128, 128, 8192, 200064, 96, 4096};
+    static const struct {
+        const Shape *shape;
+        const char *target;
+        size_t cautious, newest;
+    } rows[] = {{&llama, "macos27", 2, 1}, {&phi, "macos27", 4, 4}, {&phi, "macos26", 2, 2}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        CompileOptions options = options_for(target_named(rows[i].target));
+        Planned p = plan_of(rows[i].shape, &options);
+        assert_int_equal(p.plan.n_shards, rows[i].cautious);
+        arena_free(&p.arena);
+        options.sizes = COUNT_NEWEST;
+        p = plan_of(rows[i].shape, &options);
+        assert_int_equal(p.plan.n_shards, rows[i].newest);
+        assert_covers(&p);
+        for (size_t k = 0; k < p.plan.n_shards; k++) {
+            const ShardRange *s = &p.plan.shards[k];
+            uint64_t layers =
+                (s->end_layer - s->first_layer) * layer_bytes(rows[i].shape, WEIGHTS_INT8_CHANNEL);
+            assert_true(layers < options.target->package_limit);
+            assert_true(s->n_bytes < plan_package_limit(&options));
+        }
+        const ShardRange *last = &p.plan.shards[p.plan.n_shards - 1];
+        if (i < 2) assert_true(last->n_bytes > options.target->package_limit);
+        arena_free(&p.arena);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phi4_mini_int8_is_four_packages),
         cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_the_newest_count_is_of_functions),
         cmocka_unit_test(test_layers_per_shard_bounds_every_package),
         cmocka_unit_test(test_random_shapes_are_covered_once_and_fit),
         cmocka_unit_test(test_planned_bytes_are_an_upper_bound),

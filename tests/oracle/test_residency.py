@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from bundle_edit import WEIGHTS, BundleEdit
-from command import ROOT
+from command import ROOT, done
 from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
 
 HELLO = MODELS / "hello-phi3-q8_0.gguf"
@@ -105,6 +105,27 @@ def test_a_package_too_large_runs_nothing_on_the_ane(good, tmp_path, target, cod
     found, lines = judge(bundle)
     assert found == code
     assert ("conv_ane=0/16 compute_ane=0/" in lines[0] and "[D27 " in lines[0]) == (code == 1), lines[0]
+
+
+# The newest count looks at what a function reaches, and up to macOS 26 at a weight file: one of 1 GiB is right there.
+@pytest.mark.parametrize("target, size, code", [("macos27", 1 << 30, 0), ("macos26", 1 << 30, 0), ("macos26", 1 << 31, 0)])
+def test_the_newest_count_is_of_functions(good, target, size, code, tmp_path):
+    bundle = BundleEdit.copy(good.path, tmp_path / "large.lathe")
+    bundle.chain["options"] |= {"target": target, "sizes": "newest"}
+    bundle.write_chain()
+    os.truncate(bundle.package(0) / WEIGHTS, size + 4096)
+    found, lines = judge(bundle)
+    assert found == code and "conv_ane=16/16" in lines[0], lines[0]
+
+
+def test_convert_plans_by_the_newest_count_and_says_what_it_counts(tmp_path):
+    out = done("convert", HELLO, "-o", tmp_path / "a.lathe", "--range", "off", "--sizes", "newest").stdout
+    options = json.loads((tmp_path / "a.lathe/chain.json").read_text())["options"]
+    assert options["sizes"] == "newest" and options["package_limit"] == 1 << 31
+    sizes = re.search(r"MiB: weight file ([\d.]+); reached by decode ([\d.]+), prefill ([\d.]+), head ([\d.]+)\n", out)
+    file, decode, prefill, head = map(float, sizes.groups())
+    assert decode == prefill and abs(decode + head - file) <= 0.15
+    done("verify", tmp_path / "a.lathe", "--model", HELLO, "--gates", "structure,residency", "--mutants", "norm_plus_1")
 
 
 def test_doctor_predicts_the_same_for_every_target(good):
