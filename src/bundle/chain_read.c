@@ -358,17 +358,3 @@ bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err)
     arena_free(&scratch);
     return false;
 }
-
-uint32_t chain_decode_rows(const Chain *chain) {
-    for (size_t i = 0; i < chain->n_shards; i++) {
-        const ChainFunction *f = chain_function(&chain->shards[i], "decode");
-        if (f) return f->n_rows;
-    }
-    return 1;
-}
-
-const ChainFunction *chain_function(const ChainShard *shard, const char *role) {
-    for (size_t i = 0; i < shard->n_functions; i++)
-        if (str_is(shard->functions[i].role, role)) return &shard->functions[i];
-    return NULL;
-}
