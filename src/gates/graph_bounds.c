@@ -7,12 +7,24 @@ static uint64_t next_state(uint64_t state) {
     return state * 6364136223846793005u + 1442695040888963407u;
 }
 
-void shake_rows(float *to, const float *from, size_t n) {
-    uint64_t state = 1;
+static void shake(uint64_t state, float *to, const float *from, size_t n) {
     for (size_t i = 0; i < n; i++) {
         state = next_state(state);
         to[i] = (float)((double)from[i] * (state >> 63 ? 1 + SHAKE : 1 - SHAKE));
     }
+}
+
+void shake_rows(float *to, const float *from, size_t n) {
+    shake(1, to, from, n);
+}
+
+// Numbers that lie side by side begin sequences that are alike: their bits are mixed first, as
+// SplitMix does it (Steele, Lea and Flood 2014, doi 10.1145/2660193.2660195).
+void shake_on(uint64_t which, float *rows, size_t n) {
+    uint64_t z = which * 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    shake(z ^ z >> 31, rows, rows, n);
 }
 
 void make_small_rows(float *rows, size_t n, const Contract *c) {

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "contract/contract.h"
 
@@ -34,6 +35,8 @@ static inline void take_worse(double *worst, double x) {
 // in off by SHAKE, up or down: to[i] = from[i] (1 ± SHAKE), the same signs each time.
 #define SHAKE 0x1p-12
 void shake_rows(float *to, const float *from, size_t n);
+// The same in place, with other signs for each `which`.
+void shake_on(uint64_t which, float *rows, size_t n);
 
 // Rows [n, d_model] whose mean square is the contract's eps, so that half of what a norm divides by
 // is eps: one that is off by a share x turns them by x / 4. They are pseudo-random, and the same

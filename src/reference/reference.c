@@ -106,9 +106,20 @@ static void add_bias(Reference *r, WeightRole role, uint32_t layer, float *y, si
 
 // ---- the parts of a block
 
-static void tap(const Reference *r, TapPlace place, uint32_t layer, const float *rows, size_t width,
+enum { NUDGED_SCORES = TAP_FFN_OUT_NORMED + 1, NUDGED_COUNT }; // after the places of taps
+
+static void nudge(const Reference *r, uint32_t place, uint32_t layer, uint32_t index, float *rows,
+                  size_t n) {
+    const ReferenceOptions *o = &r->options;
+    uint64_t which = ((uint64_t)layer * NUDGED_COUNT + place) << 32 | index;
+    if (o->nudge) o->nudge(o->nudge_context, which, rows, n);
+}
+
+static void tap(const Reference *r, TapPlace place, uint32_t layer, float *rows, size_t width,
                 size_t n_tokens) {
     const ReferenceOptions *o = &r->options;
+    uint32_t position = layer < r->contract.n_layers ? r->layer_position[layer] : r->position;
+    nudge(r, place, layer, position, rows, width * n_tokens);
     if (o->tap) o->tap(o->tap_context, place, layer, rows, width, n_tokens);
 }
 
@@ -205,15 +216,18 @@ static void attend_rows(void *context, size_t begin, size_t end, unsigned worker
         float *out =
             r->heads + (size_t)t * c->n_heads * c->head_dim_v + (size_t)head * c->head_dim_v;
 
-        float max = -INFINITY;
         for (uint32_t p = from; p <= position; p++) {
             float s =
                 reference_dot(q, key_at(r, a->layer, p) + (size_t)kv * c->head_dim, c->head_dim) *
                 c->attn_scale;
             if (c->attn_softcap > 0) s = c->attn_softcap * tanhf(s / c->attn_softcap);
             scores[p] = s;
-            if (s > max) max = s;
         }
+        nudge(r, NUDGED_SCORES, a->layer, position * c->n_heads + head, scores + from,
+              position + 1 - from);
+        float max = -INFINITY;
+        for (uint32_t p = from; p <= position; p++)
+            if (scores[p] > max) max = scores[p];
         double sum = 0;
         for (uint32_t p = from; p <= position; p++)
             sum += (double)(scores[p] = expf(scores[p] - max));
@@ -263,13 +277,13 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
             rotate(r, layer, row + (size_t)h * c->head_dim, position);
     }
     if (qk_norm == QK_NORM_HEAD_ROTATED) norm_queries_and_keys(r, layer, stride, n_tokens);
+    tap(r, TAP_ROTATED, layer, r->qkv, stride, n_tokens);
     for (size_t t = 0; t < n_tokens; t++) {
         float *row = r->qkv + t * stride;
         uint32_t position = first + (uint32_t)t;
         memcpy(key_at(r, layer, position), row + q, k * sizeof *row);
         memcpy(value_at(r, layer, position), row + q + k, v * sizeof *row);
     }
-    tap(r, TAP_ROTATED, layer, r->qkv, stride, n_tokens);
     Attention a = {r, layer, first, stride};
     pool_run(r->pool, n_tokens * c->n_heads, 1, attend_rows, &a);
     tap(r, TAP_ATTN_CONTEXT, layer, r->heads, (size_t)c->n_heads * c->head_dim_v, n_tokens);

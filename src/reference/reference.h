@@ -43,6 +43,13 @@ typedef enum {
 typedef void LayerTap(void *context, TapPlace place, uint32_t layer, const float *rows,
                       size_t width, size_t n_tokens);
 
+// Called before the tap of each place with all of its rows [n], and with the scores of each query of
+// each head before the softmax, of these from several threads at once. It may change them, and the
+// model goes on with what it leaves: so a proof finds out how far a rounding there is carried.
+// `which` is another number for each call between two rewinds, and the same in another run. Its lower
+// half is 0 in the first call for a place of a layer, and for its scores.
+typedef void LayerNudge(void *context, uint64_t which, float *rows, size_t n);
+
 typedef struct {
     uint32_t n_positions;     // to hold
     RopeFactors rope_factors; // which of LongRoPE's sets applies at which length
@@ -50,6 +57,8 @@ typedef struct {
     void *weights_context;
     LayerTap *tap; // may be NULL
     void *tap_context;
+    LayerNudge *nudge; // may be NULL
+    void *nudge_context;
 } ReferenceOptions;
 
 typedef struct Reference Reference;

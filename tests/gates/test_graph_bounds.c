@@ -49,6 +49,23 @@ static void test_shaken_rows_are_off_by_shake(void **state) {
     assert_in_range(n_up, WIDTH / 3, 2 * WIDTH / 3);
 }
 
+static void test_shaking_on_has_other_signs_each_time(void **state) {
+    (void)state;
+    enum { N = 4096 };
+    static float rows[2][N];
+    for (uint64_t which = 0; which < 8; which++) {
+        size_t n_alike = 0;
+        for (size_t i = 0; i < N; i++) rows[0][i] = rows[1][i] = 1;
+        shake_on(which, rows[0], N);
+        shake_on(which + 1, rows[1], N);
+        for (size_t i = 0; i < N; i++) {
+            assert_true(fabs((double)rows[0][i] - 1) == SHAKE);
+            n_alike += rows[0][i] == rows[1][i];
+        }
+        assert_in_range(n_alike, N / 2 - 5 * 32, N / 2 + 5 * 32); // five standard errors
+    }
+}
+
 static void test_bounds_have_their_size(void **state) {
     (void)state;
     assert_true(fabs(sum_error(1024) - 8 * 32 * 0x1p-24) < 1e-12);
@@ -72,6 +89,7 @@ int main(void) {
         cmocka_unit_test(test_small_rows_have_a_mean_square_of_eps),
         cmocka_unit_test(test_small_rows_show_eps),
         cmocka_unit_test(test_shaken_rows_are_off_by_shake),
+        cmocka_unit_test(test_shaking_on_has_other_signs_each_time),
         cmocka_unit_test(test_bounds_have_their_size),
         cmocka_unit_test(test_a_nan_is_worst_and_stays),
     };
