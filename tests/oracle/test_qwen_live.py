@@ -7,8 +7,10 @@ import gguf
 import numpy
 import publisher
 import pytest
-from command import done
-from test_reference import BOUND, nmse, run_reference
+from command import done, lathe
+from gguf_edit import edit
+from llama_cpp import LlamaCpp
+from test_reference import BOUND, decoded_copy, greedy, nmse, rows_of_answer, run_reference
 from tokenizer_oracle import NORMAL, PARSE_SPECIAL, byte_alphabet_, compare, many, qwen_gguf
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX as QWEN2
@@ -16,6 +18,10 @@ from transformers.models.qwen3_5.tokenization_qwen3_5 import PRETOKENIZE_REGEX a
 
 IM_END = 151645
 QUESTION = "write hello world in Erlang"
+FIBONACCI = (
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nWrite a function in Python that returns the "
+    "n-th Fibonacci number, and explain it.<|im_end|>\n<|im_start|>assistant\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +76,32 @@ def test_logits_and_answer(vocabulary):
     assert 1 < len(answer) < 64 and answer[-1] == IM_END
     text = "".join(vocabulary[2][i] for i in answer[:-1])
     assert done("chat", qwen_gguf(), "--quiet", "-p", QUESTION, timeout=300).stdout.strip() == text.strip()
+
+
+def test_64_greedy_ids(tmp_path):
+    """The reference's greedy continuation is llama.cpp's (on the same weights in fp32) and that of the publisher's class."""
+    with LlamaCpp(qwen_gguf(), 512) as model:
+        ids = model.tokenize(FIBONACCI)
+    answer = greedy(qwen_gguf(), 512, ids, 64)
+    assert publisher.generate(publisher.published(qwen_gguf()), ids, 64)[0] == answer
+    plain = decoded_copy(qwen_gguf(), tmp_path / "f32.gguf")
+    assert rows_of_answer(plain, 512, ids, answer).argmax(-1).tolist() == answer
+
+
+# What its config.json states (transformers' Qwen2Config has the rest by default).
+CONFIG = {
+    "model_type": "qwen2", "num_hidden_layers": 24, "hidden_size": 896, "num_attention_heads": 14, "num_key_value_heads": 2,
+    "intermediate_size": 4864, "vocab_size": 151936, "max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def test_contract(tmp_path):
+    """The spare copy of a tied head, in another block type, is no contradiction; a base of 10000 is one."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
+    done("verify", qwen_gguf(), "--gates", "contract", "--config", config)
+    misread = edit(qwen_gguf(), tmp_path / "m.gguf", {"qwen2.rope.freq_base": 1e4})
+    run = lathe("verify", misread, "--gates", "contract", "--config", config)
+    failed = [line.split()[1] for line in run.stdout.splitlines() if line.startswith("contract ") and line.endswith("FAILED")]
+    assert run.returncode == 1 and failed == ["rope_base", "publisher"]
