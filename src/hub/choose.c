@@ -140,17 +140,17 @@ bool hub_find_models(HubModels *found, const HubListing *listing, Arena *arena, 
 
 // ---- the choice
 
-// Whether `which` is the name of one of the model's files, with its folders or without.
-static bool is_file_of(const HubModel *m, Str which) {
+// Whether `which` is the path of one of the model's files, or with `is_bare` its name without folders.
+static bool is_file_of(const HubModel *m, Str which, bool is_bare) {
     for (size_t i = 0; i < m->n_parts; i++)
         if (m->parts[i] &&
-            (str_eq(m->parts[i]->path, which) || str_eq(file_name(m->parts[i]->path), which)))
+            str_eq(is_bare ? file_name(m->parts[i]->path) : m->parts[i]->path, which))
             return true;
     return false;
 }
 
 static bool is_meant(const HubModel *m, Str which) {
-    if (is_file_of(m, which) || same_label(m->label, which)) return true;
+    if (is_file_of(m, which, true) || same_label(m->label, which)) return true;
     // "UD-Q4_K_XL" of "Model-UD-Q4_K_XL": whole words at the end.
     Str name = file_name(m->stem);
     if (!ends_with(name, which)) return false;
@@ -158,8 +158,12 @@ static bool is_meant(const HubModel *m, Str which) {
     return before == '-' || before == '.';
 }
 
+// A whole path means one file, whatever others are called.
 static const HubModel *only_meant(const HubModels *all, Str which, size_t *n) {
     const HubModel *only = NULL;
+    *n = 1;
+    for (size_t i = 0; i < all->count; i++)
+        if (is_file_of(&all->models[i], which, false)) return &all->models[i];
     *n = 0;
     for (size_t i = 0; i < all->count; i++) {
         if (!is_meant(&all->models[i], which)) continue;

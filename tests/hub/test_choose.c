@@ -97,7 +97,10 @@ static void test_the_choice(void **state) {
         {"Q8_0/m-00002-of-00002.gguf,Q8_0/m-00001-of-00002.gguf,m-Q8_0.txt", "hf:u/r:Q8_0",
          "Q8_0/m-00001-of-00002.gguf"},
         {"a-Q8_0.gguf,b-Q8_0.gguf", "hf:u/r:b-Q8_0.gguf", "b-Q8_0.gguf"},
+        {"m.gguf,sub/m.gguf", "hf:u/r:m.gguf", "m.gguf"},
+        {"m.gguf,sub/m.gguf", "hf:u/r:sub/m.gguf", "sub/m.gguf"},
         // 2: usage, and what there is
+        {"a/m.gguf,b/m.gguf", "hf:u/r:m.gguf", "2: hf:u/r:m.gguf fits several models"},
         {REPO, "hf:u/r:K_M", "2: hf:u/r:K_M is not there; there are: Q4_K_M (1.0 MB), "},
         {REPO, "hf:u/r:8_0", "2: hf:u/r:8_0 is not there"},
         {REPO, "hf:u/r:Q5_0", "2: hf:u/r:Q5_0 is not there"},

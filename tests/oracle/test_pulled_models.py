@@ -21,7 +21,7 @@ def config(**changes):
 def both(hub):  # noqa: F811
     """A quantisation, whose card names the publisher's repository."""
     hub.add("u/r", {Q8: MODEL, "config.json": config(rope_theta=3.0)}, base="o/m")
-    hub.add("o/m", {"config.json": CONFIG, "generation_config.json": {"eos_token_id": 2037}, "model.safetensors": b"x" * 9, "notes.txt": b""})
+    hub.add("o/m", {"config.json": CONFIG, "generation_config.json": {"eos_token_id": 2037}, "notes.txt": b""})
     return hub
 
 
