@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "bundle/source.h"
+#include "decoder/ports.h"
 
 const char *shell_word(Arena *arena, const char *text) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -39,15 +40,29 @@ static void add_option(Arena *arena, StrBuf *out, const char *option, const char
     strbuf_printf(out, " %s %s", option, *value == '-' ? word + 2 : word);
 }
 
+static void add_settings(Arena *arena, StrBuf *out, const GgufSettings *settings) {
+    for (size_t i = 0; i < settings->n_set; i++) add_option(arena, out, "--set", settings->set[i]);
+    for (size_t i = 0; i < settings->n_ignored; i++)
+        add_option(arena, out, "--ignore-key", settings->ignored[i]);
+}
+
+// How it is used, as far as an option said so: what the files say is read from them again.
+static void add_choices(Arena *arena, StrBuf *out, const Use *use) {
+    for (int i = 0; i < USE_COUNT; i++) {
+        if (!str_starts(use->from[i].source, STR("option "))) continue;
+        StrBuf value = {0};
+        use_print(use, (UseId)i, &value);
+        add_option(arena, out, use_rows[i].option, arena_cstr(arena, strbuf_str(&value)));
+        strbuf_free(&value);
+    }
+}
+
 static const char *print_convert(Arena *arena, const char *source, const char *dir,
                                  const Chain *chain) {
     StrBuf out = {0};
     strbuf_printf(&out, "lathe convert %s -o %s --force", shell_word(arena, source),
                   shell_word(arena, dir));
-    const GgufSettings *settings = &chain->settings;
-    for (size_t i = 0; i < settings->n_set; i++) add_option(arena, &out, "--set", settings->set[i]);
-    for (size_t i = 0; i < settings->n_ignored; i++)
-        add_option(arena, &out, "--ignore-key", settings->ignored[i]);
+    add_settings(arena, &out, &chain->settings);
     if (chain->weights.len && !str_is(chain->weights, "int8"))
         add_option(arena, &out, "--weights", arena_cstr(arena, chain->weights));
     if (chain->norm.len && !str_is(chain->norm, "max"))
@@ -58,6 +73,16 @@ static const char *print_convert(Arena *arena, const char *source, const char *d
     if (chain->head_slice_rows)
         add_option(arena, &out, "--head-slice-rows",
                    arena_printf(arena, "%u", chain->head_slice_rows).at);
+    if (chain->kv.len && !str_is(chain->kv, "overwrite"))
+        add_option(arena, &out, "--kv", arena_cstr(arena, chain->kv));
+    if (chain->target.len && !str_is(chain->target, "macos27"))
+        add_option(arena, &out, "--target", arena_cstr(arena, chain->target));
+    if (chain->kv.len && chain->prefill_rows == 0)
+        add_option(arena, &out, "--functions", "decode");
+    else if (chain->kv.len && chain->prefill_rows != DEFAULT_PREFILL_ROWS)
+        add_option(arena, &out, "--prefill-rows",
+                   arena_printf(arena, "%u", chain->prefill_rows).at);
+    add_choices(arena, &out, &chain->use);
     const char *command = arena_cstr(arena, strbuf_str(&out));
     strbuf_free(&out);
     return command;
@@ -85,6 +110,32 @@ const char *first_convert_command(Arena *arena, const char *model_path) {
     return arena_printf(arena, "lathe convert %s -o %s", shell_word(arena, model_path),
                         shell_word(arena, out))
         .at;
+}
+
+const char *publisher_options(Arena *arena, const ConfigFiles *files) {
+    const struct {
+        const char *option, *path;
+    } given[] = {{"--config", files->config},
+                 {"--generation-config", files->generation},
+                 {"--tokenizer-config", files->tokenizer},
+                 {"--chat-template", files->chat_template}};
+    StrBuf out = {0};
+    for (size_t i = 0; i < COUNT_OF(given); i++)
+        if (given[i].path) add_option(arena, &out, given[i].option, given[i].path);
+    const char *options = arena_cstr(arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return options;
+}
+
+const char *vote_command(Arena *arena, const char *model_path, const ConfigFiles *files,
+                         const GgufSettings *settings) {
+    StrBuf out = {0};
+    strbuf_printf(&out, "lathe verify %s%s", shell_word(arena, model_path),
+                  publisher_options(arena, files));
+    add_settings(arena, &out, settings);
+    const char *command = arena_cstr(arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return command;
 }
 
 // ---- commands of tables

@@ -122,7 +122,7 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
                 dir, running, command);
     } else if (failure) {
         err_set(err, ERR_GATE,
-                "%s is not sealed: it failed gate '%s' (%s: %.300s); %s/verify/report.html says "
+                "%s is not sealed: it failed gate '%s' (%s: %.500s); %s/verify/report.html says "
                 "more; to try again: %s",
                 dir, gate, text_of(failure, "scope"), text_of(failure, "text"), dir, command);
     } else {

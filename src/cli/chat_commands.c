@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "cli/chat_impl.h"
+#include "cli/options.h"
 
 // `argument` follows the name after a space; NULL: none was given.
 typedef CommandResult CommandAction(ChatState *s, const char *argument, Err *err);
@@ -138,6 +139,17 @@ static bool hint(Str line) {
     return false;
 }
 
+static const char *nearest_command(const char *word) {
+    const char *names[COUNT_OF(commands) * MOST_NAMES];
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        for (size_t k = 0; k < MOST_NAMES && commands[i].names[k]; k++)
+            names[n++] = commands[i].names[k];
+    const char *nearest = nearest_word(word, names, n);
+    return nearest && strcmp(nearest, word) != 0 ? nearest
+                                                 : NULL; // the word itself, with too much after it
+}
+
 CommandResult chat_run_command(ChatState *s, Str text, bool is_terminal, Err *err) {
     char line[COMMAND_MAX];
     const char *argument;
@@ -145,7 +157,9 @@ CommandResult chat_run_command(ChatState *s, Str text, bool is_terminal, Err *er
     if (!copy_line(text, line)) return COMMAND_NONE;
     const ChatCommand *command = find_command(line, &argument);
     if (command) return command->run(s, argument, err);
-    fprintf(stderr, "[unknown command '%.*s'; /help lists the commands]\n", (int)strcspn(line, " "),
-            line);
+    line[strcspn(line, " ")] = 0;
+    const char *meant = nearest_command(line);
+    fprintf(stderr, "[unknown command '%s'; %s%s%s/help lists the commands]\n", line,
+            meant ? "did you mean " : "", meant ? meant : "", meant ? "? " : "");
     return COMMAND_DONE;
 }

@@ -12,27 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/map.h"
 #include "base/utf8.h"
 #include "cli/interrupt.h"
+#include "cli/text_input.h"
+#include "tokenizer/tokenizer.h"
 
 // ---- prompts
-
-static bool read_stdin(StrBuf *out, Err *err) {
-    char block[1 << 16];
-    size_t n;
-    while ((n = fread(block, 1, sizeof block, stdin)) > 0) strbuf_add(out, (Str){block, n});
-    return !ferror(stdin) || err_errno(err, "standard input");
-}
-
-static bool read_whole(const char *path, StrBuf *out, Err *err) {
-    FileMap map;
-    if (strcmp(path, "-") == 0) return read_stdin(out, err);
-    if (!map_file(&map, path, err)) return false;
-    strbuf_add(out, (Str){map.len ? (const char *)map.at : "", map.len});
-    unmap_file(&map);
-    return true;
-}
 
 static bool refuse_nul(const char *where, Str text, Err *err) {
     const char *nul = text.len ? memchr(text.at, 0, text.len) : NULL;
@@ -43,13 +28,18 @@ static bool refuse_nul(const char *where, Str text, Err *err) {
 
 bool chat_read_prompt(const char *path, StrBuf *out, Err *err) {
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    StrBuf all = {0};
-    bool ok = read_whole(path, &all, err) && refuse_nul(name, strbuf_str(&all), err);
+    TextInput input;
+    if (!text_input_open(&input, path, TOKENIZER_MAX_TEXT, err)) return false;
+    Str all = input.text;
+    bool ok = refuse_nul(name, all, err);
+    if (ok && all.len > TOKENIZER_MAX_TEXT)
+        ok =
+            err_set(err, ERR_FORMAT, "%s: longer than %zu bytes", name, (size_t)TOKENIZER_MAX_TEXT);
     for (size_t i = 0; ok && i < all.len; i++)
         if (all.at[i] != '\r' || i + 1 == all.len || all.at[i + 1] != '\n')
             strbuf_add_char(out, all.at[i]);
     while (ok && out->len && strchr("\r\n", out->at[out->len - 1])) out->at[--out->len] = 0;
-    strbuf_free(&all);
+    text_input_close(&input);
     return ok;
 }
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "base/size.h"
 #include "bundle/advice.h"
 #include "bundle/costs.h"
@@ -17,10 +16,12 @@
 #include "cli/output.h"
 #include "cli/package_sizes.h"
 #include "cli/settings.h"
+#include "cli/text_input.h"
 #include "contract/contract.h"
 #include "convert/convert.h"
 #include "convert/setting_file.h"
 #include "placement/placement.h"
+#include "tokenizer/tokenizer.h"
 
 typedef struct {
     const char *model, *out, *settings_from, *kv, *weights, *norm, *target, *sizes, *functions,
@@ -193,11 +194,14 @@ static bool read_range_mode(const Arguments *a, ConvertJob *job, Err *err) {
     return true;
 }
 
-static bool read_calibration(const char *path, FileMap *map, Str *text, Err *err) {
+static bool read_calibration(const char *path, TextInput *input, Str *text, Err *err) {
     if (!path) return true;
-    if (!map_file(map, path, err)) return false;
-    *text = (Str){(const char *)map->at, map->len};
-    return map->len > 0 || err_set(err, ERR_FORMAT, "%s is empty: nothing to measure over", path);
+    if (!text_input_open(input, path, TOKENIZER_MAX_TEXT, err)) return false;
+    *text = input->text;
+    if (text->len > 0 && text->len <= TOKENIZER_MAX_TEXT) return true;
+    return text->len ? err_set(err, ERR_FORMAT, "%s: longer than %zu bytes", path,
+                               (size_t)TOKENIZER_MAX_TEXT)
+                     : err_set(err, ERR_FORMAT, "%s is empty: nothing to measure over", path);
 }
 
 static uint64_t bundle_bytes(const Chain *chain) {
@@ -208,17 +212,9 @@ static uint64_t bundle_bytes(const Chain *chain) {
 
 // The command that proves the bundle, by the publisher's files as well where they are known.
 static void print_next(const Chain *chain, const char *out, const ConfigFiles *files) {
-    const struct {
-        const char *option, *path;
-    } given[] = {{"--config", files->config},
-                 {"--generation-config", files->generation},
-                 {"--tokenizer-config", files->tokenizer},
-                 {"--chat-template", files->chat_template}};
     Arena scratch = {0};
-    printf("prove it with: %s", verify_command(&scratch, out, chain));
-    for (size_t i = 0; i < COUNT_OF(given); i++)
-        if (given[i].path) printf(" %s %s", given[i].option, shell_word(&scratch, given[i].path));
-    printf("\n");
+    printf("prove it with: %s%s\n", verify_command(&scratch, out, chain),
+           publisher_options(&scratch, files));
     arena_free(&scratch);
 }
 
@@ -330,13 +326,13 @@ static bool convert(const Arguments *a, Arena *words, Err *err) {
     };
     memcpy(job.chosen, a->chosen, sizeof job.chosen);
     hub_model_files(&job.second, job.model_path, words);
-    FileMap calibration = {0};
+    TextInput calibration = {0};
     if (!read_range_mode(a, &job, err) ||
         !read_calibration(a->calibration, &calibration, &job.calibration_text, err))
         return false;
     Pool *pool = pool_open(a->threads, err);
     if (!pool) {
-        unmap_file(&calibration);
+        text_input_close(&calibration);
         return false;
     }
     Meter meter;
@@ -365,7 +361,7 @@ static bool convert(const Arguments *a, Arena *words, Err *err) {
     }
     arena_free(&arena);
     pool_close(pool);
-    unmap_file(&calibration);
+    text_input_close(&calibration);
     return ok;
 }
 

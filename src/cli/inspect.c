@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "bundle/advice.h"
 #include "bundle/source.h"
 #include "cli/commands.h"
 #include "cli/hub_model.h"
@@ -274,7 +275,7 @@ bool command_inspect(int argc, char **argv, Err *err) {
         print_evidence(&e);
     }
     if (ok && evidence_contradictions(&e)) {
-        evidence_error(&e, err);
+        evidence_error(&e, vote_command(&arena, path, &a.files, &settings), err);
         ok = err_prefix(err, "%s", path);
     }
     gguf_close(&g);

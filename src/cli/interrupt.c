@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/select.h>
+#include <unistd.h>
 
 // A mutable global, since a signal handler can reach nothing else.
 static volatile sig_atomic_t noted;
@@ -21,6 +23,24 @@ void interrupt_catch(void) {
 
 void interrupt_release(void) {
     struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
+// A handler may call little: write() and raise() (POSIX, async-signal-safe functions).
+static const char *last_words;
+static size_t n_last_words;
+
+static void say_and_end(int signal_number) {
+    ssize_t n = write(STDERR_FILENO, last_words, n_last_words);
+    (void)n;              // there is nobody to tell
+    raise(signal_number); // SA_RESETHAND: this one ends the program once the handler returns
+}
+
+void interrupt_say(const char *text) {
+    last_words = text;
+    n_last_words = strlen(text);
+    struct sigaction action = {.sa_handler = say_and_end, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
 }

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/describe.h"
 #include "cli/output.h"
+#include "cli/wrap.h"
 #include "coreml/worker.h"
 #include "runtime/device_trial.h"
 #include "settle/settle.h"
@@ -16,10 +17,20 @@ static const char exit_codes[] = "0 done, 1 a gate failed, 2 usage, 3 bad input,
                                  "system, 5 not proved yet";
 
 static void print_usage(FILE *out) {
+    enum { NAME_COLUMNS = 13 };
     const Command *c;
     fputs("usage: lathe COMMAND [ARGUMENTS]\n\n", out);
-    for (size_t i = 0; (c = command_at(i)); i++) fprintf(out, "  %-10s %s\n", c->name, c->summary);
-    fprintf(out, "\n`lathe COMMAND --help` explains one. Exit codes: %s.\n", exit_codes);
+    size_t width = terminal_width(out);
+    for (size_t i = 0; (c = command_at(i)); i++) {
+        fprintf(out, "  %-10s ", c->name);
+        print_wrapped(out, c->summary, NAME_COLUMNS, NAME_COLUMNS, width);
+        fputc('\n', out);
+    }
+    fputc('\n', out);
+    char text[256];
+    snprintf(text, sizeof text, "`lathe COMMAND --help` explains one. Exit codes: %s.\n",
+             exit_codes);
+    print_wrapped(out, text, 0, 0, width);
 }
 
 static int exit_code(const Err *err) {

@@ -9,50 +9,51 @@
 #include <unistd.h>
 
 #include "base/size.h"
+#include "cli/wrap.h"
 
-enum { HELP_INDENT = 27, HELP_WIDTH = 98 };
+enum { HELP_INDENT = 27, HELP_WIDTH = 98, NARROW = 72, NARROW_INDENT = 6 };
 
-// Columns of UTF-8 text, as far as one code point is one column.
-static size_t columns(const char *text, size_t n) {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return count;
+// Text of whole lines. A terminal that is narrower than they are gets lines of its own width; an indented
+// line goes on below its text.
+static void print_lines(const char *text, size_t width) {
+    for (size_t n; *text; text += n, text += *text == '\n') {
+        n = strcspn(text, "\n");
+        size_t indent = strspn(text, " ");
+        char line[512];
+        snprintf(line, sizeof line, "%.*s", (int)n, text);
+        print_wrapped(stdout, line, 0, indent ? indent + 2 : 0, width);
+        putchar('\n');
+    }
 }
 
-// `doc` from column HELP_INDENT on, broken between words.
-static void print_wrapped(const char *doc) {
-    size_t at = HELP_INDENT;
-    for (size_t n; *doc; doc += n, doc += *doc == ' ') {
-        n = strcspn(doc, " ");
-        size_t width = columns(doc, n);
-        if (at > HELP_INDENT && at + 1 + width > HELP_WIDTH) {
-            printf("\n%*s", HELP_INDENT, "");
-            at = HELP_INDENT;
-        } else if (at > HELP_INDENT) {
-            putchar(' ');
-            at++;
-        }
-        printf("%.*s", (int)n, doc);
-        at += width;
+// In a narrow terminal what an option does is below its name.
+static void print_option(const Option *o, size_t width) {
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s", o->name, o->argument ? " " : "",
+             o->argument ? o->argument : "");
+    if (width < NARROW) {
+        printf("  %s\n%*s", name, NARROW_INDENT, "");
+        print_wrapped(stdout, o->doc, NARROW_INDENT, NARROW_INDENT, width);
+    } else {
+        printf("  %-*s ", HELP_INDENT - 3, name);
+        print_wrapped(stdout, o->doc, HELP_INDENT, HELP_INDENT, width);
     }
     putchar('\n');
 }
 
 void options_print_help(const CommandLine *line) {
-    printf("usage: %s\n\n%s\n", line->usage, line->doc);
+    size_t terminal = terminal_width(stdout);
+    size_t width = terminal && terminal < HELP_WIDTH ? terminal : HELP_WIDTH;
     StrBuf more = {0};
+    printf("usage: ");
+    print_wrapped(stdout, line->usage, sizeof "usage: " - 1, 7, terminal);
+    printf("\n\n");
+    print_lines(line->doc, terminal);
     if (line->more) line->more(&more);
-    if (more.len) printf("%s", more.at);
+    if (more.len) print_lines(more.at, terminal);
     strbuf_free(&more);
     if (line->n_options) printf("\noptions:\n");
-    for (size_t i = 0; i < line->n_options; i++) {
-        const Option *o = &line->options[i];
-        char name[64];
-        snprintf(name, sizeof name, "%s%s%s", o->name, o->argument ? " " : "",
-                 o->argument ? o->argument : "");
-        printf("  %-*s ", HELP_INDENT - 3, name);
-        print_wrapped(o->doc);
-    }
+    for (size_t i = 0; i < line->n_options; i++) print_option(&line->options[i], width);
 }
 
 // ---- slips of the finger

@@ -15,6 +15,7 @@
 #include "bundle/source.h"
 #include "cli/commands.h"
 #include "cli/hub_model.h"
+#include "cli/interrupt.h"
 #include "cli/meter.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -294,6 +295,16 @@ static bool choose_engine(Arguments *a, bool *is_device, Err *err) {
     return true;
 }
 
+// As the page is written, through a file of another name beside it. What access() says is not enough:
+// root may write anywhere that can be written, and not in /proc.
+static bool can_create(const char *path) {
+    FILE *trial = fopen(path, "ab");
+    if (!trial) return false;
+    fclose(trial);
+    unlink(path);
+    return true;
+}
+
 // Checked before gates run for an hour.
 static bool check_page(const char *page, Err *err) {
     if (!page) return true;
@@ -308,7 +319,7 @@ static bool check_page(const char *page, Err *err) {
         ok = err_set(err, ERR_SYSTEM, "--report %s: no folder %s", page, folder);
     else if (path_is_dir(page))
         ok = err_set(err, ERR_SYSTEM, "--report %s: a folder, expected a file", page);
-    else if (access(path_exists(page) ? page : folder, W_OK) != 0)
+    else if (!can_create(arena_printf(&arena, "%s.new", page).at))
         ok = err_errno(err, "--report %s", page);
     arena_free(&arena);
     return ok;
@@ -365,6 +376,31 @@ static bool run_on_device(Arguments *a, Screen *screen, Err *err) {
     return ok;
 }
 
+// What Ctrl-C says: the command again, and that it goes on where it was.
+static char *last_words(const Arguments *a, int argc, char **argv) {
+    bool is_kept = path_is_dir(a->name) && !a->mutants && !a->engine;
+    Arena arena = {0};
+    StrBuf text = {0};
+    strbuf_add(&text, STR("\nlathe verify: stopped; "));
+    if (is_kept)
+        strbuf_add(&text,
+                   STR("gates that ended are kept, and a seal that holds stays. Go on: lathe"));
+    else
+        strbuf_add(&text, STR("nothing was recorded. Again: lathe"));
+    for (int i = 0; i < argc; i++) {
+        bool is_option = argv[i][0] == '-';
+        const char *word = shell_word(&arena, argv[i]);
+        strbuf_printf(&text, " %s", is_option && strncmp(word, "./", 2) == 0 ? word + 2 : word);
+        if (i == 0 && is_kept && !a->job.resumes) strbuf_add(&text, STR(" --resume"));
+    }
+    strbuf_add_char(&text, '\n');
+    char *words = strdup(text.at);
+    if (!words) die_out_of_memory(text.len);
+    strbuf_free(&text);
+    arena_free(&arena);
+    return words;
+}
+
 bool command_verify(int argc, char **argv, Err *err) {
     Arguments a = {0};
     bool is_done;
@@ -390,6 +426,8 @@ bool command_verify(int argc, char **argv, Err *err) {
         a.job.gate_ended = screen_gate;
         a.job.note = screen_note;
         a.job.line_context = &screen;
+        char *words = last_words(&a, argc, argv); // kept: a signal may come until the program ends
+        interrupt_say(words);
         ok = is_device ? run_on_device(&a, &screen, err) : run(&a, &screen, err);
         json_decref(screen.lines);
     }

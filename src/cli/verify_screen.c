@@ -3,12 +3,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/str.h"
 #include "base/usage.h"
+#include "cli/wrap.h"
 #include "report/report.h"
 
 enum { NAME = 13, INDENT = NAME + 1, SCOPE = 22 }; // columns
@@ -17,33 +17,8 @@ void screen_start(Screen *s, bool is_verbose, bool as_json) {
     *s = (Screen){.has_colour = isatty(STDOUT_FILENO),
                   .is_verbose = is_verbose,
                   .lines = as_json ? json_array() : NULL};
-    struct winsize size;
-    if (s->has_colour && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) s->width = size.ws_col;
+    s->width = (unsigned)terminal_width(stdout);
     meter_start(&s->meter);
-}
-
-// The columns that UTF-8 text takes, one a character.
-static size_t columns(const char *text, size_t n) {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return count;
-}
-
-// Prints `text`, which begins at column `at`, and goes on at column `indent` where the next word
-// would cross the terminal's edge.
-static void print_wrapped(const Screen *s, const char *text, size_t at, size_t indent) {
-    for (bool is_first = true; *text; is_first = false) {
-        size_t n_spaces = strspn(text, " "), n = strcspn(text + n_spaces, " ");
-        size_t wide = columns(text, n_spaces + n);
-        if (s->width && !is_first && at + wide > s->width) {
-            printf("\n%*s%.*s", (int)indent, "", (int)n, text + n_spaces);
-            at = indent + wide - n_spaces;
-        } else {
-            printf("%.*s", (int)(n_spaces + n), text);
-            at += wide;
-        }
-        text += n_spaces + n;
-    }
 }
 
 static void print_verdict(const Screen *s, ProofVerdict verdict) {
@@ -66,9 +41,9 @@ void screen_line(void *context, const char *gate, const char *scope, const char 
     }
     if (!s->is_verbose && verdict != PROOF_FAILED) return;
     meter_clear(&s->meter);
-    size_t n = columns(scope, strlen(scope));
+    size_t n = text_columns(scope, strlen(scope));
     printf("%-*s %s%*s ", NAME, gate, scope, n < SCOPE ? (int)(SCOPE - n) : 0, "");
-    print_wrapped(s, figures, INDENT + (n < SCOPE ? SCOPE : n) + 1, INDENT);
+    print_wrapped(stdout, figures, INDENT + (n < SCOPE ? SCOPE : n) + 1, INDENT, s->width);
     printf("  ");
     print_verdict(s, verdict);
     printf("\n");
@@ -122,7 +97,7 @@ static void print_text(const Screen *s, const char *title, const char *text) {
     strbuf_printf(&line, "%s", text);
     str_replace_controls(line.at, 0);
     printf("%*s%s ", INDENT, "", title);
-    print_wrapped(s, line.at, INDENT + strlen(title) + 1, INDENT);
+    print_wrapped(stdout, line.at, INDENT + strlen(title) + 1, INDENT, s->width);
     printf("\n");
     strbuf_free(&line);
 }
@@ -156,7 +131,8 @@ static void print_gate(Screen *s, const char *gate, const ReportResults *results
     printf("%-*s ", NAME, gate);
     print_verdict(s, verdict);
     printf("  ");
-    print_wrapped(s, text.at, INDENT + strlen(proof_verdict_word(verdict)) + 2, INDENT);
+    print_wrapped(stdout, text.at, INDENT + strlen(proof_verdict_word(verdict)) + 2, INDENT,
+                  s->width);
     printf("\n");
     strbuf_free(&text);
     print_answer(s, results);

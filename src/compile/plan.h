@@ -12,6 +12,7 @@
 #include "compile/condition.h"
 #include "contract/contract.h"
 #include "decoder/kv_forms.h"
+#include "decoder/ports.h"
 
 typedef enum {
     NORM_MAX, // a row divided by its largest magnitude first: safe for any row, eps kept
@@ -34,12 +35,6 @@ typedef struct {
 // What the target's limit counts: all files of a package, as was measured first and refused nothing
 // since, or what the newest measurements say.
 typedef enum { COUNT_CAUTIOUS, COUNT_NEWEST } SizeCount;
-
-// Rows of a call of prefill where nobody says otherwise. Public projects ship 64 (smpanaro/coreml-llm-cli)
-// and 128 (kasper0406/gemma-coreml-chat); a matrix product was fastest at 128 rows on an M4 Max and half as
-// fast from 256 on (rcarback/qwen-3.8-mtp-challenge). Nobody compared 64 with 128 on one model. 64 pads a
-// short question half as much, and keeps 7 stacked heads over 2,048 slots in one matmul (attention.c).
-enum { DEFAULT_PREFILL_ROWS = 64 };
 
 typedef struct {
     uint32_t context;      // positions to hold

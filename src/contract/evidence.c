@@ -104,9 +104,13 @@ size_t evidence_contradictions(const Evidence *e) {
     return e->files.n_contradict + e->published.n_contradict;
 }
 
-void evidence_error(const Evidence *e, Err *err) {
-    agreement_error(e->files.n_contradict ? &e->files : &e->published, err);
-    if (e->files.n_contradict || !e->published.n_contradict || !err) return;
+void evidence_error(const Evidence *e, const char *vote, Err *err) {
+    bool is_of_files = e->files.n_contradict > 0;
+    agreement_error(is_of_files ? &e->files : &e->published, err);
+    if (!err || !evidence_contradictions(e)) return;
     size_t n = strlen(err->text);
-    snprintf(err->text + n, sizeof err->text - n, "; %s", EVIDENCE_ADVICE);
+    snprintf(err->text + n, sizeof err->text - n,
+             "%s%s; to ask the weights which is right: %s; where the model file is wrong, --set "
+             "KEY=VALUE corrects it",
+             is_of_files ? "" : "; ", is_of_files ? "" : EVIDENCE_ADVICE, vote);
 }

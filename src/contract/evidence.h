@@ -27,8 +27,8 @@ bool evidence_gather(Evidence *e, const ConfigFiles *files, const Model *model, 
     "a model that means to differ is told by its own config.json: --config config.json"
 
 size_t evidence_contradictions(const Evidence *e);
-// The first contradiction in words, as an ERR_GATE.
-void evidence_error(const Evidence *e, Err *err);
+// The first contradiction in words, as an ERR_GATE, and what to do: `vote`, a command, asks the weights.
+void evidence_error(const Evidence *e, const char *vote, Err *err);
 
 // The published contracts in order of their names: the text of a file, or NULL past the last.
 const char *known_text(size_t i);

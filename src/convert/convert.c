@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "base/size.h"
 #include "base/utf8.h"
+#include "bundle/advice.h"
 #include "bundle/source.h"
 #include "compile/compile.h"
 #include "contract/evidence.h"
@@ -429,7 +430,10 @@ static bool agrees(Conversion *c, Err *err) {
     Evidence e;
     if (!evidence_gather(&e, &c->job->second, &c->model, &c->gguf, c->use.context, c->arena, err))
         return false;
-    if (evidence_contradictions(&e)) evidence_error(&e, err);
+    if (evidence_contradictions(&e))
+        evidence_error(
+            &e, vote_command(c->arena, c->job->model_path, &c->job->second, &c->job->settings),
+            err);
     return evidence_contradictions(&e) == 0;
 }
 

@@ -145,23 +145,34 @@ static void take_over(Resume *r, Proof *p, const char *name) {
         }
 }
 
+// A gate that failed over altered bytes has failed until it runs again, or the files are as stated.
+static void take_failures(Resume *r, Proof *p, const char *name) {
+    for (size_t i = 0; i < r->n_records; i++) {
+        const json_t *results = json_object_get(json_object_get(r->records[i], "gates"), name);
+        if (!is_of_bundle(p, r->records[i]) || !proof_any_failed(results)) continue;
+        take_from(r, p, name, r->records[i]);
+        return;
+    }
+}
+
 bool resume_open(Resume *r, Proof *p, Err *err) {
     *r = (Resume){.inputs = json_object(), .stated = json_object()};
     Sha256 source = proof_source_sha256(p), text = {{0}};
     if (p->job->vote_text && !sha256_file(&text, p->job->vote_text, err)) return false;
     Err why = {0};
     // Inputs name files by the digests that chain.json states. Where the files are others, results
-    // have no name: none is taken over, and none of this run will be.
-    if (bundle_check_files(p->bundle.dir, &p->bundle.chain, false, p->job->progress, &why)) {
-        for (int i = 0; i < GATE_COUNT; i++) {
-            Sha256 digest = gate_inputs(p, (GateId)i, str_of(source.hex), str_of(text.hex),
-                                        str_of(p->bundle.chain.sha256.hex));
-            json_object_set_new(r->inputs, gates[i].name, json_string(digest.hex));
-        }
-        read_records(r, p, &why);
+    // have no name: none that passed is taken over, and none of this run will be.
+    bool is_as_stated =
+        bundle_check_files(p->bundle.dir, &p->bundle.chain, false, p->job->progress, &why);
+    for (int i = 0; is_as_stated && i < GATE_COUNT; i++) {
+        Sha256 digest = gate_inputs(p, (GateId)i, str_of(source.hex), str_of(text.hex),
+                                    str_of(p->bundle.chain.sha256.hex));
+        json_object_set_new(r->inputs, gates[i].name, json_string(digest.hex));
     }
-    for (int i = 0; i < GATE_COUNT; i++) take_over(r, p, gates[i].name);
-    if (p->job->resumes && !r->n_records && p->job->note)
+    read_records(r, p, is_as_stated ? &why : NULL);
+    for (int i = 0; i < GATE_COUNT; i++)
+        (is_as_stated ? take_over : take_failures)(r, p, gates[i].name);
+    if (p->job->resumes && (!is_as_stated || !r->n_records) && p->job->note)
         p->job->note(p->job->line_context,
                      arena_printf(p->arena, "nothing is kept, all gates run: %s", why.text).at);
     return true;

@@ -6,7 +6,8 @@
 // after each gate of a run that has not ended, report.json at its end. A record counts when it is
 // as it was written and the files on disk are those that chain.json states. Every run begins with
 // what is known of the bundle and replaces, gate by gate, what it runs again, so that a run of some
-// gates, or one that breaks off, loses nothing. A run that resumes leaves alone what did not fail
+// gates, or one that breaks off, loses nothing. Where the files on disk are not those of chain.json, only
+// failures are known: they stand until the gate runs again. A run that resumes leaves alone what did not fail
 // over the inputs of this run.
 #ifndef LATHE_PROOF_RESUME_H
 #define LATHE_PROOF_RESUME_H

@@ -93,9 +93,9 @@ static bool check_fixed(const LoadOptions *options, Err *err) {
         if (options->use[fixed[i]])
             return err_set(
                 err, ERR_USAGE,
-                "%s is fixed by convert, and the proof is for that value; convert again with "
-                "%s %s",
-                use_rows[fixed[i]].option, use_rows[fixed[i]].option, options->use[fixed[i]]);
+                "%s is fixed by convert, and the proof is for that value; leave it out, or convert "
+                "again with another %s",
+                use_rows[fixed[i]].option, use_rows[fixed[i]].option);
     if (has_settings(&options->settings))
         return err_set(err, ERR_USAGE,
                        "--set and --ignore-key apply to a model file; a bundle keeps those that it "

@@ -134,22 +134,70 @@ static bool check_room(const Proof *p, const Resume *resume, Err *err) {
                          why.text);
 }
 
-// The gates that failed, the page, and the command of the first one's row.
-static bool say_failure(const Proof *p, Err *err) {
-    StrBuf names = {0};
+// Which side of a contradiction the weights take, where the vote asked: of each field that failed in gate
+// contract, the vote's result of its name.
+static void add_votes(const Proof *p, StrBuf *out) {
+    const json_t *votes = json_object_get(p->gates, gates[GATE_vote].name), *result, *vote;
+    size_t i, k;
+    json_array_foreach(json_object_get(p->gates, gates[GATE_contract].name), i, result) {
+        const char *field = json_string_value(json_object_get(result, "scope"));
+        if (proof_verdict_of(result) != PROOF_FAILED || !field) continue;
+        json_array_foreach(votes, k, vote) {
+            const char *scope = json_string_value(json_object_get(vote, "scope"));
+            ProofVerdict verdict = proof_verdict_of(vote);
+            if (!scope || strcmp(scope, field) != 0 || verdict == PROOF_NOTE) continue;
+            strbuf_printf(out, "The weights %s %s of the model file. ",
+                          verdict == PROOF_FAILED     ? "fit another reading better than"
+                          : verdict == PROOF_UNPROVED ? "cannot judge"
+                                                      : "fit no other reading tried better than",
+                          field);
+        }
+    }
+}
+
+// Their names in `names`; the first one.
+static const GateInfo *list_failed(const Proof *p, StrBuf *names) {
     const GateInfo *first = NULL;
     for (int i = 0; i < GATE_COUNT; i++) {
         if (!proof_any_failed(json_object_get(p->gates, gates[i].name))) continue;
-        strbuf_printf(&names, first ? ", %s" : "%s", gates[i].name);
+        strbuf_printf(names, first ? ", %s" : "%s", gates[i].name);
         if (!first) first = &gates[i];
     }
+    return first;
+}
+
+// The gates that failed, the page, and the command of the first one's row.
+static bool say_failure(const Proof *p, Err *err) {
+    StrBuf names = {0}, votes = {0};
+    const GateInfo *first = list_failed(p, &names);
+    add_votes(p, &votes);
     const char *dir = p->bundle.dir;
     CommandWords words = command_words(p->arena, dir, &p->bundle.chain, p->source.parts[0].path);
     err_set(err, ERR_GATE,
             "%s: a gate failed; the bundle is not sealed. Failed: %s; %s/verify/report.html says "
-            "more. %s %s",
-            dir, names.at, dir, first->hint, command_fill(p->arena, first->command, &words));
+            "more. %s%s %s",
+            dir, names.at, dir, votes.len ? votes.at : "", first->hint,
+            command_fill(p->arena, first->command, &words));
     strbuf_free(&names);
+    strbuf_free(&votes);
+    return false;
+}
+
+// The same of a model file alone, which has no page.
+static bool say_model_failure(const Proof *p, Err *err) {
+    StrBuf names = {0}, votes = {0};
+    list_failed(p, &names);
+    add_votes(p, &votes);
+    const char *path = p->job->model_path;
+    err_set(
+        err, ERR_GATE,
+        "%s: a gate failed: %s (above). %sWhere the model file is wrong, --set KEY=VALUE corrects "
+        "it; where what it was compared with is wrong, leave that out; field by field: lathe "
+        "inspect %s%s",
+        path, names.at, votes.len ? votes.at : "", shell_word(p->arena, path),
+        publisher_options(p->arena, &p->job->second));
+    strbuf_free(&names);
+    strbuf_free(&votes);
     return false;
 }
 
@@ -243,7 +291,7 @@ bool verify_model(const VerifyJob *job, Err *err) {
               use_of_model(&p.use, &p.model, &p.source, job->second.generation, &arena, err) &&
               use_choose_all(&p.use, job->chosen, &p.model.contract, &arena, err) &&
               run_gates(&p, NULL, err);
-    if (ok && p.has_failed) ok = err_set(err, ERR_GATE, "%s: a gate failed", job->model_path);
+    if (ok && p.has_failed) ok = say_model_failure(&p, err);
     proof_close(&p);
     arena_free(&arena);
     return ok;

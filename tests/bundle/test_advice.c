@@ -103,9 +103,36 @@ static void test_convert_is_told_source_settings_and_weights(void **state) {
                         printed(found, " --functions one --head-slice-rows 16384", ""));
     assert_string_equal(convert_command(&arena, dir, &unread, NULL),
                         printed("lathe convert MODEL.gguf", end, ""));
+    chain = chain_of("my model.gguf");
+    chain.kv = STR("rows");
+    chain.target = STR("macos26:m1");
+    chain.norm = STR("l2");
+    chain.use.from[USE_context].source = STR("option --context");
+    chain.use.context = 128;
+    chain.use.from[USE_temperature].source = STR("generation_config.json");
+    chain.use.temperature = 0.6f; // it is there again
+    assert_string_equal(convert_command(&arena, dir, &chain, NULL),
+                        printed(found,
+                                " --norm l2 --kv rows --target macos26:m1 --functions decode"
+                                " --context 128",
+                                ""));
+    chain.prefill_rows = 32;
+    assert_non_null(strstr(convert_command(&arena, dir, &chain, NULL), " --prefill-rows 32 "));
+    chain.prefill_rows = 64;
+    assert_null(strstr(convert_command(&arena, dir, &chain, NULL), "--prefill-rows"));
     assert_string_equal(first_convert_command(&arena, "a/-m.gguf"),
                         "lathe convert a/-m.gguf -o ./-m.lathe");
     assert_string_equal(first_convert_command(&arena, "blob"), "lathe convert blob -o blob.lathe");
+}
+
+static void test_the_vote_is_asked_with_what_the_model_was_read_with(void **state) {
+    (void)state;
+    static const char *const set[] = {"a.b=1 2"};
+    ConfigFiles files = {.config = "c.json", .chat_template = "-t"};
+    GgufSettings settings = {set, COUNT_OF(set), NULL, 0};
+    assert_string_equal(
+        vote_command(&arena, "-m.gguf", &files, &settings),
+        "lathe verify ./-m.gguf --config c.json --chat-template -t --set 'a.b=1 2'");
 }
 
 static void test_words_of_tables_are_filled_in(void **state) {
@@ -156,6 +183,7 @@ int main(void) {
                                set_up),
         cmocka_unit_test_setup(test_convert_is_told_source_settings_and_weights, set_up),
         cmocka_unit_test_setup(test_words_of_tables_are_filled_in, set_up),
+        cmocka_unit_test(test_the_vote_is_asked_with_what_the_model_was_read_with),
         cmocka_unit_test_setup(test_words_beside_the_bundle, set_up),
     };
     scratch = scratch_open("test-advice");

@@ -596,8 +596,13 @@ def test_an_interrupted_run_leaves_the_seal(sealed):
     process = started(sealed.path)
     read_until(process, "structure")
     assert chat(sealed.path).returncode == 0
-    stop(process, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
     assert (sealed.path / "seal.json").read_bytes() == seal and chat(sealed.path).returncode == 0
+    # It says so, and how to go on; a shell sees that Ctrl-C ended it.
+    assert process.returncode == -signal.SIGINT
+    assert said.endswith(f"lathe verify: stopped; gates that ended are kept, and a seal that holds stays. "
+                         f"Go on: lathe verify --resume {sealed.path} --model {HELLO} --verbose\n"), said
 
 
 def test_an_interrupted_first_run_goes_on(sealed):

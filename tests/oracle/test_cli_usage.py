@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from command import HELLO, LATHE, ROOT, commands, done, lathe, options_of
+from terminal import Terminal
 
 # Of ./check, meson, pytest and git in the documents.
 OF_OTHERS = {"--quick", "--full", "--format", "--collect-only", "--no-rebuild", "--suite"}
@@ -76,6 +77,15 @@ def test_help_of_a_command_documents_every_option(command):
     assert all(len(doc) > 10 for doc in documented.values())
     assert max(map(len, run.stdout.splitlines())) <= 110
     assert done(command, "-h").stdout == run.stdout
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("args", [("--help",), ("verify", "--help"), ("chat", "--help")])
+def test_help_breaks_between_words_in_a_narrow_terminal(args, columns):
+    with Terminal([LATHE, *args], columns=columns) as t:
+        assert t.finish() == 0
+    assert t.output.replace("\r\n", " ").split() == done(*args).stdout.split()
+    assert all(len(line) <= columns or " " not in line.strip() for line in t.output.splitlines())
 
 
 @pytest.mark.parametrize("command", commands())

@@ -101,6 +101,34 @@ def test_who_was_never_verified_or_interrupted_is_told_how_to_go_on(place):
     assert "all gates passed, sealed" in place.shell(command, gates=None).stdout
 
 
+def test_ctrl_c_is_told_how_to_go_on(place):
+    bundle, _ = place.converted()
+    process = subprocess.Popen([LATHE, "verify", f"./{bundle.path.name}", "--model", place.model], cwd=place.here,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("contract"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    (command,) = COMMAND.findall(said)
+    assert command.startswith("lathe verify --resume ") and "all gates passed, sealed" in place.shell(command, gates=None).stdout
+
+
+def test_a_contradiction_asks_the_weights(place):
+    """Which of two sources is right, and what to do then: said by whoever meets the contradiction, and answered by the vote."""
+    config = json.loads((HELLO.parent / "hello-config.json").read_text()) | {"rope_theta": 99.0}
+    (place.here / "my config.json").write_text(json.dumps(config))
+    for args in (("inspect", place.model), ("convert", place.model, "-o", "x.lathe")):
+        run = place.lathe(*args, "--config", "my config.json")
+        (command,) = COMMAND.findall(run.stderr)
+        assert run.returncode == 1 and command.startswith("lathe verify ") and "--set KEY=VALUE corrects it" in run.stderr
+    run = place.shell(command, gates=None)
+    assert run.returncode == 1, run.stderr
+    assert "a gate failed: contract (above). The weights fit no other reading tried better than rope_base of the model file. " in run.stderr
+    (command,) = COMMAND.findall(run.stderr)
+    assert command.startswith("lathe inspect ") and place.shell(command).returncode == 1
+
+
 def test_what_is_damaged_is_converted_again(place):
     bundle, _ = place.converted()
     (bundle.path / "host.gguf").write_bytes(b"x")

@@ -193,6 +193,21 @@ def test_results_over_altered_bytes_are_not_kept_when_they_are_mended(sealed):
     assert ran == {"residency"} and not kept
 
 
+def test_a_failure_over_altered_bytes_outlives_a_run_of_other_gates(sealed):
+    """A gate that ran and passed says nothing of the one that failed; when the bytes are mended, nothing is left of it."""
+    path = sealed.path / sealed.chain["shards"][0]["files"][2]["path"]
+    good = path.read_bytes()
+    path.write_bytes(good[:-5] + bytes([good[-5] ^ 1]) + good[-4:])
+    assert lathe("verify", sealed.path, "--model", HELLO, "--gates", "structure").returncode == 1
+    assert lathe("verify", sealed.path, "--model", HELLO, "--gates", "residency").returncode == 0
+    assert set(results(sealed.path)["gates"]) == {"structure", "residency"} and not results(sealed.path)["passed"]
+    run = lathe("chat", sealed.path, "-p", "hello")
+    assert run.returncode == 1 and "it failed gate 'structure'" in run.stderr
+    path.write_bytes(good)
+    assert lathe("verify", sealed.path, "--model", HELLO, "--gates", "residency").returncode == 0
+    assert set(results(sealed.path)["gates"]) == {"residency"}
+
+
 def test_kernels_are_not_mixed(sealed):
     run = lathe("verify", sealed.path, "--model", HELLO, "--gates", "residency", env={"LATHE_KERNELS": "scalar"})
     assert run.returncode == 0 and results(sealed.path)["kernels"] == results(sealed.path)["run"]["kernels"] == "scalar"

@@ -75,7 +75,7 @@ static void test_engines_that_cannot_run_the_file(void **state) {
 static void test_what_convert_fixed(void **state) {
     (void)state;
     LoadOptions options = {.path = bundle, .is_unsealed = true, .use = {[USE_context] = "64"}};
-    expect_refusal(&options, ERR_USAGE, "convert again with --context 64");
+    expect_refusal(&options, ERR_USAGE, "convert again with another --context");
     options.use[USE_context] = NULL;
     options.generation = "generation_config.json";
     expect_refusal(&options, ERR_USAGE, "--generation-config");
