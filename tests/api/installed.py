@@ -30,7 +30,13 @@ class Installed(unittest.TestCase):
         cls.library = next(cls.root.rglob("liblathe.*"))
         config = next(cls.root.rglob("lathe.pc"))
         environment = os.environ | {"PKG_CONFIG_PATH": str(config.parent), "PKG_CONFIG_SYSROOT_DIR": str(cls.root)}
-        cls.flags = run("pkg-config", "--cflags", "--libs", "lathe", env=environment).stdout.split()
+        asked = run("pkg-config", "--cflags", "--libs", "--print-errors", "lathe", env=environment)
+        assert asked.returncode == 0, asked.stderr
+        cls.flags = asked.stdout.split()
+        # What the machine itself has installed must not stand in for what is missing here.
+        assert any(flag.startswith("-I") and pathlib.Path(flag[2:], "lathe.h").is_relative_to(cls.root)
+                   and pathlib.Path(flag[2:], "lathe.h").exists() for flag in cls.flags), cls.flags
+        cls.version = run("pkg-config", "--modversion", "lathe", env=environment).stdout.strip()
         cls.environment = os.environ | {name: str(cls.library.parent) for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")}
         cls.chat = cls.root / "chat"
         strict = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wstrict-prototypes", "-Werror"]
@@ -55,6 +61,15 @@ class Installed(unittest.TestCase):
         wrong = run(self.chat, self.root / "nowhere.gguf", env=self.environment)
         self.assertEqual((wrong.returncode, wrong.stdout), (1, ""))
         self.assertIn("nowhere.gguf: No such file or directory", wrong.stderr)
+
+    def test_it_states_the_version_that_the_program_has(self):
+        program = next(p for p in self.root.rglob("lathe") if p.parent.name == "bin")
+        self.assertEqual(run(program, "version").stdout, f"lathe {self.version}\n")
+
+    def test_manual_and_completions_are_installed(self):
+        there = {p.name: p for p in self.root.rglob("*") if p.is_file()}
+        for name in ("lathe.1", "lathe.bash", "_lathe", "lathe.fish"):
+            self.assertIn("convert", there[name].read_text() if name in there else f"no {name}")
 
     def test_only_what_the_header_declares_is_exported(self):
         header = next(self.root.rglob("lathe.h")).read_text()
