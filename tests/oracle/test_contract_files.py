@@ -129,6 +129,8 @@ PLANTED = {
     "nothing stretched": ("phi-3.5-mini", "config.original_max_position_embeddings", 131072, "not below the context"),
     "half of llama3": ("llama-3.1-8b", "config.rope_scaling.low_freq_factor", None, "config.rope_scaling"),
     "llama3 upside down": ("llama-3.1-8b", "config.rope_scaling.low_freq_factor", 8.0, "low_freq_factor: not below"),
+    "no eps of either norm": ("phi-2", "config.layer_norm_eps", None, "config"),
+    "heads of Gemma derived": ("gemma-7b", "config.head_dim", None, "head_dim"),
     "an odd width": ("phi-4-mini", "config.partial_rotary_factor", 0.7578125, "rotary width"),
     "a short commit": ("qwen3-4b", "sources.0.commit", "8434c8d1", "sources.0.commit"),
     "no such day": ("qwen3-4b", "sources.0.date", "2025-02-30", "date: 2025-02-30"),

@@ -39,7 +39,7 @@ def check_agreement(model, folder):
 def test_folder_of_the_bundled_model(tmp_path):
     folder = export(HELLO, tmp_path / "hf")
     assert sorted(p.name for p in folder.iterdir()) == FILES
-    assert "30 agree, 0 contradict" in check_agreement(HELLO, folder)
+    assert "33 agree, 0 contradict" in check_agreement(HELLO, folder)
 
 
 @pytest.mark.parametrize("name", KINDS)
