@@ -60,7 +60,7 @@ static void describe(const Meter *m, double now, StrBuf *out) {
         strbuf_printf(out, " %.0f %%", 100 * m->done / m->total);
     if (m->total > 0 && n > 0 && seconds >= SHOW_AFTER) {
         if (!unit)
-            strbuf_printf(out, ", %.0f MB/s", n / seconds / 1e6);
+            strbuf_printf(out, ", %.*f MB/s", n / seconds < 10e6, n / seconds / 1e6);
         else if (n > seconds)
             strbuf_printf(out, ", %.1f/s", n / seconds);
         else

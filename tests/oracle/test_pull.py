@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 import pytest
 from command import HELLO, LATHE, done, lathe
 from hub_server import COMMIT, Hub, sha256
+from terminal import Terminal
 from test_cli_json import fits
 
 DONE, USAGE, FORMAT, SYSTEM = 0, 2, 3, 4
@@ -118,6 +120,14 @@ def test_a_new_version_replaces_the_old_one(plain, env):
     plain.add("u/r", {Q8: b"new" + MODEL}, commit="f" * 40)
     assert "f" * 12 in done("pull", "hf:u/r:Q8_0", env=env).stdout
     assert (model_dir(env) / Q8).read_bytes() == b"new" + MODEL and names(model_dir(env)) == [Q8, "pulled.json"]
+
+
+def test_a_person_sees_how_far_it_is_and_how_long_it_takes(plain, env):
+    plain.cdn.seconds_a_piece = 0.2
+    with Terminal([LATHE, "pull", "hf:u/r"], env=env) as terminal:
+        assert terminal.finish() == 0, terminal.output
+    shares = [int(share) for share in re.findall(r"\rpull (\d+) %, \d\.\d MB/s, about \d+ s left", terminal.output)]
+    assert len(set(shares)) > 2 and shares == sorted(shares)
 
 
 # ---- the choice

@@ -153,6 +153,14 @@ def test_a_name_stands_for_the_file(both, env, tmp_path):  # noqa: F811
     assert len(both.log) == n  # the hub was asked once
 
 
+def test_chat_samples_as_the_publisher_does(both, env):  # noqa: F811
+    both.add("o/m", {"config.json": CONFIG, "generation_config.json": {"eos_token_id": 2037, "do_sample": True, "temperature": 0.25}})
+    done("pull", "hf:u/r", env=env)
+    lines = done("chat", "hf:u/r", "--lines", "--max-tokens", "1", given="Hi\n", env=env).stderr
+    assert "temperature 0.25" in lines and "generation_config.json" in lines
+    assert "generation_config.json" not in done("chat", HELLO, "--lines", "--max-tokens", "1", given="Hi\n").stderr
+
+
 @pytest.mark.parametrize("command", [("inspect",), ("convert", "-o", "m.lathe"), ("verify",), ("chat", "-p", "x")])
 def test_offline_commands_ask_nobody(both, env, tmp_path, command):  # noqa: F811
     run = lathe(command[0], "hf:u/r", *command[1:], "--offline", env=env, cwd=tmp_path)
