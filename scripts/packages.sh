@@ -55,7 +55,7 @@ need_build_packages() {
 ninja, pkg-config, pcre2, jansson, xxhash, nettle, libcurl, libedit and cmocka (headers too), then: meson setup build && ninja -C build"
       need_debian gcc libc6-dev meson ninja-build pkg-config libpcre2-dev libjansson-dev libxxhash-dev \
         nettle-dev libcurl4-openssl-dev libedit-dev libcmocka-dev ;;
-    Darwin) need_homebrew meson ninja pkg-config pcre2 jansson xxhash nettle curl cmocka ;;
+    Darwin) need_homebrew meson ninja pkg-config pcre2 jansson xxhash nettle cmocka ;; # libcurl and libedit are macOS's own
     *) die "unknown system $(uname -s): lathe builds on Linux and macOS" ;;
   esac
 }
