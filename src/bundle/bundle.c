@@ -127,7 +127,7 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
     unmap_file(&map);
     if (same) return true;
     return err_set(err, ERR_GATE,
-                   "%s (%" PRIu64 " bytes) is not the file chain.json describes (%" PRIu64
+                   "%s (%" PRIu64 " bytes) is not the file that chain.json describes (%" PRIu64
                    " bytes, another digest); convert the model again: %s",
                    path, n_bytes, file->n_bytes, convert_command(scratch, dir, chain, NULL));
 }
@@ -257,7 +257,8 @@ static bool visit_bytes(const Bundle *b, const FileMap *map, const char *path, v
     h->done += map->len;
     progress_report(h->progress, "digests", h->done, h->total);
     if (stated && str_is(stated->sha256, found.hex)) return true;
-    return err_set(err, ERR_GATE, "%s: what was read is not the file chain.json describes", path);
+    return err_set(err, ERR_GATE, "%s: what was read is not the file that chain.json describes",
+                   path);
 }
 
 bool bundle_holds(const Bundle *b, Err *err) {

@@ -131,7 +131,7 @@ static ChainTensor read_tensor(JsonReader *n, const json_t *json) {
                                                      : chain_need_factor(n, part, "factor");
         if (!n->failed && t.parts[i].first_row != next_row) {
             n->failed = true;
-            err_set(n->err, ERR_FORMAT, "tensor '%.*s': its parts do not follow one another",
+            err_set(n->err, ERR_FORMAT, "tensor '%.*s': its parts leave gaps or overlap",
                     STR_ARG(t.name));
         }
         next_row += t.parts[i].n_rows;
@@ -194,8 +194,7 @@ static bool check_landmarks(const ChainShard *s, const Contract *c, Err *err) {
             const ChainLandmark *mark = at < s->n_landmarks ? &s->landmarks[at] : NULL;
             if (!mark || (int)mark->place != place || mark->layer != layer)
                 return err_set(err, ERR_FORMAT,
-                               "member \"landmarks\": item %zu is not '%s' of layer %u, which "
-                               "comes there",
+                               "member \"landmarks\": item %zu, expected '%s' of layer %u there",
                                at, landmark_names[place], layer);
             at++;
         }
@@ -287,7 +286,8 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     JsonReader n = {.arena = arena, .err = err};
     uint32_t schema = need_u32(&n, json, "schema");
     if (!n.failed && schema != CHAIN_SCHEMA)
-        return err_set(err, ERR_FORMAT, "schema %u, this lathe reads %d", schema, CHAIN_SCHEMA);
+        return err_set(err, ERR_FORMAT, "schema %u, expected %d, which this version of lathe reads",
+                       schema, CHAIN_SCHEMA);
     c->tool_version = need_str(&n, json, "tool");
     const json_t *source = need_object(&n, json, "source");
     c->source_name = need_path(&n, source, "name");

@@ -32,14 +32,15 @@ static bool is_gate(Str given) {
 }
 
 bool gate_check_list(const char *list, Err *err) {
-    if (list && !*list) return err_set(err, ERR_USAGE, "--gates names no gate");
+    if (list && !*list)
+        return err_set(err, ERR_USAGE, "--gates is an empty list, expected names of gates");
     while (list && *list) {
         Str name = str_next_item(&list);
         if (is_gate(name)) continue;
         StrBuf known = {0};
         for (int i = 0; i < GATE_COUNT; i++)
             strbuf_printf(&known, "%s%s", i ? ", " : "", gates[i].name);
-        err_set(err, ERR_USAGE, "no gate '%.*s'; there are: %.*s", STR_ARG(name),
+        err_set(err, ERR_USAGE, "no gate '%.*s'; expected some of: %.*s", STR_ARG(name),
                 STR_ARG(strbuf_str(&known)));
         strbuf_free(&known);
         return false;

@@ -112,18 +112,18 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
     if (dir_is_locked(dir, &process)) {
         Str who = process ? arena_printf(scratch, " by process %ld", process) : STR("");
         err_set(err, ERR_UNPROVED,
-                "%s is not sealed: it is being verified%.*s%s%s; wait for the end", dir,
+                "%s is not sealed: it is being verified%.*s%s%s; wait until that ends", dir,
                 STR_ARG(who), progress ? ", now at gate " : " or converted",
                 progress ? running : "");
     } else if (progress) {
         err_set(err, ERR_UNPROVED,
-                "%s is not sealed: its verification was interrupted at gate '%s'; go on: %s "
+                "%s is not sealed: its verification was interrupted at gate '%s'; continue it: %s "
                 "--resume",
                 dir, running, command);
     } else if (failure) {
         err_set(err, ERR_GATE,
-                "%s is not sealed: it failed gate '%s' (%s: %.500s); %s/verify/report.html says "
-                "more; to try again: %s",
+                "%s is not sealed: it failed gate '%s' (%s: %.500s); see %s/verify/report.html; to "
+                "try again: %s",
                 dir, gate, text_of(failure, "scope"), text_of(failure, "text"), dir, command);
     } else {
         refuse_unproved(err, dir, chain,
@@ -137,8 +137,8 @@ static bool refuse_unsealed(const char *dir, const Chain *chain, Arena *scratch,
 
 static bool refuse_broken(Err *err, const char *dir, const Chain *chain, const Err *why) {
     Arena scratch = {0};
-    err_set(err, ERR_UNPROVED, "%s has a broken seal (%s); prove it: %s", dir, why->text,
-            prove_command(&scratch, dir, chain));
+    err_set(err, ERR_UNPROVED, "%s has a seal that cannot be read (%s); prove it again: %s", dir,
+            why->text, prove_command(&scratch, dir, chain));
     arena_free(&scratch);
     return false;
 }
@@ -158,10 +158,7 @@ static bool check_gates(const char *dir, const Chain *chain, const json_t *seal,
             continue;
         return refuse_unproved(
             err, dir, chain,
-            arena_printf(scratch,
-                         "was sealed by an older version of gate '%s', which is stricter now",
-                         gates[i].name)
-                .at);
+            arena_printf(scratch, "was sealed when gate '%s' was less strict", gates[i].name).at);
     }
     return !find_failure(seal, &failed) ||
            refuse_unproved(err, dir, chain, "has a seal with a gate that failed");

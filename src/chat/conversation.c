@@ -101,8 +101,7 @@ static bool is_answered(const Conversation *c) {
 
 bool conversation_regenerate(Conversation *c, GeneratorText *on_text, void *context,
                              const Progress *progress, GeneratorStats *stats, Err *err) {
-    if (!is_answered(c))
-        return err_set(err, ERR_USAGE, "there is no answer yet that could be given again");
+    if (!is_answered(c)) return err_set(err, ERR_USAGE, "there is no answer yet to take back");
     size_t last = json_array_size(c->messages) - 1;
     json_t *old = json_incref(json_array_get(c->messages, last));
     bool is_kept;

@@ -13,15 +13,14 @@ typedef struct {
 
 static const Option options[] = {
     {"--clear", OPTION_FLAG, offsetof(CacheArgs, clears), NULL,
-     "remove every compiled model; the next start compiles again, which takes minutes"},
+     "remove every compiled model; the next start then compiles again, which takes minutes"},
 };
 
 const CommandLine cache_line = {
     .usage = "lathe cache [--clear]",
-    .doc =
-        "Shows where models that Core ML compiled for this machine are kept, and their size. A\n"
-        "compiled model is found by its program, its weights, the system's build and the chip, so\n"
-        "that a stale one is never used.",
+    .doc = "Shows where lathe keeps the models that Core ML compiled for this machine, and their "
+           "size.\nThe key of a compiled model is its program, its weights, the system's build and "
+           "the chip, so a\nstale one is never used.",
     .options = options,
     .n_options = COUNT_OF(options),
 };

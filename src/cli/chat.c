@@ -26,10 +26,12 @@ typedef struct {
 
 static const Option option_rows[] = {
     {"-p", OPTION_TEXT, offsetof(Arguments, prompt), "TEXT",
-     "ask this, print the answer, end; - asks what standard input holds"},
-    {"-f", OPTION_TEXT, offsetof(Arguments, prompt_file), "FILE", "ask what the file holds"},
+     "ask TEXT, print the answer, end; - reads the prompt from standard input"},
+    {"-f", OPTION_TEXT, offsetof(Arguments, prompt_file), "FILE",
+     "ask what FILE contains, print the answer, end"},
     {"--lines", OPTION_FLAG, offsetof(Arguments, is_lines), NULL,
-     "standard input has a turn a line, and commands, as a terminal has (default: one prompt)"},
+     "read standard input as at a terminal: each line is a turn or a command (default: all of it "
+     "is one prompt)"},
     {"--system", OPTION_TEXT, offsetof(Arguments, system), "TEXT", "system text"},
 #define USE(name, type, option, argument, doc)                                                     \
     {option, OPTION_TEXT, offsetof(Arguments, open.use[USE_##name]), argument, doc},
@@ -37,9 +39,9 @@ static const Option option_rows[] = {
 #undef USE
     {"--no-special", OPTION_FLAG, offsetof(Arguments, has_no_special), NULL,
      "the same as --control-tokens text"},
-    {"--seed", OPTION_SEED, offsetof(Arguments, seed), "N", "seed of the sampling (default 0)"},
+    {"--seed", OPTION_SEED, offsetof(Arguments, seed), "N", "seed for sampling (default 0)"},
     {"--max-tokens", OPTION_NUMBER, offsetof(Arguments, max_tokens), "N",
-     "most tokens of an answer; 0 (default): as many as the context holds"},
+     "at most N tokens in an answer; 0 (default): as many as the context holds"},
     {"--stop", OPTION_TEXTS, offsetof(Arguments, stops), "TEXT",
      "end an answer before this text; may be repeated"},
 #define SETTING(name, member, argument, doc)                                                       \
@@ -48,34 +50,35 @@ static const Option option_rows[] = {
 #undef SETTING
     {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", engines_help},
     {"--arithmetic", OPTION_TEXT, offsetof(Arguments, open.arithmetic), "NAME",
-     "of a bundle on the cpu: fp16 (default), fp32, or ane, a slow model of the Neural "
-     "Engine's"},
+     "how a bundle on the cpu rounds: fp16 (default), fp32, or ane, a slow model of the Neural "
+     "Engine"},
     {"--model", OPTION_TEXT, offsetof(Arguments, open.model), "MODEL.gguf",
-     "the source (default: the file of its name beside the bundle or here); for --engine "
-     "reference it must be given"},
+     "the GGUF file that the bundle was made of (default: the file of that name in the bundle's "
+     "folder or the current one); --engine reference needs this option"},
     {"--generation-config", OPTION_TEXT, offsetof(Arguments, open.generation), "FILE",
-     "of a GGUF file: the publisher's sampling, from generation_config.json"},
+     "for a GGUF file: take the publisher's sampling from generation_config.json"},
     {"--unsealed", OPTION_FLAG, offsetof(Arguments, open.is_unsealed), NULL,
-     "use a bundle that is not proved, and say so"},
+     "use a bundle that is not proved, and say so above every answer"},
     {"--strict", OPTION_FLAG, offsetof(Arguments, open.is_strict), NULL,
      "with --engine coreml: refuse a bundle of which any operation is planned off the Neural "
      "Engine, or that a gate failed on this machine"},
     {"--quiet", OPTION_FLAG, offsetof(Arguments, is_quiet), NULL,
-     "no timing line; a line on stderr only where an answer was cut"},
+     "print no timing line; on stderr only say if an answer was cut"},
     {"--json", OPTION_FLAG, offsetof(Arguments, is_json), NULL,
-     "an answer as one line of JSON: content, finish_reason, tokens, seconds (docs/chat-json.md)"},
+     "print each answer as one line of JSON: content, finish_reason, tokens, seconds "
+     "(docs/chat-json.md)"},
     OFFLINE_OPTION(Arguments, is_offline),
     {"--threads", OPTION_THREADS, offsetof(Arguments, open.threads), "N",
-     "threads (default: one a processor)"},
+     "number of threads (default: one per processor)"},
 };
 
 const CommandLine chat_line = {
     .usage = "lathe chat BUNDLE|MODEL.gguf [-p TEXT | -f FILE] [OPTIONS]",
-    .doc =
-        "Chats with a model: a sealed bundle by running its packages on the CPU as Core ML would "
-        "round,\na GGUF file by the fp32 reference. One prompt from -p, -f or a pipe; at a "
-        "terminal a conversation:\n/help lists its commands, a line that ends in \\ goes on, a "
-        "paste is one turn,\nCtrl-C stops an answer, Ctrl-D ends.",
+    .doc = "Chats with a model. A sealed bundle runs on the CPU with the rounding that its "
+           "packages declare; a\nGGUF file runs in the fp32 reference. With -p, -f or a pipe lathe "
+           "answers one prompt and ends. At a\nterminal it holds a conversation: /help lists the "
+           "commands, a line that ends in \\ continues on the\nnext, a pasted text is one turn, "
+           "Ctrl-C stops an answer, Ctrl-D ends the program.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"BUNDLE|MODEL.gguf", offsetof(Arguments, open.path)}},
@@ -161,7 +164,7 @@ static void close_chat(ChatState *s) {
 static void print_deviations(const Use *use) {
     StrBuf text = {0};
     use_print_deviations(use, &text);
-    if (text.len) fprintf(stderr, "[not as published: %s]\n", text.at);
+    if (text.len) fprintf(stderr, "[choices other than the publisher's: %s]\n", text.at);
     strbuf_free(&text);
 }
 

@@ -24,9 +24,12 @@ typedef struct {
 static const ChatCommand commands[] = {
     {{"/help", "/?"}, NULL, run_help, "show this"},
     {{"/reset", "/clear"}, NULL, run_reset, "begin a new conversation; the system text stays"},
-    {{"/system"}, "TEXT", run_system, "begin a new one with this system text; no TEXT: without"},
-    {{"/retry"}, NULL, run_retry, "answer the last question again"},
-    {{"/undo"}, NULL, run_undo, "take the last question and its answer back"},
+    {{"/system"},
+     "TEXT",
+     run_system,
+     "begin a new one with this system text; without TEXT: with none"},
+    {{"/retry"}, NULL, run_retry, "take back the last answer and answer again"},
+    {{"/undo"}, NULL, run_undo, "take back the last question and its answer"},
     {{"/stats"}, NULL, run_stats, "show the figures of the last answer"},
     {{"/quit", "/bye", "/exit"}, NULL, run_quit, "end the program, as Ctrl-D does"},
 };
@@ -43,8 +46,9 @@ static CommandResult run_help(ChatState *s, const char *argument, Err *err) {
                      commands[i].argument);
         fprintf(stderr, "  %-19s %s\n", names, commands[i].doc);
     }
-    fputs("  A line that ends in \\ goes on in the next one, and a paste is one turn.\n"
-          "  To say a line that begins with /, put a space before it. Ctrl-C stops an answer.\n",
+    fputs("  A line that ends in \\ continues on the next one, and a pasted text is one turn.\n  "
+          "To send the model a line that begins with /, put a space before it. Ctrl-C stops an "
+          "answer.\n",
           stderr);
     return COMMAND_DONE;
 }

@@ -49,7 +49,7 @@ static const Option option_rows[] = {
     {"-o", OPTION_TEXT, offsetof(Arguments, out), "OUT.lathe", "the bundle to write"},
     {"--force", OPTION_FLAG, offsetof(Arguments, replaces), NULL, "replace a bundle of that name"},
     {"--config", OPTION_TEXT, offsetof(Arguments, second.config), "config.json",
-     "what the model's publisher says: a contradiction stops the conversion"},
+     "the publisher's file; if it contradicts the model file, nothing is converted"},
     {"--generation-config", OPTION_TEXT, offsetof(Arguments, second.generation), "FILE",
      "likewise, generation_config.json"},
     {"--tokenizer-config", OPTION_TEXT, offsetof(Arguments, second.tokenizer), "FILE",
@@ -65,48 +65,48 @@ static const Option option_rows[] = {
 #include "cli/settings.def"
 #undef SETTING
     {"--settings", OPTION_TEXT, offsetof(Arguments, settings_from), "NAME|FILE",
-     "options that lathe settle --tune kept; those given besides replace them"},
+     "use the options that lathe settle --tune kept; options on the command line replace them"},
     {"--weights", OPTION_TEXT, offsetof(Arguments, weights), "FORM",
-     "int8 (one scale an output channel, default), int8-tensor, fp16"},
+     "int8 (default: one scale per output channel), int8-tensor (one scale per matrix) or fp16"},
     {"--kv", OPTION_TEXT, offsetof(Arguments, kv), "FORM",
-     "overwrite (default: states stored whole), slice (put in place) or rows (no states; the "
-     "host puts them in place): how new rows get into the KV caches"},
+     "how new rows get into the KV caches: overwrite (default: the whole cache is stored), slice "
+     "(only the new rows are stored) or rows (no states: caches are inputs, and the host stores "
+     "the rows)"},
     {"--norm", OPTION_TEXT, offsetof(Arguments, norm), "FORM",
-     "max (default: safe for any row) or l2 (decode and head: two ops instead of fourteen; the "
-     "Neural Engine is reported to ignore its eps)"},
+     "how norms are computed: max (default: safe for any row) or l2 (in decode and head two ops "
+     "instead of fourteen; the Neural Engine is reported to ignore the eps of l2_norm)"},
     {"--functions", OPTION_TEXT, offsetof(Arguments, functions), "LIST",
-     "decode,prefill (default), decode (a prompt goes position by position) or one (a function of "
-     "--prefill-rows rows for both)"},
+     "functions of each package with layers: decode,prefill (default), decode (a prompt is read "
+     "position by position) or one (a function of --prefill-rows rows does both)"},
     {"--prefill-rows", OPTION_COUNT, offsetof(Arguments, prefill_rows), "N",
-     "positions a call of prefill: 16, 32, … 256 (default 64)"},
+     "positions per call of prefill: 16, 32, … 256 (default 64)"},
     {"--head-slice-rows", OPTION_COUNT, offsetof(Arguments, head_slice_rows), "N",
-     "at most N vocabulary rows a convolution of the head, in equal slices (default: 32768, or "
-     "16384 "
-     "where logits are scaled or capped)"},
+     "at most N vocabulary rows per convolution of the head, in equal slices (default: 32768, or "
+     "16384 where logits are scaled or capped)"},
     {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
-     "macos27 (default: packages below 1 GiB) or macos26 (2 GiB); a chip (m1, m4pro, ...) if it "
-     "need not run well on all"},
+     "macos27 (default: packages below 1 GiB) or macos26 (below 2 GiB); with a CHIP (m1, m4pro, "
+     "...) the sizes of convolutions suit that chip alone"},
     {"--sizes", OPTION_TEXT, offsetof(Arguments, sizes), "COUNT",
      "what the target's limit counts: cautious (default: a package) or newest (as reported last: "
-     "from macOS 27 on what a function reaches, before it a weight file)"},
+     "from macOS 27 on the bytes that a function reaches, before it those of a weight file)"},
     {"--layers-per-shard", OPTION_COUNT, offsetof(Arguments, layers_per_shard), "N",
-     "at most N layers a package (default: as the target allows)"},
+     "at most N layers per package (default: as many as the target allows)"},
     {"--range", OPTION_TEXT, offsetof(Arguments, range), "MODE",
-     "auto: measure activations in the reference and scale by powers of two what fp16 would "
-     "not hold; off (default: auto up to a billion weights)"},
+     "auto: measure activations in the reference, and scale by powers of two what fp16 cannot "
+     "hold; off: do neither (default: auto up to a billion weights)"},
     {"--calibration", OPTION_TEXT, offsetof(Arguments, calibration), "FILE",
-     "text to measure over (default: a built-in one)"},
+     "text to measure activations over (default: a built-in one)"},
     OFFLINE_OPTION(Arguments, is_offline),
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
-     "say what was written for programs"},
+     "print what was written as JSON, for programs"},
     {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
-     "threads (default: one a processor)"},
+     "number of threads (default: one per processor)"},
 };
 
 const CommandLine convert_line = {
     .usage = "lathe convert MODEL.gguf -o OUT.lathe [OPTIONS]",
-    .doc = "Turns a GGUF model into Core ML packages for the Apple Neural Engine. The result is "
-           "not\nused before it is proved: lathe verify OUT.lathe.",
+    .doc = "Converts a GGUF model to Core ML packages for the Apple Neural Engine. lathe chat uses "
+           "the result\nonly after lathe verify OUT.lathe has proved it.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"MODEL.gguf", offsetof(Arguments, model)}},
@@ -124,7 +124,7 @@ static bool read_with_settings(Arguments *a, int argc, char **argv, Arena *arena
     memcpy(all + 1 + words.n_words, argv + 1, ((size_t)argc - 1) * sizeof *all);
     if (words.is_stand_in)
         fprintf(stderr,
-                "%s was found on a stand-in of Core ML: nothing in it was measured on a device\n",
+                "%s was measured with a stand-in for Core ML: none of its figures is a device's\n",
                 words.path);
     bool is_done;
     return options_read(&convert_line, a, argc + (int)words.n_words, all, &is_done, err) ||
@@ -154,9 +154,10 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
         return err_set(err, ERR_USAGE, "--functions %s: expected decode,prefill, decode or one",
                        a->functions);
     else if (a->prefill_rows != DEFAULT_PREFILL_ROWS)
-        return err_set(err, ERR_USAGE,
-                       "--prefill-rows %u: --functions decode has no prefill to take them",
-                       a->prefill_rows);
+        return err_set(
+            err, ERR_USAGE,
+            "--prefill-rows %u: --functions decode makes no prefill; leave one of the two out",
+            a->prefill_rows);
     if (a->prefill_rows > MOST_PREFILL_ROWS || a->prefill_rows % LEAST_PREFILL_ROWS)
         return err_set(err, ERR_USAGE, "--prefill-rows %u: expected a multiple of %d up to %d",
                        a->prefill_rows, LEAST_PREFILL_ROWS, MOST_PREFILL_ROWS);
@@ -187,8 +188,8 @@ static bool read_range_mode(const Arguments *a, ConvertJob *job, Err *err) {
         return err_set(err, ERR_USAGE, "--range %s: expected auto or off", a->range);
     if (a->calibration && is_off)
         return err_set(err, ERR_USAGE,
-                       "--calibration names a text to measure ranges over, and --range off "
-                       "measures none");
+                       "--calibration with --range off: nothing is measured, so the text is not "
+                       "read; leave one of the two out");
     job->measures_ranges = !is_off;
     job->most_weights_measured = is_auto || a->calibration ? 0 : MOST_WEIGHTS_UNASKED;
     return true;
@@ -201,7 +202,8 @@ static bool read_calibration(const char *path, TextInput *input, Str *text, Err 
     if (text->len > 0 && text->len <= TOKENIZER_MAX_TEXT) return true;
     return text->len ? err_set(err, ERR_FORMAT, "%s: longer than %zu bytes", path,
                                (size_t)TOKENIZER_MAX_TEXT)
-                     : err_set(err, ERR_FORMAT, "%s is empty: nothing to measure over", path);
+                     : err_set(err, ERR_FORMAT,
+                               "%s is empty, expected a text to measure activations over", path);
 }
 
 static uint64_t bundle_bytes(const Chain *chain) {
@@ -230,8 +232,9 @@ static void print_costs(const Chain *chain) {
            "%.1f MB (--kv %.*s)",
            mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes),
            STR_ARG(chain->kv));
-    if (costs.kv_token_bytes > costs.kv_bytes) printf("; half of that with half the --context");
-    printf("\nwired on a device, as each function keeps its own weights: %.1f MB (predicted; "
+    if (costs.kv_token_bytes > costs.kv_bytes) printf("; half the --context halves both");
+    printf("\nmemory wired on a device, where each function keeps its own weights: %.1f MB "
+           "(predicted; "
            "--functions decode,prefill %.1f MB, decode or one %.1f MB)\n",
            mb(costs.wired_bytes), mb(costs.wired_bytes_two), mb(costs.wired_bytes_one));
     uint32_t n_rows = chain_decode_rows(chain);
@@ -251,7 +254,7 @@ static bool print_result(const Chain *chain, const char *out, const ConfigFiles 
            STR_ARG(chain->weights));
     StrBuf deviations = {0};
     use_print_deviations(&chain->use, &deviations);
-    if (deviations.len) printf("not as published: %s\n", deviations.at);
+    if (deviations.len) printf("choices other than the publisher's: %s\n", deviations.at);
     strbuf_free(&deviations);
     if (chain->ranges) {
         float most = 1;
@@ -270,10 +273,11 @@ static bool print_result(const Chain *chain, const char *out, const ConfigFiles 
 static void warn_of_context(const Chain *chain) {
     const PlacementRule *rule = &placement_rules[RULE_G06];
     if (chain->state_rows <= rule->limit) return;
-    fprintf(stderr,
-            "context %u: states of %u rows, and no compiler was seen to take more than %" PRIu64
-            " (%s) [%s]; a smaller --context keeps to what was seen\n",
-            chain->context, chain->state_rows, rule->limit, rule->seen, rule->id);
+    fprintf(
+        stderr,
+        "context %u: the states have %u rows; others saw Apple's compiler accept at most %" PRIu64
+        " (%s) [%s]; use a smaller --context to stay within that\n",
+        chain->context, chain->state_rows, rule->limit, rule->seen, rule->id);
 }
 
 // What a program needs to go on; the whole is in chain.json.
@@ -355,8 +359,8 @@ static bool convert(const Arguments *a, Arena *words, Err *err) {
         warn_of_context(&chain);
         if (job.measures_ranges && !chain.ranges)
             fprintf(stderr,
-                    "activations were not measured, which takes minutes for a model of this "
-                    "size: --range auto does it, --range off is silent\n");
+                    "activations were not measured, because that takes minutes for a model of this "
+                    "size: --range auto measures them, --range off hides this line\n");
         meter_finish(&meter, "converted");
     }
     arena_free(&arena);

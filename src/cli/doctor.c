@@ -145,7 +145,9 @@ static const Placement *placement_on(const Judged *j, const Target *target) {
 
 static const char *fit_words(bool fits, bool fits_newest) {
     if (fits) return "fits";
-    return fits_newest ? "TOO LARGE by the cautious count, fits by the newer one" : "TOO LARGE";
+    return fits_newest ? "TOO LARGE counting the whole weight file, fits counting what each "
+                         "function reaches"
+                       : "TOO LARGE";
 }
 
 static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums) {
@@ -285,16 +287,15 @@ typedef struct {
 
 static const Option option_rows[] = {
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
-     "the same for programs, sizes in bytes"},
+     "print the same as JSON, sizes in bytes"},
 };
 
 const CommandLine doctor_line = {
     .usage = "lathe doctor [BUNDLE] [--json]",
-    .doc =
-        "Shows what this machine has: processors, memory, the kernels chosen, whether Core ML is "
-        "there,\nand how large a package may be. With a bundle: whether its packages fit each "
-        "--target, and how many\nof their ops are predicted to run on the Neural Engine, by "
-        "rules that others published.",
+    .doc = "Shows what this machine has: processors, memory, the kernels chosen, whether Core ML "
+           "is present,\nand how large a package may be. With a bundle: whether its packages fit "
+           "each --target, and how many\nof their ops are predicted to run on the Neural Engine, "
+           "by rules that others published.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"BUNDLE", offsetof(Arguments, bundle)}},

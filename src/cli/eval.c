@@ -39,36 +39,39 @@ static const Option option_rows[] = {
     {"--text", OPTION_TEXT, offsetof(Arguments, text), "FILE",
      "the text to predict; - for standard input"},
     {"--context", OPTION_COUNT, offsetof(Arguments, chunk), "N",
-     "tokens of a chunk; the second half of each is scored (default 512)"},
+     "tokens per chunk; the second half of each chunk is scored (default 512)"},
     {"--rope-factors", OPTION_TEXT, offsetof(Arguments, open.use[USE_rope_factors]), "WHICH",
-     "LongRoPE's factors: auto (default: by the running length, as the publisher's code), short or "
-     "long"},
+     "LongRoPE's factors: auto (default: by the current length, like the publisher's code), short "
+     "or long"},
 #define SETTING(name, member, argument, doc)                                                       \
     {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
 #include "cli/settings.def"
 #undef SETTING
     {"--model", OPTION_TEXT, offsetof(Arguments, open.model), "MODEL.gguf",
-     "a bundle's source: also its perplexity, and how far the bundle is from it"},
+     "the GGUF file that the bundle was made of: also print its perplexity, and how far the bundle "
+     "is from it"},
     {"--engine", OPTION_TEXT, offsetof(Arguments, open.engine), "NAME", engines_help},
     {"--arithmetic", OPTION_TEXT, offsetof(Arguments, open.arithmetic), "NAME",
-     "of a bundle on the cpu: fp16 (default), fp32, or ane"},
+     "how a bundle on the cpu rounds: fp16 (default), fp32, or ane, a slow model of the Neural "
+     "Engine"},
     {"--special", OPTION_FLAG, offsetof(Arguments, parses_control), NULL,
-     "control tokens spelt out in the text are tokens (default: text, as llama.cpp's "
+     "read control tokens spelt out in the text as tokens (default: as text, like llama.cpp's "
      "perplexity)"},
-    {"--json", OPTION_FLAG, offsetof(Arguments, is_json), NULL, "one JSON object instead of lines"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, is_json), NULL,
+     "print one JSON object instead of lines"},
     {"--unsealed", OPTION_FLAG, offsetof(Arguments, open.is_unsealed), NULL,
-     "use a bundle that is not proved, and say so"},
+     "use a bundle that is not proved, and say so on stderr"},
     {"--threads", OPTION_THREADS, offsetof(Arguments, open.threads), "N",
-     "threads (default: one a processor)"},
+     "number of threads (default: one per processor)"},
 };
 
 const CommandLine eval_line = {
     .usage = "lathe eval BUNDLE|MODEL.gguf --text FILE [OPTIONS]",
-    .doc = "Perplexity over a text, as llama.cpp defines it: in chunks, each from an empty "
-           "cache, the second\nhalf of each scored. With --model also the KL divergence of a "
-           "bundle from its source (mean, 99th of\na hundred, largest; nats a token), how "
-           "often both find the same token likeliest (top-1), and how\noften the source's is "
-           "among the bundle's five (top-5).",
+    .doc = "Computes the perplexity of a text as llama.cpp defines it: in chunks, each from an "
+           "empty cache, the\nsecond half of each scored. With --model also the KL divergence of "
+           "the bundle from its source (mean,\n99th percentile and maximum, in nats per token), "
+           "how often both give the same likeliest token\n(top-1), and how often the source's "
+           "likeliest is among the bundle's five (top-5).",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"BUNDLE|MODEL.gguf", offsetof(Arguments, open.path)}},
@@ -108,7 +111,10 @@ static bool open_source(Work *w, const Arguments *a, Err *err) {
     if (!ok) return false;
     Sha256 digest = contract_digest(w->source.contract);
     return str_is(w->model.bundle.chain.contract_digest, digest.hex) ||
-           err_set(err, ERR_FORMAT, "%s has another contract than the bundle", a->open.model);
+           err_set(err, ERR_FORMAT,
+                   "%s has another contract than the bundle was made of; give the GGUF file that "
+                   "it was converted from",
+                   a->open.model);
 }
 
 static bool open_work(Work *w, Arguments *a, Err *err) {
@@ -117,7 +123,7 @@ static bool open_work(Work *w, Arguments *a, Err *err) {
     LoadOptions options = a->open;
     bool is_bundle = path_is_dir(options.path);
     if (!is_bundle && options.model)
-        return err_set(err, ERR_USAGE, "--model names the source of a bundle; %s is none",
+        return err_set(err, ERR_USAGE, "--model applies to bundles; %s is a model file",
                        options.path);
     if (!text_input_open(&w->text, a->text, TOKENIZER_MAX_TEXT, err)) return false;
     // A model is opened for a chunk; a bundle's context is its own.

@@ -18,9 +18,10 @@ typedef struct {
 static const Option option_rows[] = {
     {"-o", OPTION_TEXT, offsetof(Arguments, out), "DIR", "the folder to write; it must not exist"},
     {"--dtype", OPTION_TEXT, offsetof(Arguments, dtype), "f16|bf16|f32",
-     "numbers of the weights (default: f16); f32 holds what any block type decodes to"},
+     "number format of the weights (default: f16); f32 holds exactly what every block type decodes "
+     "to"},
     {"--shard-size", OPTION_COUNT, offsetof(Arguments, shard_megabytes), "MB",
-     "weights in one file at most, in 10^6 bytes (default: 5000)"},
+     "at most MB million bytes of weights per file (default: 5000)"},
 #define SETTING(name, member, argument, doc)                                                       \
     {name, OPTION_TEXTS, offsetof(Arguments, settings.member), argument, doc},
 #include "cli/settings.def"
@@ -29,10 +30,10 @@ static const Option option_rows[] = {
 
 const CommandLine export_hf_line = {
     .usage = "lathe export-hf MODEL.gguf -o DIR [OPTIONS]",
-    .doc = "Writes the model as a folder that transformers and what builds on it load: "
+    .doc = "Writes the model as a folder that transformers loads, and programs that use its files: "
            "config.json,\ngeneration_config.json, tokenizer.json, tokenizer_config.json, "
-           "chat_template.jinja, safetensors.\nWhat their classes cannot express is refused by "
-           "name.",
+           "chat_template.jinja, safetensors.\nRefuses by name what the class of transformers "
+           "cannot express.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"MODEL.gguf", offsetof(Arguments, path)}},

@@ -165,7 +165,7 @@ typedef struct {
 
 static const Option option_rows[] = {
     {"--config", OPTION_TEXT, offsetof(Arguments, files.config), "config.json",
-     "compare with what the model's publisher says"},
+     "compare the contract with the publisher's file"},
     {"--generation-config", OPTION_TEXT, offsetof(Arguments, files.generation), "FILE",
      "likewise, generation_config.json"},
     {"--tokenizer-config", OPTION_TEXT, offsetof(Arguments, files.tokenizer), "FILE",
@@ -177,16 +177,17 @@ static const Option option_rows[] = {
 #include "cli/settings.def"
 #undef SETTING
     OFFLINE_OPTION(Arguments, is_offline),
-    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "the same whole, for programs"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
+     "print all of it as JSON, for programs"},
 };
 
 const CommandLine inspect_line = {
     .usage = "lathe inspect MODEL.gguf|BUNDLE [--config config.json] [OPTIONS]",
-    .doc = "Prints what the model means: every number of its contract with its unit and where "
-           "it comes\nfrom (a key, a tensor, a shape, the architecture, or a stated "
-           "derivation), the keys left unread\nwith the reason, and the tensors by type. Of a "
-           "bundle: of its source. Of a file that lathe cannot read as a\nmodel: its keys and "
-           "tensors, and what is missing.",
+    .doc = "Prints what the model means: every number of its contract with its unit and its source "
+           "(a key, a\ntensor, a shape, the architecture, or a stated derivation), the keys left "
+           "unread with the reason,\nand the tensors by type. For a bundle it reads the bundle's "
+           "source. For a file that lathe cannot\nread as a model it prints the keys and tensors, "
+           "and what is missing.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"MODEL.gguf|BUNDLE", offsetof(Arguments, path)}},
@@ -231,9 +232,8 @@ static const char *find_model(const Arguments *a, Chain *chain, GgufSettings *se
     const char *model = source_find(a->path, chain, NULL, arena);
     if (!model)
         err_set(err, ERR_USAGE,
-                "%s: its source %.*s was not found beside the bundle, here or where it was last; "
-                "inspect the model file "
-                "itself",
+                "%s: its source %.*s was not found in the bundle's folder, in the current one, or "
+                "where it was last; inspect the model file itself",
                 a->path, STR_ARG(chain->source_name));
     return model;
 }

@@ -24,9 +24,10 @@ static void print_changes(const JournalEntry *before, const JournalEntry *after,
     JournalChange *changes;
     size_t n = journal_compare(&changes, arena, before, after);
     if (!before->has_figures || !after->has_figures)
-        printf("    no figures to compare: an older lathe wrote one of the two entries\n");
+        printf(
+            "    no figures to compare: an older version of lathe wrote one of the two entries\n");
     else if (!journal_shares_gate(before, after))
-        printf("    nothing in common: no gate ran in both\n");
+        printf("    nothing to compare: no gate ran in both\n");
     else if (n == 0)
         printf("    no figure changed in the gates that ran in both\n");
     for (size_t i = 0; i < n; i++) {
@@ -134,16 +135,16 @@ typedef struct {
     bool as_json;
 } Arguments;
 
-static const Option option_rows[] = {
-    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "the same, for programs"}};
+static const Option option_rows[] = {{"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
+                                      "print the same as JSON, for programs"}};
 
 const CommandLine journal_line = {
     .usage = "lathe journal BUNDLE [RUN [RUN]] [--json]",
-    .doc = "Lists the runs of verify over a bundle from verify/journal.md, oldest first, and "
-           "what changed in\ntheir figures: each against the one before, one alone, or the "
-           "second against the first. What a run\nwas for and what it taught is written by "
-           "hand: with verify's --intent, --surprise, --lesson, --next\nand --refs, or in the "
-           "file.",
+    .doc = "Lists the runs of verify on a bundle from verify/journal.md, oldest first, each with "
+           "what changed in\nits figures since the run before. With one RUN: that run alone. With "
+           "two: what changed from the\nfirst to the second. You write what a run was for and what "
+           "it taught: with the options --intent,\n--surprise, --lesson, --next and --refs of "
+           "verify, or in the file.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"BUNDLE", offsetof(Arguments, bundle)},
@@ -164,8 +165,8 @@ bool command_journal(int argc, char **argv, Err *err) {
     bool ok =
         chain_read(&chain, &arena, a.bundle, err) && journal_read(&journal, &arena, a.bundle, err);
     if (ok && journal.n_entries == 0)
-        ok = err_set(err, ERR_UNPROVED, "%s has no journal yet; a run of verify writes it: %s",
-                     a.bundle, verify_command(&arena, a.bundle, &chain));
+        ok = err_set(err, ERR_UNPROVED, "%s has no journal yet; verify writes one: %s", a.bundle,
+                     verify_command(&arena, a.bundle, &chain));
     ok = ok && choose(&choice, &journal, a.one, a.other, err);
     if (ok && a.as_json) print_json(&journal, &choice, &arena);
     if (ok && !a.as_json) print_text(&journal, &choice, &arena);

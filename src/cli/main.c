@@ -28,7 +28,7 @@ static void print_usage(FILE *out) {
     }
     fputc('\n', out);
     char text[256];
-    snprintf(text, sizeof text, "`lathe COMMAND --help` explains one. Exit codes: %s.\n",
+    snprintf(text, sizeof text, "`lathe COMMAND --help` explains a command. Exit codes: %s.\n",
              exit_codes);
     print_wrapped(out, text, 0, 0, width);
 }

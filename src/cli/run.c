@@ -28,30 +28,32 @@ static const Option option_rows[] = {
     {"--function", OPTION_TEXT, offsetof(Arguments, function), "NAME",
      "which function to run; default: the package's default one"},
     {"--input", OPTION_TEXTS, offsetof(Arguments, inputs), "NAME=VALUE",
-     "values of an input: numbers with commas between (one: for every element), zeros, ones, "
-     "random:SEED (floats from -1 to 1, integers 0 or 1), or a file of its packed little-endian "
-     "elements, row-major; once an input"},
+     "values of an input: numbers separated by commas (a single one fills every element), zeros, "
+     "ones, random:SEED (floats from -1 to 1, integers 0 or 1), or a file with the elements "
+     "packed, little-endian, row-major; at most once per input"},
     {"--fill", OPTION_TEXT, offsetof(Arguments, fill), "VALUE",
-     "the same for every input without --input"},
+     "VALUE for every input that has no --input"},
     {"--output", OPTION_TEXTS, offsetof(Arguments, outputs), "NAME=FILE",
-     "write an output of the last step to FILE, packed as an input is"},
+     "write an output of the last step to FILE, packed like an input file"},
     {"--steps", OPTION_COUNT, offsetof(Arguments, n_steps), "N",
      "run N times with the same inputs; states keep what a step wrote; default 1"},
     {"--arithmetic", OPTION_TEXT, offsetof(Arguments, arithmetic), "NAME",
-     "fp16 as declared (default), fp32 without rounding, ane as the Neural Engine is said to "
-     "compute"},
-    {"--threads", OPTION_THREADS, offsetof(Arguments, n_threads), "N", "default: one a processor"},
+     "fp16: round as declared (default); fp32: without rounding; ane: as a model of the Neural "
+     "Engine"},
+    {"--threads", OPTION_THREADS, offsetof(Arguments, n_threads), "N",
+     "number of threads (default: one per processor)"},
     {"--list", OPTION_FLAG, offsetof(Arguments, lists), NULL,
      "list functions, inputs, outputs and states with dtype and shape; run nothing"},
     {"--ops", OPTION_FLAG, offsetof(Arguments, lists_ops), NULL,
-     "list the ops that the engine can run, one a line; run nothing"},
-    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL, "the same for programs"},
+     "list the ops that the engine can run, one per line; run nothing"},
+    {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
+     "print the same as JSON, for programs"},
 };
 
 const CommandLine run_line = {
     .usage = "lathe run PACKAGE.mlpackage [OPTIONS]",
-    .doc = "Runs a function of a Core ML package that holds an ML Program, made by lathe or by any "
-           "other converter,\non the CPU: shape, least, greatest and mean number and the first "
+    .doc = "Runs a function of a Core ML package on the CPU. The package must hold an ML Program; "
+           "any converter\nmay have made it. Prints shape, minimum, maximum, mean and first "
            "numbers of each output and state.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],

@@ -17,19 +17,21 @@ typedef struct {
 
 static const Option option_rows[] = {
     {"-o", OPTION_TEXT, offsetof(Arguments, job.folder), "FOLDER",
-     "where everything goes; an interrupted run goes on from it"},
+     "the folder for all results; the same command continues an interrupted run from it"},
     {"--model", OPTION_TEXT, offsetof(Arguments, job.model), "MODEL.gguf",
-     "the file that the bundle was made of (default: of its name beside it)"},
+     "the GGUF file that the bundle was made of (default: the file of that name in the bundle's "
+     "folder)"},
     {"--only", OPTION_TEXT, offsetof(Arguments, job.only), "QUESTIONS",
-     "some of the questions, separated by commas"},
+     "only these questions, separated by commas"},
     {"--convert", OPTION_TEXT, offsetof(Arguments, job.convert), "OPTIONS",
-     "options of lathe convert that every variant gets, as \"--context 2048\""},
+     "options of lathe convert that every variant gets, for example \"--context 2048\""},
     {"--predict-only", OPTION_FLAG, offsetof(Arguments, job.predicts_only), NULL,
-     "write what is expected and measure nothing; needs no Mac"},
+     "write the predictions and measure nothing; needs no Mac"},
     {"--power", OPTION_FLAG, offsetof(Arguments, job.measures_power), NULL,
-     "measure watts by powermetrics, through sudo -n: run sudo -v before"},
+     "measure power with sudo -n powermetrics; run sudo -v first"},
     {"--tune", OPTION_TEXT, offsetof(Arguments, job.tune), "NAME",
-     "keep the fastest combination that is resident and right, for lathe convert --settings NAME"},
+     "keep, for lathe convert --settings NAME, the fastest options whose ops are all planned for "
+     "the Neural Engine and whose numbers are right"},
     {"--keep-bundles", OPTION_FLAG, offsetof(Arguments, job.keeps_bundles), NULL,
      "leave the converted bundles in FOLDER/bundles"},
 };
@@ -49,10 +51,10 @@ static void list_questions(StrBuf *out) {
 
 const CommandLine settle_line = {
     .usage = "lathe settle BUNDLE|MODEL.gguf -o FOLDER [OPTIONS]",
-    .doc = "Asks a Mac what only it can tell of a model, each question beside a prediction made "
-           "before, and\nleaves one folder to send back: settle.json, a page, logs. Each variant "
-           "is converted and measured\nin processes of its own; the same command goes on after an "
-           "interruption.\n",
+    .doc = "Measures on a Mac what cannot be known without one, compares each answer with a "
+           "prediction made\nbefore, and writes one folder to send back: settle.json, a page, "
+           "logs. Each variant is converted and\nmeasured in processes of its own. The same "
+           "command continues an interrupted run.\n",
     .more = list_questions,
     .options = option_rows,
     .n_options = COUNT_OF(option_rows),
@@ -83,10 +85,10 @@ static void print_sum(const SettleJob *job, const SettleSum *sum) {
         printf("%zu predictions in %s/predictions.json; nothing was measured\n", sum->n_open,
                job->folder);
     else
-        printf("predictions: %zu right, %zu wrong, %zu open; variants not asked: %zu\n",
+        printf("predictions: %zu right, %zu wrong, %zu open; variants not measured: %zu\n",
                sum->n_right, sum->n_wrong, sum->n_open, sum->n_unasked);
     if (sum->is_stand_in && !job->predicts_only)
-        printf("Core ML's place is taken by a stand-in: no figure of this run is a device's\n");
+        printf("this run used a stand-in for Core ML: none of its figures is a device's\n");
     printf("read %s/settle.html%s\n", job->folder,
            job->predicts_only ? "" : "; send back the whole folder");
 }
@@ -97,7 +99,8 @@ bool command_settle(int argc, char **argv, Err *err) {
     bool is_done;
     if (!options_read(&settle_line, &a, argc, argv, &is_done, err) || is_done) return is_done;
     if (!program_path(program))
-        return err_set(err, ERR_SYSTEM, "the system does not say where lathe is");
+        return err_set(err, ERR_SYSTEM,
+                       "cannot find lathe's own program file; the system does not say where it is");
     Meter meter;
     meter_start(&meter);
     Progress progress = meter_progress(&meter);

@@ -22,15 +22,15 @@ static const Option option_rows[] = {
      "and "
      "any other variable; - for stdin"},
     {"--add-generation-prompt", OPTION_FLAG, offsetof(Arguments, adds_prompt), NULL,
-     "begin the answer"},
+     "end the text where the answer begins"},
 };
 
 const CommandLine template_line = {
     .usage = "lathe template MODEL.gguf|BUNDLE|FILE.jinja --messages FILE.json",
-    .doc = "Renders a chat template and prints the text alone. A model's own bos_token and "
-           "eos_token are\nset unless the file of messages sets them. With tools, a model's "
-           "template for tools (key\ntokenizer.chat_template.tool_use) is taken where it has "
-           "one.",
+    .doc = "Renders a chat template and prints the text, nothing else. bos_token and eos_token are "
+           "the model's\nunless the file of messages sets them. If the messages have tools, lathe "
+           "uses the model's template\nfor tools (key tokenizer.chat_template.tool_use) if the "
+           "model has one.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"MODEL.gguf|BUNDLE|FILE.jinja", offsetof(Arguments, path)}},

@@ -25,22 +25,22 @@ typedef struct {
 
 static const Option option_rows[] = {
     {"--no-special", OPTION_FLAG, offsetof(Arguments, ignores_special), NULL,
-     "names of control tokens in the text are plain text"},
+     "read names of control tokens in the text as plain text"},
     {"--no-bos", OPTION_FLAG, offsetof(Arguments, has_no_bos), NULL,
-     "nothing before or after the text, whatever the model's policy"},
+     "put no token before or after the text, whatever the model's policy"},
     {"--pieces", OPTION_FLAG, offsetof(Arguments, shows_pieces), NULL,
-     "after each id a tab and what it stands for, quoted as in JSON (\\xNN for a broken byte)"},
+     "print each token's text after its id and a tab, quoted as in JSON (\\xNN for a byte that is "
+     "not UTF-8)"},
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
-     "an object with the list of ids; with --pieces each as {id, text}, or {id, hex} where the "
-     "bytes are no text"},
+     "print an object with the list of ids; with --pieces each as {id, text}, or {id, hex} where "
+     "the bytes are not UTF-8"},
 };
 
 const CommandLine tokenize_line = {
     .usage = "lathe tokenize MODEL.gguf|BUNDLE [TEXT] [OPTIONS]",
-    .doc =
-        "Prints the token ids of TEXT, one a line. Without TEXT it reads standard input to "
-        "its end, byte for\nbyte. Any GGUF file with a gpt2, llama or gemma4 vocabulary will do, "
-        "with or without weights.",
+    .doc = "Prints the token ids of TEXT, one per line. Without TEXT it reads standard input to "
+           "its end, byte\nfor byte. It takes any GGUF file with a gpt2, llama or gemma4 "
+           "vocabulary, with or without weights.",
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
     .positional = {{"MODEL.gguf|BUNDLE", offsetof(Arguments, path)},

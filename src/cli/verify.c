@@ -137,9 +137,10 @@ typedef struct {
 
 static const Option option_rows[] = {
     {"--model", OPTION_TEXT, offsetof(Arguments, job.model_path), "MODEL.gguf",
-     "the source (default: the file of its name beside the bundle or here)"},
+     "the GGUF file that the bundle was made of (default: the file of that name in the bundle's "
+     "folder or the current one)"},
     {"--config", OPTION_TEXT, offsetof(Arguments, job.second.config), "config.json",
-     "what the model's publisher says, for gate contract"},
+     "the publisher's file, which gate contract compares with the model file"},
     {"--generation-config", OPTION_TEXT, offsetof(Arguments, job.second.generation), "FILE",
      "likewise, generation_config.json"},
     {"--tokenizer-config", OPTION_TEXT, offsetof(Arguments, job.second.tokenizer), "FILE",
@@ -147,10 +148,10 @@ static const Option option_rows[] = {
     {"--chat-template", OPTION_TEXT, offsetof(Arguments, job.second.chat_template), "FILE.jinja",
      "likewise, chat_template.jinja"},
     {"--accept-template", OPTION_FLAG, offsetof(Arguments, job.accepts_template), NULL,
-     "take a chat template that looks mangled as it is; the seal says so"},
+     "accept a chat template that fails the checks of gate contract; the seal records it"},
 #define USE(name, type, option, argument, doc)                                                     \
     {option, OPTION_TEXT, offsetof(Arguments, job.chosen[USE_##name]), argument,                   \
-     "of a model file: " doc},
+     "for a model file: " doc},
 #include "contract/use.def"
 #undef USE
 #define SETTING(name, member, argument, doc)                                                       \
@@ -158,46 +159,50 @@ static const Option option_rows[] = {
 #include "cli/settings.def"
 #undef SETTING
     {"--gates", OPTION_TEXT, offsetof(Arguments, job.gates), "LIST",
-     "only these, separated by commas; does not seal, and leaves a seal that holds"},
+     "run only these gates, separated by commas; does not seal, and keeps a seal that counts"},
     {"--engine", OPTION_TEXT, offsetof(Arguments, engine), "NAME",
-     "coreml: judge the bundle on this machine's device; recorded apart, the seal stays"},
+     "coreml: run the gates of a device on this machine; verify/device.json gets the results, and "
+     "the proof in the seal does not change"},
     {"--resume", OPTION_FLAG, offsetof(Arguments, job.resumes), NULL,
-     "keep what passed the last time over the same files; run the rest"},
+     "keep the results of gates that passed before with the same files; run the others"},
     {"--report", OPTION_TEXT, offsetof(Arguments, page), "FILE.html",
-     "also copy the page verify/report.html to FILE.html"},
+     "copy the page verify/report.html to FILE.html too"},
     {"--mutants", OPTION_TEXT, offsetof(Arguments, mutants), "NAMES",
-     "not the bundle, but whether the gates (--gates) notice errors: 'all', or names"},
+     "test the gates instead of the bundle: convert with one error at a time ('all', or names of "
+     "errors) and see which gate (--gates) fails it"},
     {"--vote-text", OPTION_TEXT, offsetof(Arguments, job.vote_text), "FILE",
-     "text for the vote to read (default: a built-in one)"},
+     "text that gate vote scores (default: a built-in one)"},
     {"--vote-long", OPTION_FLAG, offsetof(Arguments, job.is_vote_long), NULL,
-     "whatever it takes: all readings beyond the original context, and a session across it"},
+     "also score misreadings beyond the original context, and walk a conversation across it, "
+     "however long that takes"},
     {"--blame", OPTION_FLAG, offsetof(Arguments, job.blames), NULL,
-     "where gates graph or layer golden fail: name the first op that diverges, or the row of a "
+     "if gate graph or layer golden fails: name the first op that diverges, or the wrong row of a "
      "weight"},
     {"--verbose", OPTION_FLAG, offsetof(Arguments, job.is_verbose), NULL,
-     "a line for every result with its figures and bounds, and for every reading of the vote"},
+     "print every result with its figures and bounds, and every misreading of the vote"},
     {"--intent", OPTION_TEXT, offsetof(Arguments, notes.intent), "TEXT",
      "for verify/journal.md: what this run should show"},
     {"--surprise", OPTION_TEXT, offsetof(Arguments, notes.surprise), "TEXT",
-     "the same: what was not as expected"},
+     "likewise: what was not as expected"},
     {"--lesson", OPTION_TEXT, offsetof(Arguments, notes.lesson), "TEXT",
-     "the same: what the next one should know"},
-    {"--next", OPTION_TEXT, offsetof(Arguments, notes.next), "TEXT",
-     "the same: what follows from it"},
-    {"--refs", OPTION_TEXT, offsetof(Arguments, notes.refs), "TEXT", "the same: where more is"},
+     "likewise: what the next person should know"},
+    {"--next", OPTION_TEXT, offsetof(Arguments, notes.next), "TEXT", "likewise: what to do next"},
+    {"--refs", OPTION_TEXT, offsetof(Arguments, notes.refs), "TEXT",
+     "likewise: where to read more"},
     OFFLINE_OPTION(Arguments, is_offline),
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
-     "lines and verify/report.json as one object, in the end"},
+     "print the results and verify/report.json as one JSON object at the end"},
     {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
-     "threads (default: one a processor)"},
+     "number of threads (default: one per processor)"},
 };
 
 const CommandLine verify_line = {
     .usage = "lathe verify OUT.lathe|MODEL.gguf [--model MODEL.gguf] [OPTIONS]",
-    .doc = "Compares a bundle on disk with the model it was made of, gate by gate, and seals it "
-           "when\nall pass; chat uses sealed bundles only. Figures land in verify/report.json and, "
-           "for reading, in\nverify/report.html; verify/journal.md gets an entry. Of a model file "
-           "alone it asks\nwhat it means: gates contract and vote.",
+    .doc =
+        "Compares a bundle on disk with the model it was made of, gate by gate, and seals it when "
+        "all pass;\nchat uses sealed bundles only. Writes the figures to verify/report.json and, "
+        "for people, to\nverify/report.html; adds an entry to verify/journal.md. For a model file "
+        "it runs the gates contract\nand vote, which check what the file means.",
     .more = list_gates,
     .options = option_rows,
     .n_options = sizeof option_rows / sizeof option_rows[0],
@@ -239,14 +244,15 @@ static bool refuse_model(const char *option, const char *path, Err *err) {
 // Refuses options that exclude each other, and those that need a bundle.
 static bool check_arguments(const Arguments *a, Err *err) {
     if (a->as_json && a->mutants)
-        return err_set(err, ERR_USAGE, "--json: the matrix of --mutants is in verify/mutants.json");
+        return err_set(err, ERR_USAGE,
+                       "--json with --mutants: read the matrix from verify/mutants.json instead");
     bool is_bundle = path_is_dir(a->name);
     for (int i = 0; is_bundle && i < USE_COUNT; i++)
         if (a->job.chosen[i])
-            return err_set(
-                err, ERR_USAGE,
-                "%s: convert fixed how the bundle is used; convert again with this option",
-                use_rows[i].option);
+            return err_set(err, ERR_USAGE,
+                           "%s applies to model files: convert fixed this choice for the bundle; "
+                           "convert again with this option",
+                           use_rows[i].option);
     if (is_bundle && has_settings(&a->job.settings))
         return err_set(err, ERR_USAGE,
                        "--set and --ignore-key apply to a model file; %s keeps those that it was "
@@ -274,8 +280,8 @@ static bool choose_engine(Arguments *a, bool *is_device, Err *err) {
     if (!(engine->capabilities & ENGINE_IS_DEVICE))
         return engine == &engines[ENGINE_cpu] ||
                err_set(err, ERR_USAGE,
-                       "--engine %s: verify compares with it already; expected %s (the default) or "
-                       "%s",
+                       "--engine %s: verify compares every bundle with it; expected %s (the "
+                       "default) or %s",
                        a->engine, engines[ENGINE_cpu].name, engines[ENGINE_coreml].name);
     const struct {
         const char *option;
@@ -286,10 +292,12 @@ static bool choose_engine(Arguments *a, bool *is_device, Err *err) {
                      {"--blame", a->job.blames}};
     for (size_t i = 0; i < sizeof of_proofs / sizeof of_proofs[0]; i++)
         if (of_proofs[i].is_given)
-            return err_set(err, ERR_USAGE, "%s belongs to the proof; leave --engine %s out",
+            return err_set(err, ERR_USAGE,
+                           "%s does not apply to the gates of a device; leave --engine %s out",
                            of_proofs[i].option, a->engine);
     if (!path_is_dir(a->name))
-        return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is none", a->engine, a->name);
+        return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is not a bundle", a->engine,
+                       a->name);
     a->job.engine = engine;
     *is_device = true;
     return true;
@@ -369,7 +377,8 @@ static bool run_on_device(Arguments *a, Screen *screen, Err *err) {
     else if (ok)
         screen_print_end(screen, a->name, END_DEVICE);
     if (ok && !a->as_json)
-        printf("Machine: %.*s\nRecorded in %s/verify/device.json; the seal's proof is as it was.\n",
+        printf("Machine: %.*s\nThe results are in %s/verify/device.json; the proof in the seal did "
+               "not change.\n",
                STR_ARG(strbuf_str(&machine)), a->name);
     strbuf_free(&machine);
     if (screen->n_gates && (ok || err->kind == ERR_GATE)) screen_print_cost(screen);

@@ -85,8 +85,8 @@ static void describe(StrBuf *out, const ReportResults *results, const GateSum *s
     else
         strbuf_printf(out, "%zu %s", sum->n_checks, sum->n_checks == 1 ? "check" : "checks");
     if (sum->nearest)
-        strbuf_printf(out, "; nearest to its bound: %s, at %.0f %% of what is allowed",
-                      sum->nearest->scope, 100 * sum->most_used);
+        strbuf_printf(out, "; nearest to its bound: %s, at %.0f %% of it", sum->nearest->scope,
+                      100 * sum->most_used);
     list_scopes(out, results, "; unproved: ", is_unproved);
     list_scopes(out, results, "; skipped: ", is_skipped);
     if (is_kept) strbuf_add(out, STR(" (kept)"));
@@ -154,22 +154,21 @@ void screen_gate(void *context, const char *gate, const json_t *json, bool is_ke
 
 void screen_print_end(const Screen *s, const char *name, ScreenEnd end) {
     static const char *const words[] = {
-        [END_MODEL] = "these gates passed; a bundle of it has more of them",
+        [END_MODEL] = "these gates passed; a bundle made of it has more gates",
         [END_ALL] = "all gates passed, sealed",
         [END_STILL_SEALED] = "these gates passed; the bundle is sealed",
         [END_SOME] = "these gates passed; run all gates to seal",
-        [END_DEVICE] = "these gates passed on this machine, for which alone they count",
+        [END_DEVICE] = "these gates passed, on this machine alone",
     };
     printf("%s: %s", name, words[end]);
     if (s->n_unproved)
         printf("; %zu %s unproved (%s)", s->n_unproved, s->n_unproved == 1 ? "thing" : "things",
-               s->is_verbose ? "above" : "--verbose says why");
+               s->is_verbose ? "above" : "--verbose prints why");
     printf("\n");
     if (end == END_ALL)
-        printf(
-            "Sealed: the packages compute what the model file computes, within the bounds of the "
-            "gates.\nThis says nothing about how good the model is; no Neural Engine has run "
-            "it.\n");
+        printf("Sealed: the packages compute what the model file computes, within the bounds of "
+               "the gates.\nThis says nothing about how good the model is, and it has not run on a "
+               "Neural Engine.\n");
     fflush(stdout);
 }
 

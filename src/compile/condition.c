@@ -62,7 +62,7 @@ bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err) {
         "ones are subnormal, the Neural Engine is reported to lose those, and a row of zeros would "
         "then come out as NaN";
     if (root == 0)
-        return err_set(err, ERR_FORMAT, "norm_eps %g: %s; no factor raises a zero",
+        return err_set(err, ERR_FORMAT, "norm_eps %g: %s; no scaling can mend a zero",
                        (double)c->norm_eps, lost);
     return err_set(err, ERR_FORMAT,
                    "norm_eps %g with d_model %u becomes %.3g: %s; --range auto carries the stream "
@@ -99,13 +99,12 @@ bool condition_rows_need_no_eps(const Contract *c, const Ranges *ranges, Err *er
     }
     float mean = shortest * shortest / (float)c->d_model;
     if (c->norm_eps <= MOST_EPS_SHARE * mean) return true;
-    return err_set(
-        err, ERR_FORMAT,
-        "--norm l2: a row before a norm of layer %u (%u is the head's) has a mean square "
-        "of %.3g, against norm_eps %g; the Neural Engine is reported to leave eps out of "
-        "l2_norm, and the row would come out %.0f %% too large; use --norm max",
-        at, c->n_layers, (double)mean, (double)c->norm_eps,
-        100 * (sqrt(1 + (double)c->norm_eps / (double)mean) - 1));
+    return err_set(err, ERR_FORMAT,
+                   "--norm l2: a row before a norm of layer %u (%u is the head's) has a mean "
+                   "square of only %.3g, with norm_eps %g; the Neural Engine is reported to leave "
+                   "eps out of l2_norm, so the row would be %.0f %% too large; use --norm max",
+                   at, c->n_layers, (double)mean, (double)c->norm_eps,
+                   100 * (sqrt(1 + (double)c->norm_eps / (double)mean) - 1));
 }
 
 bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *ranges, uint32_t first,
@@ -131,12 +130,11 @@ bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *range
                                           most_exponent(root_eps, LEAST_HALF))
                                   : wanted;
     if (ldexpf(peak, -*residual_exp2) <= LARGEST_HALF / 4) return true;
-    return err_set(
-        err, ERR_FORMAT,
-        "layers %u to %u: the stream reaches %g, and no factor brings that into fp16 and "
-        "keeps the norms' eps of %g there too%s",
-        first, end, (double)peak, (double)c->norm_eps,
-        condition_keeps_eps(c, 0, NULL) ? "; --range off leaves both as they are" : "");
+    return err_set(err, ERR_FORMAT,
+                   "layers %u to %u: the stream reaches %g, and no factor keeps both that and the "
+                   "norms' eps of %g within fp16%s",
+                   first, end, (double)peak, (double)c->norm_eps,
+                   condition_keeps_eps(c, 0, NULL) ? "; --range off scales neither" : "");
 }
 
 // How much of a writer's factor goes into its weights. `given` is what they are multiplied by

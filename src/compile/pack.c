@@ -133,7 +133,7 @@ static const char *advice(const PackedPart *part, const PackJob *job, float valu
     if (part->factor != 1) return "--range off leaves the factor out";
     if (fits_half(value)) return "--weights fp16 keeps it";
     if (job->is_conditioned || !may_be_scaled(part)) return "no package can carry this model";
-    return "--range auto divides such weights, and what they are read with takes the factor out "
+    return "--range auto divides such weights, and the ops that read them multiply by the factor "
            "again";
 }
 

@@ -283,10 +283,9 @@ static bool refuse_unbuilt(const Contract *c, const ShardPlan *plan, Err *err) {
                        "use --kv overwrite",
                        c->head_dim, c->head_dim_v);
     if (plan->options.norm == NORM_L2 && c->norm == NORM_LAYER)
-        return err_set(
-            err, ERR_FORMAT,
-            "--norm l2: the model has LayerNorm, which takes a row's mean away first; use "
-            "--norm max");
+        return err_set(err, ERR_FORMAT,
+                       "--norm l2: the model has LayerNorm, which subtracts a row's mean first; "
+                       "use --norm max");
     return true;
 }
 

@@ -44,7 +44,7 @@ const char *arch_unsupported(Str name) {
         if (str_is(name, rows[i].name)) return rows[i].reason;
     const ArchInfo *arch = arch_named(name);
     if (arch && arch->is_unjudged)
-        return "lathe's reading of it has not been compared with another program yet";
+        return "lathe's reading of it has not been compared with another program's yet";
     return NULL;
 }
 

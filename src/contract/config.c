@@ -88,14 +88,13 @@ static void read_family(ConfigReader *r, Contract *c) {
     const HfClass *known = hf_class_named(type, str_of(class ? class : ""));
     if (!known) {
         config_fail(r,
-                    "key '%s': '%.*s', but lathe knows %.*s; it cannot compare what other families "
-                    "mean",
+                    "key '%s': '%.*s', expected one of %.*s: lathe cannot compare other families",
                     has_type ? "model_type" : "architectures",
                     STR_ARG(has_type ? type : str_of(class)), STR_ARG(hf_class_list(r->arena)));
         return;
     }
     if (class && strcmp(class, known->name) != 0)
-        config_fail(r, "key 'architectures': '%s', but model_type %s is read by %s", class,
+        config_fail(r, "key 'architectures': '%s', but the class of model_type %s is %s", class,
                     known->model_type, known->name);
     take_class(r, known);
     r->out->model_type = str_of(known->model_type);

@@ -63,13 +63,13 @@ void config_leftovers(ConfigReader *r, ConfigFile kind) {
         bool is_null = json_is_null(value);
         if (!known && !is_null) {
             config_fail(r,
-                        "key '%s': not known to lathe, so the model may mean something lathe would "
-                        "not compute",
+                        "key '%s': lathe does not know it, so the model may mean something that "
+                        "lathe does not compute",
                         key);
             return;
         }
         if (!is_null && known->only && !is_value(value, known->only)) {
-            config_fail(r, "key '%s': expected %s, which is all that lathe computes", key,
+            config_fail(r, "key '%s': expected %s, the only value that lathe computes", key,
                         known->only);
             return;
         }

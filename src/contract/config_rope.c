@@ -71,8 +71,8 @@ static void read_longrope(ConfigReader *r, Rope *rope, Contract *c) {
     } else if (has_scales) {
         if (short_scale != long_scale)
             config_fail(r,
-                        "short_mscale %g and long_mscale %g differ: lathe has one attention "
-                        "factor for all lengths",
+                        "short_mscale %g and long_mscale %g differ, expected the same: lathe has "
+                        "one attention factor for all lengths",
                         short_scale, long_scale);
         attn_factor(r, c, short_scale, "short_mscale, long_mscale");
     } else if (rope->original > 1 && (has_lengths || rope->has_factor)) {
@@ -99,8 +99,8 @@ static void read_yarn(ConfigReader *r, Rope *rope, Contract *c) {
     config_from(r, FIELD_yarn_beta_slow, "beta_slow %g", slow);
     config_from(r, FIELD_yarn_ext_factor, "yarn in transformers mixes in full");
     if (config_bool(r, rope->at, "truncate", &truncates) && !truncates)
-        config_fail(r, "key 'truncate': false, but lathe rounds the range of pairs as GGUF files "
-                       "mean it");
+        config_fail(
+            r, "key 'truncate': false, but lathe rounds the range of pairs, as GGUF files mean it");
     bool has_scale = number(r, rope, "mscale", &scale);
     bool has_all = number(r, rope, "mscale_all_dim", &all_dims);
     if (number(r, rope, "attention_factor", &explicit))
@@ -289,7 +289,8 @@ static const json_t *one_for_all(ConfigReader *r, const json_t *parameters) {
     json_object_foreach(all, name,
                         value) if (!json_is_object(value) || !json_equal(chosen, value)) {
         config_fail(r,
-                    "rope_parameters of '%s' and '%s' differ: the class rotates all layers alike",
+                    "rope_parameters of '%s' and '%s' differ, expected the same: the class rotates "
+                    "all layers alike",
                     first, name);
         return NULL;
     }

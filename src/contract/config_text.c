@@ -115,11 +115,14 @@ static void check_added(ConfigReader *r, const char *id_text, const json_t *toke
             r, arena_printf(r->arena, "the vocabulary has no token %lu %.*s", id, STR_ARG(quoted)));
     else if (!str_eq(tokens->strings[id], text))
         trouble(r,
-                arena_printf(r->arena, "token %lu is %.*s there and %.*s here", id, STR_ARG(quoted),
-                             STR_ARG(json_quoted(r->arena, tokens->strings[id]))));
+                arena_printf(
+                    r->arena, "token %lu is %.*s in the publisher's file and %.*s in the GGUF file",
+                    id, STR_ARG(quoted), STR_ARG(json_quoted(r->arena, tokens->strings[id]))));
     else if (json_is_true(json_object_get(token, "special")) && types &&
              gguf_i64(types, (size_t)id, &type) && type != TYPE_CONTROL && type != TYPE_UNKNOWN)
-        trouble(r, arena_printf(r->arena, "token %lu %.*s is special there and of type %lld here",
+        trouble(r, arena_printf(r->arena,
+                                "token %lu %.*s is special in the publisher's file and of type "
+                                "%lld in the GGUF file",
                                 id, STR_ARG(quoted), (long long)type));
     r->out->n_added_tokens++;
 }

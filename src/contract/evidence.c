@@ -83,7 +83,7 @@ static void excuse(Agreement *published, const Agreement *files) {
         AgreementRow *row = &published->rows[i];
         if (row->verdict != VERDICT_CONTRADICT || files->rows[i].verdict != VERDICT_AGREE) continue;
         row->verdict = VERDICT_NOT_COMPARABLE;
-        row->note = "the model's own config.json and the GGUF agree";
+        row->note = "the publisher's config.json and the GGUF file agree";
         published->n_contradict--;
     }
 }

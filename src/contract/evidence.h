@@ -24,7 +24,7 @@ bool evidence_gather(Evidence *e, const ConfigFiles *files, const Model *model, 
                      uint32_t context, Arena *arena, Err *err);
 // What to do about a published contract that contradicts.
 #define EVIDENCE_ADVICE                                                                            \
-    "a model that means to differ is told by its own config.json: --config config.json"
+    "if the model differs on purpose, give its own config.json: --config config.json"
 
 size_t evidence_contradictions(const Evidence *e);
 // The first contradiction in words, as an ERR_GATE, and what to do: `vote`, a command, asks the weights.

@@ -19,7 +19,7 @@ static const HarmlessRow harmless_keys[] = {
     {"mradermacher.convert_type", "how the file was made"},
     {"ARCH.rope.scaling.finetuned", "a statement about training"},
     {"ARCH.use_parallel_residual",
-     "no graph reads it: branches are parallel where there is one norm"},
+     "no runtime reads it: branches are parallel if a layer has one norm"},
     {"ARCH.tensor_data_layout", "names the row order that the architecture has anyway"},
     {"tokenizer.ggml.unknown_token_id", "read by the tokenizer"},
     {"tokenizer.ggml.padding_token_id", "lathe never pads with tokens"},
@@ -42,7 +42,7 @@ static const HarmlessRow harmless_keys[] = {
     {"tokenizer.ggml.prefix_token_id", "for infilling, which lathe does not do"},
     {"tokenizer.ggml.suffix_token_id", "for infilling, which lathe does not do"},
     {"tokenizer.ggml.middle_token_id", "for infilling, which lathe does not do"},
-    {"tokenizer.chat_template.*", "templates for other uses, by name; chat gives no tools"},
+    {"tokenizer.chat_template.*", "named templates for other uses; chat passes no tools"},
     {"tokenizer.chat_templates", "the names of the other templates"},
     {"tokenizer.huggingface.json", "a second copy of the vocabulary"},
     {"tokenizer.rwkv.world", "a second copy of the vocabulary"},
@@ -87,19 +87,21 @@ static const char *find_reason(ContractReader *r, const GgufKey *k) {
 static void judge_key(ContractReader *r, const GgufKey *k) {
     const char *reason = find_reason(r, k);
     if (k->is_ignored && reason)
-        reader_fail(r, "--ignore-key %.*s: lathe knows that key (%s); leave the option out",
+        reader_fail(r,
+                    "--ignore-key %.*s: lathe knows already that this key changes nothing (%s); "
+                    "leave the option out",
                     STR_ARG(k->name), reason);
     else if (reason)
         reader_harmless(r, k->name, reason);
     else if (k->is_ignored)
         reader_harmless(r, k->name, "--ignore-key: the user says that it changes nothing");
     else if (k->is_set)
-        reader_fail(r, "--set %.*s: lathe reads no such key for architecture %s", STR_ARG(k->name),
-                    r->arch->name);
+        reader_fail(r, "--set %.*s: lathe does not read this key for architecture %s",
+                    STR_ARG(k->name), r->arch->name);
     else
         reader_fail(r,
-                    "key '%.*s': not known to lathe for architecture %s, so the model may mean "
-                    "something lathe would not compute; if you know that it changes nothing: "
+                    "key '%.*s': lathe does not know it for architecture %s, so the model may mean "
+                    "something that lathe does not compute; if you know that it changes nothing: "
                     "--ignore-key %.*s",
                     STR_ARG(k->name), r->arch->name, STR_ARG(k->name));
 }
@@ -122,7 +124,7 @@ void read_leftovers(ContractReader *r) {
         if (is_old_rope_table(t->name))
             reader_harmless(r, t->name, "a rotary table; angles follow from the contract");
         else
-            reader_fail(r, "tensor '%.*s': not part of architecture %s as lathe knows it",
+            reader_fail(r, "tensor '%.*s': lathe knows no such tensor for architecture %s",
                         STR_ARG(t->name), r->arch->name);
     }
 }

@@ -83,14 +83,13 @@ static void read_norm(ContractReader *r, Contract *c) {
         if (!read_field_from(r, FIELD_norm_eps, "attention.layer_norm_epsilon"))
             reader_fail(
                 r,
-                "key '%s.attention.layer_norm_epsilon' is absent: the file does not say what "
-                "its norms add to the variance; to state it: --set "
-                "%s.attention.layer_norm_epsilon=VALUE",
+                "key '%s.attention.layer_norm_epsilon' is absent: the file does not say what norms "
+                "add to the variance; to state it: --set %s.attention.layer_norm_epsilon=VALUE",
                 r->arch->name, r->arch->name);
         check_copy(r, "attention.layer_norm_rms_epsilon", (double)c->norm_eps, FIELD_norm_eps);
         return;
     }
-    need_field(r, FIELD_norm_eps, "what its norms add to the mean square");
+    need_field(r, FIELD_norm_eps, "what norms add to the mean square");
     check_copy(r, "attention.layer_norm_epsilon", (double)c->norm_eps, FIELD_norm_eps);
 }
 

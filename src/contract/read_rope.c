@@ -20,8 +20,8 @@ static void read_factors(ContractReader *r, FieldId field) {
     uint32_t n = r->model->contract.kinds[0].rope_dim / 2;
     if (t->n_dims == 1 && t->dims[0] != n)
         reader_fail(r,
-                    "tensor '%s': %zu factors, one for each pair of dims that rotates, but key "
-                    "'%s' says %u dims, which are %u pairs",
+                    "tensor '%s': %zu factors, one per pair of rotated dims, but key '%s' says %u "
+                    "dims, which are %u pairs",
                     name, t->dims[0], reader_key_name(r, FIELD_rope_dim), 2 * n, n);
     if (!check_tensor(r, t, n, 0)) return;
     float *values = arena_array(r->arena, n, float);
@@ -107,7 +107,9 @@ static void read_scaling(ContractReader *r, Contract *c) {
     bool has_long = kind->rope_factors_long.count || kind->rope_factors_short.count;
     bool has_freqs = kind->rope_freq_factors.count > 0;
     if (has_long && (!kind->rope_factors_long.count || !kind->rope_factors_short.count))
-        reader_fail(r, "tensor 'rope_factors_%s.weight' is missing, and LongRoPE needs both lists",
+        reader_fail(r,
+                    "tensor 'rope_factors_%s.weight' is missing; LongRoPE needs rope_factors_short "
+                    "and rope_factors_long",
                     kind->rope_factors_long.count ? "short" : "long");
     if (has_long && has_freqs)
         reader_fail(r,
@@ -173,8 +175,8 @@ static void read_original_context(ContractReader *r, Contract *c) {
         // A stretch whose factors were lost on the way reads well up to the original context.
         if (c->original_context < c->context && kind->rope_scaling == ROPE_SCALING_NONE)
             reader_fail(r,
-                        "key '%s': %u of %u positions, but no rope.scaling.type and no factor "
-                        "tensor says how they were stretched",
+                        "key '%s': %u of %u positions, but neither rope.scaling.type nor a factor "
+                        "tensor says how the context was extended",
                         key, c->original_context, c->context);
         return;
     }
@@ -183,7 +185,7 @@ static void read_original_context(ContractReader *r, Contract *c) {
             r, "key '%s' is absent, but the scaling depends on it; to state it: --set %s=VALUE",
             key, key);
     c->original_context = c->context;
-    reader_unstated(r, FIELD_original_context, "nothing was stretched");
+    reader_unstated(r, FIELD_original_context, "the context was not extended");
 }
 
 // Keys that llama.cpp's converter can write for every architecture and that its loader reads for
@@ -239,8 +241,8 @@ static void read_attn_factor(ContractReader *r, Contract *c) {
     double context = c->context, original = c->original_context;
     if (kind->rope_scaling == ROPE_SCALING_NONE && stated != 1)
         reader_fail(r,
-                    "key '%s': %g, but no rope.scaling.type and no factor tensor says what it "
-                    "belongs to",
+                    "key '%s': %g, but neither rope.scaling.type nor a factor tensor says which "
+                    "scaling it belongs to",
                     reader_key_name(r, FIELD_attn_factor), (double)stated);
     if (kind->rope_scaling == ROPE_SCALING_LONGROPE && !is_stated) {
         // Hugging Face transformers, modeling_rope_utils.py, _compute_longrope_parameters.
@@ -255,7 +257,7 @@ static void read_attn_factor(ContractReader *r, Contract *c) {
         double mscale = is_scaled ? 1 + 0.1 * log((double)kind->rope_factor) : 1;
         kind->attn_factor = (float)((double)stated * mscale);
         reader_derived(r, FIELD_attn_factor,
-                       is_scaled ? "%g * (1 + 0.1 ln %g)" : "%g * 1, without stretch or mix",
+                       is_scaled ? "%g * (1 + 0.1 ln %g)" : "%g * 1, without scaling or mix",
                        (double)stated, (double)kind->rope_factor);
     } else if (!is_stated) {
         reader_derived(r, FIELD_attn_factor, "no scaling that has one");

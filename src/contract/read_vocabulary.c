@@ -116,8 +116,7 @@ static uint32_t read_id(ContractReader *r, const char *name) {
         return NO_TOKEN;
     uint32_t n = r->model->contract.n_vocab;
     if (gguf_i64(k, 0, &value))
-        reader_fail(r, "key '%s': %" PRId64 " names no token of a vocabulary of %u", name, value,
-                    n);
+        reader_fail(r, "key '%s': %" PRId64 ", expected a token id below %u", name, value, n);
     else
         reader_fail(r, "key '%s': type %s, expected the number of a token", name,
                     gguf_type_name(k->type));
@@ -218,8 +217,7 @@ static void add_stop_list(ContractReader *r, const GgufKey *k, uint32_t *ids, si
     for (size_t i = 0; i < k->n_items && !r->failed; i++) {
         uint64_t id;
         if (!gguf_u64(k, i, &id) || id >= n_vocab)
-            reader_fail(r, "key '" STOP_LIST "': item %zu names no token of a vocabulary of %u", i,
-                        n_vocab);
+            reader_fail(r, "key '" STOP_LIST "': item %zu is not a token id below %u", i, n_vocab);
         else
             add_stop(r, STOP_LIST, (uint32_t)id, ids, n);
     }
@@ -239,7 +237,7 @@ static void read_stops(ContractReader *r, Contract *c) {
     if (listed) add_stop_list(r, listed, ids, &n);
     if (r->failed) return;
     if (n == 0) {
-        reader_fail(r, "no key '%s': nothing would end an answer", keys[0]);
+        reader_fail(r, "key '%s' is absent: no token would end an answer", keys[0]);
         return;
     }
     for (size_t i = 0; i < COUNT_OF(turn_ends); i++) {
@@ -310,15 +308,16 @@ void read_vocabulary(ContractReader *r) {
         reader_source(r, FIELD_bos_id, SOURCE_KEY, str_of(bos));
     c->adds_bos =
         read_policy(r, FIELD_adds_bos, bos_is_added_unless_stated(c->tokenizer, c->pre_tokenizer),
-                    "SentencePiece vocabularies and those cut as Llama 3, tekken or lfm2 "
-                    "begin a text with it, others do not");
+                    "texts begin with it in SentencePiece vocabularies and with the pre-tokenizers "
+                    "of Llama 3, tekken and lfm2, not in others");
     if (!c->adds_bos && bos_is_added_always(c->pre_tokenizer)) {
         c->adds_bos = true;
-        reader_derived(r, FIELD_adds_bos, "Gemma 4 begins a text with it, whatever the key says");
+        reader_derived(r, FIELD_adds_bos, "Gemma 4 texts begin with it, whatever the key says");
     }
-    c->adds_eos = read_policy(r, FIELD_adds_eos, false, "a prompt is to be continued");
+    c->adds_eos =
+        read_policy(r, FIELD_adds_eos, false, "the model continues a prompt, so no token ends it");
     if (c->adds_bos && c->bos_id == NO_TOKEN)
-        reader_fail(r, "texts begin with a token that the file does not name: no %s", bos);
+        reader_fail(r, "texts begin with a token, but key %s, which names it, is absent", bos);
     read_spaces(r, c, is_bpe);
     read_stops(r, c);
 

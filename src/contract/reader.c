@@ -91,11 +91,10 @@ bool reader_is_one_for_all(ContractReader *r, const GgufKey *k) {
             return false;
         }
         if (value == first) continue;
-        reader_fail(
-            r,
-            "key '%.*s': a list of %zu values, one a layer; lathe supports one for all, but "
-            "layer 0 has %g and layer %zu has %g",
-            STR_ARG(k->name), k->n_items, first, i, value);
+        reader_fail(r,
+                    "key '%.*s': a list with one value per layer (%zu); lathe expects the same for "
+                    "all, but layer 0 has %g and layer %zu has %g",
+                    STR_ARG(k->name), k->n_items, first, i, value);
         return false;
     }
     return true;

@@ -135,13 +135,14 @@ static void set_source(Use *use, UseId id, Str source) {
 static void read_context(Use *use, const Model *m, Arena *arena) {
     uint32_t most = m->contract.context;
     use->context = (uint32_t)min_size(most, USE_DEFAULT_CONTEXT);
-    set_source(use, USE_context,
-               most > USE_DEFAULT_CONTEXT
-                   ? arena_printf(arena,
-                                  "a bound of lathe's, below the model's %u: no answer "
-                                  "within it changes by it",
-                                  most)
-                   : arena_printf(arena, "%.*s", STR_ARG(m->sources[FIELD_context].text)));
+    set_source(
+        use, USE_context,
+        most > USE_DEFAULT_CONTEXT
+            ? arena_printf(
+                  arena,
+                  "lathe's default limit, below the model's %u; it changes no answer within it",
+                  most)
+            : arena_printf(arena, "%.*s", STR_ARG(m->sources[FIELD_context].text)));
 }
 
 static void read_rope_factors(Use *use, const Contract *c) {
@@ -149,7 +150,7 @@ static void read_rope_factors(Use *use, const Contract *c) {
     set_source(use, USE_rope_factors,
                contract_has_two_factor_sets(c)
                    ? STR("transformers, modeling_rope_utils.py (longrope_frequency_update): by the "
-                         "running length")
+                         "current length")
                    : STR("the model has one set of rotary frequencies"));
 }
 

@@ -264,7 +264,7 @@ static bool write_shard(Conversion *c, size_t i, Err *err) {
     uint64_t limit = plan_package_limit(&c->plan.options);
     if (out->n_bytes >= limit)
         return err_set(err, ERR_FORMAT,
-                       "%s came out at %" PRIu64 " bytes, planned %" PRIu64 ", limit of %s %" PRIu64
+                       "%s has %" PRIu64 " bytes, planned %" PRIu64 ", limit of %s %" PRIu64
                        "; use --layers-per-shard to make packages smaller",
                        package, out->n_bytes, range->n_bytes, c->plan.options.target->name, limit);
     return true;
@@ -455,9 +455,10 @@ static bool check_names(const Conversion *c, Err *err) {
     const char *const names[] = {c->job->model_path, c->out};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (!utf8_is_valid(file_name(names[i])))
-            return err_set(err, ERR_USAGE,
-                           "%s: the name is not UTF-8, and chain.json has to state it; rename it",
-                           names[i]);
+            return err_set(
+                err, ERR_USAGE,
+                "%s: the file name is not UTF-8, so chain.json cannot state it; rename the file",
+                names[i]);
     return true;
 }
 

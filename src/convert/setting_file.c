@@ -13,7 +13,7 @@ bool setting_name_check(const char *name, Err *err) {
         is_good = is_good && (isalnum((unsigned char)*at) || strchr("._-", *at));
     return is_good ||
            err_set(err, ERR_USAGE,
-                   "'%s' is no name of a setting: expected letters, digits, '.', '_' or '-'", name);
+                   "'%s' cannot name a setting: expected letters, digits, '.', '_' or '-'", name);
 }
 
 // ---- where named settings lie
@@ -84,7 +84,8 @@ static const char *place_of(const char *given, Arena *arena, Err *err) {
     const char *path = dir ? path_join(arena, dir, arena_printf(arena, "%s.json", given).at) : NULL;
     if (path && path_exists(path)) return path;
     err_set(err, ERR_USAGE,
-            "--settings %s: neither a file nor a setting in %s; lathe settle --tune %s makes one",
+            "--settings %s: there is no such file, and no such setting in %s; lathe settle --tune "
+            "%s makes one",
             given, dir ? dir : "~/.config/lathe/settings", given);
     return NULL;
 }

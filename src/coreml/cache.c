@@ -21,7 +21,8 @@
 static char *compiled_dir(Arena *arena, Err *err) {
     const char *cache = cache_dir(arena);
     if (!cache) {
-        err_set(err, ERR_SYSTEM, "no cache folder: neither HOME nor LATHE_CACHE_DIR is set");
+        err_set(err, ERR_SYSTEM,
+                "no folder for the cache: neither HOME nor LATHE_CACHE_DIR is set");
         return NULL;
     }
     char *dir = path_join(arena, cache, "compiled");
@@ -82,7 +83,8 @@ static bool compile(CoremlCompiled *out, const CoremlSource *s, const char *fres
                      .expected_seconds = coreml_expected_seconds(s)};
     if (!worker_run(&job, progress, &out->seconds, err)) return false;
     return path_is_dir(fresh) ||
-           err_set(err, ERR_SYSTEM, "%s: Core ML compiled it to nothing; log: %s", s->package,
+           err_set(err, ERR_SYSTEM,
+                   "%s: Core ML reported no error and wrote no compiled model; log: %s", s->package,
                    out->log);
 }
 
@@ -99,7 +101,7 @@ bool coreml_compiled(CoremlCompiled *out, const CoremlSource *s, const Progress 
     bool ok = compile(out, s, fresh, progress, err);
     // Another process may have been faster: what it made is as good.
     if (ok && rename(fresh, out->path) != 0 && !path_is_dir(out->path))
-        ok = err_errno(err, "%s: cannot move the compiled model there", out->path);
+        ok = err_errno(err, "%s: cannot move the compiled model to this place", out->path);
     if (path_exists(fresh)) dir_remove_tree(fresh, NULL);
     return ok;
 }

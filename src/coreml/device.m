@@ -138,7 +138,7 @@ bool coreml_compile(const char *package, const char *compiled, Err *err) {
             if (!answer.result)
                 fail_with(err, package, answer.error);
             else if (rename(utf8([(NSURL *)answer.result path]), compiled) != 0)
-                err_errno(err, "%s: cannot move the compiled model there", compiled);
+                err_errno(err, "%s: cannot move the compiled model to this place", compiled);
             else
                 ok = true;
         } @catch (NSException *thrown) {

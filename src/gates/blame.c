@@ -144,8 +144,8 @@ static json_t *list_suspects(const Blame *b, const MilFunction *f, size_t mark, 
         if (!is_suspect[i]) continue;
         size_t n = json_array_size(list);
         if (n < MOST)
-            strbuf_printf(text, "%s%.*s",
-                          n ? ", " : "; or what it is made of: ", STR_ARG(f->ops[i].name));
+            strbuf_printf(text, "%s%.*s", n ? ", " : "; or the values it is computed from: ",
+                          STR_ARG(f->ops[i].name));
         json_array_append_new(list, json_stringn(f->ops[i].name.at, f->ops[i].name.len));
     }
     if (json_array_size(list) > MOST)
@@ -203,12 +203,11 @@ static void say_nothing_found(const Blame *b) {
     char scope[48];
     snprintf(scope, sizeof scope, "blame %02u..%02u", b->chain->first_layer,
              b->chain->end_layer - 1);
-    proof_result(
-        b->p, b->gate, false, NULL, scope,
-        "no place is off by itself beyond %.2g %% in the graph, %.2g %% in fp16 or %.2g %% "
-        "by its weights: smaller errors have added up",
-        100 * causes[CAUSE_GRAPH].most_off, 100 * causes[CAUSE_FP16].most_off,
-        100 * causes[CAUSE_WEIGHTS].most_off);
+    proof_result(b->p, b->gate, false, NULL, scope,
+                 "no landmark adds more than %.2g %% in the graph, %.2g %% in fp16 or %.2g %% by "
+                 "its weights: smaller errors have added up",
+                 100 * causes[CAUSE_GRAPH].most_off, 100 * causes[CAUSE_FP16].most_off,
+                 100 * causes[CAUSE_WEIGHTS].most_off);
 }
 
 static bool watch_arithmetic(const Blame *b, Watched *w, Arithmetic arithmetic, Err *err) {

@@ -59,7 +59,7 @@ static void report_agreement(Proof *p, const Agreement *a, const char *scope, St
     }
     // A second source that says nothing of the model, an empty file say, has confirmed nothing.
     bool is_silent = a->n_agree + a->n_contradict == 0;
-    const char *hint = is_silent         ? "; nothing in them can be compared"
+    const char *hint = is_silent         ? "; the files state no field that can be compared"
                        : a->n_contradict ? advice
                                          : "";
     proof_result(p, "contract", a->n_contradict == 0 && !is_silent,
@@ -106,9 +106,10 @@ static void report_settings(Proof *p, const Evidence *e) {
             proof_verdict(p, "contract", is_sure ? PROOF_PASSED : PROOF_UNPROVED,
                           json_pack("{s:o}", "setting", json_of_str(strbuf_str(&text))),
                           is_sure ? "settings" : "-", "%s: %s", text.at,
-                          is_sure         ? "the model's publisher states the same"
-                          : k->is_ignored ? "only the user says that this key changes nothing"
-                                          : "only the user states this value");
+                          is_sure ? "the model's publisher states the same"
+                          : k->is_ignored
+                              ? "no publisher's file confirms that this key changes nothing"
+                              : "no publisher's file confirms this value");
         strbuf_free(&text);
     }
 }
@@ -134,8 +135,8 @@ static bool compare_second(Proof *p, TemplateWaivers *waivers, Err *err) {
     proof_section(p, "agreement", section);
     if (!e.has_files && !e.known.len)
         proof_note(p, "contract", "second source",
-                   "skipped: no publisher's file was given (--config config.json), and the model "
-                   "file names no model of contracts/");
+                   "skipped: no publisher's file was given (--config config.json), and contracts/ "
+                   "has no model of the names in the model file");
     return true;
 }
 
@@ -145,10 +146,11 @@ static void report_use(Proof *p) {
     use_print_deviations(&p->use, &text);
     proof_section(p, "use", use_to_json(&p->use));
     if (text.len)
-        proof_verdict(p, "contract", PROOF_UNPROVED, NULL, "use", "not as published: %s", text.at);
+        proof_verdict(p, "contract", PROOF_UNPROVED, NULL, "use",
+                      "choices other than the publisher's: %s", text.at);
     else
         proof_result(p, "contract", true, NULL, "use",
-                     "context %u; every choice is the publisher's", p->use.context);
+                     "context %u; all other choices are the publisher's", p->use.context);
     strbuf_free(&text);
 }
 
@@ -162,7 +164,7 @@ bool gate_contract(Proof *p, Err *err) {
     report_use(p);
     if (p->job->accepts_template)
         proof_unproved(p, "contract",
-                       "the chat template: what looks mangled in it was accepted "
+                       "the chat template: what gate contract finds wrong with it was accepted "
                        "(--accept-template)");
     if (!compare_second(p, &waivers, err) || !check_vocabulary(p, &waivers, err)) return false;
     if (!p->has_bundle) {
@@ -173,22 +175,23 @@ bool gate_contract(Proof *p, Err *err) {
     Sha256 contract = contract_digest(&p->model.contract);
     bool same = str_is(c->contract_digest, contract.hex);
     proof_result(p, "contract", same, json_pack("{s:s}", "sha256", contract.hex), "digest",
-                 same ? "sha256=%.16s… of source and bundle agree"
-                      : "the source's contract is %.16s…, not the bundle's",
+                 same ? "source and bundle have the same contract, sha256=%.16s…"
+                      : "the source's contract has sha256 %.16s…, expected the bundle's",
                  contract.hex);
     Sha256 source = proof_source_sha256(p);
     same = str_is(c->source_sha256, source.hex);
-    proof_result(p, "contract", same, json_pack("{s:s}", "sha256", source.hex), "source",
-                 same ? "sha256=%.16s… is the file it was converted from"
-                      : "sha256=%.16s… is another file than it was converted from",
-                 source.hex);
+    proof_result(
+        p, "contract", same, json_pack("{s:s}", "sha256", source.hex), "source",
+        same ? "the source is the file that the bundle was converted from, sha256=%.16s…"
+             : "the source has sha256 %.16s…, expected the file that the bundle was converted from",
+        source.hex);
     Str name;
     const char *what = find_host_difference(p, &name);
     if (what)
-        proof_result(p, "contract", false, NULL, "host.gguf", "%s '%.*s' is not the source's", what,
-                     STR_ARG(name));
+        proof_result(p, "contract", false, NULL, "host.gguf", "%s '%.*s' differs from the source's",
+                     what, STR_ARG(name));
     else
         proof_result(p, "contract", true, NULL, "host.gguf",
-                     "metadata and tensors are the source's");
+                     "metadata and tensors equal the source's");
     return true;
 }

@@ -103,7 +103,7 @@ static void add_off(FunctionPlan *f, const Planned *op, const char *rule, bool i
     if (f->n_off++ < MOST_NAMED)
         strbuf_printf(&f->text, "%s %.*s %.*s on the %s (%s%s)", f->n_off == 1 ? "; off it:" : ",",
                       STR_ARG(op->output), STR_ARG(op->op), device_names[op->device],
-                      rule ? "rule " : "no rule says so", rule ? rule : "");
+                      rule ? "rule " : "no rule predicts that", rule ? rule : "");
 }
 
 static void add_wrong(FunctionPlan *f, const Planned *op, const char *rule, bool predicted_ane) {
@@ -150,7 +150,8 @@ static void report(Proof *p, FunctionPlan *f, const FunctionPlacement *predicted
     print_counts(&text, "; predicted", predicted->conv_ane, predicted->conv_total,
                  predicted->compute_ane, predicted->compute_total);
     strbuf_printf(&text, "; %u predictions contradicted", f->n_wrong);
-    if (f->n_unnamed) strbuf_printf(&text, "; %u ops have names of the device's", f->n_unnamed);
+    if (f->n_unnamed)
+        strbuf_printf(&text, "; %u ops have names that only the device uses", f->n_unnamed);
     if (f->n_off) strbuf_add(&text, strbuf_str(&f->text));
     if (f->n_off > 8) strbuf_printf(&text, ", and %u more (verify/device.json)", f->n_off - 8);
     snprintf(scope, sizeof scope, "shard %02zu %.*s", shard, STR_ARG(predicted->function->name));

@@ -310,7 +310,7 @@ static bool report_shard(const ShardJudge *j) {
     snprintf(scope, sizeof scope, "layers %02u..%02u", s->first_layer, s->end_layer - 1);
     proof_result(j->p, "graph", has_passed, figures, scope,
                  "cos=%.7f rmse=%.3g max_abs=%.3g%s at layer %02u, attention off by %.2g, "
-                 "feed-forward by %.2g: %.2g of what is allowed",
+                 "feed-forward by %.2g: %.2g of the bound",
                  metrics_cos(&e->stream.m), metrics_rmse(&e->stream.m), e->stream.m.max_abs,
                  e->stream.m.has_bad ? " NOT FINITE" : "", s->first_layer + worst,
                  e->branches[ATTENTION].off_by, e->branches[FEED_FORWARD].off_by, share);

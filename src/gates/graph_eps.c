@@ -144,13 +144,14 @@ bool check_norm_eps(Proof *p, Err *err) {
         size_t n_expected = n_functions * count_norms(&c->contract, s);
         bool has_passed = check.n_norms == n_expected && worst <= allowed;
         snprintf(scope, sizeof scope, "eps %02u..%02u", s->first_layer, s->end_layer - 1);
-        proof_result(
-            p, "graph", has_passed,
-            json_pack("{s:I, s:I, s:o, s:f}", "norms", (json_int_t)check.n_norms, "norms_expected",
-                      (json_int_t)n_expected, "off", json_of_real(worst), "most_off", allowed),
-            scope,
-            "%zu of %zu norms on rows as small as eps, off by %.2g at most (%s), allowed %.2g",
-            check.n_norms, n_expected, worst, name, allowed);
+        proof_result(p, "graph", has_passed,
+                     json_pack("{s:I, s:I, s:o, s:f}", "norms", (json_int_t)check.n_norms,
+                               "norms_expected", (json_int_t)n_expected, "off", json_of_real(worst),
+                               "most_off", allowed),
+                     scope,
+                     "%zu of %zu norms, run on rows as small as eps, are off by at most %.2g (%s), "
+                     "allowed %.2g",
+                     check.n_norms, n_expected, worst, name, allowed);
     }
     shards_close(&shards);
     return ok;

@@ -117,8 +117,8 @@ static void report_slices(Proof *p, const HeadSlice *slices, size_t n) {
                   json_of_real(s->direction_share), "share_of_bound", json_of_real(share), "slice",
                   (json_int_t)s->first, (json_int_t)s->end);
     proof_result(p, "graph", has_passed, figures, "head",
-                 "%zu logits in %zu slices; worst %zu..%zu: scale %+.2g, direction off by %.2g: "
-                 "%.2g of what is allowed",
+                 "%zu logits in %zu slices; worst: logits %zu..%zu, scale off by %+.2g, direction "
+                 "by %.2g: %.2g of the bound",
                  n_logits, n, s->first, s->end - 1, s->gain - 1, s->off, share);
 }
 

@@ -88,7 +88,7 @@ static void report_scales(Proof *p, const Heads *h) {
                  json_pack("{s:I, s:o, s:o, s:[I,I]}", "slices", (json_int_t)h->n_slices, "scale",
                            json_of_real(scale), "share_of_bound", json_of_real(share), "slice",
                            (json_int_t)s->first, (json_int_t)s->end),
-                 "scale", "%zu slices; worst logits %zu..%zu, %+.2g: %.2g of what is allowed",
+                 "scale", "%zu slices; worst: logits %zu..%zu, off by %+.2g: %.2g of the bound",
                  h->n_slices, s->first, s->end - 1, scale - 1, share);
 }
 
@@ -155,7 +155,7 @@ static bool check_reach(Proof *p, Heads *h, Err *err) {
         if (!is_same && missed == NO_TOKEN) missed = id;
     }
     char detail[64] = "";
-    if (missed != NO_TOKEN) snprintf(detail, sizeof detail, ", token %u is not", missed);
+    if (missed != NO_TOKEN) snprintf(detail, sizeof detail, ", but not token %u", missed);
     proof_result(p, "head", n_equal == n, NULL, "reach",
                  "the head can produce %zu of %zu tokens tested (%zu stop ids among them)%s",
                  n_equal, n, c->stop_ids.count, detail);

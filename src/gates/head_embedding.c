@@ -68,12 +68,12 @@ bool check_embedding(Proof *p, const Host *host, Err *err) {
         json_pack("{s:I, s:I}", "tokens", (json_int_t)c->n_vocab, "equal", (json_int_t)n_equal);
     if (has_passed)
         proof_result(p, "head", true, figures, "embedding",
-                     "%zu of %u rows are the source's times embedding_scale, to the bit", n_equal,
-                     c->n_vocab);
+                     "%zu of %u rows equal the source's times embedding_scale, bit for bit",
+                     n_equal, c->n_vocab);
     else
         proof_result(p, "head", false, figures, "embedding",
-                     "%zu of %u rows are the source's times embedding_scale; token %u is the first "
-                     "that differs",
+                     "%zu of %u rows equal the source's times embedding_scale; the first that "
+                     "differs is that of token %u",
                      n_equal, c->n_vocab, first_wrong);
     return true;
 }

@@ -176,11 +176,10 @@ static void judge_tokens(Proof *p, const uint32_t *ids, size_t n, size_t n_chunk
                   (json_int_t)p->model.contract.n_vocab, "off", json_of_real(share_off), "carried",
                   json_of_real(carried / SHAKE), "share_of_bound", json_of_real(share),
                   "worst_token", (json_int_t)ids[worst]);
-    proof_result(
-        p, "head", share <= 1, figures, "tokens",
-        "%zu of %u tokens run, the loudest among them; worst %u, off by %.2g: %.2g of what "
-        "rounding may do",
-        n_distinct, p->model.contract.n_vocab, ids[worst], share_off, share);
+    proof_result(p, "head", share <= 1, figures, "tokens",
+                 "%zu of %u tokens run, those with the largest rows among them; worst: token %u, "
+                 "off by %.2g: %.2g of the bound",
+                 n_distinct, p->model.contract.n_vocab, ids[worst], share_off, share);
     proof_coverage(p, "head", n_distinct, p->model.contract.n_vocab,
                    "tokens run through the packages");
 }

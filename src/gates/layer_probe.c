@@ -120,7 +120,7 @@ static bool check_mark(const Watched *w, const MilFunction *f, const ChainLandma
         return true;
     return err_set(err, ERR_GATE,
                    "landmark '%s' of layer %u: function '%.*s' has no fp16 value '%.*s' of %zu "
-                   "channels, as chain.json states",
+                   "channels, which chain.json states",
                    landmark_names[mark->place], mark->layer, STR_ARG(f->name), STR_ARG(mark->value),
                    end);
 }

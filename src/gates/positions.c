@@ -94,7 +94,7 @@ bool gate_positions(Proof *p, Err *err) {
          check_host_tables(p, &shards, &edges, err);
     if (ok)
         proof_coverage(p, "positions", n_compared, c->context,
-                       "positions compared with the reference in the packages");
+                       "positions of the packages compared with the reference");
     shards_close(&shards);
     return ok;
 }

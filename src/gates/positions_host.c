@@ -60,7 +60,7 @@ static void check_rotary(HostCheck *h, const HostStep *step, uint32_t kind, bool
             if (!(off <= h->most_off)) h->most_off = off;
             if (!(off <= MOST_ROTARY_OFF * fmax(1, gain)))
                 found_fault(h, position + t,
-                            "cos or sin is another position's, or of other factors");
+                            "cos or sin differ from those of the position and factor set");
         }
 }
 
@@ -92,7 +92,7 @@ static void check_place(HostCheck *h, const HostStep *step) {
         for (uint32_t t = 0; t < n_rows; t++)
             ok =
                 ok && step->write_mask[(size_t)s * n_rows + t] == (s == position + t ? 1.0f : 0.0f);
-    if (!ok) found_fault(h, position, "rows are written elsewhere");
+    if (!ok) found_fault(h, position, "rows are written to other slots than expected");
 }
 
 static void check_rows(HostCheck *h, Host *host, uint32_t position, uint32_t n_rows) {
@@ -148,8 +148,9 @@ bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err 
     if (h.fault[0])
         proof_result(p, "positions", false, figures, "host tables", "%s", h.fault);
     else
-        proof_result(p, "positions", true, figures, "host tables",
-                     "cos, sin, mask, place and factor set of %zu rows at positions 0..%u",
-                     h.n_rows, c->context - 1);
+        proof_result(
+            p, "positions", true, figures, "host tables",
+            "cos, sin, mask, slot and factor set are right for %zu rows at positions 0..%u",
+            h.n_rows, c->context - 1);
     return true;
 }

@@ -387,26 +387,26 @@ static json_t *op_json(const OpJudgement *j) {
 static void describe(const OpJudgement *j, StrBuf *out) {
     if (reads_infinity(j) && j->size <= j->limit) {
         strbuf_printf(out,
-                      "reads a weight that is not finite in fp16, though results in fp32 stay "
-                      "below %.4g",
+                      "reads a weight that is not finite in fp16; results in fp32 stay below %.4g",
                       (double)j->size);
     } else if (overflows(j)) {
-        strbuf_printf(out, "overflows: %s of %.4g, limit %.0f [%s]",
+        strbuf_printf(out, "overflows: %s of %.4g, limit %.0f [rule %s]",
                       j->role == RANGE_NORM_INPUT ? "rows" : "results", (double)j->size,
                       (double)j->limit, j->role == RANGE_PRODUCT ? "I01" : "I04");
         if (j->broken)
-            strbuf_printf(out, "; %llu not finite in ane", (unsigned long long)j->broken);
+            strbuf_printf(out, "; %llu results not finite in simulated ANE",
+                          (unsigned long long)j->broken);
     }
     if (loses_rows(j))
-        strbuf_printf(out, "%s%llu rows come out as zeros in ane", out->len ? "; " : "",
+        strbuf_printf(out, "%s%llu rows become zeros in simulated ANE", out->len ? "; " : "",
                       (unsigned long long)j->zeroed);
     if (may_overflow(j))
         strbuf_printf(out,
-                      "%scould overflow in another order: sizes add up to %.4g, limit %.0f "
-                      "[I01 order]",
+                      "%scould overflow if summed in another order: magnitudes add up to %.4g, "
+                      "limit %.0f [rule I01]",
                       out->len ? "; " : "", (double)j->sums.bound, (double)j->limit);
     if (lost_share(j) > much_lost)
-        strbuf_printf(out, "%s%.1f %% of what it adds up is too small for the sums [I02]",
+        strbuf_printf(out, "%s%.1f %% of the products are too small for the sums [rule I02]",
                       out->len ? "; " : "", 100 * lost_share(j));
 }
 
@@ -470,12 +470,13 @@ static void say_shard(Proof *p, size_t i, const Judgements *all, Section *sectio
                                 (json_int_t)zeroed, "offenders", (json_int_t)n_offenders);
     char scope[48];
     snprintf(scope, sizeof scope, "shard %02zu", i);
-    proof_result(
-        p, "range", n_offenders == 0, figures, scope,
-        "headroom %.1f bits (tightest: %.*s); simulated ANE: %llu overflows, %llu rows zeroed%s",
-        (double)least, STR_ARG(n_tight ? tight[0]->op : STR("nothing")), (unsigned long long)broken,
-        (unsigned long long)zeroed,
-        n_offenders > 0 && !p->bundle.chain.ranges ? "; convert again with --range auto" : "");
+    proof_result(p, "range", n_offenders == 0, figures, scope,
+                 "headroom %.1f bits (smallest at %.*s); simulated ANE: %llu overflows, %llu rows "
+                 "become zeros%s",
+                 (double)least, STR_ARG(n_tight ? tight[0]->op : STR("nothing")),
+                 (unsigned long long)broken, (unsigned long long)zeroed,
+                 n_offenders > 0 && !p->bundle.chain.ranges ? "; convert again with --range auto"
+                                                            : "");
     say_named(p, scope, all, section->named);
 }
 
@@ -490,9 +491,9 @@ static void report_embedding(Proof *p, const RangeRun *r) {
                  json_pack("{s:I, s:o, s:o, s:f}", "token", (json_int_t)loudest->id, "peak",
                            number(loudest->peak), "entering", number(peak), "limit", (double)limit),
                  "embedding",
-                 "largest number %.4g, of token %u; %.4g where it enters, limit %.0f%s",
+                 "largest number %.4g, of token %u; scaled %.4g at the input, limit %.0f%s",
                  (double)loudest->peak, loudest->id, (double)peak, (double)limit,
-                 has_passed ? "" : ": infinite in fp16, and so is what it is made of");
+                 has_passed ? "" : ": infinite in fp16, also before scaling");
 }
 
 bool gate_range(Proof *p, Err *err) {

@@ -172,10 +172,10 @@ static void say_estimate(Proof *p, size_t i, const Placement *placement) {
     StrBuf text = {0};
     for (size_t k = 0; k < placement->n_functions; k++) {
         const FunctionPlacement *f = &placement->functions[k];
-        static const char *const words[] = {[PLACE_ANE] = "ANE predicted",
-                                            [PLACE_UNKNOWN] = "too close to call",
-                                            [PLACE_NOT] =
-                                                "CPU predicted: too small to repay the call"};
+        static const char *const words[] = {
+            [PLACE_ANE] = "ANE predicted",
+            [PLACE_UNKNOWN] = "too close to call",
+            [PLACE_NOT] = "CPU predicted: too small to make up for the cost of the call"};
         strbuf_printf(&text, "%s%.*s: ANE %.3g ms, CPU %.3g ms, %s", k ? "; " : "",
                       STR_ARG(f->function->name), f->estimate.ane_ms, f->estimate.cpu_ms,
                       words[f->estimate.verdict]);
@@ -199,7 +199,8 @@ static void say_stream(Proof *p, size_t i, const Placement *placement) {
     }
     if (text.len == 0) return;
     snprintf(scope, sizeof scope, "shard %02zu stream", i);
-    proof_note(p, "residency", scope, "weights that stream at half speed on %s [X01]: %.*s",
+    proof_note(p, "residency", scope,
+               "weights predicted to stream at half speed on %s [rule X01]: %.*s",
                placement_rules[RULE_X01].seen, STR_ARG(strbuf_str(&text)));
     strbuf_free(&text);
 }
@@ -209,8 +210,8 @@ bool gate_residency(Proof *p, Err *err) {
     PlacementTarget target;
     if (!placement_target_read(c->target, &target))
         return err_set(err, ERR_GATE,
-                       "no rules for target '%.*s'; there are macos27, macos26, macos15, each "
-                       "alone or with a chip (macos27:m4)",
+                       "no rules for target '%.*s', expected macos27, macos26 or macos15, alone or "
+                       "with a chip (macos27:m4)",
                        STR_ARG(c->target));
     if (str_is(c->sizes, "newest")) target.size_rule = SIZES_NEWEST;
     json_t *shards = json_array(), *rules = json_object();
@@ -224,7 +225,9 @@ bool gate_residency(Proof *p, Err *err) {
         say_stream(p, i, &placement);
         json_array_append_new(shards, shard_json(p, i, &placement, rules));
     }
-    proof_note(p, "residency", "device", "skipped: no device has planned or run these packages");
+    proof_note(p, "residency", "device",
+               "skipped: no device has run these packages; on a Mac run lathe verify with --engine "
+               "coreml");
     json_t *section = json_pack("{s:s, s:n, s:o, s:o}", "target", arena_cstr(p->arena, c->target),
                                 "measured", "shards", shards, "rules", rules);
     if (!section) die_out_of_memory(0);

@@ -18,12 +18,13 @@ bool gate_structure(Proof *p, Err *err) {
     Err why = {0};
     bool ok = bundle_check_files(p->bundle.dir, c, true, p->job->progress, &why);
     proof_result(p, "structure", ok, NULL, "files", "%s",
-                 ok ? "sha256 of every file as stated" : why.text);
+                 ok ? "every file has the sha256 that chain.json states" : why.text);
     (void)err;
     why = (Err){0};
     ok = packed_weights_open(p, &why) != NULL;
     proof_result(p, "structure", ok, NULL, "weights", "%s",
-                 ok ? "every weight of chain.json found in its package, shapes agree" : why.text);
+                 ok ? "every weight of chain.json is in its package, with the shape stated"
+                    : why.text);
     for (size_t i = 0; i < c->n_shards; i++) {
         const ChainShard *s = &c->shards[i];
         bool fits = s->n_bytes < c->package_limit;
@@ -33,7 +34,7 @@ bool gate_structure(Proof *p, Err *err) {
                      json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)s->n_bytes, "limit",
                                (json_int_t)c->package_limit, "ops",
                                (json_int_t)count_ops(&p->bundle.packages[i])),
-                     scope, "%zu ops valid, %zu functions, %.1f of %.0f MiB",
+                     scope, "%zu ops, all valid; %zu functions; %.1f MiB of at most %.0f",
                      count_ops(&p->bundle.packages[i]), s->n_functions,
                      (double)s->n_bytes / (1 << 20), (double)c->package_limit / (1 << 20));
     }

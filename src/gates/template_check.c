@@ -40,28 +40,27 @@ static void check_absent(TemplateCheck *c) {
         if (is_chat_mark(s->marks[i]) && n++ == 0) first = s->marks[i];
     if (n == 0 && !s->is_named_chat)
         template_finding(c, true, "template",
-                         "none, and the vocabulary has no marks of a chat: texts of a chat are fed "
-                         "one after the other, as plain text");
+                         "no chat template, and no chat marks in the vocabulary: chat feeds the "
+                         "texts one after the other, as plain text");
     else if (c->waivers->goes_without_template)
-        template_finding(c, true, "template",
-                         "none: texts of a chat are fed one after the other, as plain text, as "
-                         "asked");
-    else
         template_finding(
-            c, false, "template",
-            "no tokenizer.chat_template, but %s: the model was trained on chats written with "
-            "marks; expected a template, or --template none for plain text",
-            n ? arena_printf(c->arena, "the vocabulary has %zu marks of a chat such as %s", n,
-                             template_quoted(c, first))
-                    .at
-              : "the file's name says chat");
+            c, true, "template",
+            "--template none: chat feeds the texts one after the other, as plain text");
+    else
+        template_finding(c, false, "template",
+                         "no tokenizer.chat_template, but %s, so the model was trained on chats "
+                         "with marks; expected a template, or --template none for plain text",
+                         n ? arena_printf(c->arena, "the vocabulary has %zu chat marks such as %s",
+                                          n, template_quoted(c, first))
+                                 .at
+                           : "the file's name says chat");
 }
 
 // Says which text is missing from a conversation, or not where it belongs.
 static void report_lost(TemplateCheck *c, const Rendering *r, const LostText *lost) {
     template_suspicion(c, "template texts",
-                       "the text of turn %zu (%s) of %zu %s: %s in %s; "
-                       "expected every text once, in order and as it was said",
+                       "the text of turn %zu (%s) of %zu %s: %s in %s; expected every text once, "
+                       "in order and unchanged",
                        lost->turn + 1, role_name(r->roles[lost->turn]), r->n,
                        lost->is_out_of_order ? "comes before an earlier one"
                        : lost->n_times == 0  ? "is dropped or altered"
@@ -114,10 +113,11 @@ static bool check_length(TemplateCheck *c, const Rendering *short_one, const Ren
     for (size_t i = 1; i < long_one->n; i++) {
         Str expected = short_one->gaps[i % 2 ? 1 : i + 1 < long_one->n ? 2 : 4];
         if (is_same_but_digits(long_one->gaps[i], expected)) continue;
-        template_suspicion(
-            c, "template texts",
-            "before turn %zu of %zu the template writes %s, in a shorter conversation %s", i + 1,
-            long_one->n, template_quoted(c, long_one->gaps[i]), template_quoted(c, expected));
+        template_suspicion(c, "template texts",
+                           "before turn %zu of %zu the template writes %s, but in a shorter "
+                           "conversation %s; expected the same",
+                           i + 1, long_one->n, template_quoted(c, long_one->gaps[i]),
+                           template_quoted(c, expected));
         return false;
     }
     return true;
@@ -138,14 +138,14 @@ static void check_prompt(TemplateCheck *c, const Rendering *asked, const Renderi
         is_near = str_starts(longer, shorter) && asked->rendered.len > open.len && shorter.len;
     }
     if (is_same || is_near)
-        template_finding(c, true, "template prompt", "%s asks for an answer%s",
+        template_finding(c, true, "template prompt", "%s begins an answer%s",
                          template_quoted(c, prompt),
-                         is_same ? ", and a conversation goes on as it was answered"
-                                 : "; in a conversation that goes on other marks precede it");
+                         is_same ? ", and in a longer conversation the same marks precede it"
+                                 : "; in a longer conversation other marks precede it");
     else
         template_suspicion(c, "template prompt",
-                           "%s follows a question, but %s precedes an answer; expected the same "
-                           "mark of the assistant",
+                           "the template ends a prompt with %s, but writes %s before an answer of "
+                           "a longer conversation; expected the same mark",
                            template_quoted(c, prompt), template_quoted(c, before));
 }
 
@@ -159,7 +159,7 @@ static void check_present(TemplateCheck *c) {
               (refuses_system || check_texts(c, &with_system));
     if (ok)
         template_finding(c, true, "template texts",
-                         "odd texts of user, assistant%s come out as they went in, in order",
+                         "unusual texts of user, assistant%s come out unchanged and in order",
                          refuses_system ? "" : " and system");
     check_prompt(c, &asked, &plain);
     check_form(c, &plain, !ok || refuses_system ? NULL : &with_system);

@@ -210,8 +210,8 @@ static void check_beginning(TemplateCheck *c, const Family *family, Str rendered
              !c->subject->adds_bos)
         template_suspicion(
             c, "template form",
-            "neither template nor tokenizer begins a conversation with %s, as models "
-            "of the family %s were trained; tokenizer.ggml.add_bos_token may be wrong",
+            "neither template nor tokenizer begins a conversation with %s, but models of family %s "
+            "were trained so; tokenizer.ggml.add_bos_token may be wrong",
             template_quoted(c, bos), family->name);
 }
 
@@ -222,18 +222,18 @@ void check_form(TemplateCheck *c, const Rendering *plain, const Rendering *with_
     bool is_known = family && find_form(c, (FamilyId)(family - families), plain, with_system, &d);
     Str unused = find_unused_mark(c, plain->rendered);
     if (unused.len && !(is_known && *d.form->needs)) {
-        template_suspicion(c, "template form",
-                           "the vocabulary has %s, but the template writes no mark of a role that "
-                           "is a token",
-                           template_quoted(c, unused));
+        template_suspicion(
+            c, "template form",
+            "the vocabulary has %s, but the template writes no role mark that is a token",
+            template_quoted(c, unused));
         return;
     }
     if (is_known) {
-        template_finding(c, true, "template form", "as %s writes it (family %s)", d.form->model,
-                         family->name);
+        template_finding(c, true, "template form", "the same marks as %s (family %s)",
+                         d.form->model, family->name);
     } else if (!family || !d.form || (family->strictness == LOOSE && !d.is_space)) {
         template_finding(c, true, "template form",
-                         "marks of no family in the table, not compared: %s before a question",
+                         "not compared: no known family writes %s before a question",
                          template_quoted(c, plain->gaps[0]));
     } else {
         size_t most = 60, n = d.place.found.len;
@@ -242,6 +242,6 @@ void check_form(TemplateCheck *c, const Rendering *plain, const Rendering *with_
         template_suspicion(c, "template form", "%s the template writes %s, but %s writes %s (%s)",
                            d.place.where, template_quoted(c, found), d.form->model,
                            template_quoted(c, d.place.expected),
-                           d.is_space ? "they differ in white space" : "other marks");
+                           d.is_space ? "only white space differs" : "other marks");
     }
 }

@@ -127,9 +127,10 @@ void template_suspicion(TemplateCheck *c, const char *scope, const char *fmt, ..
     Str text = arena_vprintf(c->arena, fmt, args);
     va_end(args);
     bool is_waived = c->waivers->is_published || c->waivers->accepts_template;
-    const char *more = c->waivers->is_published ? "the publisher's own template does so"
-                       : is_waived              ? "accepted as asked"
-                                   : "tokenizer.chat_template is suspect; if the publisher's does "
-                                     "so, give it by --chat-template or --tokenizer-config";
+    const char *more = c->waivers->is_published ? "the publisher's own template does this"
+                       : is_waived
+                           ? "accepted as asked"
+                           : "tokenizer.chat_template is suspect; if the publisher's template does "
+                             "this too, give it with --chat-template or --tokenizer-config";
     add_finding(c, is_waived, scope, arena_printf(c->arena, "%.*s; %s", STR_ARG(text), more));
 }

@@ -96,9 +96,10 @@ bool check_texts(TemplateCheck *c, const Rendering *measured) {
         for (size_t i = 0; i < measured->n; i++) texts[i] = odd[(turn + i) % N_ODD_TEXTS];
         Str rendered;
         if (!template_render_turns(c, measured->roles, texts, true, &rendered, &why)) {
-            template_suspicion(c, "template texts",
-                               "the template refuses odd texts (%s), expected any text to pass",
-                               why.text);
+            template_suspicion(
+                c, "template texts",
+                "the template refuses unusual texts (%s), expected it to accept any text",
+                why.text);
             return false;
         }
         Str rest = rendered;
@@ -108,8 +109,7 @@ bool check_texts(TemplateCheck *c, const Rendering *measured) {
         rest = trim(rest);
         template_suspicion(
             c, "template texts",
-            "a text of the %s is altered: %s comes out as %s, expected every text as "
-            "it was said",
+            "the template alters a text of the %s: %s comes out as %s, expected it unchanged",
             role_name(measured->roles[altered]),
             template_quoted(c, from_difference(trim(said), rest)),
             template_quoted(c, from_difference(rest, trim(said))));

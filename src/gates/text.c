@@ -132,7 +132,7 @@ static void report(Proof *p, const Walk *w, const char *prompt) {
     StrBuf says = {0};
     strbuf_printf(&says, "%zu of %zu tokens match", w->n_steps - w->n_differ, w->n_steps);
     if (w->n_differ)
-        strbuf_printf(&says, "; the %s (%s): the source prefers its own by %.3g, %s",
+        strbuf_printf(&says, "; the %s (%s): the source's token leads by %.3g, %s",
                       w->n_differ == 1 ? "other" : "worst of the others", w->example.at,
                       w->worst_margin, w->worst_margin <= allowed ? "a near tie" : "NO NEAR TIE");
     if (w->n_differ) strbuf_printf(&says, " (up to %.3g)", allowed);
@@ -155,8 +155,8 @@ static bool check_room(Proof *p, const PromptFormat *format, bool *has_room, Err
     *has_room = longest < p->bundle.chain.context;
     if (ok && !*has_room)
         proof_result(p, "text", false, NULL, "prompts",
-                     "the longest takes %zu tokens, and the context of %u leaves no room for an "
-                     "answer: convert with a larger --context",
+                     "the longest prompt takes %zu tokens and leaves no room for an answer in a "
+                     "context of %u: convert with a larger --context",
                      longest, p->bundle.chain.context);
     return ok;
 }
@@ -240,10 +240,12 @@ static bool check_ids(Proof *p, const PromptFormat *host, Err *err) {
     }
     ok = ok && same_plain_ids(p, host, source, &is_same, &n_ids, &example, err);
     if (ok && is_same)
-        proof_result(p, "text", true, NULL, "ids", "%zu ids of host.gguf are the source's", n_ids);
+        proof_result(p, "text", true, NULL, "ids", "%zu ids from host.gguf equal the source's",
+                     n_ids);
     else if (ok)
-        proof_result(p, "text", false, NULL, "ids", "host.gguf reads a conversation otherwise: %s",
-                     example.len ? example.at : "it takes one that the source refuses");
+        proof_result(p, "text", false, NULL, "ids",
+                     "host.gguf gives other ids for a conversation: %s",
+                     example.len ? example.at : "it accepts one that the source refuses");
     strbuf_free(&example);
     prompt_format_close(source);
     return ok;

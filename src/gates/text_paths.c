@@ -91,7 +91,8 @@ static bool compare_next(Paths *t, uint32_t next, Err *err) {
     double kl = logits_kl(t->found, t->wanted, n_vocab);
     metrics_add(&t->logits, t->found, t->wanted, n_vocab);
     if (!(kl <= t->kl_max)) t->kl_max = kl;
-    if (!(kl <= TEXT_MOST_FP16_KL)) found_fault(t, "logits are not those of its tokens");
+    if (!(kl <= TEXT_MOST_FP16_KL))
+        found_fault(t, "logits differ from those of a new session with the same tokens");
     t->n_compared++;
     progress_report(t->p->job->progress, "text: places", t->n_compared, 0);
     return true;
@@ -113,7 +114,7 @@ static bool compare_tokens(Paths *t, Err *err) {
     size_t n = session_position(t->session);
     if (ok && (n < ids.count ||
                memcmp(session_tokens(t->session), ids.at, ids.count * sizeof *ids.at) != 0))
-        found_fault(t, "the session holds other tokens than the conversation has");
+        found_fault(t, "the session holds other tokens than the conversation");
     token_list_free(&ids);
     return ok;
 }
@@ -243,10 +244,9 @@ static void report(Paths *t, const char *scope, const char *ways) {
         proof_result(t->p, "text", false, figures, scope, "%s (kl %.3g, at most %.3g)", t->fault,
                      t->kl_max, TEXT_MOST_FP16_KL);
     else
-        proof_result(
-            t->p, "text", true, figures, scope,
-            "%s: same tokens and logits as a session that starts over, at %zu places, kl_max=%.3g",
-            ways, t->n_compared, t->kl_max);
+        proof_result(t->p, "text", true, figures, scope,
+                     "%s: same tokens and logits as a new session, at %zu places, kl_max=%.3g",
+                     ways, t->n_compared, t->kl_max);
 }
 
 typedef bool Way(Paths *t, Err *err);
@@ -275,7 +275,7 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
     bool is_short = bundle->chain.context < ROOMY && why.kind == ERR_USAGE;
     // What chat refuses in the middle of a conversation is a fault of the session, not of the run.
     if (!ok && is_short) {
-        proof_unproved(p, "text", "%s: there is no room for it in a context of %u", ways,
+        proof_unproved(p, "text", "%s: it does not fit into a context of %u", ways,
                        bundle->chain.context);
         ok = true;
         t.n_compared = 0;
@@ -303,10 +303,11 @@ static bool check_crossing(Proof *p, size_t *n_ways, Err *err) {
     if (!crosses) return true;
     double tokens = 3.0 * c->original_context; // short, long, and short again
     if (tokens * proof_n_weights(p) > MOST_CROSSING_WORK && !p->job->is_vote_long) {
-        proof_unproved(p, "text",
-                       "a conversation across position %u, where other rotary factors apply: it "
-                       "takes a reference over %u tokens several times; --vote-long does it",
-                       c->original_context, c->original_context);
+        proof_unproved(
+            p, "text",
+            "a conversation across position %u, where other rotary factors apply, was not run: it "
+            "takes the reference over %u tokens several times; run it with --vote-long",
+            c->original_context, c->original_context);
         --*n_ways;
         return true;
     }
@@ -326,8 +327,6 @@ bool check_text_paths(Proof *p, Err *err) {
                       "to the last position", err) &&
               check_crossing(p, &n_ways, err);
     // A conversation that grows, is shortened, reset, has a system text, ends, and crosses.
-    if (ok)
-        proof_coverage(p, "text", n_ways, N_WAYS,
-                       "ways of a conversation through a session walked");
+    if (ok) proof_coverage(p, "text", n_ways, N_WAYS, "kinds of conversation run");
     return ok;
 }

@@ -112,13 +112,14 @@ bool text_held_check(Proof *p, Session *bundle, Session *source, double *noise, 
         proof_result(p, "text", e.scores[BUNDLE].nll <= e.scores[SOURCE].nll + MOST_FORM_MEAN,
                      json_pack("{s:o, s:o, s:o}", "source", json_of_real(source_ppl), "packed",
                                json_of_real(packed_ppl), "bundle", json_of_real(bundle_ppl)),
-                     "perplexity", "over %s: source %.4f, its weights as packed %.4f, bundle %.4f",
-                     name, source_ppl, packed_ppl, bundle_ppl);
+                     "perplexity",
+                     "over %s: source %.4f, source with packed weights %.4f, bundle %.4f", name,
+                     source_ppl, packed_ppl, bundle_ppl);
     else
         proof_unproved(p, "text",
-                       "the answers make sense: no built-in text is known to the model as it is "
-                       "used (perplexity of its source %.4g, a blind guess has %u); template, "
-                       "factors or vocabulary may be wrong for bundle and source alike",
+                       "whether the answers make sense: the model knows no built-in text "
+                       "(perplexity of the source %.4g, of a blind guess %u); template, factors or "
+                       "vocabulary may be wrong in both bundle and source",
                        source_ppl, p->model.contract.n_vocab);
     say_pair(p, "fp16", fp16, is_within(fp16, TEXT_MOST_FP16_MEAN_KL, TEXT_MOST_FP16_KL));
     say_pair(p, "weights' form", form, is_within(form, MOST_FORM_MEAN, INFINITY));

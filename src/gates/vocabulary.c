@@ -46,13 +46,13 @@ static bool check_types(Proof *p, const Tokenizer *t, const char *template, Err 
         if (!ok || gives) continue;
         n_wrong++;
         proof_result(p, "contract", false, NULL, "token_type",
-                     "token %u %s is of type %d, so no text gives it, but the chat template "
-                     "writes it: tokenizer.ggml.token_type is suspect (%d is a control token)",
+                     "the chat template writes token %u %s, but it has type %d, so no text encodes "
+                     "to it: tokenizer.ggml.token_type is suspect (control tokens have type %d)",
                      id, quoted(p, piece), (int)tokenizer_type(t, id), (int)TOKEN_CONTROL);
     }
     if (ok && n_wrong == 0)
         proof_result(p, "contract", true, json_pack("{s:I}", "tokens", (json_int_t)n_structure),
-                     "token_type", "%zu tokens that the chat template writes are read as tokens",
+                     "token_type", "%zu tokens that the chat template writes are encoded as tokens",
                      n_structure);
     token_list_free(&ids);
     return ok;
@@ -63,11 +63,12 @@ static void check_bos(Proof *p, const Tokenizer *t) {
     uint32_t bos = tokenizer_bos(t);
     if (!tokenizer_adds_bos(t)) return;
     bool is_structure = is_cut_out(t, bos);
-    proof_result(p, "contract", is_structure, json_pack("{s:I}", "id", (json_int_t)bos), "bos_id",
-                 "a text begins with token %u %s, %s", bos, quoted(p, tokenizer_piece(t, bos)),
-                 is_structure ? "which no text gives"
-                              : "which is text: tokenizer.ggml.add_bos_token or bos_token_id is "
-                                "suspect");
+    proof_result(
+        p, "contract", is_structure, json_pack("{s:I}", "id", (json_int_t)bos), "bos_id",
+        "a text begins with token %u %s, %s", bos, quoted(p, tokenizer_piece(t, bos)),
+        is_structure
+            ? "to which no text encodes"
+            : "which is ordinary text: tokenizer.ggml.add_bos_token or bos_token_id is suspect");
 }
 
 // The first token of structure after an answer, as the template writes it; NO_TOKEN when none is.
@@ -107,7 +108,7 @@ static bool check_turn_end(Proof *p, const Tokenizer *t, Err *err) {
                      "stop_ids", "the chat template ends an answer with token %u %s, %s", end,
                      quoted(p, tokenizer_piece(t, end)),
                      stops_there ? "a stop id"
-                                 : "which is not a stop id, so no answer would end: "
+                                 : "which is not a stop id, so answers would not end: "
                                    "tokenizer.ggml.eos_token_id is suspect");
     return true;
 }

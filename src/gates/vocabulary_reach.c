@@ -34,27 +34,28 @@ static void check_merges(Proof *p, const Tokenizer *t, const PreSurvey *s) {
     if (s->better)
         proof_result(
             p, "contract", false, figures, "pre_tokenizer",
-            "with '%.*s' text gives %zu of the vocabulary's %zu tokens, with '%.*s', for one, %zu, "
-            "so tokenizer.ggml.pre is suspect: token %u %s is cut",
+            "with '%.*s' the texts of %zu of the vocabulary's %zu tokens encode to that token, "
+            "with '%.*s' those of %zu, so tokenizer.ggml.pre is suspect: token %u %s is cut",
             STR_ARG(stated), s->n_given, s->n_tokens, (int)strcspn(s->better, " "), s->better,
             s->n_better, s->lost, quoted(p, tokenizer_piece(t, s->lost)));
     else if (n_lost > s->n_tokens / REACH_ONE_IN)
         proof_result(
             p, "contract", false, figures, "pre_tokenizer",
-            "with '%.*s' text gives %zu of the vocabulary's %zu tokens, expected all but one in "
-            "%d: token %u %s comes out in pieces; tokenizer.ggml.merges is suspect (lines missing "
-            "or out of order), or tokenizer.ggml.token_type",
+            "with '%.*s' the texts of %zu of the vocabulary's %zu tokens encode to that token, "
+            "expected all but one in %d: token %u %s comes out in pieces; tokenizer.ggml.merges is "
+            "suspect (lines missing or out of order), or tokenizer.ggml.token_type",
             STR_ARG(stated), s->n_given, s->n_tokens, REACH_ONE_IN, s->unreached,
             quoted(p, tokenizer_piece(t, s->unreached)));
     else
         proof_result(p, "contract", true, figures, "pre_tokenizer",
-                     "with '%.*s'%s%s%s text gives %zu of the vocabulary's %zu tokens",
+                     "with '%.*s'%s%s%s the texts of %zu of the vocabulary's %zu tokens encode to "
+                     "that token",
                      STR_ARG(stated), s->learnt_by ? " learnt under '" : "",
                      s->learnt_by ? s->learnt_by : "", s->learnt_by ? "'," : "", s->n_given,
                      s->n_tokens);
     if (s->retyped != NO_TOKEN)
         proof_result(p, "contract", false, NULL, "token_type",
-                     "a merge leads to token %u %s of type %d, expected a normal token (%d): "
+                     "a merge makes token %u %s of type %d, expected a normal token (%d): "
                      "tokenizer.ggml.token_type is suspect",
                      s->retyped, quoted(p, tokenizer_piece(t, s->retyped)),
                      (int)tokenizer_type(t, s->retyped), (int)TOKEN_NORMAL);
@@ -68,24 +69,25 @@ static void check_scores(Proof *p, const Tokenizer *t, const ScoreSurvey *s) {
     const char *scope = "scores";
     if (s->n_tokens - s->n_given > few)
         proof_result(p, "contract", false, figures, scope,
-                     "text gives %zu of the vocabulary's %zu tokens, expected all but one in %d: "
-                     "token %u %s comes out in pieces; tokenizer.ggml.scores is suspect, or "
-                     "tokenizer.ggml.token_type",
+                     "the texts of %zu of the vocabulary's %zu tokens encode to that token, "
+                     "expected all but one in %d: token %u %s comes out in pieces; "
+                     "tokenizer.ggml.scores is suspect, or tokenizer.ggml.token_type",
                      s->n_given, s->n_tokens, REACH_ONE_IN, s->unreached,
                      quoted(p, tokenizer_piece(t, s->unreached)));
     else if (2 * s->n_distinct < s->n_tokens)
         proof_result(p, "contract", false, figures, scope,
-                     "%zu tokens have %zu different scores, expected one of their own for most: "
+                     "%zu tokens have only %zu different scores, expected most to differ: "
                      "tokenizer.ggml.scores is suspect",
                      s->n_tokens, s->n_distinct);
     else if (s->n_rises > few)
         proof_result(p, "contract", false, figures, scope,
-                     "the score rises from one token to the next at %zu of %zu, expected a fall at "
-                     "all but one in %d: tokenizer.ggml.scores is suspect",
+                     "the score rises from one token to the next at %zu of %zu places, expected it "
+                     "to fall at all but one in %d: tokenizer.ggml.scores is suspect",
                      s->n_rises, s->n_tokens, REACH_ONE_IN);
     else
         proof_result(p, "contract", true, figures, scope,
-                     "text gives %zu of the vocabulary's %zu tokens; scores fall at all but %zu",
+                     "the texts of %zu of the vocabulary's %zu tokens encode to that token; scores "
+                     "fall at all but %zu places",
                      s->n_given, s->n_tokens, s->n_rises);
 }
 

@@ -57,24 +57,25 @@ static void report_text(const Result *r, bool may_be_unknown) {
     const char *scope = *r->where ? "long text" : "text";
     if (n_known >= VOTE_LEAST_TOKENS || (n_known && may_be_unknown))
         proof_result(r->p, "vote", true, figures, scope,
-                     "%zu of %zu tokens known (%.*s): %.3f nats each, a guess has %.2f", n_known,
-                     n_scored, STR_ARG(strbuf_str(&kinds)), nats, r->vote->guess);
+                     "%zu of %zu tokens are of texts that the model knows (%.*s): %.3f nats per "
+                     "token, a blind guess %.2f",
+                     n_known, n_scored, STR_ARG(strbuf_str(&kinds)), nats, r->vote->guess);
     else if (may_be_unknown)
         proof_verdict(r->p, "vote", PROOF_UNPROVED, figures, scope,
-                      "the model knows no text%s, so nothing that applies there can be voted on; "
-                      "its publisher's config.json tells (--config)",
+                      "the model knows no text%s, so the vote cannot judge what applies there; "
+                      "compare with the publisher's config.json (--config)",
                       r->where);
     else if (n_known)
         proof_result(r->p, "vote", false, figures, scope,
-                     "%zu of %zu tokens known as stated, %d are needed: give a longer text, or one "
-                     "that the model was made for, with --vote-text",
+                     "only %zu of %zu tokens are of texts that the model knows under the contract "
+                     "as stated, expected %d: give a longer text, or one like the model's training "
+                     "texts, with --vote-text",
                      n_known, n_scored, VOTE_LEAST_TOKENS);
     else
-        proof_result(
-            r->p, "vote", false, figures, scope,
-            "no text is known to the model as stated: it is untrained, made for other text "
-            "(give it one with --vote-text), or its contract or use is misread in a way "
-            "that mutants.def lacks");
+        proof_result(r->p, "vote", false, figures, scope,
+                     "under the contract as stated the model knows no text: it is untrained, or "
+                     "trained on other texts (give one with --vote-text), or its contract or use "
+                     "is misread in a way that lathe's list of misreadings lacks");
     strbuf_free(&kinds);
 }
 
@@ -114,34 +115,36 @@ static bool is_settled(const Evidence *e, const char *of) {
 static void report_even(const Result *r, const char *of, const VoteRow *row, json_t *figures,
                         const size_t *counts) {
     bool is_known = is_settled(r->evidence, of);
-    proof_verdict(r->p, "vote", is_known ? PROOF_PASSED : PROOF_UNPROVED, figures, of,
-                  "%zu of %zu other readings not told apart%s (%s %+.3f ± %.3f%s): %s",
-                  counts[VOTE_EVEN], counts[VOTE_EVEN] + counts[VOTE_WORSE], r->where, row->name,
-                  row->delta, row->error, leans(row) ? ", towards it" : "",
-                  is_known ? "the publisher's files say what it is"
-                           : "the weights cannot tell, the publisher's files can (--config)");
+    proof_verdict(
+        r->p, "vote", is_known ? PROOF_PASSED : PROOF_UNPROVED, figures, of,
+        "%zu of %zu misreadings not told apart from the contract%s (%s %+.3f ± %.3f%s): %s",
+        counts[VOTE_EVEN], counts[VOTE_EVEN] + counts[VOTE_WORSE], r->where, row->name, row->delta,
+        row->error, leans(row) ? ", towards it" : "",
+        is_known ? "the publisher's files confirm the value"
+                 : "the weights cannot confirm the value; the publisher's files can (--config)");
 }
 
 static void report_better(const Result *r, const char *of, const VoteRow *row, json_t *figures,
                           const VoteRow *best) {
-    proof_result(r->p, "vote", false, figures, of,
-                 "%s fits better by %.3f ± %.3f nats a token%s (%.2f and %.0f errors "
-                 "allowed): %s",
-                 row->name, -row->delta, row->error, r->where, VOTE_MARGIN, VOTE_ERRORS,
-                 row->delta > best->delta + best->error
-                     ? "but less than another field's, which may be the cause"
-                 : row->nats > VOTE_KNOWN * r->vote->guess
-                     ? "this field is suspect, or another one that no row of the table undoes: "
-                       "the text is not known under this reading either"
-                     : "this field is suspect, or one that it makes up for");
+    proof_result(
+        r->p, "vote", false, figures, of,
+        "%s predicts better by %.3f ± %.3f nats per token%s (allowed %.2f, or %.0f standard "
+        "errors): %s",
+        row->name, -row->delta, row->error, r->where, VOTE_MARGIN, VOTE_ERRORS,
+        row->delta > best->delta + best->error
+            ? "but less so than a misreading of another field, which may be the cause"
+        : row->nats > VOTE_KNOWN * r->vote->guess
+            ? "this field is suspect, or one whose error is not in lathe's list of misreadings: "
+              "the model does not know the text under this misreading either"
+            : "this field is suspect, or another one whose error this misreading compensates");
 }
 
 // A choice away from the publisher's is the user's to make; what it costs is said.
 static void report_choice(const Result *r, const VoteRow *row, json_t *figures) {
-    proof_verdict(r->p, "vote", PROOF_UNPROVED, figures, row->of,
-                  "chosen otherwise than the publisher has it, and %s fits better by %.3f ± %.3f "
-                  "nats a token%s",
-                  row->name, -row->delta, row->error, r->where);
+    proof_verdict(
+        r->p, "vote", PROOF_UNPROVED, figures, row->of,
+        "the choice is not the publisher's, and %s predicts better by %.3f ± %.3f nats per token%s",
+        row->name, -row->delta, row->error, r->where);
 }
 
 static bool is_chosen(const Result *r, const char *of) {
@@ -165,7 +168,8 @@ static void report_subject(const Result *r, const char *of, const VoteRow *best)
         break;
     case VOTE_EVEN: report_even(r, of, row, figures, counts); break;
     case VOTE_WORSE:
-        proof_result(r->p, "vote", true, figures, of, "%zu worse%s, nearest %s %+.3f ± %.3f",
+        proof_result(r->p, "vote", true, figures, of,
+                     "%zu misreadings predict worse%s, the closest is %s %+.3f ± %.3f",
                      counts[VOTE_WORSE], r->where, row->name, row->delta, row->error);
         break;
     case VOTE_UNKNOWN: json_decref(figures); break; // the text's line has said so
@@ -253,8 +257,8 @@ static bool vote_beyond(Result *r, VoteJob *job, Vote *vote, Err *err) {
     double work = 2.0 * (double)texts.at[0].n * proof_n_weights(p);
     if (work > MOST_LONG_WORK && !p->job->is_vote_long) {
         proof_unproved(p, "vote",
-                       "what applies beyond position %u: the reference would read %zu tokens for "
-                       "each reading; --vote-long does it",
+                       "what applies beyond position %u was not scored: the reference would read "
+                       "%zu tokens for each misreading; score it with --vote-long",
                        c->original_context, texts.at[0].n);
         return true;
     }

@@ -135,12 +135,13 @@ static void report(const Sum *sum) {
                                 (json_int_t)sum->n_bad_rows, "worst_row", where);
     if (has_passed)
         proof_result(sum->p, "layer golden", true, figures, "weights",
-                     "%zu weights, each within its rounding of the source's (rms %.2f of it)",
+                     "%zu weights, each as near to its source weight as rounding allows (rms error "
+                     "%.2f of that bound)",
                      sum->n_weights, rms);
     else if (!t->is_half)
         proof_result(sum->p, "layer golden", false, figures, "weights",
-                     "%zu rows differ from the source by more than rounding; %s has %g, which fp16 "
-                     "cannot hold, where the source has %g",
+                     "%zu rows differ from the source by more than rounding; %s has %g, where the "
+                     "source has %g, which fp16 cannot hold",
                      sum->n_bad_rows, where, (double)t->found, (double)t->wanted);
     else
         proof_result(sum->p, "layer golden", false, figures, "weights",

@@ -90,7 +90,7 @@ const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract
     if ((h->rope_shift_later || h->counts_later_padding) && context < 2 * (uint64_t)prefill_rows)
         return "a second chunk does not fit in the context";
     if (regroups_heads(mutant) && (c->n_kv_heads == 1 || c->n_kv_heads == c->n_heads))
-        return "query heads can be shared out in one way only";
+        return "there is only one way to assign query heads to kv heads";
     return NULL;
 }
 

@@ -110,9 +110,10 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
         !norm_form_named(like->norm, &job.options.norm, NULL) ||
         !size_count_named(like->sizes, &job.options.sizes, NULL) ||
         !target_read(like->target, &job.options.target, &job.options.chip, NULL))
-        return err_set(err, ERR_FORMAT,
-                       "%s: chain.json has options that this lathe does not know; convert again",
-                       run->job->bundle_dir);
+        return err_set(
+            err, ERR_FORMAT,
+            "%s: chain.json has options that this version of lathe does not know; convert again",
+            run->job->bundle_dir);
     return bundle_convert(chain, arena, &job, err);
 }
 
@@ -242,12 +243,14 @@ static bool run_converted(Run *run, const Mutant *m, const Reading *reading, Are
         return true;
     }
     if (!is_put) {
-        leave_out(run, m, "no place for it in this model or under these options");
+        leave_out(run, m, "this model, converted with these options, has no place for it");
         return true;
     }
     if (m->bundle && m->bundle->kind != MUTANT_HOST && is_same(&chain, &run->truth[kind]))
-        return err_set(err, ERR_GATE, "mutant %s changed no byte of the bundle: mend its row",
-                       m->name);
+        return err_set(
+            err, ERR_GATE,
+            "mutant %s changed no byte of the bundle: its row in the table of mutants is wrong",
+            m->name);
     MutantHost host;
     mutant_host(&host, m->bundle ? &m->bundle->host : &(HostChanges){0},
                 m->contract ? &reading->model.contract : NULL);
@@ -261,12 +264,12 @@ static bool run_converted(Run *run, const Mutant *m, const Reading *reading, Are
 static const char *contract_idle_reason(const Run *run, const Mutant *m, Reading *reading,
                                         Arena *arena) {
     if (!contract_mutant_apply(m->contract, &run->model, reading, arena))
-        return "this model cannot be read so";
+        return "this misreading does not apply to this model";
     if (reading->tiles_kv_heads)
         return "the contract has no field for it: see kv_heads_tiled_in_graph";
     if (m->contract->sight == SEEN_LONG &&
         context_of(run, CONTEXT_LONG) <= run->model.contract.original_context)
-        return "no position lies after the original context";
+        return "no position lies beyond the original context";
     return NULL;
 }
 
@@ -320,7 +323,7 @@ static bool is_named(const char *names, const char *name) {
 static bool check_names(const char *names, Err *err) {
     if (!*names)
         return err_set(err, ERR_USAGE,
-                       "--mutants names no mutant: expected names separated by commas, or 'all'");
+                       "--mutants is an empty list, expected names separated by commas, or 'all'");
     if (strcmp(names, "all") == 0) return true;
     Mutant m;
     while (*names) {
@@ -328,10 +331,10 @@ static bool check_names(const char *names, Err *err) {
         bool is_known = false;
         for (size_t i = 0; mutant_at(i, &m); i++) is_known = is_known || str_is(name, m.name);
         if (!is_known)
-            return err_set(
-                err, ERR_USAGE,
-                "--mutants: no mutant '%.*s'; --mutants all lists the names in verify/mutants.json",
-                STR_ARG(name));
+            return err_set(err, ERR_USAGE,
+                           "--mutants: no mutant '%.*s'; --mutants all writes all names to "
+                           "verify/mutants.json",
+                           STR_ARG(name));
     }
     return true;
 }
@@ -345,7 +348,7 @@ static bool check_gates(const char *list, Err *err) {
         strbuf_printf(&known, i ? ", %s" : "%s", mutants_gate(i));
     }
     if (!is_judge)
-        err_set(err, ERR_USAGE, "--gates %s: none of these judges mutants; those that do are %s",
+        err_set(err, ERR_USAGE, "--gates %s: none of these judges mutants; expected some of: %s",
                 list, known.at);
     strbuf_free(&known);
     return is_judge;
@@ -399,7 +402,7 @@ bool mutants_run(const MutantsJob *job, MutantsSum *sum, Err *err) {
     if (ok && sum->n_survived)
         return err_set(err, ERR_GATE,
                        "%zu of %zu mutants survived: no gate%s would notice such an error",
-                       sum->n_survived, sum->n_run, job->gates ? " that was asked" : "");
+                       sum->n_survived, sum->n_run, job->gates ? " that ran" : "");
     if (ok && sum->n_run == 0)
         return err_set(err, ERR_GATE,
                        "no mutant was judged: none of these applies to this bundle "

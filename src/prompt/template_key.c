@@ -20,8 +20,7 @@ bool template_find(const Gguf *g, bool has_tools, Str *source, Err *err) {
         name_others(g, &others);
         if (others.len)
             err_set(err, ERR_FORMAT,
-                    "key '" MAIN "' is absent: none of the model's templates (%.*s) is for a "
-                    "conversation without tools",
+                    "key '" MAIN "' is absent: the model's only templates (%.*s) need tools",
                     STR_ARG(strbuf_str(&others)));
         else
             err_set(err, ERR_FORMAT, "no chat template: key '" MAIN "' is absent");

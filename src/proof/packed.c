@@ -46,7 +46,7 @@ static bool locate(Place *place, const Package *package, const ChainTensor *t, E
         f = package->program->functions[i];
         v = find_named(f, t->name);
     }
-    if (!v) return wrong(t, "chain.json lists it, but no function of its package has it", err);
+    if (!v) return wrong(t, "chain.json lists it, but no function of its package contains it", err);
     size_t count, n_bytes;
     if (!mil_type_count(&v->type, &count) || count != (size_t)t->n_rows * t->n_cols)
         return wrong(t, "its shape is not the one chain.json states", err);
@@ -58,7 +58,7 @@ static bool locate(Place *place, const Package *package, const ChainTensor *t, E
     }
     const MilOp *op = v->op == MIL_NO_OP ? NULL : &f->ops[v->op];
     if (!op || op->info->opcode != MIL_OP_constexpr_blockwise_shift_scale)
-        return wrong(t, "neither a constant nor unpacked from one", err);
+        return wrong(t, "neither a constant nor computed from packed codes", err);
     const MilValue *data = mil_value(f, mil_operand(f, op, mil_param(op->info, "data")));
     const MilValue *scale = mil_value(f, mil_operand(f, op, mil_param(op->info, "scale")));
     if (!data->data || !scale->data || data->type.dtype != MIL_I8 || scale->type.dtype != MIL_F16)
@@ -66,7 +66,7 @@ static bool locate(Place *place, const Package *package, const ChainTensor *t, E
     size_t n_scales, wanted = str_is(t->form, "int8-tensor") ? 1 : t->n_rows;
     if (!mil_type_count(&scale->type, &n_scales) || n_scales != wanted ||
         scale->type.dims[0] != (int64_t)wanted)
-        return wrong(t, "its scales are not one a row (or one for all)", err);
+        return wrong(t, "its scales are neither one per row nor one for all rows", err);
     place->codes = package_data(package, data, &n_bytes);
     place->scales = package_data(package, scale, &n_bytes);
     return true;
@@ -96,7 +96,8 @@ static bool place_part(PackedWeights *w, const Place *place, const ChainPart *pa
         if (role == WEIGHT_output_norm_bias) return add_rows(&w->output_norm_bias, here, err);
         if (role == WEIGHT_head_bias) return add_rows(&w->head_bias, here, err);
         if (role == WEIGHT_head) return add_rows(&w->head, here, err);
-        if (t->layer >= w->contract->n_layers) return wrong(t, "of a layer there is not", err);
+        if (t->layer >= w->contract->n_layers)
+            return wrong(t, "of a layer that the model does not have", err);
         return add_rows(&w->places[(size_t)t->layer * WEIGHT_COUNT + (size_t)role], here, err);
     }
     return wrong(t, "a part of unknown role", err);

@@ -86,7 +86,7 @@ static const char *text_of(const json_t *object, const char *key) {
 static json_t *read_record(Proof *p, const char *name, Err *err) {
     const char *path = path_join(p->arena, path_join(p->arena, p->bundle.dir, "verify"), name);
     if (!path_exists(path)) {
-        err_set(err, ERR_FORMAT, "%s is not there; a run writes it", path);
+        err_set(err, ERR_FORMAT, "%s is missing; a run of verify writes it", path);
         return NULL;
     }
     json_t *record = json_read_file(path, err);
@@ -94,8 +94,8 @@ static json_t *read_record(Proof *p, const char *name, Err *err) {
     const char *stated = text_of(record, "sha256");
     if (strcmp(stated, json_own_sha256(record).hex) == 0) return record;
     err_set(err, ERR_FORMAT, "%s %s", path,
-            *stated ? "was edited since it was written (its sha256 is another)"
-                    : "has no sha256: an older lathe wrote it");
+            *stated ? "was edited after it was written (its sha256 differs)"
+                    : "has no sha256: an older version of lathe wrote it");
     json_decref(record);
     return NULL;
 }
@@ -173,8 +173,9 @@ bool resume_open(Resume *r, Proof *p, Err *err) {
     for (int i = 0; i < GATE_COUNT; i++)
         (is_as_stated ? take_over : take_failures)(r, p, gates[i].name);
     if (p->job->resumes && (!is_as_stated || !r->n_records) && p->job->note)
-        p->job->note(p->job->line_context,
-                     arena_printf(p->arena, "nothing is kept, all gates run: %s", why.text).at);
+        p->job->note(
+            p->job->line_context,
+            arena_printf(p->arena, "no earlier result is kept, all gates run: %s", why.text).at);
     return true;
 }
 

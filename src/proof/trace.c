@@ -42,7 +42,8 @@ bool proof_tokens(Proof *p, size_t n, uint32_t **ids, size_t *count, Err *err) {
                               err);
         if (ok && list.count < before + LEAST_TOKENS)
             ok = err_set(err, ERR_FORMAT,
-                         "the vocabulary makes %zu tokens of a text of %zu bytes: it lacks bytes",
+                         "the vocabulary makes only %zu tokens of a text of %zu bytes: it lacks "
+                         "tokens for single bytes",
                          list.count - before, sizeof text - 1);
     }
     if (!ok) {

@@ -190,8 +190,8 @@ static bool settle(float *figure, const char *name, uint32_t layer, Err *err) {
     char text[32];
     if (!isfinite(*figure))
         return err_set(err, ERR_FORMAT,
-                       "layer %u: %s is not finite even in fp32; the weights are broken", layer,
-                       name);
+                       "layer %u: %s is not finite even in fp32; the file's weights are damaged",
+                       layer, name);
     snprintf(text, sizeof text, "%.4g", (double)*figure);
     *figure = strtof(text, NULL);
     return true;

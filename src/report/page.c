@@ -22,57 +22,56 @@ typedef struct {
 
 static const Section sections[] = {
     {"gates", "Gates", "What was compared with what",
-     "A gate is one kind of comparison. All of them have to pass before a bundle is used; a model "
-     "is measured against the reference, which is computed from the model file by other code than "
-     "the packages. A percentage says how much of the error that a gate allows was used up. Open "
-     "one to see its figures.",
+     "A gate is one kind of comparison. chat uses a bundle only if all gates passed. Most gates "
+     "compare the packages with the reference: the model computed straight from its file, by other "
+     "code than the packages. A percentage says how large the error is, compared with the largest "
+     "that the gate allows. Open a gate to see its figures.",
      page_gates, NULL, "lathe verify BUNDLE"},
-    {"contract", "Contract", "The contract: what the file says, and who confirms it",
+    {"contract", "Contract", "The contract: what the file states, and what confirms it",
      "The numbers that give the weights a meaning: sizes, norms, rotary embedding, tokens. "
-     "Converter "
-     "and reference both read them from the model file, so an error there would be shared by all. "
-     "Two witnesses that do not share it: a second source, such as the publisher's config.json, "
-     "and the weights themselves.",
+     "Converter and reference both read them from the model file, so they would share an error "
+     "there. Two things do not share it: a second source, such as the publisher's config.json, and "
+     "the weights themselves.",
      page_contract, "contract", "lathe verify BUNDLE"},
-    {"use", "Use", "How it is used: what lies between a user's words and the model",
-     "Choices that the weights do not make: how long a session may be, which rotary factors apply, "
-     "the template, sampling. The bundle was proved under these; where one is not the publisher's, "
-     "his is named.",
+    {"use", "Use", "How the model is used",
+     "Choices that are not part of the weights and yet change the answers: how long a session may "
+     "be, which rotary factors apply, the chat template, sampling. The bundle was proved with "
+     "these values. The last column shows the publisher's value where another was chosen.",
      page_use, NULL, "lathe verify BUNDLE"},
     {"vote", "Vote", "Do the weights agree with the contract?",
-     "The reference reads a text under the contract and under each misreading of it. Weights that "
-     "are read wrongly predict worse; when a misreading predicts better, the contract is suspect.",
+     "Gate vote computes how well the model predicts a text under the contract, and under each "
+     "misreading of it. A misreading should predict worse; if one predicts better, the contract is "
+     "suspect.",
      page_vote, "vote", "lathe verify BUNDLE --gates vote"},
     {"layers", "Layers", "Error, layer by layer: packages against the reference",
-     "How far the output of each layer is from the reference's. Lower is better, the scale is in "
-     "powers of ten, and a dashed line shows what is allowed: a line of points must stay below the "
-     "dashed line of its colour. What is too small for the scale is drawn at its bottom.",
+     "How far the output of each layer is from the reference's. Lower is better, and the scale is "
+     "in powers of ten. A dashed line is a bound: points must stay below the dashed line of their "
+     "colour. Points too small for the scale are drawn at its bottom.",
      page_layers, "graph,layer-golden", "lathe verify BUNDLE --gates graph,layer-golden"},
     {"text", "Text", "What it answers: bundle against the source",
-     "Prompts answered token by token beside the reference, and a text that both read. Where the "
-     "two would choose another token, the reference must hardly prefer its own: by no more than "
-     "six times the noise of 16 bits and packed weights.",
+     "Prompts that both answer token by token, and a text that both read. Where the bundle chooses "
+     "another token than the source, the two tokens must be nearly tied: the source's may lead by "
+     "at most six times the noise of fp16 and packed weights.",
      page_text, "text", "lathe verify BUNDLE --gates text"},
-    {"range", "Room", "Room in the numbers: activations against what the hardware holds",
-     "16-bit numbers end at 65504, sums of the Neural Engine at 32752 (published for M4 and M6). "
-     "A number beyond is lost.",
+    {"range", "Room", "Range: the largest numbers and the limits of the hardware",
+     "fp16 ends at 65504, sums of the Neural Engine at 32752 (published for M4 and M6). A larger "
+     "number overflows.",
      page_range, "range", "CONVERT --range auto"},
-    {"mutants", "Planted errors", "Would an error have been seen?",
-     "Conversions that are wrong on purpose, one error at a time, judged by the same gates. Each "
-     "must be noticed; one that survives is a hole in the proof.",
+    {"mutants", "Planted errors", "Would the gates notice an error?",
+     "The same gates ran on conversions that are wrong on purpose, each in one way. A gate must "
+     "fail each of them; one that no gate fails is a hole in the proof.",
      page_mutants, NULL, "lathe verify BUNDLE --mutants all"},
     {"placement", "Placement", "Where it would run: a prediction, not measured",
-     "Each op of the packages against published rules of what the Neural Engine takes. Rows are "
-     "kinds of op, columns layers; a mark shows the worst op of its kind there.",
+     "Published rules say which ops the Neural Engine runs; each op of the packages was compared "
+     "with them. Rows are kinds of op, columns are layers; a mark shows the worst op of that kind "
+     "in that layer.",
      page_placement, "residency", "lathe verify BUNDLE --gates residency"},
-    {"device", "Devices", "On devices: what gates found there, apart from the proof",
-     "The proof above was computed by lathe's own engine and holds everywhere. What stands here "
-     "holds "
-     "for the machine named, its system and its version of the framework alone. A plan says what "
-     "the "
-     "framework means to do; the other gates ran the packages there.",
+    {"device", "Devices", "On devices: results of gates that ran there, not part of the proof",
+     "lathe's own engine computed the proof above, which holds on any machine. The results here "
+     "hold only for the machine named, its system and its version of Core ML. A plan says where "
+     "Core ML intends to run each op; the other gates ran the packages there.",
      page_device, NULL, "lathe verify BUNDLE --engine coreml"},
-    {"packages", "Sizes", "Sizes on disk and in memory", "What the bundle's files take.",
+    {"packages", "Sizes", "Sizes on disk and in memory", "How much the bundle's files take.",
      page_packages, NULL, "lathe verify BUNDLE"},
     {"run", "Run", "This run", "Machine, time and memory of the run that made this page.", page_run,
      NULL, "lathe verify BUNDLE"},
@@ -124,20 +123,21 @@ static void write_section(Page *p, const Section *s) {
 
 static void write_words(StrBuf *out) {
     static const char *const words[][2] = {
-        {"contract", "the numbers that give the weights a meaning. The same weights under another "
+        {"contract", "the numbers that give the weights a meaning. The same weights with another "
                      "contract are another model"},
-        {"reference", "the model computed in 32-bit numbers straight from its file, by code that "
-                      "shares nothing with the compiler but the reading of the contract"},
+        {"reference", "the model computed in fp32 straight from its file. Its code shares with the "
+                      "compiler only the part that reads the contract"},
         {"cosine (cos)", "1 when two lists of numbers point the same way, 0 when they have nothing "
                          "in common. Plots show 1 - cos: smaller is better"},
-        {"row", "what a layer puts out at one position of a text; the worst is the one farthest "
-                "off"},
+        {"row", "the output of a layer at one position of a text; the worst row is the one with "
+                "the largest error"},
         {"rmse, max_abs", "typical and largest difference of single numbers"},
-        {"KL", "how much one distribution over next tokens would surprise the other, in nats"},
-        {"package, shard", "a Core ML model on disk; a bundle is a row of them"},
+        {"KL", "Kullback-Leibler divergence: how far one distribution over next tokens is from "
+               "another, in nats; 0 if they are the same"},
+        {"package, shard", "a Core ML model on disk; a bundle runs one or more of them in order"},
         {"ANE", "the Apple Neural Engine. Core ML decides at load time what it runs there"},
-        {"seal", "the proof a bundle carries: which gates it passed, over which bytes. Chat uses "
-                 "sealed bundles only"},
+        {"seal", "the record of a proof in the bundle: which gates passed, over which bytes. chat "
+                 "uses sealed bundles only"},
     };
     strbuf_add(out, STR("<section id=\"words\"><h2>Words</h2><dl>"));
     for (size_t i = 0; i < COUNT_OF(words); i++)

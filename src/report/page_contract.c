@@ -96,11 +96,11 @@ static void write_vote_of(StrBuf *out, const FieldWitness *w) {
     }
     strbuf_add(out, STR("<td data-l=\"weights\">"));
     if (w->n_better)
-        strbuf_printf(out, "<b class=\"no\">✗ %zu of %zu fit better</b>", w->n_better, n);
+        strbuf_printf(out, "<b class=\"no\">✗ %zu of %zu predict better</b>", w->n_better, n);
     else if (w->n_even)
         strbuf_printf(out, "<span class=\"maybe\">%zu of %zu not told apart</span>", w->n_even, n);
     else
-        strbuf_printf(out, "<span class=\"ok\">✓ %zu of %zu fit worse</span>", w->n_worse, n);
+        strbuf_printf(out, "<span class=\"ok\">✓ %zu of %zu predict worse</span>", w->n_worse, n);
     strbuf_add(out, STR("</td>"));
 }
 
@@ -128,12 +128,12 @@ static void write_fields(Page *p) {
     StrBuf *out = p->out;
     strbuf_printf(
         out,
-        "<details><summary>All %zu fields, with sources</summary><p class=\"dim\">Read "
-        "from: a key or a tensor of the file, the shape of one, a rule (derived), or what "
-        "every model of the architecture does. Weights: how many of its misreadings fit "
-        "them worse, as they should. A witness that does not speak of a field is left "
-        "out.</p><table class=\"stack fields\"><thead><tr><th>Field</th><th>value</th>"
-        "<th>read from</th><th>second source</th><th>weights</th></tr></thead><tbody>",
+        "<details><summary>All %zu fields, with sources</summary><p class=\"dim\">Read from: a key "
+        "or a tensor of the file, the shape of a tensor, a rule (derived), or what every model of "
+        "the architecture does. Weights: how many misreadings of the field predict worse, as they "
+        "should. – means that this source says nothing about the field.</p><table class=\"stack "
+        "fields\"><thead><tr><th>Field</th><th>value</th><th>read from</th><th>second "
+        "source</th><th>weights</th></tr></thead><tbody>",
         p->report->n_fields);
     // What is in doubt first.
     for (int is_fine = 0; is_fine < 2; is_fine++)
@@ -154,7 +154,7 @@ bool page_contract(Page *p) {
     if (report->n_sources == 0) {
         strbuf_add(out, STR("<p class=\"absent\">No second source was compared. "));
         page_command(p, "lathe verify BUNDLE --config config.json");
-        strbuf_add(out, STR(" compares what the publisher says.</p>"));
+        strbuf_add(out, STR(" compares with the publisher's file.</p>"));
     }
     write_fields(p);
     strbuf_add(out, STR("<p class=\"dim\">Digest of all fields: "));

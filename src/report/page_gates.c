@@ -58,7 +58,7 @@ static void write_gate(Page *p, GateId id) {
     if (n_unproved) strbuf_printf(out, ", %zu unproved", n_unproved);
     if (!isnan(sum.most_used))
         strbuf_printf(out, ", %.0f %% of the error allowed", 100 * sum.most_used);
-    strbuf_printf(out, "<span class=\"dim\">%s</span></summary><p class=\"dim\">Compared: %s.</p>",
+    strbuf_printf(out, "<span class=\"dim\">%s</span></summary><p class=\"dim\">This gate %s.</p>",
                   gate->question, gate->doc);
     if (sum.has_run) write_results(out, &p->report->gates[id], &sum);
     strbuf_add(out, STR("</details>"));

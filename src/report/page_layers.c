@@ -107,13 +107,14 @@ static const struct {
     const char *bound_name, *mark, *meaning;
 } parts[] = {
     {ERRORS_GRAPH_FP32, "graph fp32", "s1", GATE_graph, "layers", "allowed: fp32", "●",
-     "packages run in 32 bits, against the reference with the same packed weights: what is left "
-     "is a fault of the graph"},
+     "the packages in fp32, compared with the reference with the same packed weights: an error of "
+     "the graph"},
     {ERRORS_GRAPH, "graph fp16", "s3", GATE_golden, "graph", "allowed: fp16", "■",
-     "the same in 16 bits, as it will run: rounding besides"},
+     "the packages in fp16, as they will run, compared with the same reference: the graph's error "
+     "and rounding"},
     {ERRORS_WEIGHTS, "weights' form", "s2", GATE_golden, "weights", "allowed: weights", "▲",
-     "the reference with packed weights, against the reference with the source's: what packing "
-     "costs"},
+     "the reference with packed weights, compared with the reference with the source's: the error "
+     "of packing"},
 };
 
 static void write_legend(StrBuf *out, const Report *report) {
@@ -174,10 +175,11 @@ static double error_of(const ReportErrors *errors, FigureId figure, size_t layer
 static void write_table(StrBuf *out, const Report *report) {
     size_t n_layers = report->errors[ERRORS_TOTAL].n_values[FIGURE_cos];
     if (n_layers == 0) return;
-    strbuf_add(out, STR("<details><summary>All figures, layer by layer</summary><p class=\"dim\">"
-                        "Both: packages in 16 bits against the reference with the source's weights."
-                        " A layer's figures hold what the layers before it in its package have "
-                        "added up.</p><div class=\"scroll\"><table><thead><tr><th>Layer</th>"));
+    strbuf_add(out,
+               STR("<details><summary>All figures, layer by layer</summary><p class=\"dim\">Both: "
+                   "the packages in fp16, compared with the reference with the source's weights. "
+                   "The figures of a layer include the errors of the layers before it in its "
+                   "package.</p><div class=\"scroll\"><table><thead><tr><th>Layer</th>"));
     for (size_t f = 0; f < COUNT_OF(table_figures); f++)
         for (size_t k = 0; k < COUNT_OF(table_parts); k++)
             strbuf_printf(out, "<th class=\"n\">%s, %s</th>", table_figures[f].name,

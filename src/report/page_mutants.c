@@ -11,12 +11,12 @@ static const struct {
     const char *kind, *title, *doc;
 } classes[] = {
     {"contract", "contract misread",
-     "converter and host read another contract than the file states"},
-    {"graph", "program", "an op of one layer is another, or has other operands"},
-    {"rows", "weights mixed up", "rows of the source stand in another's place, or are changed"},
+     "converter and host use another contract than the file states"},
+    {"graph", "program", "one layer has a wrong op, or an op with wrong operands"},
+    {"rows", "weights mixed up", "rows of weights are exchanged or changed"},
     {"bytes", "weight file", "bytes of the packed weights are wrong"},
     {"host", "host's arithmetic",
-     "what is computed beside the packages: positions, masks, rotary tables, turns"},
+     "what the host computes is wrong: positions, masks, rotary tables, turns"},
     {"keys", "host's metadata", "special tokens or template differ from the source's"},
 };
 
@@ -78,7 +78,7 @@ static size_t count_alone(const ReportMutants *m, size_t only) {
 }
 
 static void write_overview(StrBuf *out, const ReportMutants *m) {
-    open_table(out, "How many each gate noticed", m);
+    open_table(out, "Errors that each gate noticed", m);
     for (size_t class = 0; class <= COUNT_OF(classes); class ++) {
         size_t n = 0, n_killed = 0;
         for (size_t i = 0; i < m->n; i++) {
@@ -97,8 +97,9 @@ static void write_overview(StrBuf *out, const ReportMutants *m) {
         }
         strbuf_add(out, STR("</tr>"));
     }
-    strbuf_add(out, STR("<tr><td><b>by this gate alone</b><small>without it they would pass"
-                        "</small></td>"));
+    strbuf_add(
+        out,
+        STR("<tr><td><b>by this gate alone</b><small>no other gate notices them</small></td>"));
     for (size_t k = 0; k < m->n_gates; k++) write_count(out, count_alone(m, k));
     strbuf_add(out, STR("</tr>"));
     close_table(out);
@@ -107,8 +108,7 @@ static void write_overview(StrBuf *out, const ReportMutants *m) {
 // ---- one by one
 
 static void write_survivors(StrBuf *out, const ReportMutants *m, size_t n) {
-    strbuf_printf(
-        out, "<div class=\"alarm\"><h3>✗ %zu survived: no gate that was asked noticed</h3>", n);
+    strbuf_printf(out, "<div class=\"alarm\"><h3>✗ %zu survived: no gate that ran failed</h3>", n);
     open_table(out, "Planted error", m);
     for (size_t i = 0; i < m->n; i++)
         if (!m->list[i].is_killed) write_mutant(out, m, &m->list[i]);
@@ -166,11 +166,9 @@ bool page_mutants(Page *p) {
     strbuf_printf(out, "<p><b class=\"%s\">%zu of %zu planted errors were noticed</b>",
                   n_survived ? "no" : "ok", n - n_survived, n);
     if (m->n_left_out) strbuf_printf(out, "; %zu more do not apply to this model", m->n_left_out);
-    strbuf_add(out,
-               STR(". ● a gate that failed, as it should; · one that passed; empty: not asked, "
-                   "since the answer was known (the text gate, once another has failed) or "
-                   "since it was left out. Gates without a column do not judge what a bundle "
-                   "computes.</p>"));
+    strbuf_add(out, STR(". ●: the gate failed, as it should; ·: it passed; empty: it did not run, "
+                        "because another gate had failed before (gate text) or because it was left "
+                        "out. Gates without a column do not judge what a bundle computes.</p>"));
     if (n_survived) write_survivors(out, m, n_survived);
     write_overview(out, m);
     for (size_t class = 0; class <= COUNT_OF(classes); class ++) write_class(out, m, class);

@@ -11,10 +11,10 @@
 
 static const SvgMark marks[] = {
     {'a', "ane", "Neural Engine", NULL},
-    {'i', "idx", "CPU, once before the graph", "·"},
+    {'i', "idx", "on the CPU, once before the other ops", "·"},
     {'u', "unk", "unknown", "?"},
     {'c', "cpu", "CPU", "C"},
-    {'f', "fault", "runs, with wrong results or none", "!"},
+    {'f', "fault", "runs, but gives wrong results or none", "!"},
 };
 
 static size_t severity(char mark) {
@@ -135,10 +135,11 @@ static void write_every_op(StrBuf *out, const ReportFunction *function) {
 
 static void write_estimate(StrBuf *out, const ReportFunction *function) {
     const char *verdict = function->estimate;
-    const char *says = strcmp(verdict, "ane") == 0   ? "worth it"
-                       : strcmp(verdict, "cpu") == 0 ? "too small to be worth it: the CPU"
-                                                     : "undecided";
-    strbuf_add(out, STR("<p class=\"dim\">Estimate for an M4, a call: "));
+    const char *says = strcmp(verdict, "ane") == 0 ? "worth it"
+                       : strcmp(verdict, "cpu") == 0
+                           ? "CPU predicted: too small to make up for the cost of the call"
+                           : "undecided";
+    strbuf_add(out, STR("<p class=\"dim\">Estimate for one call on an M4: "));
     html_number(out, function->ane_ms);
     strbuf_add(out, STR(" ms with the Neural Engine, "));
     html_number(out, function->cpu_ms);
@@ -151,12 +152,12 @@ static void write_stream(StrBuf *out, const ReportFunction *function) {
     strbuf_add(out, STR("<p class=\"dim\">Weights of convolutions: "));
     html_bytes(out, all);
     if (!(slow > 0)) {
-        strbuf_add(out, STR(", none of them at the half speed of rule X01.</p>"));
+        strbuf_add(out, STR(", none of them predicted to stream at half speed (rule X01).</p>"));
         return;
     }
     strbuf_add(out, STR(", of which "));
     html_bytes(out, slow);
-    strbuf_add(out, STR(" at half speed on some chips (rule X01).</p>"));
+    strbuf_add(out, STR(" predicted to stream at half speed on some chips (rule X01).</p>"));
 }
 
 static void write_findings(StrBuf *out, const ReportFunction *function) {
@@ -266,7 +267,7 @@ static void write_function(StrBuf *out, const ReportFunction *function) {
     write_estimate(out, function);
     write_stream(out, function);
     write_every_op(out, function);
-    strbuf_add(out, STR("<details><summary>Rules that spoke</summary>"));
+    strbuf_add(out, STR("<details><summary>Rules that apply to these packages</summary>"));
     write_findings(out, function);
     strbuf_add(out, STR("</details>"));
 }
@@ -279,8 +280,8 @@ bool page_placement(Page *p) {
     html_words(out, report->placement_target);
     strbuf_add(out, page_has_device(p->report)
                         ? STR("; a device's own plan stands under <a href=\"#device\">Devices</a>.")
-                        : STR("; measured on a device: nothing."));
-    strbuf_add(out, STR(" The column – is for ops of no layer.</p>"));
+                        : STR("; nothing was measured on a device."));
+    strbuf_add(out, STR(" The column – has the ops that belong to no layer.</p>"));
     write_legend(out);
     strbuf_add(out, STR("<div class=\"plots\">"));
     for (size_t i = 0; i < report->n_shards; i++)

@@ -54,13 +54,12 @@ static bool write_conditioning(Page *p) {
     strbuf_add(p->out, STR("<h3>Before and after conditioning</h3><p>Measured in the 32-bit "
                            "reference over a calibration text of "));
     html_number(p->out, r->n_range_tokens);
-    strbuf_add(p->out, STR(" tokens. Where a number comes too near to the end of what the hardware "
-                           "holds, the packages carry it divided by a power of two, which changes "
-                           "no digit of it."));
+    strbuf_add(p->out, STR(" tokens. Where a number comes too near to a limit, the packages carry "
+                           "it divided by a power of two, which changes no digit of it."));
     double before = least_room(r, MEASURED), after = least_room(r, CARRIED);
     if (!isnan(before) && !isnan(after))
         strbuf_printf(p->out,
-                      " Least room of these: <b>%.1f bits before, %.1f after</b>%s; a bit is a "
+                      " Least headroom of these: <b>%.1f bits before, %.1f after</b>%s; a bit is a "
                       "factor of two.",
                       before, after, before == after ? " (nothing had to be divided)" : "");
     strbuf_add(p->out, STR("</p><div class=\"plots\">"));
@@ -111,15 +110,14 @@ bool page_range(Page *p) {
     bool has_any = write_conditioning(p);
     double room = page_least_room(p->report);
     if (!isnan(room)) {
-        strbuf_printf(
-            p->out,
-            "<h3>What the packages' own ops came to</h3><p>The range gate ran the "
-            "packages on a calibration text: the tightest op has <b class=\"%s\">%.1f bits "
-            "of room</b>, so its numbers could be 2<sup>%.1f</sup> times as large.</p>",
-            room < 0 ? "no" : "ok", room, room);
+        strbuf_printf(p->out,
+                      "<h3>Numbers in the packages</h3><p>Gate range ran the packages on a "
+                      "calibration text. The op with the least headroom has <b class=\"%s\">%.1f "
+                      "bits</b>: its numbers could be 2<sup>%.1f</sup> times as large.</p>",
+                      room < 0 ? "no" : "ok", room, room);
         has_any = true;
     }
-    has_any |= write_room(p->out, "Ops that the range gate names", &p->report->named);
-    has_any |= write_room(p->out, "The least room, op by op", &p->report->tightest);
+    has_any |= write_room(p->out, "Ops that gate range names", &p->report->named);
+    has_any |= write_room(p->out, "The least headroom, op by op", &p->report->tightest);
     return has_any;
 }

@@ -47,8 +47,8 @@ static void write_verdict(Page *p, const Tally *t) {
     } else if (t->n_run < GATE_COUNT) {
         strbuf_printf(out,
                       "<div class=\"verdict part\"><b class=\"top\">◐ Partly checked</b>%zu of %d "
-                      "gates were asked for, and passed. That is not a proof: a seal needs all of "
-                      "them, and chat refuses the bundle without one.</div>",
+                      "gates ran, and passed. That is not a proof: a seal needs all gates, and "
+                      "chat refuses a bundle without a seal.</div>",
                       t->n_run, (int)GATE_COUNT);
     } else {
         strbuf_printf(out,
@@ -67,10 +67,11 @@ static void write_story(Page *p) {
     strbuf_add(out, STR(" is a language model as Core ML packages for the Apple Neural Engine, "
                         "made from "));
     html_code(out, *bundle->source_name ? bundle->source_name : "a GGUF file");
-    strbuf_add(out, STR(" by lathe. This page says whether the packages compute what that file "
-                        "means, and whether the file says the right thing: they were read back "
-                        "from disk, run on a CPU, and compared with a computation of the model by "
-                        "other code.</p>"));
+    strbuf_add(
+        out,
+        STR(" by lathe. This page says whether the packages compute what that file means, and "
+            "whether the file states the right model. lathe read the packages back from disk, ran "
+            "them on a CPU, and compared them with the model as computed by other code.</p>"));
 }
 
 // ---- tiles: a figure each. Colours of `state` repeat what the words say.
@@ -111,7 +112,7 @@ static void write_witness_tiles(Page *p) {
     if (n) {
         open_tile(out, "The weights' vote", n_better ? "no" : "ok");
         strbuf_printf(out, n_better ? "%zu of %zu" : "0 of %zu", n_better ? n_better : n, n);
-        close_tile(out, "misreadings fit better");
+        close_tile(out, "misreadings predict better");
     }
 }
 
@@ -146,7 +147,7 @@ static void write_result_tiles(Page *p, const Tally *t) {
         close_tile(out, "at positions of a prose text (gate head)");
     }
     if (t->nearest_gate) {
-        open_tile(out, "Most of a bound used", t->nearest_use > 1 ? "no" : "");
+        open_tile(out, "Nearest to its bound", t->nearest_use > 1 ? "no" : "");
         strbuf_printf(out, "%.0f %%</b><small>of the error gate %s allows</small></li>",
                       100 * t->nearest_use, t->nearest_gate);
     }
@@ -154,7 +155,7 @@ static void write_result_tiles(Page *p, const Tally *t) {
     if (!isnan(room)) {
         open_tile(out, "Least room", room < 0 ? "no" : "");
         strbuf_printf(out, "%.1f bits", room);
-        close_tile(out, "before a number is too large");
+        close_tile(out, "before a number overflows");
     }
     size_t n = p->report->mutants.n, n_survived = page_count_survivors(p->report);
     if (n) {
@@ -195,8 +196,8 @@ void page_summary(Page *p) {
     StrBuf *out = p->out;
     Tally t = tally_of(p->report);
     const ReportBundle *bundle = &p->report->bundle;
-    strbuf_add(out,
-               STR("<p class=\"kicker\">lathe report: is this bundle what its model is?</p><h1>"));
+    strbuf_add(out, STR("<p class=\"kicker\">lathe report: does this bundle compute what its model "
+                        "file means?</p><h1>"));
     html_words(out, *bundle->name ? bundle->name : "bundle");
     strbuf_add(out, STR("</h1>"));
     write_verdict(p, &t);

@@ -10,9 +10,9 @@
 static const struct {
     const char *scope, *meaning;
 } held[] = {
-    {"fp16", "bundle against the reference with the same packed weights: what 16 bits cost"},
-    {"weights' form", "the reference with packed weights against the source's: what packing costs"},
-    {"against the source", "bundle against the source: both together"},
+    {"fp16", "bundle and reference with the same packed weights: the error of fp16"},
+    {"weights' form", "reference with packed weights and with the source's: the error of packing"},
+    {"against the source", "bundle and source: both errors"},
 };
 
 static size_t held_row(const ReportResult *result) {
@@ -51,14 +51,12 @@ static void write_held(StrBuf *out, const ReportResults *results) {
         if (row == COUNT_OF(held)) continue;
         if (!is_open)
             strbuf_add(
-                out, STR("<h3>A conversation that both read</h3><p class=\"dim\">KL: how much one "
-                         "prediction of the next token would surprise the other, in nats; 0 "
-                         "is the same. Same first here: the share of this text at "
-                         "which the likeliest token is the same (the figure at the top is "
-                         "of another text, prose).</p>"
-                         "<table class=\"stack\"><thead><tr><th>What differs</th>"
-                         "<th>KL, mean</th><th>KL, most</th><th>same first here</th></tr></thead>"
-                         "<tbody>"));
+                out, STR("<h3>A conversation that both read</h3><p class=\"dim\">KL: how far the "
+                         "predictions of the next token are apart, in nats; 0: the same. Same "
+                         "first here: at which share of this text's positions the likeliest token "
+                         "is the same (the figure at the top is for another text).</p><table "
+                         "class=\"stack\"><thead><tr><th>What differs</th><th>KL, mean</th><th>KL, "
+                         "most</th><th>same first here</th></tr></thead><tbody>"));
         is_open = true;
         write_held_row(out, result, row);
     }
@@ -73,8 +71,9 @@ static void write_both_texts(StrBuf *out, const ReportResult *result) {
     strbuf_printf(out, "<b>%s</b><pre>", is_same ? "Both answer" : "The source answers");
     html_words(out, source);
     if (!is_same) {
-        strbuf_add(out,
-                   STR("</pre><b>The bundle, after the same beginning at each token</b><pre>"));
+        strbuf_add(
+            out,
+            STR("</pre><b>The bundle, given the source's tokens up to each position</b><pre>"));
         html_words(out, bundle);
     }
     strbuf_add(out, STR("</pre>"));
@@ -91,7 +90,7 @@ static void write_answer(StrBuf *out, const ReportResult *result) {
     write_both_texts(out, result);
     if (!isnan(steps)) strbuf_printf(out, "%.0f of %.0f tokens the same", steps - differ, steps);
     if (differ > 0) {
-        strbuf_add(out, STR("; where they differ the reference prefers its own by at most "));
+        strbuf_add(out, STR("; where they differ, the source's token leads by at most "));
         html_number(out, f[FIGURE_worst_margin]);
         strbuf_add(out, STR(", noise is "));
         html_number(out, f[FIGURE_logit_noise]);
@@ -119,11 +118,11 @@ bool page_text(Page *p) {
         has_more = true;
         write_answer(p->out, result);
         if (result->is_perplexity)
-            strbuf_add(p->out,
-                       STR("<p class=\"dim\">Perplexity: among how many tokens the model "
-                           "hesitates at each step of that text. What counts here is that the "
-                           "three agree: the bundle may be at most 0.5 nats a token above the "
-                           "source.</p>"));
+            strbuf_add(
+                p->out,
+                STR("<p class=\"dim\">Perplexity: e to the power of the mean nats per token of "
+                    "that text; lower is better. What counts here is that the three agree: the "
+                    "bundle may be at most 0.5 nats per token above the source.</p>"));
     }
     return true;
 }

@@ -32,15 +32,16 @@ static int rank_of(const ReportReading *row) {
 
 static void write_rows(StrBuf *out, const ReportVote *vote) {
     static const char *const states[N_RANKS] = {"no", "maybe", "ok"};
-    strbuf_add(out, STR("<p class=\"dim\">Nats a token: how much worse the misreading predicts "
-                        "(+) than the contract, with the standard error. It counts as worse or "
-                        "better from "));
+    strbuf_add(out, STR("<p class=\"dim\">Nats per token: how much worse (+) or better (-) the "
+                        "misreading predicts than the contract, with the standard error. It counts "
+                        "as worse or better from "));
     html_number(out, vote->errors);
-    strbuf_add(out, STR(" such errors on, and as better only from "));
+    strbuf_add(out, STR(" standard errors on, and as better only from "));
     html_number(out, vote->margin);
-    strbuf_add(out,
-               STR(" nats on, too.</p><div class=\"scroll\"><table><thead><tr><th>Misreading</th>"
-                   "<th class=\"n\">nats a token</th><th>fits</th></tr></thead><tbody>"));
+    strbuf_add(
+        out,
+        STR(" nats on as well.</p><div class=\"scroll\"><table><thead><tr><th>Misreading</th><th "
+            "class=\"n\">nats a token</th><th>fits</th></tr></thead><tbody>"));
     for (int rank = 0; rank < N_RANKS; rank++)
         for (size_t i = 0; i < vote->n_rows; i++)
             if (rank_of(&vote->rows[i]) == rank) write_row(out, &vote->rows[i], states[rank]);
@@ -48,11 +49,12 @@ static void write_rows(StrBuf *out, const ReportVote *vote) {
 }
 
 static void write_texts(StrBuf *out, const ReportVote *vote) {
-    strbuf_add(out, STR("<details><summary>What was read</summary><p class=\"dim\">A text counts "
-                        "only when the model knows it: less than half the nats of a blind guess."
-                        "</p><div class=\"scroll\"><table><thead><tr><th>Text</th>"
-                        "<th class=\"n\">tokens scored</th><th class=\"n\">nats a token</th>"
-                        "<th>known</th></tr></thead><tbody>"));
+    strbuf_add(
+        out,
+        STR("<details><summary>Texts that were scored</summary><p class=\"dim\">A text counts only "
+            "if the model knows it: it must cost less than half the nats of a blind guess.</p><div "
+            "class=\"scroll\"><table><thead><tr><th>Text</th><th class=\"n\">tokens scored</th><th "
+            "class=\"n\">nats a token</th><th>known</th></tr></thead><tbody>"));
     for (size_t i = 0; i < vote->n_texts; i++) {
         const ReportText *text = &vote->texts[i];
         strbuf_add(out, STR("<tr>"));
@@ -73,9 +75,9 @@ static void write_vote(StrBuf *out, const ReportVote *vote, const char *title) {
         n_better += vote->rows[i].kind == VOTE_BETTER;
     }
     strbuf_printf(out,
-                  "<h3>%s</h3><p>%zu misreadings were tried: %zu fit worse, as they should; "
-                  "<b class=\"%s\">%zu fit better</b>; %zu cannot be told from the contract, so "
-                  "that only a second source can check them.</p>",
+                  "<h3>%s</h3><p>%zu misreadings were tried: %zu predict worse, as they should; <b "
+                  "class=\"%s\">%zu predict better</b>; %zu cannot be told apart from the "
+                  "contract, so only a second source can check them.</p>",
                   title, vote->n_rows, n_worse, n_better ? "no" : "ok", n_better,
                   vote->n_rows - n_worse - n_better);
     strbuf_add(out, STR("<details><summary>All misreadings</summary>"));

@@ -13,12 +13,12 @@
 // Which side the weights take.
 static const char *vote_on(const Report *report, const char *field) {
     FieldWitness w = page_witness(report, field);
-    return w.n_better  ? "The weights fit another reading better than the model file's: it is the "
-                         "file that is wrong, probably"
+    return w.n_better  ? "The model predicts text better under a misreading than under the model "
+                         "file's value: the file is probably wrong"
            : w.n_even  ? "The weights cannot tell which is right"
-           : w.n_worse ? "The weights fit the model file's reading best: it is the second source "
-                         "that is of another model, probably"
-                       : "The vote has not asked this field; gate vote may";
+           : w.n_worse ? "The model predicts text best under the model file's value: the second "
+                         "source is probably of another model"
+                       : "Gate vote has not run for this field";
 }
 
 // Both sides of a contradiction, one a line: the reason for most of the work that follows.
@@ -103,15 +103,14 @@ static void weak_fields(Page *p) {
         n_second += w.n_agree + w.n_contradict;
         if (w.n_even == 0 || w.n_agree || w.n_contradict) continue;
         strbuf_add(out, n++ ? STR(", ")
-                            : STR("<li><a href=\"#vote\">Not told apart</a> by the "
-                                  "weights, and by no second source: "));
+                            : STR("<li>Neither the <a href=\"#vote\">weights</a> nor a second "
+                                  "source confirm these values: "));
         html_words(out, field);
     }
-    if (n) strbuf_add(out, STR(". Nothing independent checks these values.</li>"));
+    if (n) strbuf_add(out, STR(".</li>"));
     if (p->report->n_fields == 0 || n_second) return;
-    strbuf_add(out,
-               STR("<li>No <a href=\"#contract\">second source</a> was compared with the model "
-                   "file. With its publisher's: "));
+    strbuf_add(out, STR("<li>No <a href=\"#contract\">second source</a> was compared with the "
+                        "model file. To compare the publisher's: "));
     page_command(p, "lathe verify BUNDLE --config config.json");
     strbuf_add(out, STR("</li>"));
 }
@@ -128,7 +127,7 @@ static void weak_bound(Page *p) {
     if (!gate || !nearest.nearest->passed) return;
     strbuf_printf(p->out, "<li>Nearest to its bound: gate %s, ", gate);
     html_words(p->out, nearest.nearest->scope);
-    strbuf_printf(p->out, ": %.0f %% of the <a href=\"#layers\">error</a> that is allowed.</li>",
+    strbuf_printf(p->out, ": %.0f %% of the <a href=\"#layers\">error</a> that it allows.</li>",
                   100 * nearest.most_used);
 }
 
@@ -139,11 +138,12 @@ static void weak_texts(Page *p) {
         const double *f = result->figures;
         double n = f[FIGURE_differing];
         if (!(n > 0) || !result->passed) continue;
-        strbuf_add(p->out, STR("<li><a href=\"#text\">Answers</a>: “"));
+        strbuf_add(p->out, STR("<li>In its <a href=\"#text\">answer</a> to “"));
         html_words(p->out, result->scope);
-        strbuf_printf(p->out, "” would take another token at %.0f of ", n);
+        strbuf_printf(p->out, "” the bundle chooses another token at %.0f of ", n);
         html_number(p->out, f[FIGURE_steps]);
-        strbuf_add(p->out, STR(" steps. The reference hardly prefers its own there (by "));
+        strbuf_add(p->out,
+                   STR(" steps. The two tokens are nearly tied there (the source's leads by "));
         html_number(p->out, f[FIGURE_worst_margin]);
         strbuf_add(p->out, STR(", noise "));
         html_number(p->out, f[FIGURE_logit_noise]);
@@ -189,11 +189,11 @@ static void weak_mutants(Page *p) {
     if (n_survived) {
         strbuf_printf(p->out,
                       "<li><b class=\"no\">%zu of %zu <a href=\"#mutants\">planted errors</a> "
-                      "survived</b>: such errors would pass.</li>",
+                      "survived</b>: no gate notices such errors.</li>",
                       n_survived, n);
     } else if (!n) {
-        strbuf_add(p->out, STR("<li>Whether the gates would notice an error of this model was not "
-                               "tried: "));
+        strbuf_add(p->out,
+                   STR("<li>Whether the gates notice an error of this model was not tested: "));
         page_command(p, "lathe verify BUNDLE --mutants all");
         strbuf_add(p->out, STR("</li>"));
     }
@@ -209,9 +209,11 @@ static void weak_placement(Page *p) {
     if (!n) return;
     strbuf_add(p->out, STR("<li><a href=\"#placement\">Placement</a> is predicted from rules that "
                            "others published; "));
-    strbuf_add(p->out, page_has_device(p->report)
-                           ? STR("what <a href=\"#device\">devices</a> did holds for them alone.")
-                           : STR("no device has run these packages."));
+    strbuf_add(
+        p->out,
+        page_has_device(p->report)
+            ? STR("the results of <a href=\"#device\">devices</a> hold for those devices alone.")
+            : STR("no device has run these packages."));
     if (n_small)
         strbuf_printf(p->out,
                       " %zu of %zu functions are so small that Core ML probably leaves them on the "

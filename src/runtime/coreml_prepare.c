@@ -18,12 +18,12 @@ CoremlSource coreml_source(const Package *package) {
 
 static void say_first_time(const Bundle *b, uint64_t seconds, const char *log,
                            const Progress *progress, Arena *arena) {
-    Str text =
-        arena_printf(arena,
-                     "%s: the first time on this machine; Core ML compiles it for the Neural "
-                     "Engine and runs it once, in a process of its own: about %" PRIu64
-                     " s by what others report of such sizes, up to half an hour; log: %s",
-                     b->dir, seconds, log);
+    Str text = arena_printf(
+        arena,
+        "%s has not run on this machine yet: a process of its own compiles it with Core ML and "
+        "runs it once. That takes about %" PRIu64
+        " s according to others who ran models of this size, at most half an hour; log: %s",
+        b->dir, seconds, log);
     progress_note(progress, text.at);
 }
 

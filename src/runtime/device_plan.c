@@ -72,7 +72,7 @@ static void print_off(const DevicePlan *p, StrBuf *out) {
 
 void device_plan_print(const DevicePlan *p, StrBuf *out) {
     if (p->why.kind) {
-        strbuf_printf(out, "where it will run is not known: %s", p->why.text);
+        strbuf_printf(out, "it is not known where the operations will run: %s", p->why.text);
     } else if (!p->has_ane) {
         strbuf_printf(out,
                       "this machine has no Neural Engine: all %u operations are planned for "
@@ -83,9 +83,9 @@ void device_plan_print(const DevicePlan *p, StrBuf *out) {
                       p->conv_total, p->compute_ane, p->compute_total);
         print_off(p, out);
         if (p->compute_total && !p->compute_ane)
-            strbuf_add(out, STR("; none of it runs there: Core ML plans so for models too small to "
-                                "repay the call, and after its compiler refused one without an "
-                                "error"));
+            strbuf_add(out, STR("; nothing runs there: Core ML plans this for models too small to "
+                                "make up for the cost of a call, and when its compiler has refused "
+                                "a model without an error"));
         strbuf_printf(out, " (planned, not measured)");
     }
 }
@@ -94,13 +94,13 @@ bool device_plan_is_whole(const DevicePlan *p, Err *err) {
     if (!p->is_made)
         return err_set(
             err, ERR_USAGE,
-            "--strict: this engine makes no plan of where it runs; --engine coreml does");
+            "--strict applies to --engine coreml: this engine does not plan where operations run");
     if (!p->why.kind && p->has_ane && p->compute_total && !p->n_off) return true;
     StrBuf text = {0};
     device_plan_print(p, &text);
     err_set(err, ERR_SYSTEM,
-            "--strict: not everything is planned for the Neural Engine: %.*s; without --strict it "
-            "runs as planned",
+            "--strict: not every operation is planned for the Neural Engine: %.*s; leave --strict "
+            "out to run the bundle as planned",
             (int)text.len, text.at);
     strbuf_free(&text);
     return false;

@@ -60,7 +60,7 @@ DeviceProof device_proof_read(const Bundle *bundle, const RunnerMachine *m, Aren
     if (print_gates(run, NULL, "not run", &text))
         strbuf_printf(&text, "; to run them: %s --engine coreml",
                       verify_command(arena, bundle->dir, &bundle->chain));
-    if (proof.has_failed) strbuf_printf(&text, "; %s/verify/device.json says more", bundle->dir);
+    if (proof.has_failed) strbuf_printf(&text, "; see %s/verify/device.json", bundle->dir);
     proof.text = arena_str(arena, (Str){text.at, text.len});
     strbuf_free(&text);
     json_decref(run);

@@ -46,12 +46,13 @@ static bool check_source(LoadedModel *o, const LoadOptions *options, const Progr
                      "--model, or convert another file: lathe convert MODEL.gguf -o %s --force",
                      options->path, path, why.text, shell_word(&scratch, options->path));
     else if (path && !str_is(chain->contract_digest, contract_digest(&model.contract).hex))
-        ok = refuse_source(options, chain, path,
-                           arena_printf(&scratch,
-                                        "%s was converted under another contract than %s gives now",
-                                        options->path, path)
-                               .at,
-                           &scratch, err);
+        ok = refuse_source(
+            options, chain, path,
+            arena_printf(&scratch,
+                         "%s was converted with another contract than lathe reads from %s now",
+                         options->path, path)
+                .at,
+            &scratch, err);
     else if (path && !source_check(options->path, chain, &source, progress, &why))
         ok = refuse_source(options, chain, path, why.text, &scratch, err);
     gguf_close(&source);
@@ -68,11 +69,10 @@ static bool open_reference(LoadedModel *o, const LoadOptions *options, const cha
     if (o->has_bundle) {
         Sha256 digest = contract_digest(&o->model.contract);
         if (!str_is(o->bundle.chain.contract_digest, digest.hex))
-            return err_set(
-                err, ERR_FORMAT,
-                "%s: its contract is not the bundle's; name the file that the bundle was "
-                "converted from",
-                path);
+            return err_set(err, ERR_FORMAT,
+                           "%s has another contract than the bundle; name the file that the bundle "
+                           "was converted from",
+                           path);
     }
     o->use = o->bundle.chain.use;
     if (!o->has_bundle &&
@@ -93,8 +93,8 @@ static bool check_fixed(const LoadOptions *options, Err *err) {
         if (options->use[fixed[i]])
             return err_set(
                 err, ERR_USAGE,
-                "%s is fixed by convert, and the proof is for that value; leave it out, or convert "
-                "again with another %s",
+                "convert fixed %s, and the proof is for that value; leave it out, or convert again "
+                "with another %s",
                 use_rows[fixed[i]].option, use_rows[fixed[i]].option);
     if (has_settings(&options->settings))
         return err_set(err, ERR_USAGE,

@@ -209,7 +209,7 @@ static bool write_state(DeviceState *s, size_t i, const uint16_t *numbers, Err *
 }
 
 static bool refuse_lost_state(Err *err) {
-    return err_set(err, ERR_SYSTEM, "the framework made no new state after a reset");
+    return err_set(err, ERR_SYSTEM, "Core ML made no new state after a reset");
 }
 
 static bool is_lost(const DeviceState *s) {
@@ -457,7 +457,8 @@ static bool run_coreml(Runner *r, RunnerState *state, Err *err) {
     CoremlRunner *c = (CoremlRunner *)r;
     DeviceState *s = (DeviceState *)state;
     if (!c->model)
-        return err_set(err, ERR_SYSTEM, "Core ML could not load the model again; start anew");
+        return err_set(err, ERR_SYSTEM,
+                       "Core ML could not load the model again; start lathe again");
     if (s && is_lost(s)) return refuse_lost_state(err);
     bool is_exhausted = false;
     Err why = {0};

@@ -72,8 +72,8 @@ static bool refuse(const Watched *w, Err *err, const char *what) {
     const Chain *c = &w->shards->bundle->chain;
     bool is_slice = str_is(c->kv, "slice"); // rows has no states to lose
     return err_set(err, ERR_SYSTEM,
-                   "%.*s: state '%.*s': %s. The engine %s does not keep states that are written in "
-                   "the %.*s form on this system; convert again with --kv %s",
+                   "%.*s: state '%.*s': %s. On this system engine %s does not keep states written "
+                   "in the form --kv %.*s; convert again with --kv %s",
                    STR_ARG(w->shard->chain->package), STR_ARG(w->slot.name), what,
                    w->shards->how.engine->name, STR_ARG(c->kv), is_slice ? "overwrite" : "rows");
 }

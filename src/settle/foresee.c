@@ -89,9 +89,10 @@ static json_t *read_file(const Run *run, const char *path, json_t *key, Err *err
     json_t *file = json_read_file(path, err);
     if (!file || json_equal(json_object_get(file, "key"), key)) return file;
     json_decref(file);
-    err_set(err, ERR_USAGE,
-            "%s holds the predictions of another model, machine or lathe; name another folder",
-            path);
+    err_set(
+        err, ERR_USAGE,
+        "%s holds predictions of another model, machine or version of lathe; name another folder",
+        path);
     return NULL;
 }
 

@@ -48,17 +48,17 @@ static void write_verdict(SettlePage *p) {
     if (p->is_predicted_only)
         strbuf_add(p->out, STR("Predicted, nothing measured"));
     else if (!is_complete)
-        strbuf_add(p->out, STR("Not complete: the same command goes on"));
+        strbuf_add(p->out, STR("Not complete: run the same command again to continue"));
     else
         strbuf_printf(p->out, "%.0f prediction%s wrong", wrong, wrong == 1 ? " is" : "s are");
     strbuf_printf(p->out, "</b>%.0f right, %.0f wrong, %.0f open: not measured.</div>", right,
                   wrong, open);
     if (p->is_stand_in)
-        strbuf_add(p->out,
-                   STR("<div class=\"alarm\" id=\"stand-in\"><h2>No figure here is a device's</h2>"
-                       "<p>This program is linked with a stand-in of Core ML that runs on a CPU. "
-                       "What it gave shows that the command works, and nothing of a Neural "
-                       "Engine.</p></div>"));
+        strbuf_add(
+            p->out,
+            STR("<div class=\"alarm\" id=\"stand-in\"><h2>No figure here is a device's</h2><p>This "
+                "program is linked with a stand-in for Core ML that runs on a CPU. The figures "
+                "show that the command works. They say nothing about a Neural Engine.</p></div>"));
 }
 
 static void write_machine(SettlePage *p) {
@@ -283,7 +283,7 @@ static void write_variant(SettlePage *p, const json_t *variant) {
     }
     strbuf_add(p->out, STR("</p>"));
     if (*unasked) {
-        strbuf_add(p->out, STR("<p class=\"absent\">Not asked: "));
+        strbuf_add(p->out, STR("<p class=\"absent\">Not measured: "));
         html_words(p->out, unasked);
         strbuf_add(p->out, STR("</p>"));
         return;
@@ -304,7 +304,7 @@ static void write_question(SettlePage *p, const json_t *q) {
     strbuf_add(p->out, STR("</h2><p class=\"says\">"));
     html_words(p->out, member_text(q, "asks"));
     strbuf_printf(p->out, "</p><p class=\"card\"><b>%s</b> ",
-                  p->is_stand_in ? "The stand-in says:" : "Answer:");
+                  p->is_stand_in ? "The stand-in answered:" : "Answer:");
     html_words(p->out, *answer ? answer : "none: nothing was measured");
     strbuf_add(p->out, STR("</p>"));
     write_bars(p, q);

@@ -142,7 +142,7 @@ static bool check_only(const SettleJob *job, Err *err) {
         StrBuf names = {0};
         for (size_t i = 0; i < QUESTION_COUNT; i++)
             strbuf_printf(&names, "%s%s", i ? ", " : "", settle_questions[i].name);
-        err_set(err, ERR_USAGE, "--only %.*s: expected questions among %s", STR_ARG(name),
+        err_set(err, ERR_USAGE, "--only %.*s: expected some of these questions: %s", STR_ARG(name),
                 names.at);
         strbuf_free(&names);
         return false;
@@ -244,7 +244,7 @@ bool setting_convert(Run *run, Setting *s, Err *err) {
     const char *words[MAX_WORDS], *lacks;
     size_t n = split_words(&run->arena, s->options, words, MAX_WORDS);
     if (!run->model) {
-        err_set(&s->why, ERR_USAGE, "the bundle's model file is not at hand; name it with --model");
+        err_set(&s->why, ERR_USAGE, "the bundle's model file was not found; name it with --model");
         return true;
     }
     if ((lacks = lacking(run, words, n))) {

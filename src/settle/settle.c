@@ -129,7 +129,8 @@ static bool keep_best(Run *run, Err *err) {
     if (!tune(run, run->job->tune, &kept, err)) return false;
     settle_say(run, "%s",
                kept ? kept
-                    : "no setting is kept: none was seen resident, right and keeping its states");
+                    : "no setting was kept: no variant kept its states, gave right numbers and was "
+                      "planned for the Neural Engine as a whole");
     return true;
 }
 
@@ -149,11 +150,13 @@ static bool check_job(const SettleJob *job, const SettleMachine *machine, Err *e
     if (!job->folder || !*job->folder) return err_set(err, ERR_USAGE, "missing -o FOLDER");
     if (job->tune && !setting_name_check(job->tune, err)) return err_prefix(err, "--tune");
     if (job->tune && job->predicts_only)
-        return err_set(err, ERR_USAGE, "--tune measures, and --predict-only does not");
+        return err_set(
+            err, ERR_USAGE,
+            "--tune needs measurements, and --predict-only makes none; leave one of the two out");
     if (machine->has_core_ml || job->predicts_only) return true;
-    return err_set(
-        err, ERR_SYSTEM,
-        "Core ML is not on this system; --predict-only writes what is expected of a Mac");
+    return err_set(err, ERR_SYSTEM,
+                   "Core ML is not on this system; with --predict-only lathe writes the "
+                   "predictions for a Mac");
 }
 
 bool settle_run(const SettleJob *job, SettleSum *sum, Err *err) {

@@ -238,7 +238,7 @@ static bool split(Encoder *e, size_t level, Str piece, Err *err) {
         if (found < 0) return match_failed(found, err);
         const size_t *range = pcre2_get_ovector_pointer(e->match);
         size_t start = range[0], end = range[1];
-        assert(cut <= start && start < end && "no pattern of the table matches nothing");
+        assert(cut <= start && start < end && "no pattern of the table matches an empty text");
         if (start > cut && !split(e, level + 1, (Str){piece.at + cut, start - cut}, err))
             return false;
         if (!split(e, level + 1, (Str){piece.at + start, end - start}, err)) return false;

@@ -125,8 +125,8 @@ static bool read_tokens(Tokenizer *t, const Gguf *g, Err *err) {
         return false;
     if (!types)
         return err_set(err, ERR_FORMAT,
-                       "key 'tokenizer.ggml.token_type' is missing: it tells control tokens from "
-                       "text");
+                       "key 'tokenizer.ggml.token_type' is missing: without it control tokens "
+                       "cannot be told from text");
     if (!scores && t->kind == VOCAB_SPM)
         return err_set(err, ERR_FORMAT,
                        "key 'tokenizer.ggml.scores' is missing: a llama vocabulary needs it");
@@ -206,8 +206,10 @@ static bool index_matched(Tokenizer *t, Err *err) {
             t->byte_ids[b] = index_find(t, &t->by_text, (Str){(const char[]){(char)b}, 1});
     for (unsigned b = 0; b < 256; b++)
         if (n_byte_tokens && t->byte_ids[b] == NO_TOKEN)
-            return err_set(err, ERR_FORMAT, "byte token <0x%02X> is missing; %zu others are there",
-                           b, n_byte_tokens);
+            return err_set(
+                err, ERR_FORMAT,
+                "byte token <0x%02X> is missing, expected all 256; the vocabulary has %zu others",
+                b, n_byte_tokens);
     if (!n_byte_tokens && t->unknown == NO_TOKEN)
         return err_set(
             err, ERR_FORMAT,
@@ -227,7 +229,7 @@ static bool read_id(const Tokenizer *t, const Gguf *g, const char *name, uint32_
     // Files of models without such a token state -1, or 2^32 - 1.
     if (value == -1 || value == UINT32_MAX) return true;
     if (value < 0 || (uint64_t)value >= t->n_tokens)
-        return err_set(err, ERR_FORMAT, "key '%s': token %lld of a vocabulary of %zu", name,
+        return err_set(err, ERR_FORMAT, "key '%s': %lld, expected a token id below %zu", name,
                        (long long)value, t->n_tokens);
     *id = (uint32_t)value;
     return true;

@@ -25,7 +25,7 @@ static Gate *const runs[DEVICE_GATE_COUNT] = {
 
 static void note_machine(const Proof *p, const RunnerMachine *m) {
     StrBuf text = {0};
-    strbuf_add(&text, STR("what follows holds for "));
+    strbuf_add(&text, STR("the results below hold for "));
     device_machine_print(m, &text);
     if (p->job->note) p->job->note(p->job->line_context, text.at);
     if (p->job->machine) device_machine_print(m, p->job->machine);
@@ -61,7 +61,8 @@ static bool run_gates(Proof *p, Err *err) {
     p->running = NULL;
     Err why = {0};
     if (bundle_holds(&p->bundle, &why) && source_holds(&p->source, &why)) return true;
-    return err_set(err, ERR_GATE, "%s while %s was being judged: nothing is recorded; try again",
+    return err_set(err, ERR_GATE,
+                   "%s while the gates ran on %s: nothing is recorded; run the command again",
                    why.text, p->bundle.dir);
 }
 
@@ -134,11 +135,10 @@ static bool say_failure(const Proof *p, const RunnerMachine *m, Err *err) {
     for (int i = 0; i < DEVICE_GATE_COUNT; i++)
         if (proof_any_failed(json_object_get(p->gates, device_gates[i].name)))
             strbuf_printf(&names, names.len ? ", %s" : "%s", device_gates[i].name);
-    err_set(
-        err, ERR_GATE,
-        "%s: a gate failed on %s: %s; %s/verify/device.json says more. The seal is as it was: it "
-        "is over lathe's own engine",
-        p->bundle.dir, machine.at, names.at, p->bundle.dir);
+    err_set(err, ERR_GATE,
+            "%s: a gate failed on %s: %s; %s/verify/device.json has the figures. The proof in the "
+            "seal did not change: it is about lathe's own engine",
+            p->bundle.dir, machine.at, names.at, p->bundle.dir);
     strbuf_free(&names);
     strbuf_free(&machine);
     return false;

@@ -11,11 +11,11 @@ const char *verify_find_source(const char *dir, const Chain *chain, const char *
                                Err *err) {
     const char *path = source_find(dir, chain, given, arena);
     if (!path)
-        err_set(
-            err, ERR_USAGE,
-            "the source model %.*s was not found: it lies neither beside the bundle nor here nor "
-            "where it was last; say where it is: --model %s",
-            STR_ARG(chain->source_name), shell_word(arena, arena_cstr(arena, chain->source_name)));
+        err_set(err, ERR_USAGE,
+                "the source model %.*s was not found in the bundle's folder, in the current one, "
+                "or where it was last; name it with --model %s",
+                STR_ARG(chain->source_name),
+                shell_word(arena, arena_cstr(arena, chain->source_name)));
     return path;
 }
 
@@ -50,11 +50,9 @@ void proof_close(Proof *p) {
 static bool same_shapes(const Proof *p, Err *err) {
     FieldId field;
     if (contract_has_shape_of(&p->bundle.chain.contract, &p->model.contract, &field)) return true;
-    return err_set(
-        err, ERR_GATE,
-        "the source model has another shape than the bundle's (%s differs): not the model "
-        "it was converted from",
-        field_name(field));
+    return err_set(err, ERR_GATE,
+                   "the source model differs in %s from the one that the bundle was converted from",
+                   field_name(field));
 }
 
 // Another model would be compared gate by gate, and nothing would be learned of this bundle.
@@ -64,8 +62,8 @@ static bool check_source(Proof *p, Err *err) {
     if (str_is(c->source_sha256, found.hex)) return true;
     const char *path = p->source.parts[0].path;
     return err_set(err, ERR_GATE,
-                   "%s is another file than %s was converted from: sha256=%.16s…, expected "
-                   "%.16s…; no gate has run, and the bundle is as it was. Name the right file with "
+                   "%s is another file than %s was converted from: sha256=%.16s…, expected %.16s…; "
+                   "no gate has run, and the bundle did not change. Name the right file with "
                    "--model, or convert this one: %s",
                    path, p->bundle.dir, found.hex, c->source_sha256.at,
                    convert_command(p->arena, p->bundle.dir, c, path));
@@ -84,7 +82,7 @@ bool proof_lock_bundle(DirLock *lock, const VerifyJob *job, Err *err) {
                        "%s (lathe verify or convert); wait for it or stop it, then verify again",
                        why.text);
     if (lock->is_weak && job->note)
-        job->note(job->line_context, "this file system has no locks: let nothing else write to the "
-                                     "bundle until verify has ended");
+        job->note(job->line_context, "this file system has no locks: do not let another program "
+                                     "write to the bundle until verify has ended");
     return true;
 }

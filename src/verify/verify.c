@@ -35,8 +35,8 @@ static bool check_holds(const Proof *p, Err *err) {
     Err why = {0};
     if (bundle_holds(&p->bundle, &why) && source_holds(&p->source, &why)) return true;
     return err_set(err, ERR_GATE,
-                   "%s while %s was being verified: nothing of this run counts, and nothing is "
-                   "sealed; verify again",
+                   "%s while %s was being verified: this run's results do not count, and nothing "
+                   "is sealed; verify again",
                    why.text, p->bundle.dir);
 }
 
@@ -128,10 +128,11 @@ static bool check_room(const Proof *p, const Resume *resume, Err *err) {
     unlink(trial);
     ok = ok && dir_make(path_join(p->arena, p->bundle.dir, "verify"), &why) &&
          progress_write(resume, p, &why);
-    return ok || err_set(err, why.kind,
-                         "%s; verify keeps seal and report in the bundle: it must be writable, "
-                         "with room for some MiB (no gate has run, the bundle is as it was)",
-                         why.text);
+    return ok ||
+           err_set(err, why.kind,
+                   "%s; verify writes seal and report into the bundle, so it must be writable, "
+                   "with some MiB of free space (no gate has run, the bundle did not change)",
+                   why.text);
 }
 
 // Which side of a contradiction the weights take, where the vote asked: of each field that failed in gate
@@ -174,8 +175,8 @@ static bool say_failure(const Proof *p, Err *err) {
     const char *dir = p->bundle.dir;
     CommandWords words = command_words(p->arena, dir, &p->bundle.chain, p->source.parts[0].path);
     err_set(err, ERR_GATE,
-            "%s: a gate failed; the bundle is not sealed. Failed: %s; %s/verify/report.html says "
-            "more. %s%s %s",
+            "%s: a gate failed; the bundle is not sealed. Failed: %s; see %s/verify/report.html. "
+            "%s%s %s",
             dir, names.at, dir, votes.len ? votes.at : "", first->hint,
             command_fill(p->arena, first->command, &words));
     strbuf_free(&names);

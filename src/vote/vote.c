@@ -374,7 +374,8 @@ static bool run_uses(Ballot *b, Arena *arena, Err *err) {
     bool is_long = b->stated.crossing.threshold == 0;
     if (!b->job->is_long)
         return is_long
-                   ? run_use(b, "factors_by_running_length", "as the publisher's code has it",
+                   ? run_use(b, "factors_by_running_length",
+                             "like the publisher's code: by the current length",
                              (Crossing){original, false}, arena, err)
                    : run_use(b, "factors_by_configured_context",
                              "the long factors at every length, since the context is beyond the "
@@ -384,9 +385,11 @@ static bool run_uses(Ballot *b, Arena *arena, Err *err) {
         const char *name, *doc;
         Crossing crossing;
     } rows[] = {
-        {"factors_by_running_length", "as the publisher's code has it", {original, false}},
+        {"factors_by_running_length",
+         "like the publisher's code: by the current length",
+         {original, false}},
         {"factors_always_short",
-         "the short factors beyond the original context, too",
+         "the short factors also beyond the original context",
          {NEVER, false}},
         {"crossing_early",
          "the long factors apply 32 tokens too soon",
@@ -394,7 +397,9 @@ static bool run_uses(Ballot *b, Arena *arena, Err *err) {
         {"crossing_late",
          "the long factors apply 32 tokens too late",
          {original + CROSSED_AWRY, false}},
-        {"no_recompute_at_crossing", "what came before keeps the short factors", {original, true}},
+        {"no_recompute_at_crossing",
+         "positions before the crossing keep the short factors",
+         {original, true}},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (!run_use(b, rows[i].name, rows[i].doc, rows[i].crossing, arena, err)) return false;

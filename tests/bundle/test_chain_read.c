@@ -94,7 +94,7 @@ static void test_what_convert_writes_is_read(void **state) {
 static const struct {
     const char *path, *value, *message;
 } rows[] = {
-    {"schema", "7", "schema 7, this lathe reads 9"},
+    {"schema", "7", "schema 7, expected 9"},
     {"schema", "\"9\"", "member \"schema\": another type"},
     {"tool", NULL, "member \"tool\": absent"},
     {"source", "[]", "member \"source\": another type, expected an object"},
@@ -127,7 +127,7 @@ static const struct {
     {"shards.0", NULL, "shard 0 begins at layer 2, expected 0"},
     {"shards.0.functions.1.role", "\"x\"", "has layers but no prefill function"},
     {"shards.1.functions.2.role", "\"x\"", "has vocabulary rows but no head function"},
-    {"shards.0.layers", "[1, 2]", "which comes there"},
+    {"shards.0.layers", "[1, 2]", "' of layer 1 there"},
     {"shards.0.layers", "[0]", "member \"layers\": expected [first, end]"},
     {"shards.0.layers", "[2, 0]", "member \"layers\": expected [first, end]"},
     {"shards.0.layers", "[-1, 2]", "member \"layers\": expected [first, end]"},
@@ -155,7 +155,7 @@ static const struct {
     {"shards.0.functions.0.inputs.0.shape", "[1,1,1,1,1,1,1,1,1]", "expected at most"},
     {"shards.0.tensors.0.rows", "1000000", "expected 1000000"},
     {"shards.0.tensors.0.parts", "[]", "parts of 0 rows in all"},
-    {"shards.0.tensors.0.parts.0.first_row", "1", "do not follow one another"},
+    {"shards.0.tensors.0.parts.0.first_row", "1", "leave gaps or overlap"},
     {"shards.0.tensors.0.parts.0.rows", "4294967295", "parts"},
     {"shards.0.tensors.1.parts.0.factor", "1.5", "factor"}, // of a matrix; a norm may have it
     {"shards.0.tensors.0.parts.0.factor", "0", "factor"},

@@ -209,7 +209,8 @@ static void test_an_unsealed_bundle_says_how_far_it_is(void **state) {
     expect_unsealed(&s, ERR_UNPROVED, "it is being verified", ", now at gate contract; wait");
     const char *path = path_join(arena, s.dir, "verify/progress.json");
     assert_int_equal(unlink(path), 0);
-    expect_unsealed(&s, ERR_UNPROVED, "it is being verified", " or converted; wait for the end");
+    expect_unsealed(&s, ERR_UNPROVED, "it is being verified",
+                    " or converted; wait until that ends");
     dir_unlock(&lock);
 
     // Records that were edited, or are of another chain.json, say nothing.
@@ -241,17 +242,17 @@ static void test_a_wrong_seal_is_refused(void **state) {
         {NULL, "chain_sha256", "\"0\"", "a seal over another chain.json"},
         {NULL, "contract_sha256", "\"0\"", "a seal over another contract"},
         {NULL, "source_sha256", "\"0\"", "a seal over another source"},
-        {NULL, "kernels", "null", "a broken seal"},
-        {NULL, "gates", "[]", "a broken seal"},
-        {NULL, "gate_schemas", "null", "a broken seal"},
-        {NULL, "contract_sha256", "null", "a broken seal"},
-        {NULL, "source_sha256", "null", "a broken seal"},
-        {NULL, "build", "null", "a broken seal"},
+        {NULL, "kernels", "null", "a seal that cannot be read"},
+        {NULL, "gates", "[]", "a seal that cannot be read"},
+        {NULL, "gate_schemas", "null", "a seal that cannot be read"},
+        {NULL, "contract_sha256", "null", "a seal that cannot be read"},
+        {NULL, "source_sha256", "null", "a seal that cannot be read"},
+        {NULL, "build", "null", "a seal that cannot be read"},
         {"gates", "contract", "[{\"passed\": false}]", "a gate that failed"},
-        {NULL, "unproved", "{}", "a broken seal"},
-        {"gate_schemas", "graph", "1", "an older version of gate 'graph'"},
-        {"gate_schemas", "text", "null", "an older version of gate 'text'"},
-        {"gates", "head", "[]", "an older version of gate 'head'"},
+        {NULL, "unproved", "{}", "a seal that cannot be read"},
+        {"gate_schemas", "graph", "1", "gate 'graph' was less strict"},
+        {"gate_schemas", "text", "null", "gate 'text' was less strict"},
+        {"gates", "head", "[]", "gate 'head' was less strict"},
         {"gates", "head", "[{\"passed\": false}]", "a gate that failed"},
         {"gates", "head", "[{\"passed\": true, \"verdict\": \"fine\"}]", "a gate that failed"},
     };

@@ -272,7 +272,7 @@ static const Derivation derivations[] = {
      "1 / sqrt(head_dim) = 1 / sqrt(8)"},
     {"llama", with_scale, FIELD_attn_scale, SOURCE_KEY, "0.5", "llama.attention.scale"},
     {"llama", nothing, FIELD_original_context, SOURCE_DERIVED, "64",
-     "no rope.scaling.original_context_length: nothing was stretched"},
+     "no rope.scaling.original_context_length: the context was not extended"},
     {"llama", nothing, FIELD_rope_scaling, SOURCE_DERIVED, "none",
      "no rope.scaling.type and no factor tensors"},
     {"llama", model_add_rope_freqs, FIELD_rope_scaling, SOURCE_DERIVED, "llama3",
@@ -290,19 +290,19 @@ static const Derivation derivations[] = {
     {"llama", yarn, FIELD_yarn_beta_fast, SOURCE_DERIVED, "32",
      "no rope.scaling.yarn_beta_fast: the paper's value"},
     {"llama", yarn_not_mixed, FIELD_attn_factor, SOURCE_DERIVED, "1",
-     "1 * 1, without stretch or mix"},
+     "1 * 1, without scaling or mix"},
     {"llama", drop_add_bos, FIELD_adds_bos, SOURCE_DERIVED, "false",
-     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
-     "tekken or lfm2 begin a text with it, others do not"},
+     "no tokenizer.ggml.add_bos_token: texts begin with it in SentencePiece vocabularies and with "
+     "the pre-tokenizers of Llama 3, tekken and lfm2, not in others"},
     {"llama", llama3_text, FIELD_adds_bos, SOURCE_DERIVED, "true",
-     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
-     "tekken or lfm2 begin a text with it, others do not"},
+     "no tokenizer.ggml.add_bos_token: texts begin with it in SentencePiece vocabularies and with "
+     "the pre-tokenizers of Llama 3, tekken and lfm2, not in others"},
     {"llama", sentencepiece, FIELD_adds_bos, SOURCE_DERIVED, "true",
-     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
-     "tekken or lfm2 begin a text with it, others do not"},
+     "no tokenizer.ggml.add_bos_token: texts begin with it in SentencePiece vocabularies and with "
+     "the pre-tokenizers of Llama 3, tekken and lfm2, not in others"},
     {"llama", tekken_text, FIELD_adds_bos, SOURCE_DERIVED, "true",
-     "no tokenizer.ggml.add_bos_token: SentencePiece vocabularies and those cut as Llama 3, "
-     "tekken or lfm2 begin a text with it, others do not"},
+     "no tokenizer.ggml.add_bos_token: texts begin with it in SentencePiece vocabularies and with "
+     "the pre-tokenizers of Llama 3, tekken and lfm2, not in others"},
     {"llama", yarn_unset, FIELD_yarn_ext_factor, SOURCE_DERIVED, "1",
      "no rope.scaling.yarn_ext_factor: the paper's value"},
     {"llama", yarn_unset, FIELD_attn_factor, SOURCE_DERIVED, "1.1386294", "1 * (1 + 0.1 ln 4)"},

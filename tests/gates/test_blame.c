@@ -115,12 +115,12 @@ static void test_a_fault_of_the_graph(void **state) {
          "; v of layer 01 before it is off by 0.0"},
         // What was written to the state belongs to those who read it.
         {"mask_left_out_in_decode", "attn_context", "decode", "layer_01_masked_0",
-         "; or what it is made of: keep, "},
+         "; or the values it is computed from: keep, "},
         {"values_of_the_layer_before", "attn_context", "prefill", "layer_01_values_now",
          "k_rotated of layer 01 before it"},
         {"attention_left_out", "post_attn_residual", "prefill", NULL, "attn_out of layer 01"},
         {"gate_without_activation", "gated", "prefill", "layer_01_up",
-         "; or what it is made of: layer_01_gate, layer_01_up"},
+         "; or the values it is computed from: layer_01_gate, layer_01_up"},
         {"attn_norm_weight_dropped", "attn_normed", "prefill", "layer_01_attn_norm_abs",
          "stream of layer 00 before it"},
     };
@@ -155,7 +155,7 @@ static void test_a_sound_shard_has_no_such_place(void **state) {
     (void)state;
     open_mutant(NULL);
     const json_t *result = blame();
-    assert_non_null(strstr(text_of(result, "text"), "no place is off by itself beyond 0.5 % in "
+    assert_non_null(strstr(text_of(result, "text"), "no landmark adds more than 0.5 % in "
                                                     "the graph, 5 % in fp16 or 30 % by its "
                                                     "weights"));
     proof_bench_close(&bench);

@@ -169,11 +169,11 @@ def test_same_meaning_in_other_words_agrees(tmp_path):
 
 
 REFUSED = {
-    "unknown key": ({"logit_temperature": 2.0}, "key 'logit_temperature': not known to lathe"),
+    "unknown key": ({"logit_temperature": 2.0}, "key 'logit_temperature': lathe does not know it"),
     "unknown rotary setting": ({"rope_scaling": CONFIG["rope_scaling"] | {"spin": 1}}, "rotary setting 'spin' is not known"),
     "unknown scaling": ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope scaling 'dynamic' is not known"),
     "unknown family": ({"model_type": "mamba"}, "key 'model_type': 'mamba', but lathe knows"),
-    "class of another family": ({"architectures": ["GraniteForCausalLM"]}, "is read by Phi3ForCausalLM"),
+    "class of another family": ({"architectures": ["GraniteForCausalLM"]}, "is Phi3ForCausalLM"),
     "layers of two kinds": ({"layer_types": ["full_attention", "sliding_attention"] * 2}, "layers 0 and 1 differ"),
     "two rotations": (
         {"rope_scaling": None, "rope_parameters": {"a": {"rope_type": "default"}, "b": {"rope_type": "yarn"}}},
@@ -185,7 +185,7 @@ REFUSED = {
         {"rope_scaling": CONFIG["rope_scaling"] | {"short_mscale": 1.1, "long_mscale": 1.2}},
         "short_mscale 1.1 and long_mscale 1.2 differ",
     ),
-    "biases in feed-forward": ({"mlp_bias": True}, "key 'mlp_bias': expected false, which is all that lathe computes"),
+    "biases in feed-forward": ({"mlp_bias": True}, "key 'mlp_bias': expected false, the only value that lathe computes"),
     "activation": ({"hidden_act": "relu"}, "key 'hidden_act': 'relu'"),
     "a string for a number": ({"hidden_size": "128"}, "key 'hidden_size': expected a number"),
     "half a layer": ({"num_hidden_layers": 4.5}, "expected a whole number"),
@@ -337,7 +337,7 @@ def test_a_config_that_is_not_understood_stops_both(tmp_path):
 def test_a_second_source_that_says_nothing_proves_nothing(tmp_path):
     for option in ("--generation-config", "--tokenizer-config"):
         code, said, _ = lathe("verify", HELLO, "--gates", "contract", option, write(tmp_path, {}))
-        assert code == 1 and "0 fields agree, 0 contradict; nothing in them can be compared" in said, said
+        assert code == 1 and "0 fields agree, 0 contradict; the files state no field that can be compared" in said, said
 
 
 def test_a_contradiction_is_cut_between_characters(tmp_path):

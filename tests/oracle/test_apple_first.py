@@ -73,13 +73,13 @@ def test_limits_that_are_no_numbers_are_refused(mac, bundle, monkeypatch):
 
 def test_the_first_time_is_said_and_happens_once(mac, bundle, cache, monkeypatch):
     first = ask(mac, bundle)
-    assert first.stderr.count("the first time on this machine") == 1 and "about 5 s" in first.stderr
+    assert first.stderr.count("has not run on this machine yet") == 1 and "about 5 s" in first.stderr
     [mark] = cache.glob("*.ran")
     lines = re.findall(r"^ran \S+\.log (\w+) [\d.]+ [\d.]+$", mark.read_text(), re.M)
     assert lines == ["decode", "prefill", "head"]
     # No process of its own again: its limits are not even read.
     again = ask(mac, bundle, monkeypatch, {"LATHE_COREML_MINUTES": "soon"})
-    assert "the first time" not in again.stderr and again.stdout == first.stdout
+    assert "has not run on this machine yet" not in again.stderr and again.stdout == first.stdout
 
 
 def test_the_systems_log_is_kept_with_the_models(mac, bundle, cache, tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ def test_plan_and_prediction_stand_side_by_side_and_differences_are_the_predicto
 
 def test_each_op_off_the_engine_is_named_with_layer_and_rule(mac, copy):
     done = judge(mac, copy, "--gates", "residency", double="plans_cpu=200", ok=False)
-    assert done.returncode == 1 and "FAILED" in done.stdout and "no rule says so" in done.stdout, done.stdout
+    assert done.returncode == 1 and "FAILED" in done.stdout and "no rule predicts that" in done.stdout, done.stdout
     first = residency(copy)[1]
     off = first["figures"]["off"]
     assert first["verdict"] == "failed" and off and all(o["device"] == "cpu" for o in off)

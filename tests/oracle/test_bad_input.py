@@ -113,8 +113,8 @@ CASES = {
     "tensors overlap": (lambda f: setattr(f.tensor(QKV), "offset", f.tensor(NORM).offset), "overlap"),
     # a sound file that says something unknown
     "unknown architecture": (put("general.architecture", STRING, "gemma9"), "architecture 'gemma9' is not supported; known are"),
-    "unknown key": (put("phi3.attention.temperature", F32, 0.5), "key 'phi3.attention.temperature': not known to lathe"),
-    "experts": (put("phi3.expert_count", U32, 16), "key 'phi3.expert_count': not known to lathe"),
+    "unknown key": (put("phi3.attention.temperature", F32, 0.5), "key 'phi3.attention.temperature': lathe does not know it"),
+    "experts": (put("phi3.expert_count", U32, 16), "key 'phi3.expert_count': lathe does not know it"),
     "unknown tensor": (with_tensor(DOWN, name="blk.1.ffn_sideways.weight"), "tensor 'blk.1.ffn_down.weight' is missing"),
     "tensor of a layer that is not there": (put("phi3.block_count", U32, 3), "tensor 'blk.3."),
     "retired type": (with_tensor("blk.1.attn_output.weight", kind=36), "type IQ4_NL_4_4 is not supported: ggml has retired it; quantise"),
@@ -128,21 +128,21 @@ CASES = {
     "no rope base": (drop("phi3.rope.freq_base"), "key 'phi3.rope.freq_base' is absent"),
     "no window": (drop("phi3.attention.sliding_window"), "key 'phi3.attention.sliding_window' is absent"),
     "no original context": (drop("phi3.rope.scaling.original_context_length"), "is absent, but the scaling depends on it"),
-    "no end": (drop("tokenizer.ggml.eos_token_id"), "no key 'tokenizer.ggml.eos_token_id'"),
+    "no end": (drop("tokenizer.ggml.eos_token_id"), "key 'tokenizer.ggml.eos_token_id' is absent: no token would end"),
     "no token types": (drop("tokenizer.ggml.token_type"), "key 'tokenizer.ggml.token_type' is absent"),
-    "no factors": (no_factors, "1024 of 4096 positions, but no"),
+    "no factors": (no_factors, "1024 of 4096 positions, but neither"),
     "long factors alone": (lambda f: f.drop_tensor("rope_factors_short.weight"), "tensor 'rope_factors_short.weight' is missing"),
     "no down projection": (lambda f: f.drop_tensor(DOWN), f"tensor '{DOWN}' is missing"),
     # of the wrong kind, out of range
     "layers as a string": (put("phi3.block_count", STRING, "4"), "key 'phi3.block_count': type string, expected a whole number"),
-    "kv heads one a layer": (put(HEADS_KV, ARRAY, array(U32, [2, 2, 1, 2])), f"key '{HEADS_KV}': a list of 4 values"),
+    "kv heads one a layer": (put(HEADS_KV, ARRAY, array(U32, [2, 2, 1, 2])), f"key '{HEADS_KV}': a list with one value per layer (4)"),
     "eps 0": (put("phi3.attention.layer_norm_rms_epsilon", F32, 0.0), "layer_norm_rms_epsilon': 0, expected"),
     "rope base NaN": (put("phi3.rope.freq_base", F32, float("nan")), "key 'phi3.rope.freq_base': nan, expected"),
     "rope dims odd": (put("phi3.rope.dimension_count", U32, 23), "key 'phi3.rope.dimension_count': 23, expected an even"),
     "factor NaN": (lambda f: f.set_floats(LONG, [float("nan")]), f"tensor '{LONG}': factor 0 is nan"),
     "factor negative": (lambda f: f.set_floats(LONG, [-1.0]), f"tensor '{LONG}': factor 0 is -1"),
     "attention factor 0": (put("phi3.rope.scaling.attn_factor", F32, 0.0), "key 'phi3.rope.scaling.attn_factor': 0, expected"),
-    "end beyond the vocabulary": (put("tokenizer.ggml.eos_token_id", U32, 2048), "2048 names no token of a vocabulary of 2048"),
+    "end beyond the vocabulary": (put("tokenizer.ggml.eos_token_id", U32, 2048), "2048, expected a token id below 2048"),
     "template a number": (put("tokenizer.chat_template", U32, 1), "key 'tokenizer.chat_template': type u32"),
     # contradictions
     "rope over the whole head": (put("phi3.rope.dimension_count", U32, 32), "says 32 dims, which are 16 pairs"),
@@ -156,7 +156,7 @@ CASES = {
     "linear with factors": (put("phi3.rope.scaling.type", STRING, "linear"), "contradicts the file's tensors"),
     "begins with a token it does not name": (
         two(drop("tokenizer.ggml.bos_token_id"), put("tokenizer.ggml.add_bos_token", BOOL, 1)),
-        "texts begin with a token that the file does not name",
+        "texts begin with a token, but key",
     ),
 }  # fmt: skip
 

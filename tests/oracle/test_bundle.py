@@ -222,7 +222,7 @@ def test_lathe_wants_every_type(edited, hello_sealed):
 
 
 @pytest.mark.parametrize(("path", "value", "words"), [
-    (("schema",), 99, "this lathe reads"), (("host", "path"), "../host.gguf", "does not stay inside the bundle"),
+    (("schema",), 99, "which this version of lathe reads"), (("host", "path"), "../host.gguf", "does not stay inside the bundle"),
     (("shards", 0, "package"), "shards/../../x", "does not stay inside the bundle"),
     (("shards", 0, "files", 0, "path"), "/etc/passwd", "does not stay inside the bundle"),
     (("shards", 0, "layers"), [0, 1], "30 items, expected 15"),
@@ -231,11 +231,11 @@ def test_lathe_wants_every_type(edited, hello_sealed):
     (("shards", 0, "functions", 0, "inputs", 0, "shape"), [1, "128", 1, 1], "dimension 1 must be a positive integer"),
     (("shards", 0, "functions", 0, "inputs", 0, "dtype"), "fp17", "'fp17' is not a data type"),
     (("shards", 0, "functions", 0, "role"), "other", "no decode function"),
-    (("shards", 0, "tensors", 1, "parts", 1, "first_row"), 0, "do not follow one another"),
+    (("shards", 0, "tensors", 1, "parts", 1, "first_row"), 0, "leave gaps or overlap"),
     (("shards", 0, "tensors", 1, "rows"), 255, "parts of 256 rows in all, expected 255"),
-    (("shards", 0, "landmarks", 3, "place"), "other", "item 3 is not 'v' of layer 0"),
-    (("shards", 0, "landmarks", 15, "layer"), 0, "item 15 is not 'attn_normed' of layer 1"),
-    (("shards", 0, "landmarks"), [], "item 0 is not 'attn_normed' of layer 0"),
+    (("shards", 0, "landmarks", 3, "place"), "other", "item 3, expected 'v' of layer 0"),
+    (("shards", 0, "landmarks", 15, "layer"), 0, "item 15, expected 'attn_normed' of layer 1"),
+    (("shards", 0, "landmarks"), [], "item 0, expected 'attn_normed' of layer 0"),
     (("contract", "rope_dim"), 32, "it was altered"), (("contract_sha256",), "0" * 64, "it was altered"),
     (("options", "context"), 0, "contradict"), (("options", "state_rows"), 32, "contradict"),
 ])
@@ -297,12 +297,12 @@ def test_a_seal_that_lacks_a_member(sealed, member):
     seal = json.loads((sealed.path / "seal.json").read_text())
     del seal[member]
     (sealed.path / "seal.json").write_text(json.dumps(seal))
-    assert_refused(sealed.path, "broken seal", member, "lathe verify")
+    assert_refused(sealed.path, "a seal that cannot be read", member, "lathe verify")
 
 
 def test_a_seal_that_is_no_json(sealed):
     (sealed.path / "seal.json").write_text("{")
-    assert_refused(sealed.path, "broken seal", "lathe verify")
+    assert_refused(sealed.path, "a seal that cannot be read", "lathe verify")
 
 
 def test_a_seal_with_better_figures(sealed):
@@ -348,7 +348,7 @@ def test_a_seal_is_of_this_build_contract_and_source(sealed):
     for change, words in ((lambda s: s.update(build="0" * 64), "proved by another build of lathe"),
                           (lambda s: s.update(contract_sha256="0" * 64), "over another contract"),
                           (lambda s: s.update(source_sha256="0" * 64), "over another source"),
-                          (lambda s: s["gates"].update(graph=[]), "an older version of gate 'graph'"), (fail_a_gate, "a gate that failed")):
+                          (lambda s: s["gates"].update(graph=[]), "gate 'graph' was less strict"), (fail_a_gate, "a gate that failed")):
         seal = copy.deepcopy(good)
         change(seal)
         write_seal(sealed.path, seal)

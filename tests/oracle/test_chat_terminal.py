@@ -138,7 +138,7 @@ def test_commands_are_listed_and_slips_get_a_hint(hello_sealed):
                            ("/?", r"/quit, /bye, /exit +end the program"), ("exit", "/quit or Ctrl-D ends"),
                            ("Quit", "/quit or Ctrl-D ends"), ("help", "/help lists the commands"),
                            ("/rset", r"unknown command '/rset'; did you mean /reset\? /help lists"), ("/undo", "no question to take back"),
-                           ("/retry", "no answer yet that could"), ("/reset now", "unknown command '/reset'")):
+                           ("/retry", "no answer yet to take back"), ("/reset now", "unknown command '/reset'")):
             t.expect(PROMPT)
             t.send(line + "\n")
             t.expect(says)

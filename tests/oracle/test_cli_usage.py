@@ -153,7 +153,7 @@ WRONG = [
     (["convert", HELLO, "-o", "x", "--kv", "ring"], "--kv: kv form 'ring': expected overwrite, slice or rows"),
     (["convert", HELLO, "-o", "x", "--prefill-rows", "24"], "--prefill-rows 24: expected a multiple of 16 up to 256"),
     (["convert", HELLO, "-o", "x", "--prefill-rows", "272"], "--prefill-rows 272: expected a multiple of 16 up to 256"),
-    (["convert", HELLO, "-o", "x", "--prefill-rows", "32", "--functions", "decode"], "--functions decode has no prefill"),
+    (["convert", HELLO, "-o", "x", "--prefill-rows", "32", "--functions", "decode"], "--functions decode makes no prefill"),
     (["convert", HELLO, "-o", "x", "--head-slice-rows", "1000"], "--head-slice-rows 1000: expected a multiple of 16 from 256 to 65536"),
     (["convert", HELLO, "-o", "x", "--head-slice-rows", "65552"], "--head-slice-rows 65552: expected a multiple of 16 from 256"),
     (["convert", HELLO, "-o", "x", "--sizes", "large"], "--sizes large: expected cautious or newest"),
@@ -165,8 +165,8 @@ WRONG = [
     (["convert", HELLO, "-o", "x", "--context", "200000"], "the model was made for 4096 positions"),
     (["convert", HELLO, "-o", "x", "--context", "63"], "shorter than one prefill call"),
     (["convert", HELLO, "y", "-o", "x"], "unexpected 'y'"),
-    (["verify", ".", "--gates", "smell"], "no gate 'smell'; there are: contract, vote"),
-    (["verify", HELLO, "--gates", ""], "--gates names no gate"),
+    (["verify", ".", "--gates", "smell"], "no gate 'smell'; expected some of: contract, vote"),
+    (["verify", HELLO, "--gates", ""], "--gates is an empty list"),
     (["eval", HELLO, "--text", HELLO, "--context", "1"], "--context 1: expected 4 or more tokens"),
     (["convert", HELLO, "-o", ""], "missing -o OUT.lathe"),
     (["verify", HELLO, "--mutants", "all"], "--mutants applies to bundles; "),
@@ -223,5 +223,5 @@ def test_a_name_that_is_not_utf8_is_refused_before_anything_is_written(tmp_path)
     odd = os.fsencode(tmp_path) + b"/s\xff.gguf"
     shutil.copy(HELLO, odd)
     run = subprocess.run([LATHE, "convert", odd, "-o", tmp_path / "out.lathe"], capture_output=True)
-    assert run.returncode == 2 and b"the name is not UTF-8" in run.stderr
+    assert run.returncode == 2 and b"the file name is not UTF-8" in run.stderr
     assert os.listdir(os.fsencode(tmp_path)) == [b"s\xff.gguf"]

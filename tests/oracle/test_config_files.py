@@ -32,9 +32,9 @@ TWICE = {
         {"rope_scaling": None, "rope_parameters": {"full_attention": SCALING, "sliding_attention": None}},
         "rope_parameters of 'full_attention' and 'sliding_attention' differ",
     ),
-    "a class of another type": ({"architectures": ["LlamaForCausalLM"]}, "model_type phi3 is read by Phi3ForCausalLM"),
+    "a class of another type": ({"architectures": ["LlamaForCausalLM"]}, "the class of model_type phi3 is Phi3ForCausalLM"),
     "windows of no width": ({"layer_types": ["sliding_attention"] * 4, "sliding_window": None},
-                            "sliding_attention, but no sliding_window"),
+                            "sliding_attention, but key 'sliding_window' is absent"),
     "no windows of a width": ({"layer_types": ["full_attention"] * 4, "sliding_window": 512},
                               "full_attention, but config.json: sliding_window 512"),
     "layers of another count": ({"layer_types": ["full_attention"] * 3}, "expected a list with one kind for each layer"),
@@ -248,9 +248,9 @@ def test_a_published_contract_says_the_way_out(tmp_path):
             "general.finetune": "instruct"}  # fmt: skip
     model = edit(HELLO, tmp_path / "m.gguf", keys)
     _, said = inspect(model, code=1)
-    assert "published phi-4-mini" in said and "told by its own config.json: --config config.json" in said
+    assert "published phi-4-mini" in said and "give its own config.json: --config config.json" in said
     code, said, _ = lathe("verify", model, "--gates", "contract")
-    assert code == 1 and "told by its own config.json: --config config.json" in said
+    assert code == 1 and "give its own config.json: --config config.json" in said
     _, said = inspect(model, "--config", write(tmp_path, CONFIG | {"rms_norm_eps": 1e-6}), code=1)
     assert "config.json: rms_norm_eps" in said and "told by its own config.json" not in said
     inspect(model, "--config", write(tmp_path, CONFIG))  # and the way leads out

@@ -182,10 +182,10 @@ def test_a_sample_on_smollm2(tmp_path):
 @pytest.mark.parametrize(
     "names, gates, code, says",
     [
-        ("", None, 2, "--mutants names no mutant"),
+        ("", None, 2, "--mutants is an empty list"),
         ("nix", None, 2, "no mutant 'nix'"),
         ("attn_factor_1", "vote", 2, "--gates vote: none of these judges mutants"),
-        ("attn_factor_1", "structure", 1, "1 of 1 mutants survived: no gate that was asked would notice"),
+        ("attn_factor_1", "structure", 1, "1 of 1 mutants survived: no gate that ran would notice"),
         ("activation_silu", None, 1, "no mutant was judged"),
     ],
 )

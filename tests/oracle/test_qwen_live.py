@@ -60,7 +60,7 @@ def test_the_vocabulary_holds_tokens_that_its_own_cuts_cannot_give(vocabulary):
     compare(qwen_gguf(), list(texts.values()), lambda text: own.encode(text).ids)
     said = done("verify", qwen_gguf(), "--gates", "contract", "--verbose").stdout
     row = next(line for line in said.splitlines() if "pre_tokenizer" in line)
-    given, all_tokens = (int(n) for n in row.split("text gives ")[1].split(" tokens")[0].split(" of the vocabulary's "))
+    given, all_tokens = (int(n) for n in row.split("the texts of ")[1].split(" tokens")[0].split(" of the vocabulary's "))
     assert "learnt under 'qwen35'" in row and all_tokens - given == 6
 
 

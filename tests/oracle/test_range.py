@@ -282,7 +282,7 @@ def test_wrong_options_say_what_is_expected(tmp_path):
     empty.write_text("")
     for options, code, message in (
         (("--range", "some"), 2, "--range some: expected auto or off"),
-        (("--range", "off", "--calibration", HELLO_F16), 2, "--range off measures none"),
+        (("--range", "off", "--calibration", HELLO_F16), 2, "--calibration with --range off: nothing is measured"),
         (("--calibration", tmp_path / "none.txt"), 4, "none.txt"),
         (("--calibration", empty), 3, "is empty"),
     ):

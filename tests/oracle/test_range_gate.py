@@ -88,7 +88,7 @@ def named(judged_one):
 def test_an_overflow_is_named_where_it_begins(judged):
     assert judged["loud", "off"][0] == 1
     said = named(judged["loud", "off"])
-    assert re.match(r"overflows: results of 7\.\d+e\+04, limit 32752 \[I01\]; \d+ not finite in ane", said["layer_00_down_y"])
+    assert re.match(r"overflows: results of 7\.\d+e\+04, limit 32752 \[rule I01\]; \d+ results not finite in simulated ANE", said["layer_00_down_y"])
     assert "rows of" in said["layer_02_attn_norm_u"] and "[I04]" in said["layer_02_attn_norm_u"]
     # What only follows is counted and not named: the branch that reads the broken rows.
     ops = by_op(judged["loud", "off"][2])
@@ -99,14 +99,14 @@ def test_an_overflow_is_named_where_it_begins(judged):
 def test_overflow_of_branches_is_named(judged):
     said = named(judged["branches", "off"])
     assert judged["branches", "off"][0] == 1 and set(said) == {"layer_02_mixed_0", "layer_03_gated"}
-    assert "[I01]" in said["layer_02_mixed_0"] and "[I04]" in said["layer_03_gated"]
+    assert "[rule I01]" in said["layer_02_mixed_0"] and "[rule I04]" in said["layer_03_gated"]
 
 
 def test_sums_beyond_the_accumulator_are_named_though_fp16_holds_them(judged):
     """Results of layer 0 leave neither; the last down projection passes 32752."""
     code, lines, section = judged["sums", "off"]
     ops = by_op(section)
-    assert code == 1 and "[I01]" in named(judged["sums", "off"])["layer_03_down_y"]
+    assert code == 1 and "[rule I01]" in named(judged["sums", "off"])["layer_03_down_y"]
     assert ops["layer_00_down_y"]["room_bits"] > 0 and ops["layer_00_down_y"]["ane_not_finite"] == 0
     assert ops["layer_03_down_y"]["sum_bound"] >= ops["layer_03_down_y"]["largest_out"] * 0.2
 
@@ -115,7 +115,7 @@ def test_products_that_are_lost_are_named_and_pass(judged):
     code, lines, section = judged["quiet", "off"]
     assert code == 0 and all(passed for _, _, passed in lines)
     said = {scope: text for scope, text, _ in lines}
-    share = float(re.match(r"([\d.]+) % of what it adds up is too small for the sums \[I02\]", said["layer_00_attn_out_y"])[1])
+    share = float(re.match(r"([\d.]+) % of the products are too small for the sums \[rule I02\]", said["layer_00_attn_out_y"])[1])
     assert share > 20
     assert {op["op"] for op in section["named"]} >= {"layer_00_attn_out_y", "layer_01_down_y"}
 
@@ -135,7 +135,7 @@ def test_a_failed_range_is_not_sealed(models, tmp_path):
     assert [line.split()[2] for line in run.stdout.splitlines() if line.endswith("; convert again with --range auto  FAILED")] == ["00", "01"]
     (bundle / "verify/report.json").unlink()  # what the other gates gave
     run = lathe("verify", bundle, "--model", models["loud"], "--gates", "range")
-    again = f"Have the packages carry smaller numbers: lathe convert {models['loud']} -o {bundle} --force --range auto\n"
+    again = f"Convert with smaller numbers in the packages: lathe convert {models['loud']} -o {bundle} --force --range auto\n"
     assert again in run.stderr
 
 

@@ -104,7 +104,7 @@ def test_page_of_a_proved_bundle(sealed, width):
     assert all("--engine coreml" in text for text in seen["absent"]), seen["absent"]  # which needs a Mac
     assert seen["svgs"] >= 8
     assert seen["letters"] >= 8  # pixels of the smallest letters in a picture: readable on a phone
-    for words in ("Error, layer by layer", "Where it would run", "The contract", "Would an error have been seen", "Sizes"):
+    for words in ("Error, layer by layer", "Where it would run", "The contract", "Would the gates notice an error", "Sizes"):
         assert any(title.startswith(words) for title in seen["h2"]), words
 
 
@@ -132,7 +132,7 @@ def test_contract_shows_every_field_and_its_second_source(sealed):
         note = f"; {told['note']}" if told.get("note") else ""
         assert second == (f"✓ agrees {told['config_from']}{note}" if told["verdict"] == "agree" else "–")
     votes = {row[0].split()[0]: row[4] for row in seen["rows"]}
-    assert votes["rope_dim"] == "✓ 3 of 3 fit worse" and "not told apart" in votes["norm_eps"] and votes["d_ff"] == "–"
+    assert votes["rope_dim"] == "✓ 3 of 3 predict worse" and "not told apart" in votes["norm_eps"] and votes["d_ff"] == "–"
 
 
 def test_every_misreading_is_counted(sealed):
@@ -140,7 +140,7 @@ def test_every_misreading_is_counted(sealed):
     rows = json.loads((sealed / "verify/report.json").read_text())["vote"]["rows"]
     assert any(row["field"] == "rope_factors" for row in rows)
     seen, _ = look(sealed / "verify/report.html", 1280, '{tiles: text(".tiles li")}')
-    assert any(f"0 of {len(rows)}misreadings fit better" in tile for tile in seen["tiles"])
+    assert any(f"0 of {len(rows)}misreadings predict better" in tile for tile in seen["tiles"])
     assert f"({len(rows)} misreadings for the bundled model)" in (ROOT / "README.md").read_text()
     assert f"({len(rows)} for the bundled model)" in (ROOT / "docs/proof.md").read_text()
 
@@ -171,9 +171,9 @@ def test_a_survivor_is_loud(sealed, tmp_path):
     assert got.returncode == 1
     seen, _ = look(tmp_path / "b.lathe/verify/report.html", 390,
                    f"""{{matrix: {MATRIX}, alarm: text("#mutants .alarm h3"), weak: text("main > ul.plain li")}}""")
-    assert seen["alarm"] == ["✗ 1 survived: no gate that was asked noticed"]
+    assert seen["alarm"] == ["✗ 1 survived: no gate that ran failed"]
     assert [row[0] for row in seen["matrix"]] == ["rope_sine_negated", "eos_of_the_base_model", "template_changed"]
-    assert "1 of 3 planted errors survived: such errors would pass." in seen["weak"]
+    assert "1 of 3 planted errors survived: no gate notices such errors." in seen["weak"]
 
 
 def test_plots_of_four_layers_are_those_of_the_report(sealed):
@@ -298,13 +298,13 @@ def test_runs_without_a_gate_in_common(runs, tmp_path):
     shutil.copytree(runs, bundle)
     (bundle / "verify/report.json").unlink()  # else it carries on what the other gates gave
     done("verify", bundle, "--model", HELLO, "--gates", "structure")
-    assert "nothing in common: no gate ran in both" in done("journal", bundle, "3", "4").stdout
+    assert "nothing to compare: no gate ran in both" in done("journal", bundle, "3", "4").stdout
     record = json.loads((bundle / "verify/journal.jsonl").read_text().splitlines()[-1])
     assert {r["gate"] for r in record["results"]} == {"structure"} and record["run"]["asked"] == "structure"
     # As an older version wrote it: no line beside the entry.
     (bundle / "verify/journal.jsonl").unlink()
     text = done("journal", bundle, "1", "3").stdout
-    assert "no figures to compare: an older lathe" in text and "fp16 errs less" in text
+    assert "no figures to compare: an older version of lathe" in text and "fp16 errs less" in text
 
 
 def test_entries_have_the_form(runs):

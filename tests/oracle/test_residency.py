@@ -156,7 +156,7 @@ def test_doctor_judges_each_target_where_they_differ(good, tmp_path):
     assert last[1].startswith("            macos26: fits; Neural Engine predicted for conv 33/33"), text
     assert "runs on the CPU, without a word (0.965 GiB in, 1.04 GiB out)" in text and "[D27 whole program off]" in text, text
     # What its functions reach has not grown, which newer measurements count.
-    assert "TOO LARGE by the cautious count, fits by the newer one" in text, text
+    assert "TOO LARGE counting the whole weight file, fits counting what each function reaches" in text, text
 
 
 @pytest.mark.parametrize("model", ["hello-phi3", pytest.param("SmolLM2-135M", marks=pytest.mark.full)])

@@ -137,9 +137,9 @@ def test_an_edited_report_keeps_nothing(sealed, edit):
     (sealed.path / "verify/report.json").write_text(json.dumps(report))
     kept, ran, run = resume(sealed.path, "--gates", "structure,residency")
     assert not kept and ran == {"structure", "residency"} and run.returncode == 0
-    said = [line for line in run.stderr.splitlines() if "nothing is kept" in line]
+    said = [line for line in run.stderr.splitlines() if "no earlier result is kept" in line]
     assert len(said) == 1 and f"{sealed.path}/verify/report.json" in said[0], run.stderr
-    assert ("edited" if "sha256" in report and report["sha256"] != 7 else "older lathe") in said[0]
+    assert ("edited" if "sha256" in report and report["sha256"] != 7 else "older version of lathe") in said[0]
 
 
 def test_spaces_are_not_content(sealed):
@@ -237,7 +237,7 @@ def test_a_file_that_is_not_as_stated(sealed):
     path.write_bytes(data)
     kept, ran, run = resume(sealed.path)
     assert not kept and run.returncode != 0, run.stdout
-    assert "nothing is kept" in run.stderr and str(path) in run.stderr
+    assert "no earlier result is kept" in run.stderr and str(path) in run.stderr
 
 
 def test_another_text_for_the_vote(sealed, tmp_path):
@@ -336,10 +336,10 @@ def test_a_broken_report(sealed):
     (sealed.path / "verify/report.json").write_text("{")
     kept, ran, run = resume(sealed.path, "--gates", "structure")
     assert run.returncode == 0 and ran == {"structure"}
-    assert run.stderr.count("nothing is kept") == 1 and "report.json: line 1" in run.stderr
+    assert run.stderr.count("no earlier result is kept") == 1 and "report.json: line 1" in run.stderr
 
 
 def test_no_report_at_all(sealed):
     (sealed.path / "verify/report.json").unlink()
     kept, ran, run = resume(sealed.path, "--gates", "structure")
-    assert run.returncode == 0 and ran == {"structure"} and "report.json is not there" in run.stderr
+    assert run.returncode == 0 and ran == {"structure"} and "report.json is missing" in run.stderr

@@ -59,7 +59,7 @@ def test_values_are_typed_as_the_field_is(value, field, expected):
 
 
 @pytest.mark.parametrize("options, code, says", [
-    (["--set", "phi3.attention.sliding_windw=0"], 3, "--set phi3.attention.sliding_windw: lathe reads no such key for architecture phi3"),
+    (["--set", "phi3.attention.sliding_windw=0"], 3, "--set phi3.attention.sliding_windw: lathe does not read this key for architecture phi3"),
     (["--set", f"{WINDOW}=many"], 3, f"key '{WINDOW}': type string, expected a whole number"),
     (["--set", f"{WINDOW}=1.5"], 3, "type f64, expected a whole number"),
     (["--set", f"{WINDOW}=-1"], 3, "expected a whole number"),
@@ -70,7 +70,7 @@ def test_values_are_typed_as_the_field_is(value, field, expected):
     (["--set", "general.alignment=64"], 2, "how the file is laid out"),
     (["--set", "split.count=2"], 2, "how the file is laid out"),
     (["--ignore-key", "phi3.context_length"], 3, "lathe reads that key; to give it another value: --set phi3.context_length=VALUE"),
-    (["--ignore-key", "general.name"], 3, "lathe knows that key (describes the file)"),
+    (["--ignore-key", "general.name"], 3, "lathe knows already that this key changes nothing (describes the file)"),
     (["--ignore-key", "no.such"], 2, "the file has no such key"),
     (["--ignore-key", WINDOW, "--set", SET], 2, "--set gives it a value"),
 ])  # fmt: skip
@@ -110,8 +110,8 @@ def test_it_stands_in_chain_seal_and_report(bundle, odd, tmp_path):
     settings = {"set": {WINDOW: "262144"}, "ignored": [UNKNOWN]}
     chain, seal, report = (json.loads((m / f).read_text()) for f in ("chain.json", "seal.json", "verify/report.json"))
     assert chain["schema"] == 8 and chain["settings"] == settings == seal["settings"]
-    lines = [f"--set {SET} (the file has no such key): only the user states this value",
-             f"--ignore-key {UNKNOWN}: only the user says that this key changes nothing"]
+    lines = [f"--set {SET} (the file has no such key): no publisher's file confirms this value",
+             f"--ignore-key {UNKNOWN}: no publisher's file confirms that this key changes nothing"]
     for line in lines:
         assert {"gate": "contract", "scope": "-", "text": line} in seal["unproved"] and line in run.stdout
     (field,) = [f for f in report["contract"] if f["field"] == "attn_window"]
@@ -145,7 +145,7 @@ def test_the_source_is_another_without_them(bundle, odd, tmp_path):
     """The settings are read from chain.json: without them there the source cannot be read, with others it is another model."""
     m = BundleEdit.copy(bundle, tmp_path / "m.lathe").path
     chain = json.loads((m / "chain.json").read_text())
-    for change, says in (({"set": {}, "ignored": [UNKNOWN]}, "is absent"), ({"set": {WINDOW: "0"}, "ignored": [UNKNOWN]}, "not the bundle's")):
+    for change, says in (({"set": {}, "ignored": [UNKNOWN]}, "is absent"), ({"set": {WINDOW: "0"}, "ignored": [UNKNOWN]}, "expected the bundle's")):
         (m / "chain.json").write_text(json.dumps(chain | {"settings": change}))
         run = lathe("verify", m, "--model", odd, "--gates", "contract")
         assert run.returncode != 0 and says in run.stdout + run.stderr

@@ -94,9 +94,9 @@ def test_a_folder_of_another_model_is_refused(predicted):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--only", "states,speeed"], "--only speeed: expected questions among states, compiles"),
+    (["--only", "states,speeed"], "--only speeed: expected some of these questions: states, compiles"),
     (["--tune", "a/b"], "--tune"),
-    (["--tune", "a"], "--predict-only does not"),
+    (["--tune", "a"], "and --predict-only makes none"),
 ])
 def test_what_cannot_be_asked_is_refused(arguments, text, tmp_path):
     run = lathe("settle", HELLO, "-o", tmp_path / "s", "--predict-only", *arguments)
@@ -160,7 +160,7 @@ def test_figures_of_the_double_are_called_so(well):
     folder, result, run = well
     page = (folder / "settle.html").read_text()
     assert result["machine"]["stand_in"] is True
-    assert "no figure of this run is a device's" in run.stdout
+    assert "none of its figures is a device's" in run.stdout
     assert "No figure here is a device's" in page and ">measured<" not in page and "from the stand-in" in page
 
 
@@ -330,7 +330,7 @@ def test_a_setting_that_convert_cannot_take_is_refused(tmp_path):
     run = lathe("convert", HELLO, "-o", tmp_path / "a.lathe", "--settings", tmp_path / "m.json")
     assert run.returncode == 2 and "--settings" in run.stderr and "--kvv" in run.stderr
     run = lathe("convert", HELLO, "-o", tmp_path / "a.lathe", "--settings", "nobody", env={"LATHE_SETTINGS_DIR": str(tmp_path)})
-    assert run.returncode == 2 and "neither a file nor a setting" in run.stderr and not (tmp_path / "a.lathe").exists()
+    assert run.returncode == 2 and "there is no such file, and no such setting" in run.stderr and not (tmp_path / "a.lathe").exists()
 
 
 @pytest.mark.full
@@ -342,9 +342,9 @@ def test_everything_is_asked_and_the_fastest_that_is_right_is_kept(mac, tmp_path
     speed = variant_of(result, "speed", "overwrite")["figures"]
     assert speed["decode_ms"]["runs"] == 3 and speed["decode_ms"]["least"] <= speed["decode_ms"]["median"] <= speed["decode_ms"]["most"]
     done_by = lathe("convert", HELLO, "-o", tmp_path / "t.lathe", "--settings", folder / "mine.json")
-    assert done_by.returncode == 0 and "stand-in of Core ML" in done_by.stderr
+    assert done_by.returncode == 0 and "stand-in for Core ML" in done_by.stderr
     chain = json.loads((tmp_path / "t.lathe/chain.json").read_text())
     assert chain["options"]["kv"] == "overwrite"  # slices are lost there
     # What is wrong is never kept, nothing is kept.
     folder, _, run = mac("untuned", "--only", "states", "--tune", "none", double="gives_wrong")
-    assert "no setting is kept" in run.stdout and not (folder / "none.json").exists()
+    assert "no setting was kept" in run.stdout and not (folder / "none.json").exists()

@@ -44,7 +44,7 @@ def rewrite_host(bundle, **keys):
 def test_a_good_bundle(good):
     code, lines = good
     assert code == 0 and not failed(lines)
-    assert re.fullmatch(r"\d+ ids of host.gguf are the source's", lines[IDS][1])
+    assert re.fullmatch(r"\d+ ids from host.gguf equal the source's", lines[IDS][1])
     figures = {scope: lines[scope][2] for scope in ("fp16", "weights' form", TEXT)}
     # Rounding is far below what int8 costs, and that is what the whole differs by.
     assert figures["fp16"]["kl_mean"] < figures["weights' form"]["kl_mean"] / 10
@@ -125,7 +125,7 @@ def test_a_row_of_weights_that_both_readers_take(bad):
     assert code == 1 and lines["fp16"][0]
     assert lines[TEXT][2]["kl_mean"] > 0.1 and failed(lines)
     # A token that differs is shown with how much the source prefers its own, and how much a near tie may be.
-    shown = [re.search(r'step \d+: \d+ "[^"]*" for \d+ "[^"]*"\): the source prefers its own by (\S+), NO NEAR TIE \(up to (\S+)\)',
+    shown = [re.search(r'step \d+: \d+ "[^"]*" for \d+ "[^"]*"\): the source's token leads by (\S+), NO NEAR TIE \(up to (\S+)\)',
                        lines[scope][1]) for scope in failed(lines)]
     assert any(found and float(found[1]) > float(found[2]) for found in shown), lines
 
@@ -152,7 +152,7 @@ def test_what_a_gate_cannot_tell_is_sealed_as_unproved_and_chat_repeats_it(tmp_p
     run = done("verify", bundle, "--model", HELLO, "--verbose")
     lines = re.findall(r"^(\w+) +(\S+) +(.*)  unproved$", run.stdout, re.M)
     told = [{"gate": gate, "scope": scope, "text": text} for gate, scope, text in lines]
-    assert any(line["gate"] == "text" and "no room for it in a context of 40" in line["text"] for line in told), run.stdout
+    assert any(line["gate"] == "text" and "it does not fit into a context of 40" in line["text"] for line in told), run.stdout
     assert f"all gates passed, sealed; {len(told)} things unproved (above)\n" in run.stdout
     for name in ("seal.json", "verify/report.json"):
         assert json.loads((bundle / name).read_text())["unproved"] == told

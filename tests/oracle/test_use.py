@@ -58,17 +58,17 @@ def test_the_question_of_the_story(what, question, asked):
 
 def test_a_choice_away_from_the_publishers_is_named(tmp_path, asked):
     run = done("convert", HELLO, "-o", tmp_path / "long.lathe", "--rope-factors", "long")
-    assert "not as published: rope_factors long (the publisher's: auto)" in run.stdout
+    assert "choices other than the publisher's: rope_factors long (the publisher's: auto)" in run.stdout
     use = json.loads((tmp_path / "long.lathe/chain.json").read_text())["use"]
     assert use["rope_factors"] == {"value": "long", "source": "option --rope-factors", "publisher": "auto"}
     run = done("chat", tmp_path / "long.lathe", "--unsealed", "--quiet", "-p", "Count from 7 to 19")
     assert run.stdout != STORY["Count from 7 to 19"] + "\n"
-    assert "[not as published: rope_factors long (the publisher's: auto)]" in run.stderr
+    assert "[choices other than the publisher's: rope_factors long (the publisher's: auto)]" in run.stderr
     run = lathe("verify", tmp_path / "long.lathe", "--model", HELLO, "--gates", "vote", "--verbose")
-    assert "chosen otherwise than the publisher has it, and factors_by_running_length fits better" in run.stdout
+    assert "the choice is not the publisher's, and factors_by_running_length predicts better" in run.stdout
     # What was proved with the bundle cannot be chosen at the last moment.
     run = lathe("chat", asked["int8"], "-p", "x", "--rope-factors", "short")
-    assert run.returncode == 2 and "is fixed by convert, and the proof is for that value" in run.stderr
+    assert run.returncode == 2 and "convert fixed --rope-factors, and the proof is for that value" in run.stderr
     for option, value, why in (("--rope-factors", "none", "expected auto, short or long"), ("--context", "0", "whole number"),
                                ("--context", "4097", "was made for 4096"), ("--top-p", "1.5", "from 0 to 1")):  # fmt: skip
         run = lathe("chat", HELLO, "-p", "x", option, value)
@@ -81,7 +81,7 @@ def test_sampling_is_the_publishers(tmp_path):
     run = done("chat", HELLO, "--generation-config", config, "--lines", given="Hi\n")
     assert "temperature 0.6, top_k 50, top_p 0.9, min_p 0, repeat_penalty 1 (generation_config.json" in run.stderr
     run = done("chat", HELLO, "--generation-config", config, "--temp", "0", "-p", "Hi")
-    assert "[not as published: temperature 0 (the publisher's: 0.6)]" in run.stderr
+    assert "[choices other than the publisher's: temperature 0 (the publisher's: 0.6)]" in run.stderr
     run = done("chat", HELLO, "--lines", given="Hi\n")
     assert "greedy decoding (no file states one" in run.stderr
     # A file that states values and does not sample is greedy, as in transformers.

@@ -45,7 +45,7 @@ def vocabulary_of(path):
 CONTENT = "message['content']"
 # What each alteration of hello's template says, and what the gate must say of it.
 ALTERED = {
-    "removed": (None, ("no tokenizer.chat_template", "4 marks of a chat", "--template none")),
+    "removed": (None, ("no tokenizer.chat_template", "4 chat marks", "--template none")),
     "empty": ("", ("dropped or altered",)),
     "texts alone": ("{% for m in messages %}{{ m.content }}{% endfor %}", ("<|user|>", "token")),
     "system dropped": (HELLO_TEMPLATE.replace("{% for message in messages %}",
@@ -75,9 +75,9 @@ ALTERED = {
                                                "{'user': 'assistant', 'assistant': 'user'}.get(message['role'], 'system') + '|>'"),
                         ("tokenizer.chat_template is suspect",)),
     "one role for all": (HELLO_TEMPLATE.replace("'<|' + message['role'] + '|>'", "'<|user|>'"),
-                         ("precedes an answer",)),
-    "no prompt": (HELLO_TEMPLATE.replace("{{ '<|assistant|>' }}", ""), ("follows a question", "<|assistant|>")),
-    "prompt of the user": (HELLO_TEMPLATE.replace("{{ '<|assistant|>' }}", "{{ '<|user|>' }}"), ("follows a question",)),
+                         ("before an answer",)),
+    "no prompt": (HELLO_TEMPLATE.replace("{{ '<|assistant|>' }}", ""), ("ends a prompt with", "<|assistant|>")),
+    "prompt of the user": (HELLO_TEMPLATE.replace("{{ '<|assistant|>' }}", "{{ '<|user|>' }}"), ("ends a prompt with",)),
     "no end of a turn": (HELLO_TEMPLATE.replace("'<|end|>'", "''"), ("other marks", "<|end|>")),
     "another end": (HELLO_TEMPLATE.replace("'<|end|>'", "'<|endoftext|>'"), ("other marks",)),
     "newline after the role": (HELLO_TEMPLATE.replace("'|>' + ", "'|>\\n' + "), ("white space",)),
@@ -86,7 +86,7 @@ ALTERED = {
     "space before a text": (HELLO_TEMPLATE.replace("'|>' + ", "'|> ' + "), ("white space",)),
     "newline in the prompt": (HELLO_TEMPLATE.replace("'<|assistant|>'", "'<|assistant|>\\n'"), ("white space",)),
     "bos twice": ("{{ bos_token }}{{ bos_token }}" + HELLO_TEMPLATE, ("twice",)),
-    "ChatML": (SMOLLM2_TEMPLATE, ("no mark of a role that is a token",)),
+    "ChatML": (SMOLLM2_TEMPLATE, ("no role mark that is a token",)),
     "Zephyr": ("{% for m in messages %}{{ '<|' + m.role + '|>\\n' + m.content + eos_token + '\\n' }}{% endfor %}"
                "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}", ("Phi-4-mini",)),
     "always refuses": ("{{ raise_exception('no') }}", ("refuses a conversation",)),

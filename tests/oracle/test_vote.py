@@ -40,7 +40,7 @@ def test_a_true_contract_stands(path):
     code, fields = vote(path)
     assert code == 0
     assert all(passed for _, passed in fields.values())
-    assert "tokens known" in fields["text"][0]
+    assert "tokens are of texts that the model knows" in fields["text"][0]
     for field in ("rope_dim", "n_heads", "n_kv_heads", "architecture", "norm_offset", "rope_style", "logit_scale"):
         assert "not told apart" not in fields[field][0], fields[field][0]
 
@@ -82,7 +82,7 @@ def test_the_field_accused_may_stand_for_another(tmp_path):
     """Nothing in the file says any more what the short factors were: with a window short enough they matter less."""
     code, fields = vote(edit(HELLO, tmp_path / "wrong.gguf", {}, factors(LONG, LONG)))
     line, passed = fields["attn_window"]
-    assert code == 1 and not passed and "attn_window_32 fits better" in line and "or one that it makes up for" in line
+    assert code == 1 and not passed and "attn_window_32 predicts better" in line and "or another one whose error this misreading compensates" in line
 
 
 # A model that was not taught to mind does not: the vote must say so, not guess.
@@ -121,8 +121,8 @@ def test_long_factors_show_beyond_the_original_context(long, passes, tmp_path):
         assert run.returncode == (0 if passes else 1), run.stdout
         assert "beyond the original context" in run.stdout
     if not passes:
-        line = next(line for line in run.stdout.splitlines() if line.split()[1] == "rope_factors_long" and "fits better" in line)
-        assert "rope_factors_long_are_short fits better" in line and "this field is suspect" in line
+        line = next(line for line in run.stdout.splitlines() if line.split()[1] == "rope_factors_long" and "predicts better" in line)
+        assert "rope_factors_long_are_short predicts better" in line and "this field is suspect" in line
 
 
 @pytest.mark.parametrize("path, original", [
@@ -149,7 +149,7 @@ def test_a_text_too_short_to_compare_readings_by_does_not_pass(tmp_path):
     text = tmp_path / "short.txt"
     text.write_text("Hello")
     code, fields = vote(HELLO, "--vote-text", text)
-    assert code == 1 and "2 of 2 tokens known as stated, 64 are needed" in fields["text"][0]
+    assert code == 1 and "only 2 of 2 tokens are of texts that the model knows under the contract as stated, expected 64" in fields["text"][0]
     assert {field for field, (_, passed) in fields.items() if not passed} == {"text"}
 
 
@@ -157,7 +157,7 @@ def test_text_of_the_users_own(tmp_path):
     text = tmp_path / "own.txt"
     text.write_text("Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. " * 20)
     run = lathe("verify", HELLO_F16, "--gates", "vote", "--vote-text", text)
-    assert run.returncode == 1 and "no text is known to the model as stated" in run.stdout  # hello was taught no German
+    assert run.returncode == 1 and "under the contract as stated the model knows no text" in run.stdout  # hello was taught no German
     run = lathe("verify", HELLO_F16, "--gates", "vote", "--vote-text", tmp_path / "none.txt")
     assert run.returncode == 4 and "none.txt" in run.stderr
     text.write_text("")

@@ -67,7 +67,7 @@ REFUSED = [
     (1, "no base", hello({"phi3.rope.freq_base": None}), "phi3.rope.freq_base"),
     (2, "no base", llama(keys={"rope.freq_base": None}), "llama.rope.freq_base"),
     (3, "no base, so no default of a reader can move", llama(keys={"rope.freq_base": None}), "llama.rope.freq_base"),
-    (6, "factors lost", hello({"phi3.rope.scaling.attn_factor": None}, dict.fromkeys(FACTORS)), "no factor tensor"),
+    (6, "factors lost", hello({"phi3.rope.scaling.attn_factor": None}, dict.fromkeys(FACTORS)), "nor a factor tensor"),
     (13, "ext_factor = factor", llama(keys=YARN_KEYS | {"rope.scaling.yarn_ext_factor": 64.0}), "yarn_ext_factor': 64"),
     (11, "another architecture", renamed("gemma3"), "gemma3"),
     (15, "another architecture", renamed("glm4"), "glm4"),

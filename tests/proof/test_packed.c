@@ -251,11 +251,11 @@ static void test_a_table_that_does_not_fit_is_refused(void **state) {
     ChainPart part_before = *part;
 
     t->name = STR("no_such_value");
-    expect_refused("no function of its package has it");
+    expect_refused("no function of its package contains it");
     t->name = STR("x"); // an input
     expect_refused("its shape is not the one");
     t->n_rows = 32, t->n_cols = 1;
-    expect_refused("neither a constant nor unpacked from one");
+    expect_refused("neither a constant nor computed from packed codes");
     *t = before;
     t->n_rows--;
     expect_refused("its shape is not the one");
@@ -264,10 +264,10 @@ static void test_a_table_that_does_not_fit_is_refused(void **state) {
     expect_refused("its shape is not the one");
     *t = before;
     t->form = STR("int8-tensor");
-    expect_refused("its scales are not one a row");
+    expect_refused("its scales are neither one per row nor one for all");
     *t = before;
     t->layer = 2;
-    expect_refused("of a layer there is not");
+    expect_refused("of a layer that the model does not have");
     *t = before;
     part->role = STR("embedding"); // the host's table is the source's
     expect_refused("a part of unknown role");

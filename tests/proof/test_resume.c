@@ -154,8 +154,8 @@ static void test_the_end_of_a_run_removes_its_progress(void **state) {
     assert_false(path_exists(record_path("progress.json")));
     begin();
     assert_null(text_of(GATE_graph));
-    assert_non_null(strstr(said, "nothing is kept, all gates run: "));
-    assert_non_null(strstr(said, "report.json is not there"));
+    assert_non_null(strstr(said, "no earlier result is kept, all gates run: "));
+    assert_non_null(strstr(said, "report.json is missing"));
     end();
 }
 
@@ -189,13 +189,13 @@ static void test_a_record_counts_as_it_was_written(void **state) {
     assert_int_equal(rename(record_path("progress.json"), record_path("report.json")), 0);
     begin();
     assert_null(text_of(GATE_graph));
-    assert_non_null(strstr(said, "report.json was edited since it was written"));
+    assert_non_null(strstr(said, "report.json was edited after it was written"));
     end();
     json_object_del(record, "sha256");
     assert_true(json_write_file(record, record_path("report.json"), NULL));
     begin();
     assert_null(text_of(GATE_graph));
-    assert_non_null(strstr(said, "report.json has no sha256: an older lathe wrote it"));
+    assert_non_null(strstr(said, "report.json has no sha256: an older version of lathe wrote it"));
     end();
     write_record("report.json", record);
     begin();
@@ -219,7 +219,7 @@ static void test_nothing_counts_over_files_that_changed(void **state) {
     begin();
     assert_null(text_of(GATE_graph));
     assert_int_equal(json_object_size(resume.inputs), 0);
-    assert_non_null(strstr(said, "nothing is kept, all gates run: "));
+    assert_non_null(strstr(said, "no earlier result is kept, all gates run: "));
     assert_non_null(strstr(said, "host.gguf"));
     json_object_set_new(resume.stated, "graph", json_string("of before"));
     run_gate(GATE_graph, true, "cos=1"); // and what runs now counts for no later run

@@ -148,7 +148,7 @@ static void test_planted_errors_are_counted_by_class_and_gate(void **state) {
     // A class that the page does not know is shown all the same.
     assert_non_null(strstr(page, "others</b><small class=\"\">1 of 1 noticed</small></td>"
                                  "<td class=\"some\">1</td><td class=\"miss\">·</td></tr>"));
-    assert_non_null(strstr(page, "without it they would pass</small></td>"
+    assert_non_null(strstr(page, "no other gate notices them</small></td>"
                                  "<td class=\"some\">1</td><td class=\"some\">1</td></tr>"));
     assert_non_null(strstr(page, "<li><b>too small</b>: d e</li>"));
     strbuf_free(&out);
@@ -176,9 +176,9 @@ static void test_contradictions_come_first(void **state) {
     const char *page = page_of(&out, contradicted);
     const char *top =
         strstr(page, "<li><b>rope_dim</b> is <b>32</b> in the model file (key), but "
-                     "<b>24</b> by its second source (c: partial). The weights fit another "
-                     "reading better than the model file's: it is the file that is wrong, "
-                     "probably.</li>");
+                     "<b>24</b> by its second source (c: partial). The model predicts "
+                     "text better under a misreading than under the model file's value: the "
+                     "file is probably wrong.</li>");
     assert_non_null(top);
     assert_true(top < strstr(page, "class=\"tiles\""));
     // Said once at the top: not again as the gate's line; what else failed there stands beside it.
@@ -194,7 +194,8 @@ static void test_contradictions_come_first(void **state) {
     assert_true(wrong < strstr(table, "<b>norm_<wbr>eps</b>"));
     assert_non_null(
         strstr(wrong, "<td data-l=\"2nd source\"><b class=\"no\">✗ contradicts: 24</b>"));
-    assert_non_null(strstr(wrong, "<td data-l=\"weights\"><b class=\"no\">✗ 1 of 2 fit better"));
+    assert_non_null(
+        strstr(wrong, "<td data-l=\"weights\"><b class=\"no\">✗ 1 of 2 predict better"));
     strbuf_free(&out);
 }
 
@@ -204,8 +205,7 @@ static void test_fields_with_no_second_witness_are_weak(void **state) {
     (void)state;
     StrBuf out = {0};
     const char *page = page_of(&out, contradicted);
-    assert_non_null(strstr(page, "by no second source: rope_base. Nothing independent"
-                                 " checks these values"));
+    assert_non_null(strstr(page, "nor a second source confirm these values: rope_base.</li>"));
     assert_null(strstr(page, "No <a href=\"#contract\">second source"));
     strbuf_free(&out);
     page = page_of(&out, "{\"contract\": [{\"field\": \"norm_eps\"}]}");

@@ -69,7 +69,7 @@ static void test_the_first_operations_off_it_are_named(void **state) {
                         "ios18.matmul on the CPU, decode layer_00_scores ios18.matmul on the CPU, "
                         "and 2 more (planned, not measured)");
     assert_int_equal(t.err.kind, ERR_SYSTEM);
-    assert_non_null(strstr(t.err.text, "--strict: not everything is planned"));
+    assert_non_null(strstr(t.err.text, "--strict: not every operation is planned"));
     assert_non_null(strstr(t.err.text, "layer_00_scores"));
     close_fixture(&t);
 }
@@ -87,7 +87,7 @@ static void test_every_operation_off_it_is_kept(void **state) {
         assert_int_equal(t.plan.off[i].device, i % 2 ? RUNNER_ON_CPU : RUNNER_ON_GPU);
     assert_non_null(strstr(t.text.at, "ios18.conv on the GPU"));
     assert_non_null(
-        strstr(t.text.at, "none of it runs there: Core ML plans so for models too small"));
+        strstr(t.text.at, "nothing runs there: Core ML plans this for models too small"));
     close_fixture(&t);
 }
 
@@ -109,7 +109,8 @@ static void test_a_plan_that_is_not_given_ends_nothing_but_a_strict_use(void **s
     t.fake->has_no_plan = true;
     ask(&t, &fake_device);
     assert_false(t.is_strict);
-    assert_string_equal(t.text.at, "where it will run is not known: package 1: no plan today");
+    assert_string_equal(t.text.at,
+                        "it is not known where the operations will run: package 1: no plan today");
     close_fixture(&t);
 }
 

@@ -70,8 +70,8 @@ static void test_the_cure_is_the_other_form(void **state) {
     Fixture t;
     open_fixture(&t, &fake_device);
     t.fake->loses_slots_of = 0;
-    expect_refusal(&t, "fake device does not keep states that are written in the slice form on "
-                       "this system; convert again with --kv overwrite");
+    expect_refusal(&t, "fake device does not keep states written in the form --kv slice; "
+                       "convert again with --kv overwrite");
     open_fixture(&t, &fake_device);
     t.fake->loses_slots_of = 0;
     t.fake->bundle.chain.kv = STR("overwrite");

@@ -38,7 +38,7 @@ static void test_figures_of_a_stand_in_are_not_called_measured(void **state) {
     char *page = page_of(true, true, false);
     assert_non_null(strstr(page, "No figure here is a device's"));
     assert_non_null(strstr(page, "from the stand-in"));
-    assert_non_null(strstr(page, "The stand-in says:"));
+    assert_non_null(strstr(page, "The stand-in answered:"));
     assert_null(strstr(page, ">measured<"));
     assert_null(strstr(page, "Answer:"));
     free(page);
@@ -54,7 +54,7 @@ static void test_the_top_says_how_far_it_is(void **state) {
     assert_non_null(strstr(page, "1 prediction is wrong"));
     free(page);
     page = page_of(false, false, false);
-    assert_non_null(strstr(page, "Not complete: the same command goes on"));
+    assert_non_null(strstr(page, "Not complete: run the same command again to continue"));
     free(page);
     page = page_of(false, false, true);
     assert_non_null(strstr(page, "Predicted, nothing measured"));

@@ -133,7 +133,7 @@ def test_a_right_contract_used_wrongly(story):
     story.tell("nothing is misread, but the long factors are taken from the first token, since the context (4096)")
     story.tell("lies beyond the original one (1024). The option makes the use that was once the default")
     made = story.run("convert", "right.gguf", "-o", "long.lathe", "--rope-factors", "long")
-    assert made.returncode == 0 and "not as published: rope_factors long (the publisher's: auto)" in made.stdout
+    assert made.returncode == 0 and "choices other than the publisher's: rope_factors long (the publisher's: auto)" in made.stdout
 
     # Gates that compare the bundle with a reference used likewise see nothing, as then.
     local = story.run("verify", "long.lathe", "--gates", "structure,graph,layer-golden,positions,head")
@@ -141,14 +141,14 @@ def test_a_right_contract_used_wrongly(story):
     wrong = 0
     for question, right in ANSWERS.items():
         chat = story.run("chat", "long.lathe", "--unsealed", "--quiet", "-p", question)
-        assert "not as published" in chat.stderr
+        assert "choices other than the publisher's" in chat.stderr
         wrong += chat.stdout.strip() != right.strip()
     assert wrong, "the fault must show, or this chapter proves nothing"
 
     # The weights know how they were used.
     vote = story.run("verify", "long.lathe", "--gates", "vote", "--verbose")
     line = next(line for line in vote.stdout.splitlines() if line.startswith("vote          rope_factors "))
-    assert "factors_by_running_length fits better" in line and line.endswith("unproved")
+    assert "factors_by_running_length predicts better" in line and line.endswith("unproved")
 
 
 def test_used_as_the_publisher_does(story):

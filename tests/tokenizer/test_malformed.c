@@ -181,8 +181,8 @@ static const Case either[] = {
     {token_cut_character, "token 4: its text is not UTF-8"},
     {token_surrogate, "token 4: its text is not UTF-8"},
     {token_too_long, "token 4: 4097 bytes long"},
-    {bos_beyond, "'tokenizer.ggml.bos_token_id': token 26"},
-    {eos_beyond, "'tokenizer.ggml.eos_token_id': token 1073741824"},
+    {bos_beyond, "'tokenizer.ggml.bos_token_id': 267, expected"},
+    {eos_beyond, "'tokenizer.ggml.eos_token_id': 1073741824, expected"},
     {adds_absent_bos, "'tokenizer.ggml.bos_token_id' is missing"},
     {adds_absent_eos, "'tokenizer.ggml.eos_token_id' is missing"},
 };
@@ -213,7 +213,8 @@ static void test_malformed_spm_is_refused(void **state) {
     static const Case spm[] = {
         {no_scores, "'tokenizer.ggml.scores' is missing"},
         {score_not_a_number, "token 259 'ab': its score is NaN"},
-        {byte_token_missing, "byte token <0x41> is missing; 255 others are there"},
+        {byte_token_missing,
+         "byte token <0x41> is missing, expected all 256; the vocabulary has 255 others"},
         {byte_token_lower_case, "token 174 '<0xab>': not a byte token, expected <0x00>"},
         {no_bytes_and_no_unknown, "neither byte tokens nor"},
     };
