@@ -9,14 +9,14 @@
 // Build with `pkg-config --cflags --libs lathe`. Every type is opaque; strings are UTF-8.
 //
 // Errors. A function that can fail returns false or NULL and fills `*err` (which may be NULL): a kind
-// for the program, a sentence for the user. A NULL argument where a value is required is a mistake of
-// the caller and not checked. The library prints nothing and never exits, with one exception: when a
+// for the program, a sentence for the user. The library does not check for a NULL
+// argument where a value is required. The library prints nothing and never exits, with one exception: if a
 // small allocation fails, it writes a line to stderr and exits with code 4. Large buffers (KV cache,
 // workspace) report failure as LATHE_ERROR_SYSTEM.
 //
-// Ownership. What `…_open` returns is closed by the caller with `…_close`, which takes NULL. What a
-// function stores through a `**` parameter is released with lathe_free(). Other pointers belong to the
-// object they were asked of and live as long as it does.
+// Ownership. The caller closes what `…_open` returned with `…_close`, which accepts NULL, and releases with
+// lathe_free() what a function stored through a `**` parameter. Other pointers belong to the object that
+// returned them and are valid as long as it is open.
 //
 // Threads. Different objects may be used by different threads at the same time. One object is used by
 // one thread at a time, and so are all objects opened from the same LathePackage; a LatheTokenizer may
@@ -40,10 +40,10 @@ typedef enum {
     LATHE_OK,
     LATHE_ERROR_GATE,     // a proof failed
     LATHE_ERROR_USAGE,    // an argument is wrong
-    LATHE_ERROR_FORMAT,   // a file is broken, contradictory or unsupported
+    LATHE_ERROR_FORMAT,   // a file is damaged, contradictory or unsupported
     LATHE_ERROR_SYSTEM,   // disk, memory, device
     LATHE_ERROR_STOPPED,  // a callback ended the work
-    LATHE_ERROR_UNPROVED, // no seal, or one that no longer counts: nothing was found wrong
+    LATHE_ERROR_UNPROVED, // the bundle has no seal that counts; no error was found in it
 } LatheErrorKind;
 
 typedef struct {
@@ -58,10 +58,10 @@ LATHE_API void lathe_free(void *at);       // safe on NULL
 
 typedef struct {
     // Called repeatedly: `done` of `total` (0 if unknown) of the stage `what`, in bytes, or in
-    // what its name states after a colon: "vote: readings".
+    // the unit that its name states after a colon: "vote: readings".
     // Returns false to end the work, which then fails with LATHE_ERROR_STOPPED. May be NULL.
     bool (*step)(void *context, const char *what, uint64_t done, uint64_t total);
-    // Called with a remark worth a line of its own. May be NULL.
+    // Called with a remark for the user, one line. May be NULL.
     void (*note)(void *context, const char *text);
     void *context;
 } LatheProgress;
@@ -74,14 +74,15 @@ typedef struct LatheTokenizer LatheTokenizer;
 LATHE_API LatheTokenizer *lathe_tokenizer_open(const char *path, LatheError *err);
 LATHE_API void lathe_tokenizer_close(LatheTokenizer *t);
 LATHE_API size_t lathe_tokenizer_count(const LatheTokenizer *t); // ids are below it
-// The bytes of token `id`, perhaps a part of a character; `*n_bytes` receives their number.
+// The bytes of token `id`, which may be part of a character; `*n_bytes` receives their number.
 LATHE_API const char *lathe_tokenizer_piece(const LatheTokenizer *t, uint32_t id, size_t *n_bytes);
 
 enum {
-    LATHE_PARSE_SPECIAL = 1, // names of control tokens in the text are those tokens, not text
+    LATHE_PARSE_SPECIAL = 1, // read names of control tokens in the text as tokens, not as text
     LATHE_ADD_SPECIAL =
         2, // bos before and eos after the text, where the model's file asks for them
-    LATHE_SHOW_SPECIAL = 4, // lathe_detokenize: control tokens give their names instead of nothing
+    LATHE_SHOW_SPECIAL =
+        4, // lathe_detokenize: write the names of control tokens instead of nothing
 };
 
 enum { LATHE_MAX_TEXT = 1 << 28 }; // bytes that one call of lathe_tokenize() takes
@@ -120,7 +121,7 @@ typedef enum {
 
 // Zeroed, it is the default.
 typedef struct {
-    unsigned n_threads;         // 0: one a processor
+    unsigned n_threads;         // 0: one per processor
     LatheArithmetic arithmetic; // of a bundle
     const char *source;         // the model file of a bundle; NULL: found beside it
     bool accepts_unproved;      // open a bundle that has no seal of lathe_verify(), too
@@ -130,23 +131,23 @@ typedef struct {
 // A model ready to generate text, with one KV cache.
 typedef struct LatheModel LatheModel;
 
-// `path`: a bundle, run as Core ML would round on the CPU, or a GGUF file, run by the fp32 reference.
-// `options` may be NULL. A bundle without a seal that counts is LATHE_ERROR_UNPROVED, one whose files
-// changed since LATHE_ERROR_GATE.
+// `path`: a bundle, which runs on the CPU with the rounding that its packages declare, or a GGUF file,
+// which runs in the fp32 reference. `options` may be NULL. Fails with LATHE_ERROR_UNPROVED if a bundle has
+// no seal that counts, with LATHE_ERROR_GATE if its files changed after it was sealed.
 LATHE_API LatheModel *lathe_model_open(const char *path, const LatheModelOptions *options,
                                        LatheError *err);
 LATHE_API void lathe_model_close(LatheModel *model);
 LATHE_API const LatheTokenizer *lathe_model_tokenizer(const LatheModel *model);
-// Why the model does not count as proved, for whoever reads its answers: a bundle without a seal, opened
-// with accepts_unproved. NULL when it is proved, and for a GGUF file, which the reference runs as it is.
+// Why the model does not count as proved, as text for the user: a bundle without a seal was opened with
+// accepts_unproved. NULL if it is proved, and for a GGUF file.
 LATHE_API const char *lathe_model_unproved(const LatheModel *model);
 LATHE_API uint32_t lathe_model_context(const LatheModel *model); // tokens that it can hold
 
 typedef struct {
     float temperature;    // 0: always the most likely token
     uint32_t top_k;       // keep this many; 0: all
-    float top_p;          // keep the fewest that hold this share of probability; 1: all
-    float min_p;          // keep those of at least this share of the most likely one; 0: all
+    float top_p;          // keep the likeliest that together have this probability; 1: all
+    float min_p;          // keep those at least this times as probable as the likeliest; 0: all
     float repeat_penalty; // divides positive, multiplies negative logits of tokens seen; 1: none
 } LatheSampling;
 // What the model's publisher recommends.
@@ -179,12 +180,12 @@ typedef struct {
     LatheStop stop;
 } LatheStats;
 
-// Receives text of the answer as it comes, whole characters, and sometimes none: also while the prompt
-// is computed. Not NUL-terminated. Returns false to cancel.
+// Receives text of the answer as it comes, in whole characters, not NUL-terminated. It is also called with
+// no text, while the prompt is computed. Returns false to cancel.
 typedef bool LatheText(void *context, const char *text, size_t n_bytes);
 
-// Generates after `prompt` [n_prompt]. Tokens that the prompt has in common with the KV cache from the
-// first on are not computed again. `options` and `stats` may be NULL. Fails with LATHE_ERROR_USAGE when
+// Generates text that continues `prompt` [n_prompt]. The first tokens that the KV cache already holds are
+// not computed again. `options` and `stats` may be NULL. Fails with LATHE_ERROR_USAGE when
 // the prompt exceeds the context.
 LATHE_API bool lathe_generate(LatheModel *model, const uint32_t *prompt, size_t n_prompt,
                               const LatheGenerateOptions *options, LatheText *on_text,
@@ -204,7 +205,7 @@ LATHE_API LatheConversation *lathe_conversation_open(LatheModel *model, const ch
                                                      const LatheGenerateOptions *options,
                                                      int64_t (*date)(void), LatheError *err);
 LATHE_API void lathe_conversation_close(LatheConversation *c); // before its model
-// Says `text` as the user and gives the answer to `on_text`. A turn that fails, or is cancelled before
+// Adds `text` as the user's turn and passes the answer to `on_text`. A turn that fails, or is cancelled before
 // an answer begins, leaves the conversation as it was.
 LATHE_API bool lathe_conversation_say(LatheConversation *c, const char *text, LatheText *on_text,
                                       void *context, LatheStats *stats, LatheError *err);
@@ -216,7 +217,7 @@ LATHE_API void lathe_conversation_reset(LatheConversation *c); // all turns; the
 
 // Zeroed, it is the default; strings as the options of `lathe convert` take them.
 typedef struct {
-    unsigned n_threads;        // 0: one a processor
+    unsigned n_threads;        // 0: one per processor
     uint32_t layers_per_shard; // at most; 0: as the target allows
     uint32_t context;          // tokens; 0: the model's, at most 2048
     const char *weights;       // NULL: "int8"
@@ -225,11 +226,11 @@ typedef struct {
     const char *norm;          // NULL: "max"; or "l2"
     bool has_no_prefill;       // only decode: smaller packages, slow prompts
     bool skips_ranges;         // do not measure activations: minutes for a billion weights
-    bool replaces;             // an older bundle at the place may go
-    // What the model's publisher says, as files; a contradiction is LATHE_ERROR_GATE. NULL: not given.
+    bool replaces;             // replace an older bundle at `out`
+    // The publisher's files; if one contradicts the model file, LATHE_ERROR_GATE. NULL: not given.
     const char *config, *generation_config, *tokenizer_config, *chat_template;
-    // What you say of the model file, recorded in the bundle: "KEY=VALUE" for a key that the file lacks or
-    // has wrong, names of keys that change nothing.
+    // Corrections of the model file, recorded in the bundle: "KEY=VALUE" for a key that the file lacks or
+    // has wrong, and names of keys that change nothing.
     const char *const *set;
     size_t n_set;
     const char *const *ignored_keys;
@@ -245,17 +246,17 @@ typedef enum { LATHE_PASSED, LATHE_FAILED, LATHE_UNPROVED, LATHE_NOTE } LatheVer
 
 // Zeroed, it is the default.
 typedef struct {
-    unsigned n_threads; // 0: one a processor
+    unsigned n_threads; // 0: one per processor
     const char *model;  // the bundle's source; NULL: found beside it
     const char *gates;  // names separated by commas; NULL: all
-    bool resumes;       // keep results of an interrupted run whose inputs are unchanged
-    // Called for each result: of which gate, what it looked at, the figures. May be NULL.
+    bool resumes;       // keep results of an earlier run whose inputs are unchanged
+    // Called for each result: the gate, its scope, the figures. May be NULL.
     void (*result)(void *context, const char *gate, const char *scope, const char *figures,
                    LatheVerdict verdict);
     void *context;
 } LatheVerifyOptions;
 
-// Proves that the bundle means what its model means; seals it when all gates pass. `*is_sealed` (may be
+// Proves that the bundle computes what its model file means; seals it if all gates pass. `*is_sealed` (may be
 // NULL) says whether it is sealed afterwards. LATHE_ERROR_GATE when a gate failed.
 LATHE_API bool lathe_verify(const char *bundle, const LatheVerifyOptions *options,
                             const LatheProgress *progress, bool *is_sealed, LatheError *err);
@@ -287,13 +288,13 @@ typedef struct {
 typedef struct LathePackage LathePackage;
 
 // Opens the directory `path` (an .mlpackage that holds an ML Program) and validates it. Its functions
-// run on `n_threads` threads; 0: one a processor.
+// run on `n_threads` threads; 0: one per processor.
 LATHE_API LathePackage *lathe_package_open(const char *path, unsigned n_threads, LatheError *err);
 LATHE_API void lathe_package_close(LathePackage *package); // after its functions
 
 // The name of function `i`, in the package's order; NULL after the last.
 LATHE_API const char *lathe_package_function(const LathePackage *package, size_t i);
-// The name of the function that runs when none is named.
+// The name of the function that runs if none is named.
 LATHE_API const char *lathe_package_default(const LathePackage *package);
 // Port `i` of that kind of the function `function`, in its order; NULL after the last, and when there
 // is no such function. Also for functions that the engine cannot run.
