@@ -77,11 +77,13 @@ static void plan(Pull *p) {
 // ---- one process at a time
 
 static bool wait_for_lock(Pull *p, DirLock *lock, Err *err) {
+    enum { MOST_FREE = 50 }; // tries that fail though nobody holds the lock
     long process;
     bool is_noted = false;
+    unsigned n_free = 0;
     while (!dir_lock(lock, p->dir, err)) {
         if (!dir_is_locked(p->dir, &process)) {
-            if (!path_is_dir(p->dir)) return false; // lathe rm
+            if (!path_is_dir(p->dir) || ++n_free > MOST_FREE) return false; // lathe rm; no access
             continue;
         }
         if (!is_noted) {
