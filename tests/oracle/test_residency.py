@@ -122,10 +122,10 @@ def test_convert_plans_by_the_newest_count_and_says_what_it_counts(tmp_path):
     out = done("convert", HELLO, "-o", tmp_path / "a.lathe", "--range", "off", "--sizes", "newest").stdout
     options = json.loads((tmp_path / "a.lathe/chain.json").read_text())["options"]
     assert options["sizes"] == "newest" and options["package_limit"] == 1 << 31
-    sizes = re.search(r"MiB: weight file ([\d.]+); reached by decode ([\d.]+), prefill ([\d.]+), head ([\d.]+)\n", out)
-    file, decode, prefill, head = map(float, sizes.groups())
+    sizes = re.search(r"MiB: weight file ([\d.]+); reached by decode ([\d.]+), head ([\d.]+), prefill ([\d.]+)\n", out)
+    file, decode, head, prefill = map(float, sizes.groups())
     assert decode == prefill and abs(decode + head - file) <= 0.15
-    done("verify", tmp_path / "a.lathe", "--model", HELLO, "--gates", "structure,residency", "--mutants", "norm_plus_1")
+    done("verify", tmp_path / "a.lathe", "--model", HELLO, "--gates", "structure,residency,graph", "--mutants", "score_scale_off")
 
 
 def test_doctor_predicts_the_same_for_every_target(good):

@@ -166,7 +166,7 @@ def test_figures_of_the_double_are_called_so(well):
 
 def test_every_option_of_the_questions_is_one_of_convert(mac):
     _, result, _ = mac("takes", "--predict-only", "--only", "slices,functions,prefill,norms")
-    variants = {(q["id"], v["id"]): v for q in result["questions"] if q["id"] in ("slices", "functions") for v in q["variants"]}
+    variants = {(q["id"], v["name"]): v for q in result["questions"] if q["id"] in ("slices", "functions") for v in q["variants"]}
     assert {("slices", "r16384"), ("functions", "two"), ("functions", "alone"), ("functions", "one")} <= set(variants)
     assert {key: v["unasked"] for key, v in variants.items() if v["unasked"]} == {}
 
