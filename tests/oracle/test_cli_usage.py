@@ -10,7 +10,7 @@ from command import HELLO, LATHE, ROOT, commands, done, lathe, options_of
 from terminal import Terminal
 
 # Of ./check, meson, pytest and git in the documents.
-OF_OTHERS = {"--quick", "--full", "--format", "--collect-only", "--no-rebuild", "--suite"}
+OF_OTHERS = {"--keep", "--quick", "--full", "--format", "--collect-only", "--no-rebuild", "--suite"}
 VERSION = re.search(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text())[1]
 
 

@@ -252,5 +252,5 @@ def test_a_published_contract_says_the_way_out(tmp_path):
     code, said, _ = lathe("verify", model, "--gates", "contract")
     assert code == 1 and "give its own config.json: --config config.json" in said
     _, said = inspect(model, "--config", write(tmp_path, CONFIG | {"rms_norm_eps": 1e-6}), code=1)
-    assert "config.json: rms_norm_eps" in said and "told by its own config.json" not in said
+    assert "config.json: rms_norm_eps" in said and "give its own config.json" not in said
     inspect(model, "--config", write(tmp_path, CONFIG))  # and the way leads out
