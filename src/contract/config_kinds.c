@@ -81,9 +81,12 @@ static void check_types(ConfigReader *r, const bool *is_local, HfWindows windows
         config_fail(r, "key 'layer_types': layers 0 and %u differ, and the class has one kind",
                     other);
     else if (n_local ? window == 0 : hides)
-        config_fail(r, "key 'layer_types': %s_attention, but %.*s", n_local ? "sliding" : "full",
-                    STR_ARG(n_local ? STR("no sliding_window says how far a query sees")
-                                    : r->out->from[FIELD_attn_window]));
+        config_fail(
+            r, "key 'layer_types': %s_attention, but %.*s", n_local ? "sliding" : "full",
+            STR_ARG(
+                n_local
+                    ? STR("key 'sliding_window' is absent, so it is unknown how far a query sees")
+                    : r->out->from[FIELD_attn_window]));
 }
 
 // sliding_window_pattern: of each so many layers the last sees everything; or "LLLG", local and global

@@ -128,8 +128,8 @@ static void report_better(const Result *r, const char *of, const VoteRow *row, j
                           const VoteRow *best) {
     proof_result(
         r->p, "vote", false, figures, of,
-        "%s predicts better by %.3f ± %.3f nats per token%s (allowed %.2f, or %.0f standard "
-        "errors): %s",
+        "%s predicts better by %.3f ± %.3f nats per token%s (allowed: %.2f or %.0f standard "
+        "errors, whichever is more): %s",
         row->name, -row->delta, row->error, r->where, VOTE_MARGIN, VOTE_ERRORS,
         row->delta > best->delta + best->error
             ? "but less so than a misreading of another field, which may be the cause"

@@ -140,8 +140,8 @@ static void report(const Sum *sum) {
                      sum->n_weights, rms);
     else if (!t->is_half)
         proof_result(sum->p, "layer golden", false, figures, "weights",
-                     "%zu rows differ from the source by more than rounding; %s has %g, where the "
-                     "source has %g, which fp16 cannot hold",
+                     "%zu rows differ from the source by more than rounding; %s has %g, which fp16 "
+                     "cannot hold; the source has %g",
                      sum->n_bad_rows, where, (double)t->found, (double)t->wanted);
     else
         proof_result(sum->p, "layer golden", false, figures, "weights",

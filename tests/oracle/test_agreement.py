@@ -172,7 +172,7 @@ REFUSED = {
     "unknown key": ({"logit_temperature": 2.0}, "key 'logit_temperature': lathe does not know it"),
     "unknown rotary setting": ({"rope_scaling": CONFIG["rope_scaling"] | {"spin": 1}}, "rotary setting 'spin' is not known"),
     "unknown scaling": ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope scaling 'dynamic' is not known"),
-    "unknown family": ({"model_type": "mamba"}, "key 'model_type': 'mamba', but lathe knows"),
+    "unknown family": ({"model_type": "mamba"}, "key 'model_type': 'mamba', expected one of"),
     "class of another family": ({"architectures": ["GraniteForCausalLM"]}, "is Phi3ForCausalLM"),
     "layers of two kinds": ({"layer_types": ["full_attention", "sliding_attention"] * 2}, "layers 0 and 1 differ"),
     "two rotations": (

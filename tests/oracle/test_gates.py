@@ -247,7 +247,7 @@ def test_head_and_text_see_a_wrong_head(bundle, plant):
     found, run = failed(bundle, "graph", "head", "text")
     assert found == {"head", "text"}, run.stdout
     if plant is mute_stop_id:
-        assert re.search(rf"head +reach .*token {END} is not", run.stdout)
+        assert re.search(rf"head +reach .*but not token {END}", run.stdout)
 
 
 # ---- no false alarm

@@ -125,7 +125,7 @@ def test_a_row_of_weights_that_both_readers_take(bad):
     assert code == 1 and lines["fp16"][0]
     assert lines[TEXT][2]["kl_mean"] > 0.1 and failed(lines)
     # A token that differs is shown with how much the source prefers its own, and how much a near tie may be.
-    shown = [re.search(r'step \d+: \d+ "[^"]*" for \d+ "[^"]*"\): the source's token leads by (\S+), NO NEAR TIE \(up to (\S+)\)',
+    shown = [re.search(r'step \d+: \d+ "[^"]*" for \d+ "[^"]*"\): the source\'s token leads by (\S+), NO NEAR TIE \(up to (\S+)\)',
                        lines[scope][1]) for scope in failed(lines)]
     assert any(found and float(found[1]) > float(found[2]) for found in shown), lines
 
