@@ -1,20 +1,17 @@
 // host.c — runs a bundle without lathe's runtime, as an app would: it computes embedding rows, rotary tables
 // and masks, keeps KV states, and joins shards and slices of the head.
-//
 //     cc host.c $(pkg-config --cflags --libs lathe jansson) -lm -o host
 //     ./host OUT.lathe 20 IDS… [-o LOGITS]     the 20 likeliest ids after IDS (of `lathe tokenize`)
 //
 // This program uses lathe.h only to execute functions of packages. On a Mac, Core ML does that:
-//
 //     lathe_package_open, lathe_function_open   MLModel of the compiled package, functionName set
 //     the states inside of LathePackage         one MLState a package, made from `decode`, given to
 //                                               `prefill` too; a new one for a new conversation
 //     lathe_function_write, _run, _read         predictionFromFeatures:usingState:options:error: with
 //                                               MLMultiArrays; mind the strides of what comes back
 //
-// docs/chain-schema.md describes chain.json and every port. lathe verify has checked the
-// bundle's numbers, so this program does not. It supports layers of one kind, and rotary scaling none, linear,
-// llama3 or longrope.
+// docs/chain-schema.md describes chain.json and every port. lathe verify has checked the bundle's numbers, so
+// this program does not. It supports layers of one kind, and rotary scaling none, linear, llama3 or longrope.
 #define _POSIX_C_SOURCE 200809L
 #include <jansson.h>
 #include <lathe.h>

@@ -276,7 +276,7 @@ def test_bookkeeping_of_others_is_read(tmp_path):
     ("prism.hadamard.block", 64, "lathe does not know it"),
     ("comfy.gguf.orig_shape.token_embd.weight", [2048, 128], "lathe does not know it"),
     ("mradermacher.other", "x", "lathe does not know it"),
-    ("tokenizer.ggml.eos_token_ids", [5000], "expected a token id below"),
+    ("tokenizer.ggml.eos_token_ids", [5000], "is not a token id below"),
     ("phi3.attention.head_count_kv", [2, 2, 2, 1], "layer 0 has 2 and layer 3 has 1"),
     ("phi3.attention.head_count_kv", [2, 2, 2], "a list of 3 values"),
     ("phi3.block_count", [4, 4, 4, 4], "a list of 4 values"),

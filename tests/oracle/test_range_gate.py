@@ -89,7 +89,7 @@ def test_an_overflow_is_named_where_it_begins(judged):
     assert judged["loud", "off"][0] == 1
     said = named(judged["loud", "off"])
     assert re.match(r"overflows: results of 7\.\d+e\+04, limit 32752 \[rule I01\]; \d+ results not finite in simulated ANE", said["layer_00_down_y"])
-    assert "rows of" in said["layer_02_attn_norm_u"] and "[I04]" in said["layer_02_attn_norm_u"]
+    assert "rows of" in said["layer_02_attn_norm_u"] and "[rule I04]" in said["layer_02_attn_norm_u"]
     # What only follows is counted and not named: the branch that reads the broken rows.
     ops = by_op(judged["loud", "off"][2])
     follows = ops["layer_00_down_y"]["ane_not_finite"], ops["layer_01_attn_norm_u"]["ane_not_finite"]
@@ -135,7 +135,7 @@ def test_a_failed_range_is_not_sealed(models, tmp_path):
     assert [line.split()[2] for line in run.stdout.splitlines() if line.endswith("; convert again with --range auto  FAILED")] == ["00", "01"]
     (bundle / "verify/report.json").unlink()  # what the other gates gave
     run = lathe("verify", bundle, "--model", models["loud"], "--gates", "range")
-    again = f"Convert with smaller numbers in the packages: lathe convert {models['loud']} -o {bundle} --force --range auto\n"
+    again = f"Convert with smaller numbers in the packages: lathe convert {models['loud']} -o {bundle} --force --context 160 --range auto\n"
     assert again in run.stderr
 
 

@@ -52,19 +52,19 @@ ALTERED = {
                                               "{% for message in messages if message['role'] != 'system' %}"),
                        ("(system)", "dropped")),
     "lower case": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|lower"), ("dropped or altered",)),
-    "title case": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|title"), ("altered",)),
-    "capitalized": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|capitalize"), ("altered",)),
-    "cut after 200": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "[:200]"), ("altered",)),
-    "cut after 16,000": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "[:16000]"), ("altered",)),
-    "truncated": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|truncate(255)"), ("altered",)),
-    "line ends to spaces": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".replace('\\n', ' ')"), ("altered",)),
-    "spaces joined": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".split()|join(' ')"), ("altered",)),
-    "escaped": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|escape"), ("altered",)),
+    "title case": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|title"), ("alter",)),
+    "capitalized": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|capitalize"), ("alter",)),
+    "cut after 200": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "[:200]"), ("alter",)),
+    "cut after 16,000": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "[:16000]"), ("alter",)),
+    "truncated": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|truncate(255)"), ("alter",)),
+    "line ends to spaces": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".replace('\\n', ' ')"), ("alter",)),
+    "spaces joined": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".split()|join(' ')"), ("alter",)),
+    "escaped": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|escape"), ("alter",)),
     "as JSON": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|tojson"), ("other marks",)),
-    "beyond ASCII escaped": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|tojson(ensure_ascii=true)"), ("altered",)),
-    "digits dropped": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".replace('1', '')"), ("altered",)),
-    "braces replaced": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".replace('{', '(')"), ("altered",)),
-    "short texts left out": (HELLO_TEMPLATE.replace(CONTENT, f"({CONTENT} if {CONTENT}|length > 1 else '')"), ("altered",)),
+    "beyond ASCII escaped": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + "|tojson(ensure_ascii=true)"), ("alter",)),
+    "digits dropped": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".replace('1', '')"), ("alter",)),
+    "braces replaced": (HELLO_TEMPLATE.replace(CONTENT, CONTENT + ".replace('{', '(')"), ("alter",)),
+    "short texts left out": (HELLO_TEMPLATE.replace(CONTENT, f"({CONTENT} if {CONTENT}|length > 1 else '')"), ("alter",)),
     "answers dropped": (HELLO_TEMPLATE.replace(
         CONTENT, f"('' if message['role'] == 'assistant' else {CONTENT})"), ("(assistant)", "dropped")),
     "texts twice": (HELLO_TEMPLATE.replace(CONTENT, f"{CONTENT} + {CONTENT}"), ("repeated",)),
@@ -236,7 +236,7 @@ def test_forms_of_the_table_are_met(published):
     """Each row has a published template that it describes."""
     rows = [model for model, *_ in table("template_forms")]
     met = {m[1] for found in published.values() for _, scope, text in found
-           if scope == "template form" and (m := re.match(r"as (\S+) writes it", text))}
+           if scope == "template form" and (m := re.match(r"the same marks as (\S+) ", text))}
     assert set(rows) == met
 
 
