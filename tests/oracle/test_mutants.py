@@ -134,7 +134,7 @@ def test_what_changes_nothing_in_a_model_does_not_survive_in_it(case, tmp_path):
     assert run.returncode == (0 if case == "no prefill" else 1), run.stderr
 
 
-@pytest.mark.parametrize("kv", ["overwrite", "slice", "rows"])
+@pytest.mark.parametrize("kv", ["overwrite", *(pytest.param(kv, marks=pytest.mark.full) for kv in ("slice", "rows"))])
 def test_one_function_is_judged_as_two_are(kv, tmp_path):
     names = ("rope_backwards_in_prefill,mask_left_out_in_decode,rows_not_stored,rows_not_stored_in_prefill,q_not_transposed,"
              "heads_not_transposed,position_late_in_decode,position_late_in_prefill,slot_late,slot_early,one_head_off,"
