@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/map.h"
+#include "base/size.h"
 #include "gguf/gguf.h"
 
 // ---- what the file says
@@ -22,7 +23,7 @@ static Str text_of_key(const Gguf *g, const char *name) {
 static Str repo_of_url(Str url, const char *endpoint) {
     const char *places[] = {"https://huggingface.co", "http://huggingface.co", "https://hf.co",
                             endpoint};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
         Str place = str_of(places[i]);
         if (!str_starts(url, place) || url.len <= place.len || url.at[place.len] != '/') continue;
         Str repo = {url.at + place.len + 1, url.len - place.len - 1};

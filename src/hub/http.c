@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/memory.h"
+#include "base/size.h"
 
 // Seconds until a connection must be there: as long as a lost packet or two may take.
 enum { CONNECT_SECONDS = 20, MOST_REDIRECTS = 5, BUFFER_BYTES = 256 * 1024 };
@@ -41,7 +42,7 @@ bool http_same_origin(const char *a, const char *b) {
     CURLU *left = curl_url(), *right = curl_url();
     bool is_same = left && right && curl_url_set(left, CURLUPART_URL, a, 0) == CURLUE_OK &&
                    curl_url_set(right, CURLUPART_URL, b, 0) == CURLUE_OK;
-    for (size_t i = 0; is_same && i < sizeof parts / sizeof *parts; i++) {
+    for (size_t i = 0; is_same && i < COUNT_OF(parts); i++) {
         char *of_a = url_part(left, parts[i]), *of_b = url_part(right, parts[i]);
         is_same = of_a && of_b && strcasecmp(of_a, of_b) == 0;
         curl_free(of_a);
@@ -88,7 +89,6 @@ static void keep(char *place, size_t size, Str value) {
     if (value.len >= size) value.len = 0;
     memcpy(place, value.at, value.len);
     place[value.len] = 0;
-    str_replace_controls(place, 0);
 }
 
 // Digits alone, below 2^53; -1 for all else.
@@ -298,13 +298,19 @@ static HttpEnd end_of(Transfer *t, const char *url, CURLcode code, Err *err) {
     return begin(t) ? HTTP_DONE : HTTP_FAILED; // an empty body
 }
 
+static char *copy_of(const char *text) {
+    char *copy = strdup(text);
+    if (!copy) die_out_of_memory(strlen(text));
+    return copy;
+}
+
 // ---- what others call
 
 HttpEnd http_get(HubHttp *http, const HttpRequest *request, HttpHead *head, Err *err) {
     Transfer t = {.http = http, .request = request, .head = head, .err = err};
     *head = (HttpHead){0};
     forget_answer(head);
-    char *next = strdup(request->url);
+    char *next = copy_of(request->url);
     HttpEnd end = HTTP_FAILED;
     for (int hop = 0; next; hop++) {
         char *url = next, *location = NULL;
@@ -318,7 +324,7 @@ HttpEnd http_get(HubHttp *http, const HttpRequest *request, HttpHead *head, Err 
         curl_easy_getinfo(http->curl, CURLINFO_REDIRECT_URL, &location);
         end = end_of(&t, url, code, err);
         if (end == HTTP_REFUSED && location && hop < MOST_REDIRECTS) {
-            next = strdup(location);
+            next = copy_of(location);
         } else if (end == HTTP_REFUSED && location) {
             end = HTTP_FAILED;
             err_set(err, ERR_SYSTEM, "%.*s: more than %d redirects", STR_ARG(shown(url)),

@@ -90,3 +90,9 @@ const char *hub_name_text(Arena *arena, const HubName *name) {
                         has_which ? ":" : "", STR_ARG(name->which))
         .at;
 }
+
+Str hub_file_name(Str path) {
+    size_t at = path.len;
+    while (at > 0 && path.at[at - 1] != '/') at--;
+    return (Str){path.at + at, path.len - at};
+}

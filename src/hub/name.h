@@ -35,5 +35,7 @@ enum { HUB_MAX_PATH = 512 };
 bool hub_is_path(Str path);
 // The same, and of one component: a name in a folder, not hidden.
 bool hub_is_file_name(Str name);
+// What comes after the last '/' of a path; the store keeps a file under that name.
+Str hub_file_name(Str path);
 
 #endif

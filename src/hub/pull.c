@@ -48,12 +48,6 @@ static bool look(Pull *p, Err *err) {
     return p->dir && dir_make_all(p->dir, err);
 }
 
-static Str last_part(Str path) {
-    size_t at = path.len;
-    while (at > 0 && path.at[at - 1] != '/') at--;
-    return (Str){path.at + at, path.len - at};
-}
-
 static void plan(Pull *p) {
     const HubModel *m = p->chosen;
     uint64_t before = 0;
@@ -65,7 +59,7 @@ static void plan(Pull *p) {
             .commit = p->repo.commit,
             .file = m->parts[i],
             .folder = p->dir,
-            .name = arena_cstr(p->arena, last_part(m->parts[i]->path)),
+            .name = arena_cstr(p->arena, hub_file_name(m->parts[i]->path)),
             .stage = "pull",
             .before = before,
             .total = m->n_bytes,
@@ -188,7 +182,7 @@ static void sweep(const Pull *p, const StoredModel *m) {
         bool is_ours = str_ends(name, STR(".part")) || str_ends(name, STR(".etag")) ||
                        str_ends(name, STR(".gguf"));
         for (size_t k = 0; k < m->n_parts; k++)
-            if (str_eq(name, last_part(m->parts[k].path))) is_ours = false;
+            if (str_eq(name, hub_file_name(m->parts[k].path))) is_ours = false;
         if (is_ours) unlink(path_join(p->arena, p->dir, list.names[i]));
     }
 }

@@ -54,14 +54,8 @@ const char *store_model_dir(Arena *arena, const HubName *name, const HubModel *m
                  : NULL;
 }
 
-static Str name_in_folder(Str path) {
-    size_t at = path.len;
-    while (at > 0 && path.at[at - 1] != '/') at--;
-    return (Str){path.at + at, path.len - at};
-}
-
 const char *store_path(Arena *arena, const StoredModel *m) {
-    return path_join(arena, m->dir, arena_cstr(arena, name_in_folder(m->parts[0].path)));
+    return path_join(arena, m->dir, arena_cstr(arena, hub_file_name(m->parts[0].path)));
 }
 
 const char *store_companion_path(Arena *arena, const StoredModel *m, CompanionId id) {
@@ -100,7 +94,7 @@ static bool read_parts(StoredModel *m, JsonReader *need, const json_t *all) {
                        .n_bytes = need_u64(need, part, "bytes", INT64_MAX / HUB_MAX_PARTS),
                        .sha256 = need_str(need, part, "sha256")};
         if (need->failed) return false;
-        if (!hub_is_path(f->path) || !hub_is_file_name(name_in_folder(f->path)) ||
+        if (!hub_is_path(f->path) || !hub_is_file_name(hub_file_name(f->path)) ||
             f->sha256.len != 64)
             return err_set(need->err, ERR_FORMAT, "member \"model\": item %zu is no file", i);
     }
@@ -148,7 +142,7 @@ static bool read_manifest(StoredModel *m, Arena *arena, const json_t *all, Err *
 static bool has_its_files(const StoredModel *m, Arena *arena) {
     for (size_t i = 0; i < m->n_parts; i++) {
         struct stat st;
-        const char *name = arena_cstr(arena, name_in_folder(m->parts[i].path));
+        const char *name = arena_cstr(arena, hub_file_name(m->parts[i].path));
         if (stat(path_join(arena, m->dir, name), &st) != 0 ||
             (uint64_t)st.st_size != m->parts[i].n_bytes)
             return false;
@@ -279,7 +273,7 @@ bool store_of_file(StoredModel *m, Arena *arena, const char *path) {
     Str dir = name == path ? STR(".") : (Str){path, max_size((size_t)(name - path) - 1, 1)};
     if (!store_read(m, arena, arena_cstr(arena, dir), NULL) || !m->is_complete) return false;
     for (size_t i = 0; i < m->n_parts; i++)
-        if (str_is(name_in_folder(m->parts[i].path), name)) return true;
+        if (str_is(hub_file_name(m->parts[i].path), name)) return true;
     return false;
 }
 

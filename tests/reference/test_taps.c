@@ -14,6 +14,7 @@
 
 #define MODEL LATHE_MODELS "/hello-phi3-f16.gguf"
 enum { N_TOKENS = 5, PLACES = TAP_FFN_OUT_NORMED + 1 };
+static const uint32_t ids[N_TOKENS] = {2038, 54, 1987, 501, 680};
 
 typedef struct {
     const Contract *contract;
@@ -70,7 +71,6 @@ static void test_places_come_in_order_and_add_up(void **state) {
     ReferenceOptions options = {.n_positions = N_TOKENS, .tap = watch, .tap_context = &w};
     Reference *r = reference_open(&m, &m.contract, &options, NULL, &err);
     assert_non_null(r);
-    const uint32_t ids[N_TOKENS] = {2038, 54, 1987, 501, 680};
     assert_true(reference_feed(r, ids, N_TOKENS, NULL, false, &err));
     assert_int_equal(w.next, m.contract.n_layers * PLACES + 1);
     reference_close(r);
@@ -101,7 +101,6 @@ static void run_nudged(const Model *m, LayerNudge *how, Nudges *s, float *logits
     Err err = {0};
     ReferenceOptions options = {.n_positions = N_TOKENS, .nudge = how, .nudge_context = s};
     Reference *r = reference_open(m, &m->contract, &options, NULL, &err);
-    const uint32_t ids[N_TOKENS] = {2038, 54, 1987, 501, 680};
     assert_non_null(r);
     assert_true(reference_feed(r, ids, N_TOKENS, logits, false, &err));
     reference_close(r);
