@@ -8,7 +8,7 @@ of 8 bits can hold exactly, so that a file of them and the publisher's class hav
                                        of the positions KEPT: OUT/FAMILY.logits, and with gelu through fp16, where
                                        there is gelu, OUT/FAMILY.gelu16.npy; OUT/FAMILY.f32.gguf for llama.cpp, which
                                        rounds activations where weights are in blocks
-    python families.py --keep          makes all, and puts what the default tier needs into tests/oracle/family/
+    python families.py --keep FAMILY…  makes them, or all, and puts what the default tier needs into tests/oracle/family/
 
 The vocabulary is random_models' own: what a converter makes of one is tokenizers' business (test_tokenizer_*)."""
 
@@ -57,6 +57,7 @@ LAYERS = dict(num_hidden_layers=5)  # a period of four, and one more
 YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32, "attention_factor": 1.2079441541679836}
 FAMILIES = {  # name: (class without "ForCausalLM" and "Config", what its config says)
     "qwen2": row("Qwen2", tie_word_embeddings=True, rms_norm_eps=1e-3),
+    "qwen2-untied": row("Qwen2", rms_norm_eps=1e-5, num_key_value_heads=1),
     "qwen3": row("Qwen3", rms_norm_eps=1e-3, head_dim=24),
     "gemma": row("Gemma", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=24, num_key_value_heads=1),
     "gemma2": row("Gemma2", base=rope(10000.0), rms_norm_eps=1e-3, head_dim=16, query_pre_attn_scalar=16, sliding_window=33,
@@ -200,16 +201,17 @@ def make(out, names):
             numpy.save(out / f"{name}.gelu16.npy", logits(model))
 
 
-def keep():
+def keep(names):
     with tempfile.TemporaryDirectory() as out:
-        make(pathlib.Path(out), FAMILIES)
-        for name in FAMILIES:
+        make(pathlib.Path(out), names)
+        for name in names:
             for end in ("gguf", "json", "logits"):
                 shutil.copy(pathlib.Path(out) / f"{name}.{end}", HERE)
 
 
 if __name__ == "__main__":
+    names = sys.argv[2:] or list(FAMILIES)
     if sys.argv[1] == "--keep":
-        keep()
+        keep(names)
     else:
-        make(pathlib.Path(sys.argv[1]), sys.argv[2:] or list(FAMILIES))
+        make(pathlib.Path(sys.argv[1]), names)
