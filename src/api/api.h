@@ -13,10 +13,12 @@
 // Copies `from` to the caller's error, which may be NULL. Returns false.
 bool api_fail(LatheError *to, const Err *from);
 
-// The text in `text`, which is emptied, as a caller gets it: NUL-terminated, freed by lathe_free().
+// Moves the content of `text` to the caller, NUL-terminated, to be freed by lathe_free(). `text` is
+// left empty.
 char *api_take_text(StrBuf *text, size_t *n_bytes);
 
-// A caller's progress as the library's: valid while `adapter` is. `from` may be NULL.
+// Wraps a caller's progress callbacks as the library's; valid as long as `adapter`. `from` may be
+// NULL.
 typedef struct {
     const LatheProgress *from;
     bool is_stopped;

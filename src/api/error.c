@@ -1,4 +1,4 @@
-// error.c — errors and texts of the library as callers of the public API get them.
+// error.c — hands the library's errors and texts to callers of the public API.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // template.c — chat templates of model files and of Jinja source, rendered with variables in JSON.
 //
 // A model may have one template for conversations with tools and one for those without. Each is
-// compiled when it is first needed, so a broken one is an error only of what it would render.
+// compiled when it is first needed, so a broken template fails only the calls that need it.
 #include <stdlib.h>
 
 #include "api/api.h"

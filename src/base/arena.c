@@ -1,4 +1,4 @@
-// arena.c — blocks that double in size up to 1 MiB; what is larger has a block of its own.
+// arena.c — blocks that double in size up to 1 MiB; a larger allocation gets a block of its own.
 #include "base/arena.h"
 
 #include <inttypes.h>

@@ -17,7 +17,7 @@
 
 typedef struct ArenaBlock ArenaBlock;
 
-// Zeroed is ready to use.
+// A zeroed Arena is ready to use.
 typedef struct {
     ArenaBlock *last;
     size_t n_bytes; // allocated so far

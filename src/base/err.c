@@ -1,4 +1,4 @@
-// err.c — messages in one fixed buffer, free of control characters that came out of a file.
+// err.c — messages in one fixed buffer; control characters that came from a file are replaced.
 #include "base/err.h"
 
 #include <errno.h>

@@ -28,7 +28,7 @@ typedef struct {
 // Fills `err` and returns false, so that `return err_set(...)` reads as what it does.
 bool err_set(Err *err, ErrKind kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-// The same for functions that take a format themselves.
+// The same with a va_list, for functions that take a format themselves.
 bool err_vset(Err *err, ErrKind kind, const char *fmt, va_list args)
     __attribute__((format(printf, 3, 0)));
 

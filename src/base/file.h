@@ -1,5 +1,5 @@
-// file.h — writing so that nothing is lost: files are written whole and synced, a directory is
-// built under another name and renamed into place.
+// file.h — durable writes: files are written whole and synced; a directory is built under another
+// name and renamed into place.
 #ifndef LATHE_BASE_FILE_H
 #define LATHE_BASE_FILE_H
 
@@ -13,25 +13,25 @@
 
 // Writes `n` bytes to a new or truncated file at `path` and syncs it.
 bool file_write(const char *path, const void *bytes, size_t n, Err *err);
-// As file_write, but through a temporary file beside it and a rename: `path` is the old file or the
-// new one.
+// As file_write, but through a temporary file beside it and a rename: at every moment `path` is the
+// whole old file or the whole new one.
 bool file_replace(const char *path, const void *bytes, size_t n, Err *err);
 // Writes all of `bytes` at `offset` of the open file `fd`; `path` is for the message.
 bool file_write_at(int fd, uint64_t offset, const void *bytes, size_t n, const char *path,
                    Err *err);
 
-bool dir_make(const char *path, Err *err);     // fine when it is already a directory
-bool dir_make_all(const char *path, Err *err); // with the directories above it
+bool dir_make(const char *path, Err *err);     // succeeds when it already is a directory
+bool dir_make_all(const char *path, Err *err); // also makes missing directories above it
 bool dir_sync(const char *path, Err *err);     // makes entries created in it durable
-bool dir_remove_tree(const char *path,
-                     Err *err); // `path` and all below it; absent is fine; links are not followed
+// Removes `path` and all below it; succeeds when absent; links are not followed.
+bool dir_remove_tree(const char *path, Err *err);
 // Moves the directory `fresh` to `place`; what was there is removed. Where the system can exchange
 // two names (Linux renameat2, macOS renamex_np), `place` is at every moment the old directory or the
 // new one, whole; elsewhere the old one is called `fresh`.old for a moment, and dir_recover() brings
 // it back.
 bool dir_replace(const char *fresh, const char *place, Err *err);
-// Mends what a dir_replace() that was killed left: the old directory goes back to its place when
-// that is empty, else away.
+// Cleans up after a dir_replace() that was killed: the old directory is moved back when nothing is
+// at `place`, and removed otherwise.
 bool dir_recover(const char *fresh, const char *place, Err *err);
 bool path_exists(const char *path);
 bool path_is_dir(const char *path);
@@ -45,7 +45,7 @@ char *path_join(Arena *a, const char *dir, const char *name);
 enum { PROGRAM_PATH_SIZE = 4096 };
 bool program_path(char path[PROGRAM_PATH_SIZE]);
 
-// Where the platform keeps what can be made again: $LATHE_CACHE_DIR where that is set, else
+// Where the platform keeps files that can be made again: $LATHE_CACHE_DIR where that is set, else
 // ~/Library/Caches/lathe on a Mac, $XDG_CACHE_HOME/lathe or ~/.cache/lathe elsewhere. NULL when no
 // variable names one.
 const char *cache_dir(Arena *arena);

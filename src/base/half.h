@@ -46,7 +46,7 @@ static inline float f32_from_bf16(uint16_t b) {
     return f32_from_bits((uint32_t)b << 16);
 }
 
-// What is left of `x` after a stop in binary16.
+// `x` rounded to binary16 and back.
 static inline float round_to_half(float x) {
     return f32_from_half(half_from_f32(x));
 }

@@ -1,6 +1,6 @@
 // hash.h — digests: SHA-256 (FIPS 180-4, by nettle) for contracts, sources and seals, which people
-// compare with published sums; XXH3-128 (by xxHash) for a quick look whether a file is still the same;
-// git's SHA-1 of a file, which is all that some servers state.
+// compare with published sums; XXH3-128 (by xxHash) to check quickly whether a file is still the
+// same; git's SHA-1 of a file, because some servers state no other digest.
 #ifndef LATHE_BASE_HASH_H
 #define LATHE_BASE_HASH_H
 
@@ -17,7 +17,7 @@ typedef struct {
 Sha256 sha256_bytes(const void *bytes, size_t n);
 bool sha256_file(Sha256 *digest, const char *path, Err *err);
 
-// Digest in pieces, for what is hashed as it is written.
+// A digest computed piece by piece, for data that is hashed while it is written.
 typedef struct Hasher Hasher;
 Hasher *hasher_new(void); // stops the program when memory is out
 void hasher_add(Hasher *h, const void *bytes, size_t n);

@@ -1,4 +1,4 @@
-// json.c — jansson behind errors that name the member, the found type and the expected one.
+// json.c — jansson, with errors that name the member, the type found and the type expected.
 #include "base/json.h"
 
 #include <inttypes.h>

@@ -11,7 +11,7 @@
 
 // The first failure sticks: later calls return zeros, so a record is read whole and checked once.
 typedef struct {
-    Arena *arena; // of the strings
+    Arena *arena; // where strings are kept
     Err *err;
     bool failed;
 } JsonReader;
@@ -34,17 +34,18 @@ Str json_quoted(Arena *arena, Str s);
 // A number; null for infinities and NaN, which JSON lacks.
 json_t *json_of_real(double x);
 
-// Parses `text` as one JSON object or array with no key twice; NULL and `err`, where it is called
-// `name`, when it is not.
+// Parses `text` as one JSON object or array in which no key occurs twice. On failure NULL, and
+// `err` calls the text `name`.
 json_t *json_parse(Str text, const char *name, Err *err);
-// Parses the file `path` as one JSON object with no key twice; NULL and `err` when it is not.
+// Parses the file `path` as one JSON object in which no key occurs twice; NULL and `err` on
+// failure.
 json_t *json_read_file(const char *path, Err *err);
 // The same, with the SHA-256 of the very bytes that were parsed.
 json_t *json_read_digest(const char *path, Sha256 *digest, Err *err);
 // The text that json_write_file() writes. free() it.
 char *json_text(const json_t *value);
-// The right value of an object's member "sha256" where it covers the object itself: SHA-256 over all
-// other members as compact JSON, sorted by name (docs/chain-schema.md).
+// The value that an object's member "sha256" must have where it covers the object itself: SHA-256
+// over all other members as compact JSON, sorted by name (docs/chain-schema.md).
 Sha256 json_own_sha256(json_t *object);
 // Writes `value` and a newline to `path`, whole or not at all. Takes no reference.
 bool json_write_file(const json_t *value, const char *path, Err *err);

@@ -1,4 +1,5 @@
-// lock.c — flock() on a directory: tried for 200 ms, then the error names the process that holds it.
+// lock.c — flock() on a directory: tried for 200 ms; after that the error names the process that
+// holds the lock.
 #include "base/lock.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-// lock.h — one program at a time works on a directory.
+// lock.h — a lock on a directory, so that only one program works on it at a time.
 //
 // The lock is flock() on the directory itself: it needs no file, so it works where nothing can be
 // written, and the system releases it when the process ends, however it ends. It is advisory: it binds

@@ -1,4 +1,4 @@
-// map.c — mmap of whole regular files, each with the stamp that later tells whether it changed.
+// map.c — mmap of whole regular files, each with a stamp by which a later change is detected.
 #include "base/map.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-// map.h — a file as read-only memory. The view is good until unmap_file(); a file that shrinks
-// while mapped is the user's doing and ends in SIGBUS, as for every program that maps.
+// map.h — a file as read-only memory. The view is good until unmap_file(); if the file is truncated
+// while mapped, reading it ends the program with SIGBUS, as in every program that maps files.
 #ifndef LATHE_BASE_MAP_H
 #define LATHE_BASE_MAP_H
 

@@ -1,4 +1,4 @@
-// memory.c — the one exit outside cli/.
+// memory.c — ends the program when memory is out; the only exit() outside cli/.
 #include "base/memory.h"
 
 #include <stdio.h>

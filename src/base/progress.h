@@ -1,5 +1,5 @@
-// progress.h — callbacks of long work: how far it is, and whether to continue. The library calls them;
-// only cli/ draws.
+// progress.h — callbacks of long operations: how far they are, and whether to continue. The library
+// calls them; only cli/ draws.
 #ifndef LATHE_BASE_PROGRESS_H
 #define LATHE_BASE_PROGRESS_H
 
@@ -13,7 +13,8 @@ typedef struct {
     // bytes, or in what its name states after a colon: "vote: readings".
     void (*report)(void *context, const char *what, uint64_t done, uint64_t total);
     void *context;
-    // Called between two steps: false ends the work, which then fails with ERR_STOPPED. May be NULL.
+    // Called between two steps: false cancels the work, which then fails with ERR_STOPPED. May be
+    // NULL.
     bool (*goes_on)(void *context);
     // A message that deserves a line of its own. May be NULL.
     void (*note)(void *context, const char *text);
@@ -29,7 +30,7 @@ static inline bool progress_goes_on(const Progress *p) {
     return !p || !p->goes_on || p->goes_on(p->context);
 }
 
-// Reports, and fails with ERR_STOPPED when the caller ends the work.
+// Reports, and fails with ERR_STOPPED when the caller cancels.
 static inline bool progress_step(const Progress *p, const char *what, uint64_t done, uint64_t total,
                                  Err *err) {
     progress_report(p, what, done, total);

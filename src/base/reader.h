@@ -25,7 +25,7 @@ static inline size_t reader_left(const Reader *r) {
     return r->short_read ? 0 : (size_t)(r->end - r->at);
 }
 
-// `n` bytes in place, or NULL (and short_read) when fewer are left.
+// A view of the next `n` bytes, or NULL (and short_read is set) when fewer are left.
 static inline const uint8_t *read_bytes(Reader *r, size_t n) {
     if (r->short_read || n > (size_t)(r->end - r->at)) {
         r->short_read = true;
@@ -60,7 +60,7 @@ static inline uint64_t read_u64(Reader *r) {
     return read_le(r, 8);
 }
 
-// A string of `n` bytes, in place; empty when short.
+// A view of a string of `n` bytes; empty when fewer are left.
 static inline Str read_str(Reader *r, uint64_t n) {
     if (n > reader_left(r)) {
         r->short_read = true;

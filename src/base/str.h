@@ -16,7 +16,7 @@ typedef struct {
     size_t len;
 } Str;
 
-// For printf's "%.*s". Lengths beyond INT_MAX are cut: messages, not data.
+// For printf's "%.*s". Cuts at 4096 bytes: for messages, not for data.
 #define STR_ARG(s)   ((int)((s).len > 4096 ? 4096 : (s).len)), ((s).len ? (s).at : "")
 #define STR(literal) ((Str){(literal), sizeof(literal) - 1})
 
@@ -41,18 +41,18 @@ static inline bool str_ends(Str s, Str suffix) {
     return suffix.len == 0 || str_eq((Str){s.at + s.len - suffix.len, suffix.len}, suffix);
 }
 
-// The next item of `*list`, items separated by commas, and moves `*list` past it; empty at its end.
+// Returns the next item of the comma-separated `*list` and moves `*list` past it; empty at the end.
 static inline Str str_next_item(const char **list) {
     Str item = {*list, strcspn(*list, ",")};
     *list += item.len + ((*list)[item.len] == ',');
     return item;
 }
 
-// The beginning of UTF-8 text `s`: at most `most` bytes, and no character in part.
+// The longest beginning of the UTF-8 text `s` that has at most `most` bytes and cuts no character.
 Str str_cut(Str s, size_t most);
 
-// Puts '?' for every control character in `text` but `kept` (0: none is), in place: what comes out
-// of a file must not move the cursor of a terminal, nor look like another line.
+// Replaces every control character in `text` except `kept` (0: no exception) by '?', in place: text
+// from a file must not move a terminal's cursor or look like another line.
 void str_replace_controls(char *text, char kept);
 
 // memcmp order, shorter first on a tie: the order of a qsort over names.
@@ -66,7 +66,7 @@ typedef struct {
 void strbuf_add(StrBuf *b, Str s);
 void strbuf_add_char(StrBuf *b, char c);
 void strbuf_printf(StrBuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// The shortest decimal that reads back as the same float.
+// Appends the shortest decimal that reads back as the same float.
 void strbuf_add_float(StrBuf *b, float x);
 // Appends `n` bytes of zero and returns where they start.
 char *strbuf_extend(StrBuf *b, size_t n);

@@ -14,8 +14,8 @@
 
 typedef enum {
     UTF8_WHOLE,  // a character
-    UTF8_BROKEN, // bytes that no continuation can mend
-    UTF8_CUT,    // the beginning of a character, and then the end of the bytes
+    UTF8_BROKEN, // bytes that no continuation makes a character
+    UTF8_CUT,    // a character of which the end is missing because the bytes end
 } Utf8State;
 
 // Judges the first sequence of the `n` > 0 bytes at `at`; `len` receives its length.

@@ -27,14 +27,16 @@ typedef struct {
 bool bundle_open(Bundle *b, Arena *arena, const char *dir, Err *err);
 void bundle_close(Bundle *b); // safe on a zeroed or half-opened Bundle
 
-// Compares every file with the digests of the chain and refuses files the chain does not know.
-// SHA-256 when `is_thorough`, else XXH3-128, which finds any accidental change at disk speed.
+// Compares every file with the digests of the chain and refuses files the chain does not know. Uses
+// SHA-256 when `is_thorough`, else XXH3-128, which finds accidental changes at the speed of the
+// disk.
 bool bundle_check_files(const char *dir, const Chain *chain, bool is_thorough,
                         const Progress *progress, Err *err);
 
-// Whether what `b` maps are the bytes that its chain states (SHA-256), and the files at their paths
-// are still those that were mapped, unchanged since: whatever was read through `b` until now was
-// what a digest of chain.json names. bundle_holds() looks at the second alone, which reads nothing.
+// Checks two things: that the mapped files have the SHA-256 digests that chain.json states, and
+// that the files at their paths are still the mapped ones, unchanged since. Then everything read
+// through `b` so far was what chain.json states. bundle_holds() checks only the second, which reads
+// no file.
 bool bundle_check_mapped(const Bundle *b, const Progress *progress, Err *err);
 bool bundle_holds(const Bundle *b, Err *err);
 

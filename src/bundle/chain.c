@@ -1,4 +1,4 @@
-// chain.c — what chain.json says of functions, for whoever runs them.
+// chain.c — look-ups in chain.json's functions, for whoever runs them.
 #include "bundle/chain.h"
 
 uint32_t chain_decode_rows(const Chain *chain) {

@@ -2,8 +2,8 @@
 //
 // It states the contract and its digest, the source file, the options, and every package in order:
 // functions with the shapes of their inputs, outputs and states, which rows of which source tensors
-// stand in which weight, and the digest of every file. docs/chain-schema.md explains each member;
-// docs/chain.schema.json is the same for machines.
+// each packed weight holds, and the digest of every file. docs/chain-schema.md explains each
+// member; docs/chain.schema.json is the JSON Schema.
 #ifndef LATHE_BUNDLE_CHAIN_H
 #define LATHE_BUNDLE_CHAIN_H
 
@@ -35,7 +35,7 @@ typedef struct {
 typedef struct {
     Str role;        // "decode", "prefill" or "head"
     Str name;        // in the package: "main" when it is the only one
-    uint32_t n_rows; // positions a call: 1 of "head"
+    uint32_t n_rows; // positions per call; 1 for "head"
     ChainPort *inputs, *outputs, *states;
     size_t n_inputs, n_outputs, n_states;
 } ChainFunction;
@@ -55,7 +55,7 @@ typedef struct {
 typedef struct {
     Str name;       // of the value in the program
     Str form;       // "int8", "int8-tensor", "fp16"
-    uint32_t layer; // CHAIN_NO_LAYER for the head's
+    uint32_t layer; // CHAIN_NO_LAYER for those of the head
     uint32_t n_rows, n_cols;
     float offset; // added to each source weight, before the part's factor
     ChainPart *parts;
@@ -72,7 +72,7 @@ typedef struct {
     float factor;
 } ChainLandmark;
 
-// Whether layers of a kind have such a place.
+// Whether layers of kind `k` have the landmark `place`.
 bool layer_has_landmark(const LayerKind *k, LandmarkPlace place);
 
 typedef struct {
@@ -94,30 +94,34 @@ typedef struct {
     Str contract_digest;
     Str source_name, source_sha256; // file name without directories; digest over all its parts
     uint64_t source_bytes;
-    GgufSettings settings; // what the user said of the source; it is always read with them
+    GgufSettings settings; // what the user stated about the source; lathe always reads it with them
     uint32_t context;      // positions a session holds
     uint32_t state_rows, prefill_rows;
-    uint32_t head_slice_rows; // at most, as was asked; 0: nothing was
-    Use use; // as it was converted to be used, and proved; use.context is the same as context
+    uint32_t head_slice_rows; // maximum, as --head-slice-rows asked; 0: the default
+    Use use; // how it is to be used, and was proved; use.context is the same as context
     Str kv, weights, norm, target;
     Str sizes; // what the target's limit counts: "cautious" or "newest"
     uint64_t package_limit;
-    const Ranges *ranges; // what was measured and conditioned by; NULL with --range off
-    ChainFile host;       // host.gguf
+    // measured ranges that the conditioning is based on; NULL with --range off
+    const Ranges *ranges;
+    ChainFile host; // host.gguf
     ChainShard *shards;
     size_t n_shards;
 } Chain;
 
-// Reads dir/chain.json. Everything is required and checked: types, ranges, that layers and logits
-// are covered once and in order, that the contract has the stated digest, that paths stay inside.
+// Reads dir/chain.json. Every member is required and checked: types, bounds, that layers and logits
+// are covered once and in order, that the contract has the stated digest, that paths stay inside
+// the bundle.
 bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err);
 // Writes it; the same chain gives the same bytes.
 bool chain_write(const Chain *chain, const char *dir, Err *err);
 
-// For a bundle that cannot be used as it is: `why`, and the command that mends it. Returns false.
+// Sets `err` for a bundle that cannot be used as it is: `why`, and the command that repairs it.
+// Returns false.
 bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err);
 
-// Rows that `decode` of every shard takes: 1, or prefill_rows where it is the only function of layers.
+// Rows that `decode` takes in every shard: 1, or prefill_rows where `decode` is the only function
+// with layers.
 uint32_t chain_decode_rows(const Chain *chain);
 // The function of `shard` with that role, or NULL.
 const ChainFunction *chain_function(const ChainShard *shard, const char *role);

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "range/ranges.h"
 
-// null when nothing was measured. The caller owns the reference.
+// The member as JSON; null when nothing was measured. The caller owns the reference.
 json_t *chain_ranges_json(const Ranges *ranges);
 // NULL when the member is null, or on failure. Every figure of the table must be there.
 const Ranges *chain_need_ranges(JsonReader *n, const json_t *chain, uint32_t n_layers);

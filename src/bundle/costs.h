@@ -1,4 +1,5 @@
-// costs.h — what a bundle costs on a device by the sizes of its parts alone: predicted, not measured.
+// costs.h — what a bundle costs on a device, computed from the sizes of its parts: predicted, not
+// measured.
 #ifndef LATHE_BUNDLE_COSTS_H
 #define LATHE_BUNDLE_COSTS_H
 
@@ -7,11 +8,12 @@
 typedef struct {
     uint64_t kv_bytes;       // of all KV caches
     uint64_t kv_token_bytes; // read and written to store one token's rows in them
-    uint64_t weight_bytes;   // that one token is multiplied by: all layers and the head
+    uint64_t weight_bytes;   // read for each token: all layers and the head
     // Weights in the device's memory once every function is loaded. On M5 Max and M6 each loaded
     // function held its own (Anemll/anemll-forge, FEEDBACK_ANE_MULTIFUNCTION_MEMORY).
     uint64_t wired_bytes;
-    // The same with prefill apart from decode, and with one function of layers alone.
+    // The same for a bundle with separate `prefill` and `decode`, and for one with a single
+    // function for both.
     uint64_t wired_bytes_two, wired_bytes_one;
 } BundleCosts;
 

@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-// What a gate's result depends on, besides the contract and the options of the conversion: --resume
-// keeps the result while these are as they were.
+// What a gate's result depends on, besides the contract and the options of the conversion. --resume
+// keeps a result only if none of these has changed.
 enum {
     GATE_NEEDS_SOURCE = 1,   // the GGUF file the bundle was made of
     GATE_NEEDS_HOST = 2,     // host.gguf
@@ -25,31 +25,32 @@ enum {
 
 // What a gate asks of the engine that runs the packages.
 typedef enum {
-    GATE_RUNS_NOTHING,  // no package is executed
-    GATE_READS_OUTPUTS, // any engine will do
-    GATE_TAPS_VALUES,   // only one that shows the values between the ops (engine_set_tap)
+    GATE_RUNS_NOTHING,  // executes no package
+    GATE_READS_OUTPUTS, // works with any engine
+    GATE_TAPS_VALUES,   // needs an engine that shows the values between the ops (engine_set_tap)
 } GateEngine;
 
-// Whether the gate is asked about mutants (mutants/): those that judge what a bundle means are.
+// Whether the gate judges mutants (mutants/): the gates about what a bundle computes do.
 typedef enum {
     MUTANTS_NOT_JUDGED,
     MUTANTS_JUDGED,
-    MUTANTS_JUDGED_LAST, // only where no other gate has failed: it costs most
+    MUTANTS_JUDGED_LAST, // runs only if no other gate has failed, because it costs most
 } GateMutants;
 
 typedef struct {
     const char *name;
     const char *doc;      // what it compares: help and page
     const char *question; // what it answers, for the page
-    const char *truth;    // what it takes for right
-    uint32_t schema;  // goes up when the gate gets stricter: seals with a lower number do not count
+    const char *truth;    // the truth that it compares with
+    uint32_t schema;  // raised when the gate gets stricter: seals with a lower number do not count
     unsigned needs;   // GATE_NEEDS_…
     bool takes_model; // can judge a model file that has not been converted
-    bool always_runs; // --resume keeps no result: it is cheap, and the files it is given may differ
+    // --resume never keeps its result: it is cheap, and its input files may differ
+    bool always_runs;
     GateEngine engine;
     GateMutants mutants;
     const char *hint,
-        *command; // what to do when it fails; with words of bundle/advice.h
+        *command; // what to do when it fails; with the placeholders of bundle/advice.h
 } GateInfo;
 
 typedef enum {

@@ -1,9 +1,10 @@
-// source.h — the model file a bundle was made of: where it lies, and whether it is still that file.
+// source.h — the model file that a bundle was made from: where it is, and whether it is still the
+// same file.
 //
-// A bundle holds all that chat needs, so it works without its source. Where the source can be found
-// it must be the file that the bundle was proved against: a bundle beside another model of the same
-// name is one that was forgotten to be converted again. Hashing gigabytes at each start is too
-// dear, so verify/source.json remembers the last time it was done, by convert first:
+// A bundle holds all that chat needs, so it works without its source. If the source is found, it
+// must be the file that the bundle was proved against: a different model of the same name beside a
+// bundle usually means that someone forgot to convert again. Hashing gigabytes at each start takes
+// too long, so verify/source.json records the last time it was done, for the first time by convert:
 //
 //     path             where the file was, absolute
 //     source_sha256    of all its parts, as chain.json has it
@@ -11,11 +12,11 @@
 //     quick            XXH3-128 over a sample: head, tail and pages between (source.c)
 //     sha256           of all the other members
 //
-// The file counts as the same when parts and sample are: a file put in its place is another inode,
-// one that was written into has another change time (base/map.h), and where a file system keeps no
-// such times the sample finds a file that differs all over, as two models do; it does not find a
-// change of single weights there. Whenever anything differs or nothing is remembered, as after a
-// copy to another machine, the whole file is hashed, and remembered where the bundle can be
+// The file counts as the same if `parts` and the sample are equal. A file put in its place has
+// another inode; a file that was written to has another change time (base/map.h). On file systems
+// without change times the sample detects a file that differs everywhere, as two models do, but not
+// a change of single weights. If anything differs or nothing is recorded, as after a copy to
+// another machine, the whole file is hashed, and the result is recorded if the bundle can be
 // written. The path is of this machine alone: the seal does not cover verify/source.json, and a
 // bundle that is moved, published or copied works without it.
 #ifndef LATHE_BUNDLE_SOURCE_H
@@ -26,14 +27,14 @@
 #include "gguf/gguf.h"
 
 // The source of the bundle `dir`: `given`, or the file of its name beside the bundle or in the
-// working directory, or where it was remembered. In the arena; NULL when there is none.
+// working directory, or at the recorded path. In the arena; NULL when there is none.
 const char *source_find(const char *dir, const Chain *chain, const char *given, Arena *arena);
 
 // Whether the open file is the one that chain.json names. Failure is ERR_GATE.
 bool source_check(const char *dir, const Chain *chain, const Gguf *source, const Progress *progress,
                   Err *err);
-// Remembers that the open file was found to be it. Where the bundle cannot be written, which the
-// caller may ignore, the next check reads the whole file again.
+// Records that the open file is the source. Fails if the bundle cannot be written; the caller may
+// ignore that: the next check then reads the whole file again.
 bool source_remember(const char *dir, const Chain *chain, const Gguf *source, Err *err);
 
 // Whether the open file is unchanged since it was opened, by its stamps.

@@ -1,4 +1,4 @@
-// conversation.c — the history of a chat: a message is added for each turn and taken back when the
+// conversation.c — the history of a chat: each turn adds a message, and removes it again if the
 // turn fails.
 #include "chat/conversation.h"
 

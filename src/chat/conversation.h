@@ -1,8 +1,8 @@
 // conversation.h — turns of user and model over one session: the history as messages.
 //
-// Each turn encodes the whole conversation again and feeds what is new after the longest common
-// beginning with what the session holds (generator.h). So a template may change its mind about
-// earlier turns, and the model still reads exactly what the template writes.
+// Each turn encodes the whole conversation again. The session keeps the longest prefix that it
+// already holds, and only the rest is fed (generator.h). So a template may render earlier turns
+// differently later, and the model still reads exactly what the template writes.
 //
 // A turn that fails, or is cancelled before an answer begins, leaves the history as it was.
 #ifndef LATHE_CHAT_CONVERSATION_H
@@ -24,9 +24,9 @@ Conversation *conversation_open(Session *session, const PromptFormat *format,
                                 const ConversationOptions *options, Err *err);
 void conversation_close(Conversation *c); // safe on NULL
 
-// Forgets the turns and what the session holds of them; the system text stays.
+// Removes all turns from the history and the session; the system text stays.
 void conversation_reset(Conversation *c);
-// Begins afresh with a system text; NULL or empty: none.
+// Starts a new conversation with this system text; NULL or empty: without one.
 void conversation_set_system(Conversation *c, const char *text);
 // The history: a list of {"role", "content"}, good until the next call that changes it.
 const json_t *conversation_messages(const Conversation *c);
@@ -34,11 +34,11 @@ const json_t *conversation_messages(const Conversation *c);
 // Says `text` as the user and streams the answer to `on_text`.
 bool conversation_say(Conversation *c, Str text, GeneratorText *on_text, void *context,
                       const Progress *progress, GeneratorStats *stats, Err *err);
-// Answers the last question again, with another seed; where it fails or is cancelled before text
-// comes, the old answer stays. ERR_USAGE when there is no answer yet.
+// Answers the last question again, with another seed. If that fails, or is cancelled before any
+// text, the old answer stays. ERR_USAGE when there is no answer yet.
 bool conversation_regenerate(Conversation *c, GeneratorText *on_text, void *context,
                              const Progress *progress, GeneratorStats *stats, Err *err);
-// Takes back the last question and its answer. False when there is none.
+// Removes the last question and its answer. False when there is none.
 bool conversation_rewind(Conversation *c);
 
 #endif

@@ -1,5 +1,5 @@
-// stop_filter.c — looks for stop strings in the text that was not emitted yet, and holds back the
-// end of it that may still become one.
+// stop_filter.c — looks for stop strings in the text not yet emitted, and holds back an end of it
+// that may become a stop string.
 #include "chat/stop_filter.h"
 
 #include <string.h>

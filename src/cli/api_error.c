@@ -1,4 +1,4 @@
-// api_error.c — kinds of the public API and ours, one for one.
+// api_error.c — the public API's kinds of errors as this program's, one to one.
 #include "cli/api_error.h"
 
 static ErrKind kind_of(LatheErrorKind kind) {

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-// The error of a function of lathe.h as a command reports it. Returns false.
+// Copies the error of a lathe.h function into `err`. Returns false.
 bool err_of_lathe(const LatheError *from, Err *err);
 
 #endif

@@ -1,4 +1,5 @@
-// cache.c — `lathe cache`: models that Core ML compiled for this machine, kept between runs.
+// cache.c — `lathe cache`: shows or removes the models that Core ML compiled for this machine,
+// which are kept between runs.
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-// chat_answer.c — one answer of `lathe chat`, and what is said about it.
+// chat_answer.c — prints one answer of `lathe chat`, and what has to be said about it.
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

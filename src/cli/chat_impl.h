@@ -24,17 +24,17 @@ typedef struct {
     GeneratorStats stats; // of the last answer, once there is one
 } ChatState;
 
-// chat_answer.c
-// Says `text` and prints the answer; NULL: answers the last question again.
+// chat_answer.c Sends `text` as the user and prints the answer; NULL: answers the last question
+// again.
 bool chat_answer(ChatState *s, const Str *text, Err *err);
 void chat_print_stats(const ChatState *s); // of the last answer, on stderr
 
 // chat_commands.c
 typedef enum { COMMAND_NONE, COMMAND_DONE, COMMAND_QUIT, COMMAND_FAILED } CommandResult;
-// Runs `line` when it is a command. COMMAND_NONE: it is for the model. At a terminal a lone "quit"
-// or "help" gets a hint instead.
+// Runs `line` if it is a command. COMMAND_NONE: the line is for the model. At a terminal a lone
+// "quit" or "help" gets a hint instead.
 CommandResult chat_run_command(ChatState *s, Str line, bool is_terminal, Err *err);
-// Whether `text` is nothing but a command that there is.
+// Whether `text` is one of the commands and nothing else.
 bool chat_is_command(Str text);
 
 #endif

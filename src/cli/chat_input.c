@@ -1,7 +1,7 @@
-// What a terminal pastes arrives between two marks ("bracketed paste", xterm's control sequences,
-// DEC mode 2004), so that a line end in it can be told from the Enter key. The editor knows nothing
-// of them: it reads its keys through read_key(), which takes the marks out and remembers between
-// which of them it is. A line that ended within a paste is joined with the next.
+// A terminal sends pasted text between two control sequences ("bracketed paste", DEC mode 2004 of
+// xterm), so that a line end in it can be told from the Enter key. The editor does not know them:
+// it reads its keys through read_key(), which removes the sequences and keeps track of whether it
+// is inside a paste. A line that ends inside a paste is joined with the next.
 #include "cli/chat_input.h"
 
 #include <editline/readline.h>

@@ -21,8 +21,8 @@ typedef struct {
     const char *summary;
 } Command;
 
-// Command `i` of commands.def, or NULL after the last: what there is to run, and for whoever
-// describes it (help, man page, completions) its table of options.
+// Command `i` of commands.def, or NULL after the last: the function to run, and the table of
+// options for help, man page and completions.
 const Command *command_at(size_t i);
 
 #define COMMAND(id, name, run, summary)                                                            \

@@ -1,5 +1,5 @@
-// eval.c — `lathe eval BUNDLE|MODEL.gguf --text FILE`: perplexity, and with a bundle's source how
-// far the two are apart.
+// eval.c — `lathe eval BUNDLE|MODEL.gguf --text FILE`: perplexity; for a bundle whose source is
+// found also the KL divergence between the two.
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>

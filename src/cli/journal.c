@@ -1,4 +1,5 @@
-// journal.c — `lathe journal BUNDLE`: the runs over a bundle, and what changed between them.
+// journal.c — `lathe journal BUNDLE`: lists the runs of verify on a bundle, and what changed
+// between them.
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// list.c — `lathe list`: the models in the store.
+// list.c — `lathe list`: lists the models in the store.
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>

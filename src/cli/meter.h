@@ -1,8 +1,8 @@
-// meter.h — progress on stderr. On a terminal: one line that is redrawn, with what is done, the rate
-// and the time left in this stage. In a file: a line a minute at most. And what a command used in
-// the end.
+// meter.h — progress on stderr. On a terminal it is one line that is redrawn, with what is done,
+// the rate and the time left in this stage; in a file at most one line a minute. At the end it
+// prints the time and memory that a command used.
 //
-// Between two reports of slow work a thread of the meter redraws the line with the seconds so far.
+// While no report comes, a thread of the meter redraws the line with the seconds so far.
 #ifndef LATHE_CLI_METER_H
 #define LATHE_CLI_METER_H
 
@@ -17,7 +17,7 @@ typedef struct {
     double log_after;                     // seconds between two lines in a file
     double stage_done;                    // what was done at the first report of the stage
     double done, total;                   // as last reported; total 0: not known
-    double peak_own, sampled;             // the most own_bytes() seen; when it was read last
+    double peak_own, sampled;             // the highest own_bytes() seen; when it was last read
     char stage[32];                       // "vote: readings" (base/progress.h)
     unsigned width;                       // of the line on the screen
     pthread_t ticker;

@@ -1,4 +1,4 @@
-// options.c — a command line read by its table, and the help that the table gives.
+// options.c — parses a command line by its table of options, and prints the table as help.
 #include "cli/options.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // options.h — command lines by table: each option a row that says where its value goes.
 //
-// Tables are static: an option knows its value by the offset in the command's struct of arguments,
-// so that help, man page and completions are made of the same rows (commands.h reaches them all).
+// Tables are static: an option states the offset of its value in the command's struct of arguments.
+// Help, man page and completions are made from the same rows, which command_at() (commands.h) gives
+// access to.
 #ifndef LATHE_CLI_OPTIONS_H
 #define LATHE_CLI_OPTIONS_H
 
@@ -17,7 +18,7 @@ typedef enum {
     OPTION_TEXT,    // const char *
     OPTION_COUNT,   // uint32_t, 1 or more
     OPTION_NUMBER,  // uint32_t, 0 or more
-    OPTION_THREADS, // uint32_t, 1 or more; more than the machine has processors are cut to them
+    OPTION_THREADS, // uint32_t, 1 or more; cut to the number of the machine's processors
     OPTION_FLOAT,   // float
     OPTION_SEED,    // uint64_t
     OPTION_TEXTS,   // TextList: may be given several times
@@ -47,22 +48,23 @@ typedef struct {
 typedef struct {
     const char *usage;         // "lathe convert MODEL.gguf -o OUT.lathe [OPTIONS]"
     const char *doc;           // a few sentences
-    void (*more)(StrBuf *out); // text of the help after `doc` that another table has; may be NULL
+    void (*more)(StrBuf *out); // prints more help after `doc`, from another table; may be NULL
     const Option *options;
     size_t n_options;
     Positional positional[MAX_POSITIONAL]; // in order
     size_t n_positional, n_required;
 } CommandLine;
 
-// Reads argv[1] and after into `arguments`, the struct that the offsets are of. With --help prints
-// the help, sets `*is_done` and returns true. `--name=value` and `--name value` are the same.
+// Reads argv[1] and after into `arguments`, the struct that the offsets are of. With --help it
+// prints the help, sets `*is_done` and returns true. `--name=value` and `--name value` are the
+// same.
 bool options_read(const CommandLine *line, void *arguments, int argc, char **argv, bool *is_done,
                   Err *err);
 // The help of a command, as --help prints it.
 void options_print_help(const CommandLine *line);
 
-// The word of `words` that `word` is most likely a slip of, or NULL: at most two letters are
-// wrong, missing, too many or swapped, and fewer than half of them.
+// The word of `words` that `word` is most likely a misspelling of, or NULL: at most two letters,
+// and fewer than half of them, are wrong, missing, added or swapped.
 const char *nearest_word(const char *word, const char *const *words, size_t n);
 
 #endif

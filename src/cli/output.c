@@ -1,4 +1,5 @@
-// output.c — one place prints JSON, so that main() knows whether a failed command printed its own.
+// output.c — the only place that prints JSON, so that main() knows whether a failed command has
+// already printed a result.
 #include "cli/output.h"
 
 #include <stdio.h>

@@ -7,7 +7,7 @@
 
 // Prints `value` (taken over) and a newline; `flags` are json_dumpf's.
 void output_json(json_t *value, size_t flags);
-// Whether output_json() was called: an error after it is in what was printed.
+// Whether output_json() was called. If so, a later error is already part of the printed result.
 bool output_has_json(void);
 
 #endif

@@ -1,5 +1,5 @@
-// package_sizes.h — what the limits of macOS count of a package, by the blob table of its program: all
-// of it, its weight file, what each function reaches.
+// package_sizes.h — the sizes of a package that limits of macOS count, from the blob table of its
+// program: the whole package, its weight file, the weights that each function reaches.
 #ifndef LATHE_CLI_PACKAGE_SIZES_H
 #define LATHE_CLI_PACKAGE_SIZES_H
 
@@ -8,7 +8,7 @@
 
 // "shards/… 1.3 MiB: weight file 1.2; reached by decode 0.8, head 0.4", without an end of line.
 void print_package_sizes(const ChainShard *shard, const Placement *placement);
-// The same of a package that was just written into `bundle`.
+// The same for a package that was just written into `bundle`.
 bool print_written_sizes(const ChainShard *shard, const Chain *chain, const char *bundle, Err *err);
 
 #endif

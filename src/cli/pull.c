@@ -1,4 +1,4 @@
-// pull.c — `lathe pull hf:USER/REPO[:QUANT]`: a model from the hub into the store.
+// pull.c — `lathe pull hf:USER/REPO[:QUANT]`: downloads a model from the hub into the store.
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// rm.c — `lathe rm hf:USER/REPO[:QUANT]`: a model out of the store.
+// rm.c — `lathe rm hf:USER/REPO[:QUANT]`: removes a model from the store.
 #include <stddef.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-// run.c — `lathe run`: a function of any .mlpackage on the CPU engine, through the public API.
+// run.c — `lathe run`: runs a function of any .mlpackage on the CPU engine, through the public API.
 #include <jansson.h>
 #include <lathe.h>
 #include <math.h>

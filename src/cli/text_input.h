@@ -1,4 +1,4 @@
-// text_input.h — a text that a command is given: a file, a pipe, or standard input as "-".
+// text_input.h — reads a text that a command line names: a file, a pipe, or "-" for standard input.
 #ifndef LATHE_CLI_TEXT_INPUT_H
 #define LATHE_CLI_TEXT_INPUT_H
 
@@ -6,13 +6,13 @@
 #include "base/str.h"
 
 typedef struct {
-    Str text; // byte for byte, whole
+    Str text; // the whole content, unchanged
     FileMap map;
-    StrBuf read; // of what cannot be mapped
+    StrBuf read; // holds the content if it cannot be mapped
 } TextInput;
 
-// Reads `path` to its end, at most `most` bytes and a block of what cannot be mapped: whoever gets more than `most` refuses it. Failure is
-// ERR_SYSTEM and names the path.
+// Reads all of `path`. From a pipe or device it stops one block after `most` bytes, so a caller has
+// to refuse a text longer than `most`. On failure ERR_SYSTEM, with the path.
 bool text_input_open(TextInput *t, const char *path, size_t most, Err *err);
 void text_input_close(TextInput *t); // safe on a zeroed one
 

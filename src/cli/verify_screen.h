@@ -1,5 +1,5 @@
-// verify_screen.h — what `lathe verify` prints: a line a gate, failures in full; with --verbose a line a
-// result.
+// verify_screen.h — what `lathe verify` prints: one line per gate, and failures in full; with
+// --verbose one line per result.
 #ifndef LATHE_CLI_VERIFY_SCREEN_H
 #define LATHE_CLI_VERIFY_SCREEN_H
 
@@ -13,7 +13,7 @@ typedef struct {
     bool has_colour, is_verbose;
     bool has_head;            // of the matrix, printed
     unsigned width;           // columns of the terminal, where lines wrap at words; 0: they do not
-    json_t *lines;            // where results go instead, for --json; NULL: to stdout
+    json_t *lines;            // collects the results for --json; NULL: they are printed on stdout
     size_t n_unproved;        // results so far
     size_t n_gates, n_failed; // gates that ended
 } Screen;
@@ -26,7 +26,7 @@ void screen_line(void *context, const char *gate, const char *scope, const char 
 void screen_gate(void *context, const char *gate, const json_t *json, bool is_kept);
 void screen_note(void *context, const char *text);
 
-// What the end of a run without failures means.
+// What a run that ended without failures means.
 typedef enum {
     END_MODEL,        // the gates of a model file passed
     END_ALL,          // all gates passed, sealed

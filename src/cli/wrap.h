@@ -1,18 +1,19 @@
-// wrap.h — text that goes on in the next line between words, as wide as the terminal is.
+// wrap.h — prints text wrapped between words at the width of the terminal.
 //
-// Commands that are to be pasted are never wrapped: a terminal's own line break is no part of what is copied.
+// Commands that people paste are not wrapped: a line break made by the terminal is not copied, one
+// that was printed is.
 #ifndef LATHE_CLI_WRAP_H
 #define LATHE_CLI_WRAP_H
 
 #include <stddef.h>
 #include <stdio.h>
 
-// The columns of the terminal that `out` is; 0 where it is none.
+// The number of columns if `out` is a terminal, else 0.
 size_t terminal_width(FILE *out);
-// The columns that UTF-8 text takes, one a character.
+// The columns that UTF-8 text takes, counted as one per character.
 size_t text_columns(const char *text, size_t n);
-// Prints `text` on `out`, which begins at column `at`, and goes on at column `indent` where the next word would cross
-// column `width`; 0: never. No newline at the end.
+// Prints `text` on `out`, starting at column `at`. Where a word would pass column `width` (0:
+// never), a new line begins, indented to column `indent`. Prints no newline at the end.
 void print_wrapped(FILE *out, const char *text, size_t at, size_t indent, size_t width);
 
 #endif

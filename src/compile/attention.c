@@ -1,14 +1,14 @@
 // attention.c — rotary embedding, KV states and scores of one layer.
 //
-// Query heads that share a key/value head are stacked along the rows of one batched matmul,
-// [1, kv heads, G · T, head_dim] × [1, kv heads, head_dim, S], instead of one product a head: the
-// per-head form was 80 of the 149 ops of a layer in the port this program descends from.
+// Query heads that share a key/value head are stacked along the rows of one batched matmul, [1, kv
+// heads, G · T, head_dim] × [1, kv heads, head_dim, S], instead of one product per head: that form
+// took 80 of the 149 ops of a layer in an earlier port.
 #include "base/size.h"
 #include "compile/graph.h"
 
 // On macOS 27, M2, a matmul whose rows × keys of one head reach 2^20 came out wrong; 1023² was
 // right, 1024² was not, and axes of 510 to 512 were wrong too, 500 and 513 right (eeANE 2.1.0,
-// PyPI, `attention_split.py`, `embedding_gemma2.py`). Stacked heads are counted as rows.
+// PyPI, `attention_split.py`, `embedding_gemma2.py`). Rows of stacked heads are counted together.
 enum { MAX_SCORES = 1 << 20, WRONG_AXIS_FIRST = 501, WRONG_AXIS_LAST = 512 };
 
 static ValueId slice4(Graph *g, const char *what, ValueId x, int axis, int32_t begin, int32_t end) {

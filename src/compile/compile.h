@@ -1,15 +1,16 @@
 // compile.h — from a model's contract to ML Programs for the Apple Neural Engine.
 //
-// A model becomes a row of shards, each one package: some layers as the functions `decode` (one
-// position a call) and `prefill` (many), and at the end the head. Positions, masks and rotary
-// tables come from the host, so a function has fixed shapes and nothing in it depends on data:
+// A model becomes a sequence of shards, each one package: some layers as the functions `decode`
+// (one position per call) and `prefill` (many), and the head at the end. The host passes positions,
+// masks and rotary tables as inputs, so that a function has fixed shapes and no control flow that
+// depends on data:
 //
 //     x [1, d_model, 1, T] ─► layers ─► hidden [1, d_model, 1, T]          decode, prefill
 //     x [1, d_model, 1, 1] ─► final norm ─► logits_0, logits_1, …          head
 //
 // Which ops are used and how tensors are laid out follows what is known to stay on the ANE; the
-// reasons stand where the choice is made (shard.c, attention.c, norm.c). Nothing here has run on
-// Apple hardware yet.
+// reasons are given where each choice is made (shard.c, attention.c, norm.c). Nothing here has run
+// on Apple hardware yet.
 #ifndef LATHE_COMPILE_COMPILE_H
 #define LATHE_COMPILE_COMPILE_H
 
@@ -36,7 +37,7 @@ typedef struct {
     KvForm kv;
     MilProgram *program;
     BlobPlan blobs;
-    PackedTensor *tensors; // everything in the weight file
+    PackedTensor *tensors; // all tensors of the weight file
     size_t n_tensors;
     Landmark *landmarks; // [layers · LANDMARK_COUNT], the same names in decode and prefill
     size_t n_landmarks;

@@ -4,13 +4,14 @@
 
 #include "base/half.h"
 
-// What is allowed is a sixteenth of what breaks: a text nobody measured may be louder.
+// Limits allow a sixteenth of what overflows, because other texts may give larger activations than
+// the calibration text.
 //
-// FP16_PEAK     65504 ends fp16: elements of tensors
-// SUM_PEAK      sums of products end at 32752 on M4 and M6, wherever in the sum they get there
+// FP16_PEAK     65504 ends fp16: elements of tensors SUM_PEAK      sums of products overflow at
+// 32752 on M4 and M6, also when only a partial sum reaches it
 //               (751K/Apple-Neural-Engine-Microarchitecture-Study-M6, notes/numerics.md)
-// BOUND_PEAK    the same for Σ|products|, which no order of summing exceeds: half is room enough
-// STREAM_PEAK   norms divide by a row's largest magnitude (norm.c). Where that is done by a
+// BOUND_PEAK    the same for Σ|products|, which no order of summing exceeds: half the limit is
+// enough STREAM_PEAK   norms divide by a row's largest magnitude (norm.c). Where that is done by a
 //               reciprocal, the reciprocal of anything above 2^14 is subnormal, and the ANE loses
 //               subnormals (Anemll/anemll-forge). eeANE 2.1.0 (PyPI) keeps streams below 64, since
 //               its norms square them as they are; ours never do, and a factor 16 more would cost

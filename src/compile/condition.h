@@ -1,6 +1,6 @@
-// condition.h — powers of two that keep a model's activations where fp16 can hold them, chosen from
-// measured ranges. The function stays the same: every factor is put in at one place and taken out
-// at another, and a power of two changes no mantissa.
+// condition.h — chooses powers of two, from measured ranges, that keep a model's activations within
+// fp16. The model computes the same function: each factor is applied at one place and removed at
+// another, and a power of two changes no mantissa.
 //
 //     stream   packages carry h / 2^residual_exp2: embedding rows come in divided by it, both writers (the
 //              attention output and the down projection) give their branch divided by it, and norms
@@ -24,9 +24,10 @@
 #include "contract/contract.h"
 #include "range/ranges.h"
 
-// Products of small probabilities fall below what the ANE's accumulator keeps (LSB 2^-16): P·V over
-// thousands of keys was 4 to 5 % off on an M5 Pro and 0.06 % with P × 64 (cadamcat/llms-on-apple-
-// neural-engine, findings/attention-product-precision). It makes sums of values 64 times larger.
+// Products of small probabilities fall below the resolution of the ANE's accumulator (2^-16): on an
+// M5 Pro, P·V over thousands of keys was 4 to 5 % off, and 0.06 % with P × 64
+// (cadamcat/llms-on-apple- neural-engine, findings/attention-product-precision). The gain makes
+// sums of values 64 times larger.
 #define PROBABILITY_GAIN 64.0f
 
 typedef struct {
@@ -35,26 +36,27 @@ typedef struct {
     int attn, ffn;
 } LayerScaling;
 
-// What a norm over `width` channels holds eps as (norm.c): sqrt(width · eps) / 2^residual_exp2.
+// The form in which a norm over `width` channels holds eps (norm.c): sqrt(width · eps) /
+// 2^residual_exp2.
 float condition_root_eps(const Contract *c, uint32_t width, int residual_exp2);
-// Fails when fp16 holds that as zero or as a subnormal number, which the ANE is reported to lose
-// (condition.c); says whether measured ranges would help.
+// Fails when fp16 represents that as zero or as a subnormal number, which the ANE is reported to
+// flush to zero (condition.c). The message says whether measured ranges would help.
 bool condition_keeps_eps(const Contract *c, int residual_exp2, Err *err);
 
 // The same for an l2_norm, which takes the square of that root.
 float condition_l2_eps(const Contract *c, uint32_t width, int residual_exp2);
 bool condition_keeps_l2_eps(const Contract *c, int residual_exp2, Err *err);
-// The Neural Engine is reported to leave eps out of it: fails when a measured row is so quiet that
-// it would come out more than 1 % too large.
+// The Neural Engine is reported to ignore the eps of l2_norm: fails when a measured row is so small
+// that its result would be more than 1 % too large.
 bool condition_rows_need_no_eps(const Contract *c, const Ranges *ranges, Err *err);
 
-// What the stream of layers [first, end) is divided by, as an exponent: judged by the rows that
-// enter their norms and by what leaves the last one. With first == end, that of the head. Fails
-// when no factor keeps both the rows and the norm's eps in fp16.
+// Chooses the exponent of what the stream of layers [first, end) is divided by, from the rows that
+// enter their norms and the output of the last layer. With first == end, for the head. Fails when
+// no factor keeps both the rows and the norm's eps in fp16.
 bool condition_stream(int *residual_exp2, const Contract *c, const Ranges *ranges, uint32_t first,
                       uint32_t end, Err *err);
 
-// The rest of a layer's factors under its shard's.
+// The other factors of a layer, given those of its shard.
 LayerScaling condition_layer(const LayerKind *kind, const LayerRange *range, int residual_exp2);
 
 #endif

@@ -18,11 +18,10 @@ typedef struct {
     uint32_t n_rows;      // T
     uint32_t layer;       // of the model
     char prefix[32];      // of value names: "layer_03_"
-    CompiledShard *marks; // takes the landmarks; NULL for a function that repeats them
+    CompiledShard *marks; // receives the landmarks; NULL for a second function, which has the same
     int residual_exp2; // x, hidden and all between are the residual stream / 2^residual_exp2 (condition.h)
     float v_factor, up_factor; // of the layer's values and up, where their weights do not hold it
-    // inputs
-    // by kind of layers; those of a kind that the shard has no layer of are not there
+    // inputs by kind of layer; absent for kinds of which the shard has no layer
     ValueId cos[CONTRACT_MAX_KINDS], sin[CONTRACT_MAX_KINDS]; // [1, 1, rope_dim / 2, T]
     ValueId mask[CONTRACT_MAX_KINDS]; // [1, 1, G * T, state_rows], G query heads share a kv head
     ValueId write_mask, keep;         // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
@@ -32,7 +31,7 @@ typedef struct {
     ValueId *new_rows; // likewise: rows that leave the function (KV_ROWS)
 } Graph;
 
-// Of the layer that is being built.
+// The kind of the layer that is being built.
 const LayerKind *graph_kind(const Graph *g);
 // "layer_03_" + what, in the arena.
 const char *graph_name(Graph *g, const char *what);
@@ -41,10 +40,11 @@ const char *graph_name(Graph *g, const char *what);
 // 1].
 ValueId graph_matrix(Graph *g, const PackedTensor *t, const PackedPiece *piece);
 ValueId graph_vector(Graph *g, const PackedTensor *t);
-// Convolution 1×1 with the matrix, plus the bias when there is one: a convolution a piece, joined.
+// A 1×1 convolution with the matrix, plus the bias when there is one: one convolution per piece,
+// concatenated.
 ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
                       const PackedTensor *bias);
-// The same by rows [first, end) of the matrix, which are whole pieces.
+// The same with rows [first, end) of the matrix, which must be whole pieces.
 ValueId graph_project_rows(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
                            uint32_t first, uint32_t end);
 // x plus rows [begin, end) of a bias; x itself when there is none.
@@ -55,15 +55,16 @@ ValueId graph_scale(Graph *g, const char *what, ValueId x, float factor);
 // Channels [begin, end) of x [1, C, 1, T].
 ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, uint32_t end);
 
-// Says that the channels of `v` from `first` on are the model's numbers at `place` / factor.
+// Records that the channels of `v` from `first` on are the model's numbers at `place`, divided by
+// `factor`.
 void graph_mark(Graph *g, LandmarkPlace place, ValueId v, uint32_t first, float factor);
 
 // norm.c: x [1, width, 1, T] normalised over channels, multiplied by `weight` [width], plus `bias`
-// when it has parts. x is the residual stream, or was made of it.
+// when it has parts. x is the residual stream, or a part of it.
 ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight,
                    const PackedTensor *bias);
-// The same of a branch, or of heads [1, heads, head_dim, T] over `axis`; x comes divided by
-// 2^exp2.
+// The same for a branch, or over `axis` of heads [1, heads, head_dim, T]; x is the model's value
+// divided by 2^exp2.
 ValueId graph_inner_norm(Graph *g, const char *what, ValueId x, int axis, int exp2, ValueId weight);
 // `weight` [head_dim] for heads.
 ValueId graph_head_vector(Graph *g, const PackedTensor *t);
@@ -72,10 +73,11 @@ ValueId graph_head_vector(Graph *g, const PackedTensor *t);
 // outputs [1, heads * head_dim_v, 1, T]. `layer` counts within the shard.
 // `t`: the layer's tensors, by slot.
 ValueId graph_attention(Graph *g, ValueId qkv, const PackedTensor *t, uint32_t layer);
-// Keys that a row has scores for: those of the caches, and in KV_ROWS of the function's own rows.
+// The number of keys that a row has scores for: those of the caches, in KV_ROWS also those of the
+// function's own rows.
 uint32_t graph_n_keys(const Graph *g);
-// The caches of a function of `n_layers` layers, and what places rows in them: declared after its
-// other inputs.
+// Declares the caches of a function of `n_layers` layers, and the inputs that place rows in them.
+// Call it after the other inputs are declared.
 void graph_declare_caches(Graph *g, uint32_t n_layers);
 
 #endif

@@ -1,4 +1,4 @@
-// norm.c — RMSNorm, and LayerNorm, out of elementary ops, safe in fp16 for any input.
+// norm.c — RMSNorm, and LayerNorm, built from elementary ops, safe in fp16 for any input.
 //
 // y = w · x / sqrt(mean(x²) + eps). Squares of |x| > 255 leave fp16, and the row comes out as
 // zeros, not NaN. So x is divided by its largest magnitude m first, which is what coremltools' own
@@ -10,25 +10,25 @@
 // subnormals. A row that comes divided by 2^k takes eps / 4^k: its root is divided by 2^k. Plans
 // whose root is not a normal fp16 number are refused (condition.h).
 //
-// The division stays where ranges were measured and would allow squares of the row as it is: rows
-// of one norm differ by a factor of 100 and more once a model has its first massive token
-// (SmolLM2-135M: from its third layer on), so few norms could go without, and one that could would
-// turn an unmeasured loud row into zeros.
+// The division stays even where measured ranges would allow squaring the row as it is. Once a model
+// has its first massive activations (SmolLM2-135M: from its third layer on), rows of one norm
+// differ by a factor of 100 and more. So few norms could do without the division, and they would
+// turn a larger row, which no calibration text showed, into zeros.
 //
-// Under --norm l2 a call of one row has two ops instead: y = l2_norm(x; d · eps) · (sqrt(d) · w). The
-// op sums in a wide float, safe up to Σx² of 6e9 on CPU, GPU and Neural Engine (kasper0406/gemma-
-// coreml-chat: mil_passes/fp16_l2_norm), and reduces the last three axes, which are all of
-// [1, d, 1, 1]; of [1, d, 1, T] they are not the channels alone, so prefill keeps the form above. The
-// weights hold sqrt(d) for both. On the Neural Engine the op is reported to ignore its eps: rows come
-// out larger by sqrt(1 + eps / mean(x²)), which is 5 % where the mean square is ten times eps and
-// // nothing to speak of above 1e4 times it, and a row of zeros stays one. Arithmetic `ane` does the
-// same, and conversion refuses the form where a measured row would be more than 1 % off.
+// Under --norm l2 a call of one row has two ops instead: y = l2_norm(x; d · eps) · (sqrt(d) · w).
+// The op sums in a wide float, safe up to Σx² of 6e9 on CPU, GPU and Neural Engine
+// (kasper0406/gemma- coreml-chat: mil_passes/fp16_l2_norm), and reduces the last three axes, which
+// are all of [1, d, 1, 1]; of [1, d, 1, T] they are not the channels alone, so prefill keeps the
+// form above. The weights hold sqrt(d) for both. On the Neural Engine the op is reported to ignore
+// its eps: rows come out larger by sqrt(1 + eps / mean(x²)), which is 5 % where the mean square is
+// ten times eps, and below 0.01 % above 1e4 times eps; a row of zeros stays zeros. Arithmetic `ane`
+// does the same, and conversion refuses the form where a measured row would be more than 1 % off.
 #include <math.h>
 
 #include "base/size.h"
 #include "compile/graph.h"
 
-// A row of zeros must stay one: m is kept at fp16's smallest normal number or above.
+// A row of zeros must stay zeros: m is at least fp16's smallest normal number.
 #define LEAST_MAGNITUDE 0x1p-14f
 
 #define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", what, part).at)

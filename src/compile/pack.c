@@ -1,6 +1,7 @@
-// pack.c — weights on their way from the source's blocks to the package.
+// pack.c — decodes weights from the source's blocks and encodes them for the package.
 //
-// A block of rows is decoded and encoded by all threads, then put; only the block is in memory.
+// All threads decode and encode one block of rows, which is then written; only that block is in
+// memory.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #include "compile/compile.h"
 
 // Limits of one compiled model by operating system: eeANE 2.1.0 (PyPI), `ne_limits.py`, measured on
-// an M2; Apple documents nothing. A Core ML compiler message of its own names 2 GiB.
+// an M2; Apple documents nothing. A message of Core ML's compiler names 2 GiB.
 static const Target targets[] = {
     {"macos27", UINT64_C(1) << 30, "macOS 27 and later: packages below 1 GiB", true},
     {"macos26", UINT64_C(2) << 30, "macOS 15 to 26: packages below 2 GiB", false},

@@ -2,9 +2,10 @@
 //
 // One compiled model may have about 2 GiB up to macOS 26 and 1 GiB from macOS 27; a larger one
 // loads and runs, silently, on the CPU (measured by eeANE 2.1.0, PyPI, on an M2). Packed bytes
-// count. Newer measurements of others count otherwise: from macOS 27 on what one function reaches, up to
-// 26 a weight file (placement/placement.h). So a package holds as many layers as stay below its target's limit, and the last one
-// takes the head along when there is room.
+// count. By newer measurements of others the limit is on other sizes: from macOS 27 on the weights
+// that one function reaches, up to macOS 26 a weight file (placement/placement.h). A package gets
+// as many layers as stay below its target's limit; the last one also gets the head if there is
+// room.
 #ifndef LATHE_COMPILE_PLAN_H
 #define LATHE_COMPILE_PLAN_H
 
@@ -29,17 +30,19 @@ typedef struct {
     const char *name; // "macos27"
     uint64_t package_limit;
     const char *doc;
-    bool newest_counts_functions; // by the newest measurements the limit is a function's
+    // by the newest measurements the limit is on what one function reaches
+    bool newest_counts_functions;
 } Target;
 
-// What the target's limit counts: all files of a package, as was measured first and refused nothing
-// since, or what the newest measurements say.
+// What the target's limit counts: all files of a package (COUNT_CAUTIOUS, by the first
+// measurements; no package within it has been reported as refused), or what the newest measurements
+// say.
 typedef enum { COUNT_CAUTIOUS, COUNT_NEWEST } SizeCount;
 
 typedef struct {
     uint32_t context;      // positions to hold
     uint32_t prefill_rows; // T of `prefill`; 0 for no such function
-    // `decode` takes prefill_rows rows, too, and is the only function of layers.
+    // `decode` also takes prefill_rows rows, and is the only function with layers.
     bool is_one_function;
     KvForm kv;
     PackFormat weights;
@@ -49,20 +52,21 @@ typedef struct {
     uint32_t layers_per_shard; // at most; 0: as the target allows
     uint32_t head_slice_rows;  // at most; 0: pieces.h
     SizeCount sizes;
-    const Ranges *ranges; // what to condition by; NULL: nothing is scaled
+    const Ranges *ranges; // measured ranges for the conditioning; NULL: nothing is scaled
 } CompileOptions;
 
-// A row of layers, the head or a part of it, or both.
+// Consecutive layers, the head or a part of it, or both.
 typedef struct {
     uint32_t first_layer, end_layer;
     uint32_t first_logit, end_logit; // vocabulary rows; equal when the shard has no head
     uint64_t n_bytes;                // planned size of the package
-    int residual_exp2;               // it carries the residual stream / 2^residual_exp2
+    int residual_exp2;               // the package carries the residual stream / 2^residual_exp2
 } ShardRange;
 
 typedef struct {
     CompileOptions options;
-    uint32_t state_rows; // rows of the KV states: the context, rounded up to what the ANE takes
+    // rows of the KV states: the context, rounded up to a size that the ANE accepts
+    uint32_t state_rows;
     ShardRange *shards;
     size_t n_shards;
     LayerScaling *layers; // [n_layers]
@@ -70,29 +74,30 @@ typedef struct {
 } ShardPlan;
 
 const Target *target_named(const char *name); // NULL when unknown
-// Reads "macos27" or "macos27:m4" into target and chip; fails with what there is when either is
-// unknown. target_text() is what it reads back.
+// Reads "macos27" or "macos27:m4" into target and chip; when either is unknown, fails with a list
+// of the known ones. target_text() gives text that target_read() reads back.
 bool target_read(Str text, const Target **target, ChipId *chip, Err *err);
 Str target_text(const Target *target, ChipId chip, Arena *arena);
 const Target *target_at(size_t i); // NULL past the last
 const char *weight_form_name(PackFormat form);
 const char *size_count_name(SizeCount count); // "cautious", "newest"
 bool size_count_named(Str name, SizeCount *count, Err *err);
-// What every package stays below: twice the limit where functions are counted, since the head is one
-// of its own.
+// The limit for a package: twice the target's limit where functions are counted, since the head is
+// a function of its own.
 uint64_t plan_package_limit(const CompileOptions *options);
 const char *norm_form_name(NormForm form); // "max", "l2"
 bool norm_form_named(Str name, NormForm *form, Err *err);
 bool weight_form_named(const char *name, PackFormat *form);
 
-// Fails with the arithmetic when a single layer, or a slice of the head, does not fit.
+// Fails, with the sizes in the message, when a single layer or a slice of the head does not fit.
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,
                  Err *err);
-// Conditions a plan made without ranges by `ranges`, which the plan keeps.
+// Adds the conditioning by `ranges` to a plan made without ranges. The plan keeps a pointer to
+// `ranges`.
 bool plan_take_ranges(ShardPlan *plan, const Model *model, const Ranges *ranges, Arena *arena,
                       Err *err);
-// Fails when the norms of a shard would hold their eps as a number that vanishes in fp16. Apart
-// from planning, since a plan made before ranges are measured says nothing of it.
+// Fails when the norms of a shard would hold their eps as a number that vanishes in fp16. Separate
+// from planning, because it cannot be judged before ranges are measured.
 bool plan_keeps_eps(const ShardPlan *plan, const Contract *c, Err *err);
 
 #endif

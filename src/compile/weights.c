@@ -5,7 +5,7 @@
 #include "base/size.h"
 #include "contract/weights.h"
 
-// What a model's weights are stored as: multiplied by 2^exponent, or as norms of that form.
+// How a model's weights are stored: multiplied by 2^exponent, or as norms of that form.
 typedef struct {
     const Model *model;
     uint32_t layer;

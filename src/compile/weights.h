@@ -1,10 +1,10 @@
-// weights.h — the tensors of a package: which rows of which source tensors they are made of, and
-// how they get into the weight file.
+// weights.h — the tensors of a package: which rows of which source tensors they hold, and how they
+// are written to the weight file.
 //
 // Matrices that read the same input are stacked, so that a layer has four convolutions: q, k and v;
-// the attention output; gate and up; down. Each is cut into pieces by rows where it would stream at
-// half speed in one (pieces.h). Weights are quantised from the source's blocks directly and streamed
-// in blocks of rows, so memory does not grow with the model.
+// the attention output; gate and up; down. A matrix that would stream at half speed as a whole is
+// cut into pieces by rows (pieces.h). Weights are quantised directly from the source's blocks and
+// streamed in blocks of rows, so memory does not grow with the model.
 #ifndef LATHE_COMPILE_WEIGHTS_H
 #define LATHE_COMPILE_WEIGHTS_H
 
@@ -17,9 +17,9 @@
 enum { PACKED_MAX_PARTS = 3 };
 #define NO_LAYER UINT32_MAX
 
-// Rows [first_row, first_row + rows.n_rows) of the packed tensor.
+// One source of the packed tensor's rows [first_row, first_row + rows.n_rows).
 typedef struct {
-    const char *role; // as the fields of LayerWeights and ModelWeights are called: "q", "down"
+    const char *role; // the name of the field in LayerWeights or ModelWeights: "q", "down"
     Rows rows;
     uint32_t first_row;
     bool is_deinterleaved; // rotated pairs (2i, 2i + 1) of each head become (i, i + rope_dim / 2)
@@ -44,8 +44,9 @@ typedef struct {
     PackFormat form;         // WEIGHTS_F16 for norm weights and biases
     PackedPart parts[PACKED_MAX_PARTS];
     size_t n_parts;
-    float offset;                          // added to each weight (norms), before the part's factor
-    PackedPiece pieces[PACKED_MAX_PIECES]; // in the order of rows; one scale of int8-tensor for all
+    float offset; // added to each weight (norms), before the part's factor
+    // in the order of rows; with int8-tensor they share one scale
+    PackedPiece pieces[PACKED_MAX_PIECES];
     size_t n_pieces;
 } PackedTensor;
 
@@ -69,12 +70,13 @@ typedef enum {
     PACKED_PER_LAYER,
 } PackedSlot;
 
-// The tensors of a layer by slot; those the model lacks have n_parts 0. Nothing is placed yet.
+// The tensors of a layer by slot; those the model lacks have n_parts 0. They have no place in the
+// weight file yet.
 void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
                   const CompileOptions *options, uint32_t layer, const LayerScaling *condition,
                   Arena *arena);
-// Whether rows of one packed tensor may have factors of their own without a change of their codes:
-// not where one scale serves them all. The graph multiplies values and up instead.
+// Whether each row of a packed tensor may have a factor of its own without changing its codes:
+// false where all rows share one scale. There the graph multiplies values and up instead.
 bool weight_form_scales_rows(PackFormat form);
 PackedTensor packed_output_norm(const Model *model, const CompileOptions *options);
 PackedTensor packed_output_norm_bias(const Model *model); // n_parts 0 without one
@@ -88,7 +90,7 @@ PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, ui
 uint32_t packed_scales(const PackedTensor *t, const PackedPiece *piece);
 // Bytes the tensor takes in a weight file, records included.
 uint64_t packed_bytes(const PackedTensor *t);
-// Reserves its place.
+// Reserves the tensor's place in the weight file.
 void packed_place(PackedTensor *t, BlobPlan *blobs, Arena *arena);
 
 // Takes `n` bytes of the blob at record `offset`, `at` bytes into its data.
@@ -103,11 +105,12 @@ typedef struct {
     uint64_t *done_bytes;     // source bytes read so far, over all calls
     uint64_t total_bytes;
     uint32_t head_dim;   // for is_deinterleaved
-    bool is_conditioned; // factors come of measured ranges
+    bool is_conditioned; // factors come from measured ranges
 } PackJob;
 
-// Streams the tensor's data (and scales). Fails when a weight is not finite in fp16, as it is to be
-// stored or as its code and scale give it back, naming tensor, row, value and the way out.
+// Streams the tensor's data (and scales). Fails when a weight is not finite in fp16, either as
+// stored or as decoded from its code and scale. The message names tensor, row, value and what to
+// do.
 bool pack_weights(const PackedTensor *t, const PackJob *job, Err *err);
 
 #endif

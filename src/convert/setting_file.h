@@ -1,4 +1,4 @@
-// setting_file.h — options of lathe convert under a name, as `lathe settle --tune` finds them for a
+// setting_file.h — named options of lathe convert, as `lathe settle --tune` finds them for a
 // machine:
 //
 //     {"schema": 1, "name": "m4", "options": ["--kv", "overwrite"], "tool": "lathe 0.1.0",
@@ -19,8 +19,8 @@ typedef struct {
     const char *name;
     const char *options; // words separated by spaces: an option, its value, …
     const char *tool, *system, *os_build, *chip;
-    bool is_stand_in; // found on a stand-in of Core ML: nothing of it was measured on a device
-    double decode_ms; // a token of decode there
+    bool is_stand_in; // found with a stand-in for Core ML: nothing was measured on a device
+    double decode_ms; // time of one decode step there
 } SettingFile;
 
 // Letters, digits, '.', '_' and '-'.
@@ -29,8 +29,8 @@ bool setting_name_check(const char *name, Err *err);
 bool setting_file_write(const SettingFile *file, const char *folder, Err *err);
 bool setting_file_install(const SettingFile *file, Err *err);
 
-// What lies at the path `given`, or among the named settings. `words` [n_words]: its options and
-// values. In the arena.
+// Reads the settings file at the path `given`, or the named settings of that name. `words`
+// [n_words]: its options and values. In the arena.
 typedef struct {
     const char *path;
     const char *words[SETTING_FILE_MAX_WORDS];

@@ -1,5 +1,5 @@
-// config_file.c — the contract in the words of config.json. What a class of transformers has no word for
-// must be at the value that it computes with.
+// config_file.c — writes the contract as config.json. A value for which a class of transformers has
+// no key must equal the one that the class computes with.
 #include <math.h>
 
 #include "huggingface/impl.h"

@@ -1,4 +1,4 @@
-// export.c — the steps from a model file to a folder.
+// export.c — the steps that turn a model file into a folder.
 #include "huggingface/export.h"
 
 #include <string.h>

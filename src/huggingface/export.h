@@ -1,8 +1,9 @@
 // export.h — a GGUF model as a folder that transformers loads: config.json, generation_config.json,
 // tokenizer.json, tokenizer_config.json, chat_template.jinja, and its weights as safetensors.
 //
-// The folder means what the contract means. What a class of transformers cannot express is refused by
-// name; nothing is approximated but the weights, by the number format that was asked for.
+// transformers computes from the folder what the contract states. What a class of transformers
+// cannot express is refused by name. Nothing is approximated except the weights, by the number
+// format that the job asks for.
 #ifndef LATHE_HUGGINGFACE_EXPORT_H
 #define LATHE_HUGGINGFACE_EXPORT_H
 
@@ -15,7 +16,8 @@ typedef struct {
     const char *model_path; // GGUF
     const char *out_path;   // a directory that does not exist yet
     HfFloat number;
-    uint64_t shard_bytes; // of weights in a file, at most; a larger tensor has a file of its own
+    // maximum bytes of weights per file; a larger tensor gets a file of its own
+    uint64_t shard_bytes;
     GgufSettings settings;
 } HfExportJob;
 

@@ -1,4 +1,4 @@
-// safetensors.c — weights as they lie in a checkpoint.
+// safetensors.c — writes the weights of a checkpoint.
 //
 //     u64 bytes of the header   JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, …}, spaces
 //     the tensors' bytes, without gaps; offsets count from here

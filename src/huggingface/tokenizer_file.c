@@ -1,7 +1,7 @@
-// tokenizer_file.c — the vocabulary as huggingface/tokenizers reads it. Byte-level BPE keeps its merges and
-// the patterns of tokenizer/pre.c, which Oniguruma reads alike but for the names of scripts; a
-// SentencePiece vocabulary becomes BPE whose merges are all splits of each token, best score first, as
-// transformers converts it.
+// tokenizer_file.c — writes the vocabulary as huggingface/tokenizers reads it. Byte-level BPE keeps
+// its merges and the patterns of tokenizer/pre.c; Oniguruma reads these patterns in the same way,
+// except for names of scripts. A SentencePiece vocabulary becomes BPE in which every split of a
+// token into two tokens is a merge, best score first, as transformers converts it.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// access.c — what is inside a value: attributes, methods by name, items.
+// access.c — access to parts of a value: attributes, methods by name, items.
 #include "jinja/jinja.h"
 
 // ---- methods, by name alone: method.c and string.c run them

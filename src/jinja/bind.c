@@ -1,4 +1,4 @@
-// bind.c — arguments sorted by the names of the parameters they are for.
+// bind.c — assigns the arguments of a call to its parameters.
 #include <assert.h>
 #include <string.h>
 

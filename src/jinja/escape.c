@@ -1,4 +1,4 @@
-// escape.c — text as HTML shows it.
+// escape.c — escapes text for HTML.
 #include "jinja/jinja.h"
 
 static void escape_text(Str s, StrBuf *out) {

@@ -1,4 +1,4 @@
-// filter.c — finding and applying filters; those of text and numbers.
+// filter.c — finds and applies filters; the filters of text and numbers.
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 
 #include "jinja/jinja.h"
 
-// A dotted attribute ("function.name"; digits are a place) or a place of an item. Where a part is
-// missing and `otherwise` is not None, it takes its place.
+// An attribute of an item by a dotted path ("function.name"; digits are an index), or an index.
+// Where a part is missing and `otherwise` is not None, the result is `otherwise`.
 static JValue path_of(Render *r, JValue v, JValue path, JValue otherwise) {
     if (path.kind == J_NONE) return v;
     if (path.kind != J_STR) return jinja_item(r, v, path);

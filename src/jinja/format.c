@@ -1,5 +1,5 @@
-// format.c — "{:>8.2f}".format() and "%8.2f" % of Python. One description of a field serves
-// both; what they spell differently is read into it.
+// format.c — "{:>8.2f}".format() and "%8.2f" % of Python. Both parse their own syntax into one
+// description of a field.
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -26,8 +26,8 @@ typedef enum {
     J_MISSING,  // an argument that was not given; templates never see it
 } JKind;
 
-// What a J_LIST is in Python. Only lists and tuples are JSON, only these and ranges have items by
-// number, and a generator gives its items once.
+// What a J_LIST is in Python. Only lists and tuples can be written as JSON; only these and ranges
+// have items by index; a generator gives its items only once.
 typedef enum { FORM_LIST, FORM_TUPLE, FORM_RANGE, FORM_VIEW, FORM_GENERATOR } JForm;
 
 typedef struct JValue JValue;
@@ -45,8 +45,8 @@ struct JValue {
         bool truth;
         int64_t integer;
         double number;
-        // Also the name of what is undefined, and of a function; of a J_BIG_INT its digits, after
-        // '-' where it is negative, and a NUL after them.
+        // For an undefined value and a function its name; for a J_BIG_INT its digits, with a
+        // leading '-' if negative and a NUL at the end.
         Str text;
         JList *list;
         JDict *dict;
@@ -60,26 +60,26 @@ struct JList {
     JValue *at;
     size_t count, cap;
     Str spelling;  // of a range and a view: "range(0, 4)", "dict_keys"
-    bool is_group; // of groupby: a pair whose items go by the names `grouper` and `list` as well
+    bool is_group; // of groupby: a pair whose items also have the names `grouper` and `list`
 };
 
 typedef struct {
     JValue key, value;
 } JEntry;
 
-// In order of insertion. Lookups walk: chat dictionaries have a handful of keys.
+// In order of insertion. Lookups are linear: dictionaries of chats have few keys.
 struct JDict {
     JEntry *at;
     size_t count, cap;
 };
 
-// The variable `loop`. `at` moves on with the loop.
+// The variable `loop`. `at` advances with the loop.
 struct JLoop {
     const struct Stmt *stmt;
     struct Scope *scope; // of the statement
     const JList *items;
     size_t at;
-    size_t depth;    // calls of loop() around this one
+    size_t depth;    // number of enclosing calls of loop()
     JValue *changed; // what loop.changed() saw last
     size_t n_changed;
 };
@@ -175,13 +175,15 @@ struct Stmt {
     StmtKind kind;
     int line;
     Str text;     // S_TEXT; name of a macro
-    Expr *expr;   // what is output, tested, looped over, assigned, called
-    Expr *filter; // of a for: its condition; of a set block or filter block: X_FILTER chain
+    Expr *expr;   // the expression that is output, tested, looped over, assigned or called
+    Expr *filter; // of a for: its condition; of a set block or filter block: a chain of X_FILTER
     Expr *target; // of for and set: a name, namespace.name, or a tuple of targets
-    Stmt *body, *otherwise; // first of each; an if's next branch
-    Str *params;            // of macros and call blocks
-    Expr **targets;         // of with, as `target`
-    Expr **defaults;        // [n_params] of params, NULL without; the values of targets
+    Stmt *body,
+        *otherwise; // the first statement of each; for an if, `otherwise` is its next branch
+    Str *params;    // of macros and call blocks
+    Expr **targets; // of with, as `target`
+    // [n_params] of params, NULL where there is none; of with: the values of `targets`
+    Expr **defaults;
     size_t n_params;
     bool takes_rest, takes_named, takes_caller; // a macro that reads `varargs`, `kwargs`, `caller`
     bool is_recursive;                          // a for whose body may call loop()
@@ -211,21 +213,20 @@ struct Scope {
 };
 
 typedef struct {
-    Arena *arena; // of everything made while rendering
+    Arena *arena; // for everything made while rendering
     Err *err;
-    int line; // being evaluated, for messages
+    int line; // the line being evaluated, for messages
     int depth;
     uint64_t steps;
     int64_t now;
     TemplateLimits limits;
     Scope *scope;
     StrBuf *out;
-    size_t n_held; // bytes of outer outputs, while a macro's is being made
+    size_t n_held; // bytes of the outer outputs while a macro is rendered
     bool failed;
 } Render;
 
-// limits.c
-// Fails with the line; returns J_UNDEFINED so that callers can return it.
+// limits.c Sets the error, with the line, and returns J_UNDEFINED so that callers can return it.
 JValue jinja_fail(Render *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Counts work against the limits. False when rendering has failed, by this or before.
 bool jinja_charge(Render *r, size_t steps);
@@ -238,15 +239,15 @@ typedef struct {
     size_t n_keywords;
 } JArgs;
 
-// bind.c. Sorts arguments by the names in `params`: "width? first?" is two that need not be
-// given, "/old new" two that have no name to be called by. Fails for those missing, too many or
-// unknown; what was not given is J_MISSING.
+// bind.c. Assigns arguments to the parameters in `params`: "width? first?" are two optional ones,
+// "/old new" two that are positional only. Fails if one is missing, unknown or too many. A
+// parameter that was not given becomes J_MISSING.
 enum { JINJA_MAX_PARAMS = 8 };
 bool jinja_bind(Render *r, Str callee, const char *params, const JArgs *args, JValue *in);
 static inline JValue jinja_or(JValue given, JValue otherwise) {
     return given.kind == J_MISSING ? otherwise : given;
 }
-// In a bound argument: text, or a whole number. They fail and return false for anything else.
+// Reads a bound argument as text, or as an integer. They fail and return false for any other type.
 bool jinja_need_text(Render *r, JValue v, Str *out);
 bool jinja_need_number(Render *r, JValue v, int64_t *out);
 
@@ -264,18 +265,18 @@ JValue jinja_pair(Render *r, JValue a, JValue b); // a tuple
 // can change a list, and jinja_push copies before it writes.
 JValue jinja_share(Render *r, JValue list, size_t from, size_t to, JForm form);
 JValue jinja_dict(Render *r);
-// Fails for keys that Python does not hash: lists, dicts.
+// Fails for values that Python cannot hash: lists, dicts.
 bool jinja_need_hashable(Render *r, JValue key);
 void jinja_put(Render *r, JDict *dict, JValue key, JValue v);
 const JValue *jinja_get(Render *r, const JDict *dict, JValue key); // NULL when absent
 bool jinja_truth(JValue v);
 bool jinja_equal(Render *r, JValue a, JValue b);
-// -1, 0, 1; fails for values without an order.
+// Returns -1, 0 or 1; fails for values without an order.
 int jinja_order(Render *r, JValue a, JValue b);
 bool jinja_contains(Render *r, JValue container, JValue v);
 const char *jinja_type_name(JValue v);
-// Items of a list, keys of a dict, characters of a string; empty for undefined. A generator is
-// empty afterwards.
+// Items of a list, keys of a dict, characters of a string; empty for an undefined value. A
+// generator is empty afterwards.
 JValue jinja_items(Render *r, JValue v);
 JValue jinja_undefined(Str name);
 JValue jinja_refuse_undefined(Render *r, JValue v); // fails, naming it
@@ -284,8 +285,8 @@ JValue jinja_refuse_undefined(Render *r, JValue v); // fails, naming it
 bool jinja_is_number(JValue v); // booleans are
 bool jinja_is_whole(JValue v);
 bool jinja_is_nan(JValue v);
-double jinja_number(JValue v); // the nearest, of what is a number
-// -1, 0, 1 for two numbers, exactly; anything when one is a NaN.
+double jinja_number(JValue v); // the nearest double of a number
+// Compares two numbers exactly: -1, 0 or 1; unspecified when one is a NaN.
 int jinja_compare_numbers(JValue a, JValue b);
 JValue jinja_integer(Arena *arena, Str digits);  // decimal, after a sign or none
 JValue jinja_whole_part(Arena *arena, double x); // of a finite number
@@ -293,13 +294,13 @@ __extension__ typedef __int128 JWide;
 bool jinja_wide(JValue whole, JWide *out); // false when 128 bits do not hold it
 JValue jinja_of_wide(Arena *arena, JWide n);
 
-// print.c. As str(), repr() and json.dumps() print it.
+// print.c. Print a value as Python's str(), repr() and json.dumps() do.
 void jinja_print(JValue v, StrBuf *out);
 void jinja_repr(JValue v, StrBuf *out);
 JValue jinja_to_text(Render *r, JValue v);
 JValue jinja_keep(Render *r, StrBuf *text); // a string value in the arena; frees the buffer
 typedef struct {
-    bool breaks; // a line an item, indented
+    bool breaks; // one item per line, indented
     Str indent, item_gap, key_gap;
     bool is_sorted, is_ascii;
 } JsonStyle;
@@ -314,14 +315,14 @@ typedef enum { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP } Tex
 void text_change_case(Str s, TextCase how, StrBuf *out);
 Str text_strip(Str s, const Str *of, bool left, bool right); // of NULL: white space
 bool text_is_space(uint32_t c);
-bool text_is_printable(uint32_t c);             // as repr() judges; unassigned ones pass
+bool text_is_printable(uint32_t c); // as for repr(); unassigned code points count as printable
 size_t text_find(Str s, Str part, size_t from); // byte offset, SIZE_MAX when absent
 size_t text_find_last(Str s, Str part);         // likewise
 Str text_line(Str *s, bool keeps_end);          // the first line, removed
 
 // access.c
 typedef enum { METHOD_NONE, METHOD_BARRED, METHOD_CALLABLE } JMethodState;
-// A barred method cannot be called, but hides a key of its name, as in Jinja's sandbox.
+// A barred method cannot be called, but hides a key of the same name, as in Jinja's sandbox.
 JMethodState jinja_has_method(JValue self, Str name);
 JValue jinja_attribute(Render *r, JValue v, Str name);
 JValue jinja_item(Render *r, JValue v, JValue key);
@@ -332,7 +333,7 @@ typedef struct {
     const char *name;
     JValue (*run)(Render *r, JValue self, const JValue *in);      // NULL: see `run_any`
     const char *params;                                           // as jinja_bind reads them
-    JValue (*run_any)(Render *r, JValue self, const JArgs *args); // takes what it is given
+    JValue (*run_any)(Render *r, JValue self, const JArgs *args); // takes any arguments
 } JMethodRow;
 extern const JMethodRow jinja_string_methods[]; // to a row without a name
 // Of a method that `self` has.
@@ -373,8 +374,7 @@ JValue jinja_slice(Render *r, JValue v, JValue from, JValue to, JValue step); //
 JValue jinja_call_macro(Render *r, const JMacro *m, const JArgs *args, const JValue *caller);
 JValue jinja_call_loop(Render *r, const JLoop *loop, const JArgs *args); // loop(items)
 void jinja_run(Render *r, const Stmt *body);
-// template_variables.c
-// What transformers gives every template, then `variables`.
+// template_variables.c Defines what transformers passes to every template, then `variables`.
 void jinja_set_variables(Render *r, const json_t *variables);
 
 #endif

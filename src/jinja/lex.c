@@ -1,4 +1,4 @@
-// lex.c — text and tags, then tokens inside a tag.
+// lex.c — cuts a template into text and tags, and a tag into tokens.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -33,14 +33,14 @@ typedef struct {
     Token token;
     int line, depth;
     bool saw_rest, saw_named, saw_caller; // `varargs`, `kwargs`, `caller` since the macro began
-    // A filter or test that does not exist is an error at once, unless it is within an if, where
-    // it is one when it is reached.
+    // An unknown filter or test is an error when the template is parsed; inside an `if` it is an
+    // error only when it is evaluated.
     bool is_conditional, is_in_loop;
-    int n_fors;          // for statements around this place: none may assign to `loop`
-    const Expr *unknown; // the first that is a mistake at once
+    int n_fors; // number of enclosing for statements: inside one nothing may assign to `loop`
+    const Expr *unknown; // the first unknown filter or test that is an error at once
 } Parser;
 
-// Fails with the line; the first failure sticks. Returns NULL.
+// Sets the error, with the line; the first failure sticks. Returns NULL.
 void *parser_fail(Parser *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // Cuts `source` into pieces, white space control applied.
@@ -49,7 +49,7 @@ void parser_cut(Parser *p, Str source);
 void parser_open(Parser *p, const Piece *piece);
 void parser_next(Parser *p);
 
-// The current token: is it this one; taken if it is; must it be.
+// Three ways to look at the current token: test for one, take it if it is that one, require it.
 bool parser_peek_op(const Parser *p, const char *op);
 bool parser_peek_name(const Parser *p, const char *name);
 bool parser_take_op(Parser *p, const char *op);
@@ -59,12 +59,13 @@ Str parser_need_name(Parser *p);
 
 // expr.c: expressions by recursive descent, in Jinja's order of precedence
 Expr *parse_expr(Parser *p);
-// An expression, or several separated by commas. Without conditions, "x if y" ends after x.
+// An expression, or several separated by commas. If not with_condition, parsing of "x if y" stops
+// after x.
 Expr *parse_tuple(Parser *p, bool with_condition);
 // "name(arguments)" after a "|"; `of` is what is filtered, or NULL.
 Expr *parse_filter(Parser *p, Expr *of);
-// What for, set and with assign to: a name or several, in brackets within each other; for `set`
-// also namespace.name. Several may end with a comma in brackets only.
+// The target of for, set and with: a name, or several, which brackets may nest; for `set` also
+// namespace.name. Only inside brackets may a list of several end with a comma.
 typedef enum { TARGET_OF_FOR, TARGET_OF_SET, TARGET_OF_WITH } TargetUse;
 Expr *parse_target(Parser *p, TargetUse use);
 

@@ -1,5 +1,5 @@
-// limits.c — failing, and counting work: what every part of the interpreter calls. The first failure
-// sticks; whoever calls something looks at `failed` before it goes on.
+// limits.c — errors and limits of work, used by every part of the interpreter. The first failure
+// sticks; callers check `failed` before they continue.
 #include <inttypes.h>
 #include <stdarg.h>
 

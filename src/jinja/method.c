@@ -1,4 +1,4 @@
-// method.c — calling methods; those of lists, dicts and loops.
+// method.c — calls methods; the methods of lists, dicts and loops.
 #include <assert.h>
 
 #include "jinja/jinja.h"

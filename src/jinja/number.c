@@ -1,8 +1,8 @@
-// number.c — numbers as Python has them: whole ones of any length, all compared exactly.
+// number.c — numbers as in Python: integers of any length, all compared exactly.
 //
 // Values come from JSON, where a tool's schema may bound a number by 2^64 - 1 or more. Such a
-// number is kept as its digits: printed, compared and turned into a float at any length, reckoned
-// with as long as 128 bits hold it and what comes of it.
+// number is kept as its digits. It can be printed, compared and converted to float at any length;
+// arithmetic works while operands and result fit into 128 bits.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

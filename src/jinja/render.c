@@ -1,4 +1,4 @@
-// render.c — statements: what they output, what they assign, and where a jump out of one leads.
+// render.c — executes statements: output, assignment, loops with break and continue.
 #include "jinja/jinja.h"
 
 typedef enum { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } Flow;

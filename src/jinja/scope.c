@@ -1,4 +1,4 @@
-// scope.c — names: each scope has its own, and looks up in those around it what it does not have.
+// scope.c — variables: a name is looked up in its scope, then in the enclosing ones.
 #include "jinja/jinja.h"
 
 Scope *jinja_push_scope(Render *r, Scope *parent) {

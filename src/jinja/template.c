@@ -1,4 +1,4 @@
-// template.c — the public face: a template from its text, and a rendering from variables.
+// template.c — the interface of this folder: compiles a template, renders it with variables.
 #include <stdlib.h>
 
 #include "base/utf8.h"

@@ -1,5 +1,6 @@
 // template_json.c — JSON for templates. jansson reads every scalar; lists and objects are walked
-// here, because a whole number beyond 64 bits has no json_t: jansson would refuse the whole file.
+// here, because a json_t cannot hold an integer beyond 64 bits, and jansson would refuse the whole
+// file.
 #include <stdlib.h>
 #include <string.h>
 

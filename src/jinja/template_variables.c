@@ -1,5 +1,5 @@
-// template_variables.c — what a template can read: the caller's JSON as values, and what
-// transformers adds to it. Checked against render_jinja_template of transformers 5.24,
+// template_variables.c — the variables of a template: the caller's JSON as values, and what
+// transformers adds. Checked against render_jinja_template of transformers 5.24,
 // utils/chat_template_utils.py.
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// text.c — strings as Python has them: by code point, with Unicode's white space.
+// text.c — strings as in Python: indexed by code point, with Unicode's white space.
 #include <string.h>
 
 #include "jinja/jinja.h"

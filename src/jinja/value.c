@@ -1,4 +1,4 @@
-// value.c — the interpreter's values: making, looking into, comparing.
+// value.c — values of the interpreter: construction, access, comparison.
 #include <string.h>
 
 #include "jinja/jinja.h"

@@ -1,14 +1,14 @@
-// kernels.h — the arithmetic the engine spends its time in, once per instruction set.
+// kernels.h — the inner loops of the engine, once per instruction set.
 //
-// A name is a data sheet: dot_i8_f32__avx2 is the dot product of int8 with float for AVX2. The
-// scalar set comes first and is the oracle of the others. `half` arguments are IEEE binary16 as
-// uint16_t. Functions are pure: the caller splits rows over threads. No pointer needs alignment
-// beyond its element's; sizes may be any, zero too.
+// A name states operation, types and instruction set: dot_i8_f32__avx2 is the dot product of int8
+// with float for AVX2. The scalar set is the oracle of the others. `half` arguments are IEEE
+// binary16 as uint16_t. Functions are pure: the caller splits rows over threads. No pointer needs
+// alignment beyond its element's; sizes may be any, zero too.
 //
 // Sums are kept in float. gemm adds the products of one element in the order of `depth` whatever
-// tile it falls in, so results do not depend on how rows were shared out; dot uses several partial
-// sums, the same ones for the same n. Sets may differ from each other in the last bits (fused
-// multiply-add, order of sums); tests/kernels states the bounds.
+// tile it falls in, so results do not depend on how rows were divided among threads; dot uses
+// several partial sums, the same ones for the same n. Sets may differ from each other in the last
+// bits (fused multiply-add, order of sums); tests/kernels states the bounds.
 #ifndef LATHE_KERNELS_KERNELS_H
 #define LATHE_KERNELS_KERNELS_H
 
@@ -33,15 +33,15 @@ typedef struct {
     // y[r][c] += Σ_k w[r][k] x[k][c]; strides are in floats between rows. y overlaps nothing.
     void (*gemm_f32)(float *y, size_t y_stride, const float *w, size_t w_stride, const float *x,
                      size_t x_stride, size_t rows, size_t depth, size_t cols);
-    // y[r][c] += Σ_k w[r][k] x[c][k] of whole numbers, exactly; strides are in elements between rows. No
-    // sum may leave 32 bits: below 2^17 products none does that begins at 0. For activations of 8
-    // bits, which no op of the engine has so far.
+    // y[r][c] += Σ_k w[r][k] x[c][k] of whole numbers, exactly; strides are in elements between
+    // rows. No sum may exceed 32 bits; a sum that begins at 0 does not with fewer than 2^17
+    // products. For activations of 8 bits, which no op of the engine uses so far.
     void (*gemm_i8_i8)(int32_t *y, size_t y_stride, const int8_t *w, size_t w_stride,
                        const int8_t *x, size_t x_stride, size_t rows, size_t depth, size_t cols);
     // y[i] += a x[i]
     void (*axpy_f32)(float *y, float a, const float *x, size_t n);
 
-    // y[i] = w[i]; y[i] = scale w[i]; the latter rounded to binary16
+    // y[i] = w[i]; y[i] = scale w[i]; the same rounded to binary16
     void (*decode_f16)(float *y, const uint16_t *w, size_t n);
     void (*decode_i8)(float *y, const int8_t *w, float scale, size_t n);
     void (*decode_i8h)(float *y, const int8_t *w, float scale, size_t n);
@@ -53,11 +53,10 @@ typedef struct {
 
     // KERNEL_STRIP columns of sums in units of 2^-16 (sums.inc), of binary16 numbers: products are
     // dropped when the exponents of their factors add up to less than -16, else rounded, halves
-    // away from zero. x_stride is in floats between rows.
-    // y[c] += Σ_k w[k] x[k][c]. False, with nothing in y that counts, when a number is not finite
-    // or a partial sum does not fit between -2^31 and 2^31.
+    // away from zero. x_stride is in floats between rows. y[c] += Σ_k w[k] x[k][c]. False, with y
+    // undefined, when a number is not finite or a partial sum lies outside of -2^31 to 2^31.
     bool (*sums_q16)(int32_t *y, const float *w, const float *x, size_t x_stride, size_t depth);
-    // y[c] += Σ_k |w[k] x[k][c]|, as floats; lost[c] the same over products that are dropped
+    // y[c] += Σ_k |w[k] x[k][c]|, as floats; lost[c] is the same sum over the dropped products
     void (*sizes_q16)(float *y, float *lost, const float *w, const float *x, size_t x_stride,
                       size_t depth);
 } Kernels;

@@ -1,4 +1,4 @@
-// The oracle: each kernel as its definition reads, in plain C. Speed lives in the other sets.
+// The oracle: each kernel in plain C, as it is defined. The other sets are the fast ones.
 #include <math.h>
 #include <string.h>
 

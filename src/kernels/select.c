@@ -1,4 +1,4 @@
-// Which kernels this CPU can run. The only place that looks at the CPU, and at LATHE_KERNELS.
+// Finds the kernels that this CPU can run. Only this file looks at the CPU and at LATHE_KERNELS.
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-// build.h — make an ML Program op by op. Each call infers its output type and refuses wrong
+// build.h — builds an ML Program op by op. Each call infers its output type and refuses wrong
 // operands at once.
 //
 // The first refusal sticks: `b->err` holds it, later calls return MIL_NO_VALUE and add nothing, so
-// a layer is built as straight code and checked once (builder_ok). Names are the op's and its
-// value's; they must be unique in the function. Optional parameters are written out with their
-// defaults, as coremltools does, so that no reader has to guess.
+// a layer is built as straight code and checked once (builder_ok). A name is that of the op and of
+// its value; it must be unique in the function. Optional parameters are written with their default
+// values, as coremltools does, so that readers need not know the defaults.
 #ifndef LATHE_MIL_BUILD_H
 #define LATHE_MIL_BUILD_H
 
@@ -25,7 +25,7 @@ static inline bool builder_ok(const Builder *b) {
     return !b->failed;
 }
 
-// Refuses: sets the message, under the scope, unless there is one already. Returns MIL_NO_VALUE.
+// Sets the message, with the scope before it, unless one is set. Returns MIL_NO_VALUE.
 ValueId builder_refuse(Builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 MilType mil_tensor(MilDtype dtype, int rank, const int64_t *dims);
@@ -34,10 +34,10 @@ MilType mil_tensor(MilDtype dtype, int rank, const int64_t *dims);
                (int64_t[]){__VA_ARGS__})
 
 ValueId build_input(Builder *b, const char *name, MilType type);
-ValueId build_state(Builder *b, const char *name, MilType type); // of the wrapped tensor
+ValueId build_state(Builder *b, const char *name, MilType type); // type of the wrapped tensor
 void build_output(Builder *b, ValueId v);
 
-// Constants. Immediate ones are copied; an equal scalar may be shared.
+// Constants. Immediate data is copied; equal scalars may share one value.
 ValueId build_const_f16(Builder *b, const char *name, float value);
 // A scalar of fp16, fp32, int32 or bool.
 ValueId build_const_real(Builder *b, const char *name, MilDtype dtype, double value);
@@ -61,8 +61,7 @@ typedef struct {
 ValueId build_op(Builder *b, const char *name, MilOpcode opcode, const BuildArg *args,
                  size_t n_args);
 
-// The ops lathe emits, as one call each. `name` is a printf result made by the caller and is
-// copied.
+// The ops that lathe emits, one function each. `name` is copied.
 ValueId build_unary(Builder *b, const char *name, MilOpcode opcode, ValueId x);
 ValueId build_binary(Builder *b, const char *name, MilOpcode opcode, ValueId x, ValueId y);
 ValueId build_conv1x1(Builder *b, const char *name, ValueId x, ValueId weight,
@@ -79,8 +78,8 @@ ValueId build_concat(Builder *b, const char *name, const ValueId *values, size_t
 // x[begin:end] with constants; `rank` entries each.
 ValueId build_slice(Builder *b, const char *name, ValueId x, const int32_t *begin,
                     const int32_t *end, size_t rank);
-// `x` with the box that starts at `begin` and ends before `end` (int32 vectors, run-time values
-// allowed) replaced.
+// `x` with the elements from `begin` up to, not including, `end` replaced on each axis (int32
+// vectors, which may be run-time values).
 ValueId build_slice_update(Builder *b, const char *name, ValueId x, ValueId update, ValueId begin,
                            ValueId end);
 ValueId build_read_state(Builder *b, const char *name, ValueId state);

@@ -1,10 +1,10 @@
-// build_calls.c — the ops lathe emits, one typed call each. Constants made here are named
-// op_param_0, the spelling of coremltools.
+// build_calls.c — the ops that lathe emits, one typed function each. Constants made here are named
+// op_param_0, as in coremltools.
 #include "base/half.h"
 #include "base/size.h"
 #include "mil/build.h"
 
-// The name of the constant that gives `param` of op `name`.
+// The name of the constant for the parameter `param` of op `name`.
 static const char *const_name(Builder *b, const char *name, const char *param) {
     return arena_cstr(b->f->arena, arena_printf(b->f->arena, "%s_%s_0", name, param));
 }

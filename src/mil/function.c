@@ -1,4 +1,4 @@
-// function.c — functions grown value by value, and looked up by name.
+// function.c — adds values and ops to functions, and finds values by name.
 #include "mil/function.h"
 
 #include <assert.h>

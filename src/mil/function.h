@@ -1,6 +1,5 @@
-// function.h — growing a function: values, operands and ops at the end of its arrays. Internal to
-// mil/ and to the decoder in mlpackage/, which fills functions from untrusted files and validates
-// them afterwards.
+// function.h — appends values, operands and ops to a function. Internal to mil/ and to the decoder
+// of mlpackage/, which fills functions from untrusted files and validates them afterwards.
 #ifndef LATHE_MIL_FUNCTION_H
 #define LATHE_MIL_FUNCTION_H
 

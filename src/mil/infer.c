@@ -1,4 +1,5 @@
-// infer.c — holds an op's operands to its row, runs its rule, and what the rules share.
+// infer.c — checks an op's operands against its row of ops.def, runs its rule; functions that the
+// rules share.
 #include "mil/infer.h"
 
 #include <assert.h>

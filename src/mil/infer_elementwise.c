@@ -1,5 +1,5 @@
-// infer_elementwise.c — rules of ops that work element by element, and of those that leave the
-// shape as it is.
+// infer_elementwise.c — rules of elementwise ops, and of other ops whose result has the shape of an
+// operand.
 #include <inttypes.h>
 
 #include "mil/infer.h"

@@ -1,9 +1,9 @@
-// infer_join.c — rules of ops that put tensors together or take one apart.
+// infer_join.c — rules of ops that join or split tensors.
 #include <inttypes.h>
 
 #include "mil/infer.h"
 
-// All of `values` have the dtype and rank of the first.
+// Checks that all of `values` have the dtype and rank of the first.
 static bool check_alike(MilInfer *i) {
     const MilType *first = infer_type(i, "values");
     for (uint32_t k = 1; k < infer_count(i, "values"); k++) {

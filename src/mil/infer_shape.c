@@ -3,8 +3,9 @@
 
 #include "mil/infer.h"
 
-// shape: 0 takes the dim of x counted from the right (1 beyond x's rank), -1, once, is what is
-// left. Where the older definition is valid (as many entries as x has dims) it means the same.
+// An entry 0 of `shape` stands for the dim of x at the same place from the right (1 beyond x's
+// rank); one entry may be -1, for the remaining elements. Where the older definition is valid (as
+// many entries as x has dims) both mean the same.
 bool infer_reshape(MilInfer *i) {
     const MilType *x = infer_type(i, "x"), *shape_type = infer_type(i, "shape");
     InferInts shape;

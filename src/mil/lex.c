@@ -1,5 +1,5 @@
-// lex.c — the scanner below parse.c. After the first error it is at the end of the text, so the
-// parser above needs no error path of its own.
+// lex.c — the scanner that parse.c uses. After the first error it behaves as at the end of the
+// text, so the parser needs no error path.
 #include "mil/lex.h"
 
 #include <inttypes.h>

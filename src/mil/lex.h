@@ -1,6 +1,6 @@
 // lex.h — words, marks and numbers of the text form. Internal to mil/.
 //
-// The first error sticks: it is the one reported, with its line. The lexer then is at the end of the
+// The first error sticks and is reported with its line. After it the lexer is at the end of the
 // text, and later calls fail without a message.
 #ifndef LATHE_MIL_LEX_H
 #define LATHE_MIL_LEX_H

@@ -1,13 +1,13 @@
 // mil.h — ML Programs in memory: the typed intermediate form that Core ML packages carry.
 //
 // A Program holds functions; a Function holds values and ops in arrays. Values and ops are named by
-// index and each value is defined once, before its uses. Types are inferred by the builder
-// (build.h) as ops are added, or checked by the validator when a program was read from a file.
-// Everything lives in one arena.
+// index and each value is defined once, before its uses. The builder (build.h) infers types as ops
+// are added; the validator checks them when a program was read from a file. Everything lives in one
+// arena.
 //
 // Constants are values with data: immediate bytes, or a place in a weight file. A `const` op gives
-// one a name in the program; a literal is a constant written in place as an operand (the iOS 18
-// constexpr ops take theirs so).
+// a constant a name in the program; a literal is a constant that is written in place, as an operand
+// (as in the iOS 18 constexpr ops).
 //
 // An op's definition is a row of ops.def. Core ML widened many definitions over the years; a row is
 // the widest one, and a program of an older specification is judged by it. Where two definitions
@@ -45,8 +45,8 @@
 enum { MIL_MAX_RANK = 6, MIL_MAX_PARAMS = 16 };
 enum { MIL_UNKNOWN_DIM = -1 };
 
-// One row a dtype: name in text, number in MIL.proto's DataType, number in a blob file's mil_dtype,
-// bits. Checked against coremltools mlmodel/format/MIL.proto and
+// One row per dtype: name in the text form, number in MIL.proto's DataType, number in a blob's
+// mil_dtype, bits. Checked against coremltools mlmodel/format/MIL.proto and
 // mlmodel/src/MILBlob/Blob/BlobDataType.hpp.
 #define MIL_DTYPES(ROW)                                                                            \
     ROW(BOOL, "bool", 1, 0, 8)                                                                     \
@@ -132,7 +132,7 @@ typedef struct {
     Str name; // unique in the function; empty for literals
     MilType type;
     const MilData *data; // of a constant; NULL for what is computed
-    // Known when the model is compiled: has data, or is computed from such values only.
+    // Known when the model is compiled: it has data, or is computed from such values only.
     bool is_constant;
     uint32_t op;     // defining op, or MIL_NO_OP for function inputs and literals
     uint32_t result; // which of its outputs
@@ -160,7 +160,7 @@ typedef struct {
     MilOp *ops; // in execution order
     ValueId *operands;
     ValueId *inputs;  // in declared order, states among them
-    ValueId *outputs; // named by their values
+    ValueId *outputs; // an output has the name of its value
     uint32_t n_values, n_ops, n_operands, n_inputs, n_outputs;
     uint32_t cap_values, cap_ops, cap_operands, cap_inputs, cap_outputs;
     uint32_t *by_name, cap_by_name, n_names; // hash index over value names, see mil_find_value()
@@ -249,7 +249,7 @@ const MilOpInfo *mil_op_for(Str name, int32_t spec_version);
 // Index of the parameter called `name`, or -1.
 int mil_param(const MilOpInfo *info, const char *name);
 
-// Access. The value must exist; operand() gives MIL_NO_VALUE for a parameter not given.
+// The value must exist; operand() returns MIL_NO_VALUE for a parameter that was not given.
 static inline const MilValue *mil_value(const MilFunction *f, ValueId v) {
     return &f->values[v.at];
 }
@@ -273,19 +273,19 @@ bool mil_const_int(const MilFunction *f, ValueId v, int64_t *out);
 bool mil_const_bool(const MilFunction *f, ValueId v, bool *out);
 bool mil_const_float(const MilFunction *f, ValueId v, double *out); // fp16 or fp32
 bool mil_const_str(const MilFunction *f, ValueId v, Str *out);
-// A scalar parameter of `op`: what was given, else its default. False when it is neither.
+// A scalar parameter of `op`, as given or by default. False when it has neither.
 bool mil_arg_int(const MilFunction *f, const MilOp *op, const char *param, int64_t *out);
 bool mil_arg_bool(const MilFunction *f, const MilOp *op, const char *param, bool *out);
 bool mil_arg_float(const MilFunction *f, const MilOp *op, const char *param, double *out);
 bool mil_arg_str(const MilFunction *f, const MilOp *op, const char *param, Str *out);
 
-// The text form: prints, and parses back to the same program.
+// The text form. Parsing what mil_print() printed gives the same program.
 void mil_print(const MilProgram *p, StrBuf *out);
 MilProgram *mil_parse(Arena *arena, Str text, Err *err);
 
-// Checks everything a file could have wrong: operands defined before use, parameters present and of
-// allowed types and constness, declared output types equal to inferred ones, names unique and
-// well-formed, states only where states may be, outputs defined. `where` opens the message.
+// Checks everything that can be wrong in a file: operands defined before use, parameters present
+// and of allowed types and constness, declared output types equal to inferred ones, names unique
+// and well-formed, states only where states may be, outputs defined. `where` opens the message.
 bool mil_validate(const MilProgram *p, const char *where, Err *err);
 
 #endif

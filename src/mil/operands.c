@@ -1,4 +1,4 @@
-// operands.c — what an op was given: parameters by name, and constants as numbers and text.
+// operands.c — reads an op's operands: parameters by name, constants as numbers and text.
 #include <assert.h>
 
 #include "base/half.h"

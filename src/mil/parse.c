@@ -1,7 +1,7 @@
 // parse.c — the text form, read. mil.h describes it; print.c writes it.
 //
-// The text is trusted no more than a file: counts are bounded by the text that is left and names
-// must be defined before. Whether the parts agree is for mil_validate() to judge.
+// The text is untrusted: counts are bounded by the length of the remaining text, and names must be
+// defined before they are used. mil_validate() judges whether the parts fit each other.
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

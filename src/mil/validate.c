@@ -1,7 +1,7 @@
 // validate.c — checks a program that came from a file, part by part.
 //
-// A reader resolves names to value numbers and bytes to data and leaves the rest to this file.
-// Nothing here relies on how the arrays were filled: every index is checked before it is followed.
+// Decoders only resolve names to value numbers and bytes to data. Nothing here relies on how they
+// filled the arrays: every index is checked before it is used.
 #include <inttypes.h>
 #include <stdarg.h>
 

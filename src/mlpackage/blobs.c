@@ -1,4 +1,4 @@
-// blobs.c — offsets of weight blobs, given out in the order of the calls.
+// blobs.c — assigns offsets to weight blobs, in the order of the calls.
 #include "mlpackage/blobs.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-// blobs.h — the weight file of a package, planned: where each blob will lie, before a byte of it
-// exists.
+// blobs.h — plans the weight file of a package: the offset of each blob, before any byte is
+// written.
 //
 // Blob storage version 2: a 64-byte file header, then for each blob a 64-byte metadata record at a
 // multiple of 64, followed by the data. Offsets are those of the records. Source: coremltools 9,

@@ -1,5 +1,6 @@
-// decode.c — model.mlmodel back into a program. Lengths are checked by the wire reader, counts by
-// the bytes they take; names are resolved as they are met, so nothing can refer forward.
+// decode.c — reads model.mlmodel into a program. The wire reader checks lengths; counts are bounded
+// by the bytes that they take; names are resolved in the order of the file, so no reference can
+// point forward.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-// decode_description.c — the model's description: functions and ports for readers that do not read
-// the program. Every port must be the program's.
+// decode_description.c — reads the model's description, which lists functions and ports for readers
+// that do not read the program. Every port must be one of the program's.
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// encode.c — a program as the message CoreML.Specification.Model. Maps are written sorted by key, so
+// encode.c — writes a program as the message CoreML.Specification.Model. Maps are sorted by key, so
 // that the same program gives the same bytes.
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-// manifest.c — Manifest.json, read and written with jansson; paths in it are held inside the package.
+// manifest.c — Manifest.json, read and written with jansson; paths that lead outside of the package
+// are refused.
 #include "mlpackage/manifest.h"
 
 #include <jansson.h>
@@ -10,7 +11,7 @@
 #include "base/hash.h"
 #include "base/size.h"
 
-// A UUID made of the name's digest (the shape of RFC 9562's version 8, upper case as on macOS).
+// A UUID made from the name's digest (version 8 of RFC 9562, upper case as on macOS).
 static void print_uuid(const char *name, char out[37]) {
     Sha256 digest = sha256_bytes(name, strlen(name));
     const char *h = digest.hex;

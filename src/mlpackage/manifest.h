@@ -1,4 +1,5 @@
-// manifest.h — Manifest.json: which files of a package are what. Internal to mlpackage/.
+// manifest.h — Manifest.json: names the model file and the weights of a package. Internal to
+// mlpackage/.
 #ifndef LATHE_MLPACKAGE_MANIFEST_H
 #define LATHE_MLPACKAGE_MANIFEST_H
 
@@ -6,11 +7,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-// The manifest's text, with identifiers derived from item names: the same package, the same bytes.
+// Appends the manifest's text. Identifiers are derived from item names, so that the same package
+// gives the same bytes.
 void manifest_print(StrBuf *out);
 
-// Reads the manifest of the package `path`; gives the model file and the weights directory (NULL
-// when the package has none), both within Data/, in the arena.
+// Reads the manifest of the package `path`; sets the paths of the model file and the weights
+// directory (NULL when the package has none), both within Data/, in the arena.
 bool manifest_read(const char *path, Arena *arena, const char **model, const char **weights,
                    Err *err);
 

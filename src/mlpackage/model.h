@@ -1,6 +1,6 @@
-// model.h — model.mlmodel: the message CoreML.Specification.Model, to and from a MilProgram.
-// Internal to mlpackage/. Field numbers: coremltools, mlmodel/format/Model.proto, FeatureTypes.proto,
-// MIL.proto.
+// model.h — converts between model.mlmodel, the message CoreML.Specification.Model, and a
+// MilProgram. Internal to mlpackage/. Field numbers: coremltools, mlmodel/format/Model.proto,
+// FeatureTypes.proto, MIL.proto.
 #ifndef LATHE_MLPACKAGE_MODEL_H
 #define LATHE_MLPACKAGE_MODEL_H
 
@@ -94,9 +94,10 @@ uint32_t tensor_member(MilDtype dtype);
 // Appends the message. The program has passed mil_validate().
 void model_encode(const PackageSource *source, StrBuf *out);
 
-// Reads the message into p->program and p->notes. Structure only: the caller validates.
+// Reads the message into p->program and p->notes. Checks the structure only; the caller validates
+// the program.
 bool model_decode(Package *p, Arena *arena, const void *bytes, size_t n, Err *err);
-// Its part that reads the message ModelDescription: notes, the default function, and every
+// The part of it that reads the message ModelDescription: notes, the default function, and every
 // function's ports, which must be those of p->program in name, type and number.
 bool description_decode(Package *p, Arena *arena, Reader description, Err *err);
 

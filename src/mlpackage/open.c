@@ -1,4 +1,4 @@
-// open.c — a package read back. Once open, every constant can be read without a check.
+// open.c — opens a package. After that every constant can be read without further checks.
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "mlpackage/manifest.h"
 #include "mlpackage/model.h"
 
-// The record of a blob and its data against the type that refers to it.
+// Checks a blob's record and data against the type that refers to it.
 static bool check_blob(const FileMap *weights, const MilValue *v, Err *err) {
     uint64_t at = v->data->offset;
     if (!str_eq(v->data->file, STR(MIL_WEIGHT_FILE)))

@@ -5,12 +5,11 @@
 //                     Data/com.apple.CoreML/model.mlmodel        CoreML.Specification.Model, protobuf
 //                     Data/com.apple.CoreML/weights/weight.bin   blob storage version 2
 //
-// Writing streams: offsets of all blobs are known from a plan before a byte of weight exists, so no
+// Writing streams: the plan gives the offsets of all blobs before any weight is encoded, so no
 // weight is ever held whole. Reading trusts nothing: lengths, counts, depths, offsets, names and
-// types are checked before use, and the program that comes out has passed mil_validate(). Source:
-// facts checked against coremltools 9 (mlmodel/format/*.proto,
-// mlmodel/src/MILBlob/Blob/StorageFormat.hpp, modelpackage/src/ModelPackage.cpp); tests/oracle
-// holds it to that.
+// types are checked before use, and the program that comes out has passed mil_validate(). Checked
+// against coremltools 9 (mlmodel/format/*.proto, mlmodel/src/MILBlob/Blob/StorageFormat.hpp,
+// modelpackage/src/ModelPackage.cpp), also by tests/oracle.
 #ifndef LATHE_MLPACKAGE_PACKAGE_H
 #define LATHE_MLPACKAGE_PACKAGE_H
 
@@ -21,8 +20,8 @@
 // ---- writing
 
 typedef struct BlobSink BlobSink;
-// Puts `n` bytes of the blob whose record is at `offset`, starting `at` bytes into its data. May be
-// called from one thread at a time, in any order; every byte must be put once.
+// Writes `n` bytes of the blob whose record is at `offset`, starting `at` bytes into its data.
+// Calls may come in any order, from one thread at a time; every byte must be written once.
 bool blob_sink_put(BlobSink *sink, uint64_t offset, uint64_t at, const void *bytes, size_t n,
                    Err *err);
 

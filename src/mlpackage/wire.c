@@ -1,4 +1,4 @@
-// wire.c — varints, tags and length-delimited records, and nothing of what they mean.
+// wire.c — varints, tags and length-delimited records of protobuf, without their meaning.
 #include "mlpackage/wire.h"
 
 #include <string.h>

@@ -11,7 +11,7 @@
 
 typedef enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 } WireType;
 
-// ---- writing. Fields at their default (0, empty) are the caller's to leave out.
+// ---- writing. Callers leave out fields at their default (0, empty).
 void wire_put_varint(StrBuf *out, uint64_t value);
 void wire_put_tag(StrBuf *out, uint32_t field, WireType type);
 void wire_put_int(StrBuf *out, uint32_t field, int64_t value); // negative: ten bytes
@@ -28,7 +28,8 @@ typedef struct {
     Reader bytes;   // WIRE_BYTES
 } WireField;
 
-// The next field of the record, or false at its end and when it is malformed: then r->short_read.
+// Reads the next field of the record. False at its end, and when it is malformed: then
+// r->short_read is set.
 bool wire_next(Reader *r, WireField *field);
 uint64_t wire_get_varint(Reader *r); // 0 and short_read when malformed
 static inline Str wire_str(const WireField *f) {

@@ -1,5 +1,5 @@
-// write.c — a package to disk: its folders, the model, the manifest, then the weights, streamed by the
-// caller to planned offsets.
+// write.c — writes a package: its folders, the model, the manifest, then the weights, which the
+// caller streams to the planned offsets.
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>

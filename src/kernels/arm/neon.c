@@ -1,6 +1,6 @@
 // Kernels for AArch64 NEON: 4 floats a register, 32 registers. Part of the base instruction set,
-// binary16 conversion included. Tails are done one element at a time, with the same fused
-// multiply-add, so an element does not depend on where it fell.
+// binary16 conversion included. Tails are computed one element at a time with the same fused
+// multiply-add, so a result does not depend on an element's position.
 #include <arm_neon.h>
 #include <math.h>
 #include <stdbool.h>

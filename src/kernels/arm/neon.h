@@ -1,5 +1,5 @@
-// neon.h — what the base set of AArch64 shares with those that have more instructions: a set is these
-// entries and its own (kernels.h says what each does).
+// neon.h — functions of AArch64's base set that the sets with more instructions also use (kernels.h
+// documents each).
 #ifndef LATHE_KERNELS_ARM_NEON_H
 #define LATHE_KERNELS_ARM_NEON_H
 

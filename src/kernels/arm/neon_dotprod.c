@@ -1,5 +1,5 @@
-// Kernels for AArch64 with FEAT_DotProd (Apple M1 and later): SDOT adds four products of bytes to 32
-// bits, in four lanes at once. Floats are those of neon.c.
+// Kernels for AArch64 with FEAT_DotProd (Apple M1 and later): SDOT adds four products of bytes to
+// 32 bits, in four lanes at once. Functions on floats are those of neon.c.
 #include <arm_neon.h>
 
 #include "kernels/arm/neon.h"

@@ -1,5 +1,5 @@
-// Kernels for AArch64 with FEAT_I8MM (Apple M2 and later): SMMLA multiplies 2 rows of 8 bytes with 2
-// others and adds the four sums to 32 bits. Floats are those of neon.c.
+// Kernels for AArch64 with FEAT_I8MM (Apple M2 and later): SMMLA multiplies 2 rows of 8 bytes with
+// 2 others and adds the four sums to 32 bits. Functions on floats are those of neon.c.
 #include <arm_neon.h>
 
 #include "kernels/arm/neon.h"
