@@ -182,8 +182,7 @@ LayerScaling condition_layer(const LayerKind *kind, const LayerRange *l, int res
     LayerScaling out = {
         .residual_exp2 = residual_exp2,
         .v = shift(l->v_peak, SUM_PEAK / PROBABILITY_GAIN),
-        // Without a gate an activation lies between up and what it makes, and is not linear.
-        .up = kind->is_gated ? shift(l->gated_peak, FP16_PEAK) : 0,
+        .up = scales_what_it_makes(kind) ? shift(l->gated_peak, FP16_PEAK) : 0,
     };
     const Writer attn = {l->attn_out_peak,  l->attn_out_rms,       l->attn_out_sum,
                          l->attn_out_bound, l->attn_out_least_row, l->attn_out_most_weight};

@@ -59,6 +59,10 @@ ValueId graph_channels(Graph *g, const char *what, ValueId x, uint32_t begin, ui
 // `factor`.
 void graph_mark(Graph *g, LandmarkPlace place, ValueId v, uint32_t first, float factor);
 
+// activation.c: the layer's activation of x, element by element. That of a feed-forward without a gate comes divided as the layer's
+// scaling says (scales_what_it_makes).
+ValueId graph_activate(Graph *g, ValueId x);
+
 // norm.c: x [1, width, 1, T] normalised over channels, multiplied by `weight` [width], plus `bias`
 // when it has parts. x is the residual stream, or a part of it.
 ValueId graph_norm(Graph *g, const char *what, ValueId x, const PackedTensor *weight,

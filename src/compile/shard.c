@@ -17,25 +17,7 @@ static void enter_layer(Graph *g, uint32_t layer) {
     snprintf(g->prefix, sizeof g->prefix, "layer_%02u_", layer);
     g->builder.scope = arena_printf(g->arena, "layer %u", layer);
     g->v_factor = is_stored ? 1.0f : ldexpf(1.0f, -condition->v);
-    g->up_factor = is_stored ? 1.0f : ldexpf(1.0f, -condition->up);
-}
-
-static ValueId activate(Graph *g, ValueId gate) {
-    Builder *b = &g->builder;
-    switch (graph_kind(g)->activation) {
-    case ACTIVATION_SILU: return build_unary(&g->builder, graph_name(g, "silu"), MIL_OP_silu, gate);
-    case ACTIVATION_GELU_TANH: {
-        ValueId mode =
-            build_const_str(&g->builder, graph_name(g, "gelu_mode"), "TANH_APPROXIMATION");
-        BuildArg args[] = {{"x", &gate, 1}, {"mode", &mode, 1}};
-        return build_op(&g->builder, graph_name(g, "gelu"), MIL_OP_gelu, args, COUNT_OF(args));
-    }
-    case ACTIVATION_RELU_SQUARED: {
-        ValueId positive = build_unary(b, graph_name(g, "relu"), MIL_OP_relu, gate);
-        return build_binary(b, graph_name(g, "relu_squared"), MIL_OP_mul, positive, positive);
-    }
-    }
-    return MIL_NO_VALUE;
+    g->up_factor = is_stored && graph_kind(g)->is_gated ? 1.0f : ldexpf(1.0f, -condition->up);
 }
 
 // What a branch is multiplied by on its way into the stream, beyond what its weights hold.
@@ -65,7 +47,7 @@ static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
     if (!graph_kind(g)->is_gated) {
         up = graph_project(g, "gate_up_y", normed, matrix, bias);
         graph_mark(g, LANDMARK_up, up, 0, 1);
-        return activate(g, up);
+        return graph_activate(g, up);
     }
     if (matrix->n_pieces == 1) {
         ValueId both = graph_project(g, "gate_up_y", normed, matrix, bias);
@@ -82,7 +64,8 @@ static ValueId build_gated(Graph *g, ValueId normed, const PackedTensor *t,
         graph_mark(g, LANDMARK_up, up, 0, up_held);
     }
     ValueId scaled = graph_scale(g, "up_divided", up, g->up_factor);
-    return build_binary(&g->builder, graph_name(g, "gated"), MIL_OP_mul, activate(g, gate), scaled);
+    return build_binary(&g->builder, graph_name(g, "gated"), MIL_OP_mul, graph_activate(g, gate),
+                        scaled);
 }
 
 // What a branch adds to the stream: itself, or what its norm makes of it, whose weights have the

@@ -121,7 +121,8 @@ void packed_layer(PackedTensor out[PACKED_PER_LAYER], const Model *model,
     // free as long as q and k share it.
     bool unroll = c->rope_style == ROPE_INTERLEAVED;
     int v = weight_form_scales_rows(form) ? condition->v : 0;
-    int up = weight_form_scales_rows(form) ? condition->up : 0;
+    bool has_gate = contract_layer(c, layer)->is_gated; // else the activation takes the factor
+    int up = weight_form_scales_rows(form) && has_gate ? condition->up : 0;
     int attn = condition->v - condition->attn, ffn = condition->up - condition->ffn;
     for (int slot = 0; slot < PACKED_PER_LAYER; slot++) {
         Str name = arena_printf(arena, "layer_%02u_%s", layer, slots[slot].name);

@@ -41,6 +41,23 @@ static bool check_rope(const LayerKind *k, Err *err) {
     return true;
 }
 
+// A number for each layer where an activation has some.
+static bool check_activation(const Contract *c, Err *err) {
+    static const FieldId fields[] = {FIELD_xielu_alpha_p, FIELD_xielu_alpha_n, FIELD_xielu_beta,
+                                     FIELD_xielu_eps};
+    bool is_used = false;
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        is_used |= c->kinds[i].activation == ACTIVATION_XIELU;
+    for (size_t i = 0; is_used && i < COUNT_OF(fields); i++) {
+        const FieldRow *row = &field_rows[fields[i]];
+        const F32List *list = field_at(c, fields[i]);
+        if (list->count != c->n_layers)
+            return err_set(err, ERR_FORMAT, "contract field '%s': %zu numbers, expected %u",
+                           row->name, list->count, c->n_layers);
+    }
+    return true;
+}
+
 bool contract_check(const Contract *c, Err *err) {
     if (!check_counts(c, err)) return false;
     if (c->kind_of_layer.count && c->kind_of_layer.count != c->n_layers)
@@ -57,5 +74,5 @@ bool contract_check(const Contract *c, Err *err) {
                        c->n_heads, c->n_kv_heads);
     for (uint32_t i = 0; i < contract_n_kinds(c); i++)
         if (!check_rope(&c->kinds[i], err)) return false;
-    return true;
+    return check_activation(c, err);
 }

@@ -202,15 +202,16 @@ static void read_activation(ConfigReader *r, LayerKind *kind, const char *key) {
                 {"swish", ACTIVATION_SILU},
                 {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
                 {"gelu_new", ACTIVATION_GELU_TANH},
-                {"relu2", ACTIVATION_RELU_SQUARED}};
+                {"relu2", ACTIVATION_RELU_SQUARED},
+                {"xielu", ACTIVATION_XIELU}};
     Str name;
     if (!config_str(r, r->left, key, &name)) return;
     Str meant = r->class && r->class->gelu_is_tanh && str_is(name, "gelu") ? STR("gelu_new") : name;
     size_t i = 0;
     while (i < COUNT_OF(rows) && !str_is(meant, rows[i].name)) i++;
     if (i == COUNT_OF(rows)) {
-        config_fail(r, "key '%s': '%.*s', but lathe knows silu, gelu_pytorch_tanh and relu2", key,
-                    STR_ARG(name));
+        config_fail(r, "key '%s': '%.*s', but lathe knows silu, gelu_pytorch_tanh, relu2 and xielu",
+                    key, STR_ARG(name));
         return;
     }
     kind->activation = rows[i].activation;

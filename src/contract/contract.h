@@ -40,7 +40,14 @@ typedef enum {
     ROPE_SCALING_YARN,
     ROPE_SCALING_LONGROPE
 } RopeScaling;
-typedef enum { ACTIVATION_SILU, ACTIVATION_GELU_TANH, ACTIVATION_RELU_SQUARED } Activation;
+typedef enum {
+    ACTIVATION_SILU,
+    ACTIVATION_GELU_TANH,
+    ACTIVATION_RELU_SQUARED,
+    // alpha_p x² + beta x where x > 0, else alpha_n (expm1(min(x, eps)) - x) + beta x: four numbers
+    // a layer (Huang and Schlag 2024, arXiv 2411.13010)
+    ACTIVATION_XIELU,
+} Activation;
 typedef enum {
     QK_NORM_NONE,
     QK_NORM_HEAD,         // each head by itself, before it rotates
@@ -126,6 +133,12 @@ static inline bool has_ffn_norm(const LayerKind *k) {
 }
 static inline bool has_post_norms(const LayerKind *k) {
     return k->norm_placement == NORM_POST || k->norm_placement == NORM_BOTH;
+}
+
+// Whether the packages can make what enters the down projection smaller: by up's rows, or by the constants of
+// an activation that is linear in them. Else an activation lies between up and what it makes, and is not linear.
+static inline bool scales_what_it_makes(const LayerKind *k) {
+    return k->is_gated || k->activation == ACTIVATION_XIELU;
 }
 
 uint32_t contract_n_kinds(const Contract *c); // 1 to CONTRACT_MAX_KINDS

@@ -40,7 +40,8 @@ static const EnumNames enums[KIND_COUNT] = {
                              [NORM_PARALLEL] = "parallel"}},
     [KIND_Activation] = {{[ACTIVATION_SILU] = "silu",
                           [ACTIVATION_GELU_TANH] = "gelu_tanh",
-                          [ACTIVATION_RELU_SQUARED] = "relu_squared"}},
+                          [ACTIVATION_RELU_SQUARED] = "relu_squared",
+                          [ACTIVATION_XIELU] = "xielu"}},
 };
 
 const FieldRow field_rows[FIELD_COUNT] = {

@@ -47,6 +47,24 @@ static F32List reversed(F32List list, Arena *arena) {
     return (F32List){items, list.count};
 }
 
+// list + by · other, number by number.
+static F32List plus(F32List list, float by, F32List other, Arena *arena) {
+    float *items = arena_array(arena, list.count, float);
+    for (size_t i = 0; i < list.count; i++) items[i] = list.at[i] + by * other.at[i];
+    return (F32List){items, list.count};
+}
+
+static F32List before_softplus(F32List list, Arena *arena) {
+    float *items = arena_array(arena, list.count, float);
+    for (size_t i = 0; i < list.count; i++) items[i] = logf(expm1f(list.at[i]));
+    return (F32List){items, list.count};
+}
+
+// The numbers of xIELU as they are stored: the negative side's without the line's.
+static F32List bend_alone(const Contract *c, Arena *arena) {
+    return plus(c->xielu_alpha_n, -1, c->xielu_beta, arena);
+}
+
 static void set_rope_dim(LayerKind *n, uint32_t rope_dim, Arena *arena) {
     F32List *lists[] = {&n->rope_factors_short, &n->rope_factors_long, &n->rope_freq_factors};
     n->rope_dim = rope_dim;

@@ -170,6 +170,66 @@ static void take_arch_facts(ContractReader *r, Contract *c) {
     reader_source(r, FIELD_rope_style, SOURCE_ARCHITECTURE, str_of(a->rope_reason));
 }
 
+// A number for each layer; one number is every layer's.
+static F32List read_layer_numbers(ContractReader *r, FieldId field) {
+    const FieldRow *row = &field_rows[field];
+    uint32_t n = r->model->contract.n_layers;
+    const GgufKey *k = r->failed ? NULL : reader_field_key(r, field);
+    if (!k) {
+        reader_absent(r, field, arena_printf(r->arena, "its %s", row->doc).at);
+        return (F32List){NULL, 0};
+    }
+    if (k->type == GGUF_ARRAY && k->n_items != n)
+        reader_fail(r, "key '%s': a list of %zu values, expected one for each of %u layers",
+                    row->key, k->n_items, n);
+    float *values = arena_array(r->arena, n, float);
+    for (uint32_t i = 0; i < n && !r->failed; i++) {
+        double value;
+        if (!gguf_f64(k, k->type == GGUF_ARRAY ? i : 0, &value))
+            reader_fail(r, "key '%s': type %s, expected numbers", row->key,
+                        gguf_type_name(k->item_type));
+        else if (!(value >= row->least && value <= row->most))
+            reader_fail(r, "key '%s': %g for layer %u, expected %g to %g", row->key, value, i,
+                        row->least, row->most);
+        else
+            values[i] = (float)value;
+    }
+    reader_source(r, field, SOURCE_KEY, k->name);
+    return (F32List){values, n};
+}
+
+static double softplus(double x) {
+    return fmax(x, 0) + log1p(exp(-fabs(x)));
+}
+
+// The numbers of an activation that has some. Checkpoints keep both alphas so that training cannot make them negative.
+static void read_activation(ContractReader *r, Contract *c) {
+    static const FieldId fields[] = {FIELD_xielu_alpha_p, FIELD_xielu_alpha_n, FIELD_xielu_beta,
+                                     FIELD_xielu_eps};
+    bool is_used = r->arch->activation == ACTIVATION_XIELU;
+    F32List lists[COUNT_OF(fields)] = {0};
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        if (is_used)
+            lists[i] = read_layer_numbers(r, fields[i]);
+        else
+            reader_source(r, fields[i], SOURCE_ARCHITECTURE, str_of(r->arch->name));
+    }
+    if (!is_used || r->failed) return;
+    float *alpha_p = arena_array(r->arena, c->n_layers, float);
+    float *alpha_n = arena_array(r->arena, c->n_layers, float);
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        alpha_p[i] = (float)softplus((double)lists[0].at[i]);
+        alpha_n[i] = (float)(softplus((double)lists[1].at[i]) + (double)lists[2].at[i]);
+    }
+    c->xielu_alpha_p = (F32List){alpha_p, c->n_layers};
+    c->xielu_alpha_n = (F32List){alpha_n, c->n_layers};
+    c->xielu_beta = lists[2];
+    c->xielu_eps = lists[3];
+    reader_derived(r, FIELD_xielu_alpha_p, "softplus of %s", field_rows[FIELD_xielu_alpha_p].key);
+    reader_derived(r, FIELD_xielu_alpha_n, "softplus of %s, plus %s",
+                   field_rows[FIELD_xielu_alpha_n].key, field_rows[FIELD_xielu_beta].key);
+}
+
 bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err) {
     *m = (Model){0};
     ContractReader r = {
@@ -189,6 +249,7 @@ bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err) {
     read_norm(&r, c);
     if (!r.failed) read_scales(&r, c);
     if (!r.failed) read_attention(&r, c);
+    if (!r.failed) read_activation(&r, c);
     if (!r.failed) read_rope(&r);
     if (!r.failed) read_kinds(&r);
     if (!r.failed) read_vocabulary(&r);

@@ -40,9 +40,8 @@ static const struct {
 //
 // Three things may differ between a right program in fp32 and the reference with equal weights.
 //
-// 1. Constants of binary16 (HALF_UNIT). The contract's own (score scale, residual scale) are
-// rounded
-//    before the reference gets them. A norm's gain, sqrt(d_model) or what takes its place, is
+// 1. Constants of binary16 (HALF_UNIT). The contract's own (score scale, residual scale, those of
+//    an activation) are rounded before the reference gets them. A norm's gain, sqrt(d_model) or what takes its place, is
 //    measured where the norm ends and given to the reference. An eps that is off counts in rows as
 //    small as its root (eps_error).
 // 2. The order of sums (sum_error). What a branch makes of such an error, scores that cancel or
@@ -317,9 +316,17 @@ static bool report_shard(const ShardJudge *j) {
     return has_passed;
 }
 
+static F32List rounded_list(F32List list, Arena *arena) {
+    float *items = arena_array(arena, list.count, float);
+    for (size_t i = 0; i < list.count; i++) items[i] = round_to_half(list.at[i]);
+    return (F32List){items, list.count};
+}
+
 // The contract with its constants as a package can hold them.
-static Contract rounded_contract(const Contract *c) {
+static Contract rounded_contract(const Contract *c, Arena *arena) {
     Contract out = *c;
+    F32List *lists[] = {&out.xielu_alpha_p, &out.xielu_alpha_n, &out.xielu_beta};
+    for (size_t i = 0; i < COUNT_OF(lists); i++) *lists[i] = rounded_list(*lists[i], arena);
     out.attn_scale = round_to_half(c->attn_scale);
     out.attn_softcap = round_to_half(c->attn_softcap);
     out.residual_scale = round_to_half(c->residual_scale);
@@ -354,7 +361,7 @@ static bool judge_shard(Proof *p, Arena *arena, Shards *shards, size_t i, const 
                  WATCH_PLACE(ffn_normed) | WATCH_PLACE(stream)
     };
     const ChainShard *s = &p->bundle.chain.shards[i];
-    Contract contract = rounded_contract(&p->model.contract);
+    Contract contract = rounded_contract(&p->model.contract, arena);
     ShardJudge j = {.p = p,
                     .arena = arena,
                     .shard = s,

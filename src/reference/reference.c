@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "quant/quant.h"
+#include "reference/activation.h"
 #include "reference/multiply.h"
 #include "reference/rope.h"
 
@@ -292,16 +293,11 @@ static void attention(Reference *r, uint32_t layer, uint32_t first, size_t n_tok
     add_out_bias(r, WEIGHT_attn_out_bias, layer, n_tokens);
 }
 
-static float activate(Activation kind, float x) {
-    if (kind == ACTIVATION_SILU) return x / (1 + expf(-x));
-    if (kind == ACTIVATION_RELU_SQUARED) return x > 0 ? x * x : 0; // So et al. 2021, 2109.08668
-    return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x))); // sqrt(2 / pi)
-}
-
 // down(activation(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202), or down(activation(up(x))).
 static void feed_forward(Reference *r, uint32_t layer, size_t n_tokens) {
     const Contract *c = &r->contract;
     const LayerKind *kind = contract_layer(c, layer);
+    Curve curve = reference_curve(c, layer);
     size_t n = n_tokens * c->d_ff;
     multiply(r, WEIGHT_up, layer, r->normed, c->d_model, r->up, c->d_ff, n_tokens);
     add_bias(r, WEIGHT_up_bias, layer, r->up, c->d_ff, n_tokens);
@@ -312,8 +308,8 @@ static void feed_forward(Reference *r, uint32_t layer, size_t n_tokens) {
     }
     tap(r, TAP_UP, layer, r->up, c->d_ff, n_tokens);
     for (size_t i = 0; i < n; i++)
-        r->gate[i] = kind->is_gated ? activate(kind->activation, r->gate[i]) * r->up[i]
-                                    : activate(kind->activation, r->up[i]);
+        r->gate[i] = kind->is_gated ? reference_activate(&curve, r->gate[i]) * r->up[i]
+                                    : reference_activate(&curve, r->up[i]);
     tap(r, TAP_GATED, layer, r->gate, c->d_ff, n_tokens);
     multiply(r, WEIGHT_down, layer, r->gate, c->d_ff, r->branch, c->d_model, n_tokens);
     add_out_bias(r, WEIGHT_down_bias, layer, n_tokens);

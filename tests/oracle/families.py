@@ -92,6 +92,8 @@ FAMILIES = {  # name: (class without "ForCausalLM" and "Config", what its config
                     use_parallel_residual=False, num_attention_heads=2, num_key_value_heads=1),
     "phi2": row("Phi", base=rope(10000.0, partial_rotary_factor=0.5), layer_norm_eps=1e-3, num_key_value_heads=4,
                 intermediate_size=256),
+    "apertus": row("Apertus", base=rope(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                       original_max_position_embeddings=64), rms_norm_eps=1e-3, num_hidden_layers=3),
     # With heads of another width the converter takes half of hidden_size / heads for what rotates (docs/differences.md).
     "nemotron": row("Nemotron", base=rope(partial_rotary_factor=0.5), norm_eps=1e-5, head_dim=16, intermediate_size=160),
 }  # fmt: skip
@@ -118,6 +120,9 @@ def make_model(name):
                 p.copy_(spread * gain / p.shape[1] ** 0.5)
             if p.ndim > 1:
                 p.copy_(as_blocks(p))
+        for key, buffer in model.named_buffers():  # of xIELU: kept beside the parameters, and alike in all layers of a new model
+            if key.endswith("act_fn.beta"):
+                buffer.copy_(0.5 + 0.1 * torch.randn(buffer.shape))
     return model
 
 

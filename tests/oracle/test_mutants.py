@@ -18,6 +18,7 @@ NOT_HELLO = {
     "yarn_beta_fast_doubled", "yarn_beta_slow_doubled", "yarn_ext_factor_0", "yarn_ext_factor_1",
     "attn_window_one_more", "kinds_exchanged", "norm_rms", "post_norms_dropped", "qk_norm_after_rope", "qk_norm_before_rope",
     "qk_norm_none", "qkv_bias_dropped", "rope_base_one_for_all", "rope_everywhere", "rope_nowhere", "windows_everywhere",
+    "xielu_alphas_stored", "xielu_alphas_exchanged", "xielu_layers_reversed", "xielu_beta_not_added", "xielu_beta_0",
     "branches_in_parallel",  # such a bundle lacks a landmark that chain.json needs: it is refused when it is opened
 }  # fmt: skip
 
