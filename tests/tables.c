@@ -32,6 +32,26 @@ static const Row rows[] = {
 #include "gates/template_forms.def"
 #undef FORM
 #undef FAMILY
+#define MUTANT(name, ...)       {"mutants", #name, "contract"},
+#define LAYER_MUTANT(name, ...) {"mutants", #name, "contract"},
+#include "contract/mutants.def"
+#undef LAYER_MUTANT
+#undef MUTANT
+#define GRAPH(name, ...)    {"mutants", #name, "graph"},
+#define GRAPH_KV(name, ...) {"mutants", #name, "graph"},
+#define ROWS(name, ...)     {"mutants", #name, "rows"},
+#define BYTES(name, ...)    {"mutants", #name, "bytes"},
+#define HOST(name, ...)     {"mutants", #name, "host"},
+#define HOST_FAR(name, ...) {"mutants", #name, "host"},
+#define KEYS(name, ...)     {"mutants", #name, "keys"},
+#include "mutants/bundle_mutants.def"
+#undef KEYS
+#undef HOST_FAR
+#undef HOST
+#undef BYTES
+#undef ROWS
+#undef GRAPH_KV
+#undef GRAPH
 #define COREML_ERROR(id, text, is_silent, means, advice) {"coreml_errors", text, means, advice},
 #include "coreml/errors.def"
 #undef COREML_ERROR
