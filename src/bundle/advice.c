@@ -73,6 +73,9 @@ static const char *print_convert(Arena *arena, const char *source, const char *d
     if (chain->head_slice_rows)
         add_option(arena, &out, "--head-slice-rows",
                    arena_printf(arena, "%u", chain->head_slice_rows).at);
+    if (chain->weight_files)
+        add_option(arena, &out, "--weight-files",
+                   arena_printf(arena, "%u", chain->weight_files).at);
     if (chain->kv.len && !str_is(chain->kv, "overwrite"))
         add_option(arena, &out, "--kv", arena_cstr(arena, chain->kv));
     if (chain->target.len && !str_is(chain->target, "macos27"))

@@ -213,16 +213,17 @@ typedef bool VisitMapped(const Bundle *b, const FileMap *map, const char *path, 
                          Err *err);
 
 static bool visit_mapped(const Bundle *b, VisitMapped *visit, void *context, Err *err) {
-    static const char *const names[] = {"Data/com.apple.CoreML/model.mlmodel",
-                                        "Data/com.apple.CoreML/weights/weight.bin"};
     Arena scratch = {0};
     bool ok = visit(b, host_map(b), path_join(&scratch, b->dir, "host.gguf"), context, err);
     for (size_t i = 0; ok && i < b->chain.n_shards; i++) {
         const Package *p = &b->packages[i];
-        const FileMap *maps[COUNT_OF(names)] = {&p->model, &p->weights};
-        for (size_t m = 0; ok && m < COUNT_OF(names); m++)
-            ok = !maps[m]->at ||
-                 visit(b, maps[m], path_join(&scratch, p->path, names[m]), context, err);
+        const char *data = path_join(&scratch, p->path, "Data/com.apple.CoreML");
+        const char *weights = path_join(&scratch, data, "weights");
+        ok = visit(b, &p->model, path_join(&scratch, data, "model.mlmodel"), context, err);
+        for (size_t f = 0; ok && f < p->n_weights; f++) {
+            const char *name = arena_cstr(&scratch, p->weights[f].name);
+            ok = visit(b, &p->weights[f].map, path_join(&scratch, weights, name), context, err);
+        }
     }
     arena_free(&scratch);
     return ok;

@@ -18,7 +18,7 @@
 #include "mil/mil.h"
 #include "range/ranges.h"
 
-enum { CHAIN_SCHEMA = 9 };
+enum { CHAIN_SCHEMA = 10 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -98,6 +98,7 @@ typedef struct {
     uint32_t context;      // positions a session holds
     uint32_t state_rows, prefill_rows;
     uint32_t head_slice_rows; // maximum, as --head-slice-rows asked; 0: the default
+    uint32_t weight_files;    // of each package, as --weight-files asked; 0: the default
     Use use; // how it is to be used, and was proved; use.context is the same as context
     Str kv, weights, norm, target;
     Str sizes; // what the target's limit counts: "cautious" or "newest"

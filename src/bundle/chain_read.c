@@ -301,6 +301,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     c->state_rows = need_u32(&n, options, "state_rows");
     c->prefill_rows = need_u32(&n, options, "prefill_rows");
     c->head_slice_rows = need_u32(&n, options, "head_slice_rows");
+    c->weight_files = need_u32(&n, options, "weight_files");
     c->kv = need_str(&n, options, "kv");
     c->weights = need_str(&n, options, "weights");
     c->norm = need_str(&n, options, "norm");

@@ -27,7 +27,7 @@ typedef struct {
     const char *model, *out, *settings_from, *kv, *weights, *norm, *target, *sizes, *functions,
         *range, *calibration;
     const char *chosen[USE_COUNT];
-    uint32_t layers_per_shard, prefill_rows, head_slice_rows, threads;
+    uint32_t layers_per_shard, prefill_rows, head_slice_rows, weight_files, threads;
     ConfigFiles second;
     SettingOptions settings;
     bool replaces, is_offline, as_json;
@@ -83,6 +83,9 @@ static const Option option_rows[] = {
     {"--head-slice-rows", OPTION_COUNT, offsetof(Arguments, head_slice_rows), "N",
      "at most N vocabulary rows per convolution of the head, in equal slices (default: 32768, or "
      "16384 where logits are scaled or capped)"},
+    {"--weight-files", OPTION_COUNT, offsetof(Arguments, weight_files), "N",
+     "N weight files of about equal size per package (default: one; with --sizes newest another "
+     "before one reaches 2 GB)"},
     {"--target", OPTION_TEXT, offsetof(Arguments, target), "OS[:CHIP]",
      "macos27 (default: packages below 1 GiB) or macos26 (below 2 GiB); with a CHIP (m1, m4pro, "
      "...) the sizes of convolutions suit that chip alone"},
@@ -145,7 +148,8 @@ static bool read_arguments(Arguments *a, int argc, char **argv, bool *is_done, A
 
 static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
     *o = (CompileOptions){.layers_per_shard = a->layers_per_shard,
-                          .head_slice_rows = a->head_slice_rows};
+                          .head_slice_rows = a->head_slice_rows,
+                          .weight_files = a->weight_files};
     Str functions = str_of(a->functions);
     o->is_one_function = str_is(functions, "one");
     if (o->is_one_function || str_is(functions, "decode,prefill"))
@@ -167,6 +171,9 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
         return err_set(err, ERR_USAGE,
                        "--head-slice-rows %u: expected a multiple of %d from %d to %d", slice,
                        HEAD_SLICE_STEP, LEAST_HEAD_SLICE_ROWS, MOST_HEAD_SLICE_ROWS);
+    if (a->weight_files > BLOB_MAX_FILES)
+        return err_set(err, ERR_USAGE, "--weight-files %u: expected 1 to %d", a->weight_files,
+                       BLOB_MAX_FILES);
     if (!kv_form_named(str_of(a->kv), &o->kv, err)) return err_prefix(err, "--kv");
     if (!weight_form_named(a->weights, &o->weights))
         return err_set(err, ERR_USAGE, "--weights %s: expected int8, int8-tensor or fp16",

@@ -108,7 +108,7 @@ static bool judge(Judged *j, const Chain *c, size_t shard, const char *bundle, A
     const char *path = path_join(arena, bundle, arena_cstr(arena, c->shards[shard].package));
     *j = (Judged){0};
     if (!package_open(&j->package, arena, path, err)) return false;
-    uint64_t n_bytes = j->package.model.len + j->package.weights.len;
+    uint64_t n_bytes = package_bytes(&j->package);
     PlacementTarget own = {0};
     placement_target_read(c->target, &own);
     for (const PlacementTarget *t; (t = placement_target_at(j->n)) && j->n < MAX_TARGETS; j->n++) {
@@ -257,12 +257,12 @@ static bool packages_json(json_t *packages, const Chain *c, const char *path, Ar
             json_object_set_new(fits, t->name, json_boolean(s->n_bytes < t->package_limit));
         bool ok = judge(&judged, c, i, path, arena, err);
         const Placement *any = &judged.placements[0];
-        json_array_append_new(packages,
-                              json_pack("{s:s%, s:I, s:I, s:o, s:o, s:o}", "path", s->package.at,
-                                        s->package.len, "bytes", (json_int_t)s->n_bytes,
-                                        "weight_file_bytes", (json_int_t)any->file_bytes,
-                                        "reach_bytes", reach_json(any), "fits", fits, "predicted",
-                                        placement_json(&judged)));
+        json_array_append_new(
+            packages,
+            json_pack("{s:s%, s:I, s:I, s:I, s:o, s:o, s:o}", "path", s->package.at, s->package.len,
+                      "bytes", (json_int_t)s->n_bytes, "weight_files", (json_int_t)any->n_files,
+                      "weight_file_bytes", (json_int_t)any->file_bytes, "reach_bytes",
+                      reach_json(any), "fits", fits, "predicted", placement_json(&judged)));
         package_close(&judged.package);
         if (!ok) return false;
     }

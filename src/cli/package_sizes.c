@@ -10,8 +10,11 @@ static double mib(uint64_t n_bytes) {
 }
 
 void print_package_sizes(const ChainShard *shard, const Placement *p) {
-    printf("%.*s  %.1f MiB: weight file %.1f", STR_ARG(shard->package), mib(shard->n_bytes),
-           mib(p->file_bytes));
+    printf("%.*s  %.1f MiB: ", STR_ARG(shard->package), mib(shard->n_bytes));
+    if (p->n_files > 1)
+        printf("%u weight files, the largest %.1f", p->n_files, mib(p->file_bytes));
+    else
+        printf("weight file %.1f", mib(p->file_bytes));
     for (size_t i = 0; i < p->n_functions; i++)
         printf("%s%.*s %.1f", i ? ", " : "; reached by ", STR_ARG(p->functions[i].function->name),
                mib(p->functions[i].reach_bytes));
@@ -27,8 +30,7 @@ bool print_written_sizes(const ChainShard *shard, const Chain *chain, const char
     placement_target_read(chain->target, &target);
     bool ok = package_open(&package, &arena, path, err);
     if (ok) {
-        placement_judge(&placement, &arena, package.program,
-                        package.model.len + package.weights.len, &target);
+        placement_judge(&placement, &arena, package.program, package_bytes(&package), &target);
         print_package_sizes(shard, &placement);
         package_close(&package);
     }

@@ -37,7 +37,7 @@ typedef struct {
     KvForm kv;
     MilProgram *program;
     BlobPlan blobs;
-    PackedTensor *tensors; // all tensors of the weight file
+    PackedTensor *tensors; // all tensors of the weight files
     size_t n_tensors;
     Landmark *landmarks; // [layers · LANDMARK_COUNT], the same names in decode and prefill
     size_t n_landmarks;

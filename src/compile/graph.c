@@ -13,16 +13,15 @@ ValueId graph_matrix(Graph *g, const PackedTensor *t, const PackedPiece *piece) 
     int64_t rows = piece->n_rows, cols = t->n_cols, scales = packed_scales(t, piece);
     const char *name = arena_cstr(g->arena, piece->name);
     if (scales == 0)
-        return build_const_blob(b, name, MIL_TENSOR(MIL_F16, rows, cols, 1, 1), piece->data_offset);
-    ValueId data = build_literal_blob(b, MIL_TENSOR(MIL_I8, rows, cols, 1, 1), piece->data_offset);
-    ValueId scale =
-        build_literal_blob(b, MIL_TENSOR(MIL_F16, scales, 1, 1, 1), piece->scale_offset);
+        return build_const_blob(b, name, MIL_TENSOR(MIL_F16, rows, cols, 1, 1), piece->data_at);
+    ValueId data = build_literal_blob(b, MIL_TENSOR(MIL_I8, rows, cols, 1, 1), piece->data_at);
+    ValueId scale = build_literal_blob(b, MIL_TENSOR(MIL_F16, scales, 1, 1, 1), piece->scale_at);
     return build_constexpr_blockwise(b, name, data, scale);
 }
 
 ValueId graph_vector(Graph *g, const PackedTensor *t) {
     return build_const_blob(&g->builder, arena_cstr(g->arena, t->name),
-                            MIL_TENSOR(MIL_F16, 1, t->n_rows, 1, 1), t->pieces[0].data_offset);
+                            MIL_TENSOR(MIL_F16, 1, t->n_rows, 1, 1), t->pieces[0].data_at);
 }
 
 ValueId graph_project_rows(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,
@@ -43,7 +42,7 @@ ValueId graph_project_rows(Graph *g, const char *what, ValueId x, const PackedTe
 
 ValueId graph_head_vector(Graph *g, const PackedTensor *t) {
     return build_const_blob(&g->builder, arena_cstr(g->arena, t->name),
-                            MIL_TENSOR(MIL_F16, 1, 1, t->n_rows, 1), t->pieces[0].data_offset);
+                            MIL_TENSOR(MIL_F16, 1, 1, t->n_rows, 1), t->pieces[0].data_at);
 }
 
 ValueId graph_project(Graph *g, const char *what, ValueId x, const PackedTensor *matrix,

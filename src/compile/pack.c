@@ -183,8 +183,7 @@ static bool measure_tensor(Block *b, uint32_t rows_per_block, Err *err) {
     }
     b->fixed_scale = int8_scale(max);
     for (size_t i = 0; i < t->n_pieces; i++)
-        if (!b->job->put(b->job->put_context, t->pieces[i].scale_offset, 0, &b->fixed_scale, 2,
-                         err))
+        if (!b->job->put(b->job->put_context, t->pieces[i].scale_at, 0, &b->fixed_scale, 2, err))
             return false;
     return true;
 }
@@ -202,12 +201,12 @@ static bool pack_piece(const PackedTensor *t, const PackedPiece *piece, const Pa
         b->first = piece->first_row + at;
         pool_run(job->pool, n, 1, encode_rows, b);
         if (!find_bad(b, err)) return false;
-        if (!job->put(job->put_context, piece->data_offset, (uint64_t)at * row_bytes, b->codes,
+        if (!job->put(job->put_context, piece->data_at, (uint64_t)at * row_bytes, b->codes,
                       n * row_bytes, err))
             return false;
         if (t->form == WEIGHTS_INT8_CHANNEL &&
-            !job->put(job->put_context, piece->scale_offset, (uint64_t)at * 2, b->scales,
-                      (size_t)n * 2, err))
+            !job->put(job->put_context, piece->scale_at, (uint64_t)at * 2, b->scales, (size_t)n * 2,
+                      err))
             return false;
         *job->done_bytes += source_bytes(t, n);
         if (!progress_step(job->progress, "weights", *job->done_bytes, job->total_bytes, err))
@@ -243,8 +242,8 @@ static bool pack_vector(const PackedTensor *t, const PackJob *job, Err *err) {
                  bad_weight(t, job, part->first_row + i, value, 0, err);
         }
     }
-    ok = ok && job->put(job->put_context, t->pieces[0].data_offset, 0, halves,
-                        (size_t)t->n_rows * 2, err);
+    ok = ok &&
+         job->put(job->put_context, t->pieces[0].data_at, 0, halves, (size_t)t->n_rows * 2, err);
     free(x);
     free(halves);
     return ok;

@@ -13,6 +13,10 @@ static const Target targets[] = {
     {"macos26", UINT64_C(2) << 30, "macOS 15 to 26: packages below 2 GiB", false},
 };
 
+// Up to macOS 26 everything ran on the CPU once a weight file had 2^31 bytes, however many there
+// were; files of 1.07 GB passed (kasper0406/gemma-coreml-chat: radar 1).
+#define WEIGHT_FILE_BYTES UINT64_C(2000000000)
+
 // What a package holds besides weights: program, manifest, description. Generous on purpose (the
 // largest seen is 60 KB a layer for both functions); the size that came out is checked again.
 enum { PROGRAM_BYTES_PER_LAYER = 128 << 10, PROGRAM_BYTES = 64 << 10 };
@@ -110,8 +114,22 @@ static bool counts_functions(const CompileOptions *o) {
     return o->sizes == COUNT_NEWEST && o->target->newest_counts_functions;
 }
 
+static bool counts_files(const CompileOptions *o) {
+    return o->sizes == COUNT_NEWEST && !o->target->newest_counts_functions;
+}
+
+uint64_t plan_file_limit(const CompileOptions *o) {
+    return o->sizes == COUNT_NEWEST ? WEIGHT_FILE_BYTES : 0;
+}
+
 uint64_t plan_package_limit(const CompileOptions *o) {
+    if (counts_files(o)) return WEIGHT_FILE_BYTES * BLOB_MAX_FILES / 2;
     return o->target->package_limit * (counts_functions(o) ? 2 : 1);
+}
+
+// What a function and the program around it may take: of a target that counts functions its limit.
+static uint64_t plan_limit(const CompileOptions *o) {
+    return (counts_files(o) ? plan_package_limit(o) : o->target->package_limit) - PROGRAM_BYTES;
 }
 
 // The last axis of a state must be a multiple of 32 or loading fails on the ANE (apple/coremltools
@@ -166,19 +184,20 @@ static void add_shard(ShardPlan *plan, ShardRange range) {
 static bool refuse_size(const ShardPlan *plan, const char *what, uint64_t n_bytes,
                         uint64_t program_bytes, Err *err) {
     const Target *target = plan->options.target;
+    uint64_t limit = plan_limit(&plan->options) + PROGRAM_BYTES;
     return err_set(err, ERR_FORMAT,
                    "%s takes %" PRIu64 " bytes as %s (%.1f MiB, %" PRIu64
                    " KiB of program included), but a package for %s must stay below %" PRIu64
                    " (%.0f MiB); choose a smaller weight form or another target",
                    what, n_bytes + program_bytes, weight_form_name(plan->options.weights),
                    (double)(n_bytes + program_bytes) / (1 << 20), program_bytes >> 10, target->name,
-                   target->package_limit, (double)target->package_limit / (1 << 20));
+                   limit, (double)limit / (1 << 20));
 }
 
 // Head shards of whole slices, for a head that does not fit beside one layer.
 static bool plan_head_alone(ShardPlan *plan, const Model *model, Arena *arena, Err *err) {
     uint32_t n_vocab = model->contract.n_vocab, n_layers = model->contract.n_layers;
-    uint64_t limit = plan->options.target->package_limit - PROGRAM_BYTES;
+    uint64_t limit = plan_limit(&plan->options);
     for (uint32_t first = 0; first < n_vocab;) {
         uint32_t end = first, next = first;
         uint64_t n_bytes = 0;
@@ -231,7 +250,7 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
                        "context of %u positions: shorter than one prefill call of %u",
                        options->context, options->prefill_rows);
 
-    uint64_t limit = options->target->package_limit - PROGRAM_BYTES;
+    uint64_t limit = plan_limit(options);
     uint64_t row_bytes = (uint64_t)c->d_model * (options->weights == WEIGHTS_F16 ? 2 : 1);
     bool is_plain = c->logit_scale == 1 && c->final_softcap == 0; // shard.c build_head
     uint32_t most_rows = is_plain ? HEAD_SLICE_MOST_ROWS : HEAD_SLICE_MOST_OP_ROWS;

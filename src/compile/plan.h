@@ -5,7 +5,7 @@
 // count. By newer measurements of others the limit is on other sizes: from macOS 27 on the weights
 // that one function reaches, up to macOS 26 a weight file (placement/placement.h). A package gets
 // as many layers as stay below its target's limit; the last one also gets the head if there is
-// room.
+// room. Where the limit is on a weight file, a package has several.
 #ifndef LATHE_COMPILE_PLAN_H
 #define LATHE_COMPILE_PLAN_H
 
@@ -52,7 +52,8 @@ typedef struct {
     uint32_t layers_per_shard; // at most; 0: as the target allows
     uint32_t head_slice_rows;  // at most; 0: pieces.h
     SizeCount sizes;
-    const Ranges *ranges; // measured ranges for the conditioning; NULL: nothing is scaled
+    uint32_t weight_files; // of each package, of about equal size; 0: as `sizes` needs
+    const Ranges *ranges;  // measured ranges for the conditioning; NULL: nothing is scaled
 } CompileOptions;
 
 // Consecutive layers, the head or a part of it, or both.
@@ -83,8 +84,11 @@ const char *weight_form_name(PackFormat form);
 const char *size_count_name(SizeCount count); // "cautious", "newest"
 bool size_count_named(Str name, SizeCount *count, Err *err);
 // The limit for a package: twice the target's limit where functions are counted, since the head is
-// a function of its own.
+// a function of its own; where weight files are counted, half of what BLOB_MAX_FILES could hold, since
+// a piece of weights is never cut and may leave nearly half of a file empty.
 uint64_t plan_package_limit(const CompileOptions *options);
+// What every weight file stays below, or 0 where a package has one.
+uint64_t plan_file_limit(const CompileOptions *options);
 const char *norm_form_name(NormForm form); // "max", "l2"
 bool norm_form_named(Str name, NormForm *form, Err *err);
 bool weight_form_named(const char *name, PackFormat *form);

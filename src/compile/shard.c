@@ -1,4 +1,5 @@
 // shard.c — the functions of one package.
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -235,8 +236,39 @@ static bool build_head(const CompiledShard *shard, const Model *model, const Sha
     return builder_ok(&g.builder);
 }
 
-static void place_tensors(CompiledShard *shard, const Model *model, const ShardPlan *plan,
-                          Arena *arena) {
+// Whether the next piece, of `n_bytes` behind `done` of `total`, begins a weight file.
+static bool begins_file(const BlobPlan *blobs, const CompileOptions *o, uint64_t n_bytes,
+                        uint64_t done, uint64_t total) {
+    uint64_t limit = plan_file_limit(o);
+    bool is_share_full = o->weight_files && done >= (blobs->file + 1) * total / o->weight_files;
+    return is_share_full || (limit && blobs->n_bytes + BLOB_ALIGN + n_bytes > limit);
+}
+
+// In the order of the tensors; a piece and its scales stay together.
+static bool place_pieces(CompiledShard *shard, const CompileOptions *o, Arena *arena, Err *err) {
+    uint64_t total = 0, done = 0;
+    for (size_t i = 0; i < shard->n_tensors; i++) total += packed_bytes(&shard->tensors[i]);
+    for (size_t i = 0; i < shard->n_tensors; i++) {
+        PackedTensor *t = &shard->tensors[i];
+        for (size_t k = 0; k < t->n_pieces; k++) {
+            uint64_t n_bytes = packed_piece_bytes(t, &t->pieces[k]);
+            if (begins_file(&shard->blobs, o, n_bytes, done, total))
+                blob_plan_next_file(&shard->blobs);
+            packed_place(t, &t->pieces[k], &shard->blobs, arena);
+            done += n_bytes;
+        }
+    }
+    uint32_t n_files = blob_plan_files(&shard->blobs);
+    return n_files <= BLOB_MAX_FILES ||
+           err_set(err, ERR_FORMAT,
+                   "a package of %" PRIu64
+                   " bytes of weights would take %u weight files, and %d is "
+                   "the most; use --layers-per-shard to make packages smaller",
+                   total, n_files, BLOB_MAX_FILES);
+}
+
+static bool place_tensors(CompiledShard *shard, const Model *model, const ShardPlan *plan,
+                          Arena *arena, Err *err) {
     const ShardRange *r = &shard->range;
     PackFormat form = plan->options.weights;
     size_t n_layers = r->end_layer - r->first_layer;
@@ -255,8 +287,7 @@ static void place_tensors(CompiledShard *shard, const Model *model, const ShardP
         *t++ = packed_head(model, form, first, end, arena);
         *t++ = packed_head_bias(model, first, end, arena);
     }
-    for (size_t i = 0; i < shard->n_tensors; i++)
-        packed_place(&shard->tensors[i], &shard->blobs, arena);
+    return place_pieces(shard, &plan->options, arena, err);
 }
 
 static bool refuse_unbuilt(const Contract *c, const ShardPlan *plan, Err *err) {
@@ -278,7 +309,7 @@ bool compile_shard(CompiledShard *shard, const Model *model, const ShardPlan *pl
     if (!refuse_unbuilt(&model->contract, plan, err)) return false;
     enum { SPEC_VERSION = 9 }; // CoreML8: macOS 15 and later, the first with states
     shard->program = mil_program_new(arena, SPEC_VERSION);
-    place_tensors(shard, model, plan, arena);
+    if (!place_tensors(shard, model, plan, arena, err)) return false;
     shard->landmarks = arena_array(
         arena, (size_t)(range->end_layer - range->first_layer) * LANDMARK_COUNT, Landmark);
 

@@ -81,7 +81,7 @@ static void cut(PackedTensor *t, Str name, uint32_t first, uint32_t end, PieceRo
         Str numbered =
             rows < end - first || n ? arena_printf(arena, "%.*s_%u", STR_ARG(name), n) : name;
         t->pieces[t->n_pieces++] =
-            (PackedPiece){numbered, first, (uint32_t)min_size(rows, end - first), 0, 0};
+            (PackedPiece){numbered, first, (uint32_t)min_size(rows, end - first), {0}, {0}};
     }
 }
 
@@ -230,24 +230,23 @@ static uint64_t blob_bytes(uint64_t n_bytes) {
     return BLOB_RECORD_BYTES + (n_bytes + BLOB_ALIGN - 1) / BLOB_ALIGN * BLOB_ALIGN;
 }
 
+uint64_t packed_piece_bytes(const PackedTensor *t, const PackedPiece *piece) {
+    uint64_t scales = packed_scales(t, piece);
+    uint64_t weights = (uint64_t)piece->n_rows * t->n_cols * weight_bits(t->form) / 8;
+    return blob_bytes(weights) + (scales ? blob_bytes(2 * scales) : 0);
+}
+
 uint64_t packed_bytes(const PackedTensor *t) {
     uint64_t sum = 0;
-    for (size_t i = 0; i < t->n_pieces; i++) {
-        uint64_t scales = packed_scales(t, &t->pieces[i]);
-        uint64_t weights = (uint64_t)t->pieces[i].n_rows * t->n_cols * weight_bits(t->form) / 8;
-        sum += blob_bytes(weights) + (scales ? blob_bytes(2 * scales) : 0);
-    }
+    for (size_t i = 0; i < t->n_pieces; i++) sum += packed_piece_bytes(t, &t->pieces[i]);
     return sum;
 }
 
-void packed_place(PackedTensor *t, BlobPlan *blobs, Arena *arena) {
-    for (size_t i = 0; i < t->n_pieces; i++) {
-        PackedPiece *piece = &t->pieces[i];
-        MilType data = data_type(t, piece->n_rows);
-        uint32_t n_scales = packed_scales(t, piece);
-        piece->data_offset = blob_plan_add(blobs, arena, &data);
-        if (n_scales == 0) continue;
-        MilType scales = {.dtype = MIL_F16, .rank = 4, .dims = {n_scales, 1, 1, 1}};
-        piece->scale_offset = blob_plan_add(blobs, arena, &scales);
-    }
+void packed_place(PackedTensor *t, PackedPiece *piece, BlobPlan *blobs, Arena *arena) {
+    MilType data = data_type(t, piece->n_rows);
+    uint32_t n_scales = packed_scales(t, piece);
+    piece->data_at = blob_plan_add(blobs, arena, &data);
+    if (n_scales == 0) return;
+    MilType scales = {.dtype = MIL_F16, .rank = 4, .dims = {n_scales, 1, 1, 1}};
+    piece->scale_at = blob_plan_add(blobs, arena, &scales);
 }

@@ -32,8 +32,8 @@ typedef struct {
 typedef struct {
     Str name; // of the value in the program: "layer_03_qkv", "layer_03_down_1"
     uint32_t first_row, n_rows;
-    uint64_t data_offset;  // records in the weight file
-    uint64_t scale_offset; // int8 forms only
+    MilPlace data_at;  // records in the package's weight files
+    MilPlace scale_at; // int8 forms only; in the same file
 } PackedPiece;
 
 typedef struct {
@@ -90,11 +90,13 @@ PackedTensor packed_head(const Model *model, PackFormat form, uint32_t first, ui
 uint32_t packed_scales(const PackedTensor *t, const PackedPiece *piece);
 // Bytes the tensor takes in a weight file, records included.
 uint64_t packed_bytes(const PackedTensor *t);
-// Reserves the tensor's place in the weight file.
-void packed_place(PackedTensor *t, BlobPlan *blobs, Arena *arena);
+// Bytes of one piece, likewise.
+uint64_t packed_piece_bytes(const PackedTensor *t, const PackedPiece *piece);
+// Reserves a piece's places in the weight files.
+void packed_place(PackedTensor *t, PackedPiece *piece, BlobPlan *blobs, Arena *arena);
 
-// Takes `n` bytes of the blob at record `offset`, `at` bytes into its data.
-typedef bool PutBytes(void *context, uint64_t offset, uint64_t at, const void *bytes, size_t n,
+// Takes `n` bytes of the blob at record `place`, `at` bytes into its data.
+typedef bool PutBytes(void *context, MilPlace place, uint64_t at, const void *bytes, size_t n,
                       Err *err);
 
 typedef struct {

@@ -150,9 +150,9 @@ static bool describe_file(Conversion *c, ChainFile *out, const char *path, Err *
 
 // ---- writing
 
-static bool put_bytes(void *sink, uint64_t offset, uint64_t at, const void *bytes, size_t n,
+static bool put_bytes(void *sink, MilPlace place, uint64_t at, const void *bytes, size_t n,
                       Err *err) {
-    return blob_sink_put(sink, offset, at, bytes, n, err);
+    return blob_sink_put(sink, place, at, bytes, n, err);
 }
 
 static bool check_wanted(const Progress *progress, Err *err) {
@@ -235,6 +235,30 @@ static bool pack_shard(Conversion *c, CompiledShard *shard, const char *path, Er
     return c->steps->write_package(c->steps, &writing, c->arena, err);
 }
 
+static bool add_file(Conversion *c, ChainShard *out, const char *path, Err *err) {
+    ChainFile *file = &out->files[out->n_files++];
+    if (!describe_file(c, file, path, err)) return false;
+    out->n_bytes += file->n_bytes;
+    return true;
+}
+
+// Digests and sizes of what was written.
+static bool describe_files(Conversion *c, ChainShard *out, const char *package, uint32_t n_weights,
+                           Err *err) {
+    const char *data = path_join(c->arena, package, "Data/com.apple.CoreML");
+    const char *weights = path_join(c->arena, data, "weights");
+    out->files = arena_array(c->arena, 2 + n_weights, ChainFile);
+    out->n_files = 0;
+    out->n_bytes = 0;
+    if (!add_file(c, out, path_join(c->arena, package, "Manifest.json"), err) ||
+        !add_file(c, out, path_join(c->arena, data, "model.mlmodel"), err))
+        return false;
+    for (uint32_t i = 0; i < n_weights; i++)
+        if (!add_file(c, out, path_join(c->arena, weights, mil_weight_name(i, c->arena)), err))
+            return false;
+    return true;
+}
+
 static bool write_shard(Conversion *c, size_t i, Err *err) {
     const ShardRange *range = &c->plan.shards[i];
     ChainShard *out = &c->chain->shards[i];
@@ -248,19 +272,7 @@ static bool write_shard(Conversion *c, size_t i, Err *err) {
     describe_shard(c, out, &shard);
     if (!pack_shard(c, &shard, path_join(c->arena, c->dir, package), err)) return false;
 
-    static const char *const members[] = {
-        "Manifest.json",
-        "Data/com.apple.CoreML/model.mlmodel",
-        "Data/com.apple.CoreML/weights/weight.bin",
-    };
-    out->files = arena_array(c->arena, COUNT_OF(members), ChainFile);
-    out->n_files = COUNT_OF(members);
-    out->n_bytes = 0;
-    for (size_t m = 0; m < COUNT_OF(members); m++) {
-        const char *path = path_join(c->arena, package, members[m]);
-        if (!describe_file(c, &out->files[m], path, err)) return false;
-        out->n_bytes += out->files[m].n_bytes;
-    }
+    if (!describe_files(c, out, package, blob_plan_files(&shard.blobs), err)) return false;
     uint64_t limit = plan_package_limit(&c->plan.options);
     if (out->n_bytes >= limit)
         return err_set(err, ERR_FORMAT,
@@ -328,6 +340,7 @@ static bool write_all(Conversion *c, Err *err) {
         .state_rows = c->plan.state_rows,
         .prefill_rows = o->prefill_rows,
         .head_slice_rows = o->head_slice_rows,
+        .weight_files = o->weight_files,
         .use = c->use,
         .kv = str_of(kv_form_name(o->kv)),
         .weights = str_of(weight_form_name(o->weights)),

@@ -52,10 +52,12 @@ static void add_machine(Hasher *h) {
 
 static Sha256 key_of(const CoremlSource *s) {
     Xxh128 program = xxh128_bytes(s->program, s->n_program);
-    Xxh128 weights = xxh128_bytes(s->weights, s->n_weights);
     Hasher *h = hasher_new();
     hasher_add(h, program.hex, sizeof program.hex);
-    hasher_add(h, weights.hex, sizeof weights.hex);
+    for (size_t i = 0; i < s->n_weights; i++) {
+        Xxh128 weights = xxh128_bytes(s->weights[i].at, s->weights[i].len);
+        hasher_add(h, weights.hex, sizeof weights.hex);
+    }
     add_machine(h);
     return hasher_end(h);
 }
@@ -67,7 +69,9 @@ static Sha256 key_of(const CoremlSource *s) {
 enum { SECONDS_A_GIB = 60, LEAST_SECONDS = 5 };
 
 uint64_t coreml_expected_seconds(const CoremlSource *s) {
-    uint64_t seconds = (uint64_t)s->n_weights * SECONDS_A_GIB >> 30;
+    uint64_t n_bytes = 0;
+    for (size_t i = 0; i < s->n_weights; i++) n_bytes += s->weights[i].len;
+    uint64_t seconds = n_bytes * SECONDS_A_GIB >> 30;
     return seconds > LEAST_SECONDS ? seconds : LEAST_SECONDS;
 }
 

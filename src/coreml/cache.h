@@ -20,7 +20,7 @@ typedef struct {
     const char *package; // path of the .mlpackage
     const void *program;
     size_t n_program;
-    const void *weights; // may be NULL
+    const Str *weights; // the bytes of its weight files, in the order of the package
     size_t n_weights;
 } CoremlSource;
 

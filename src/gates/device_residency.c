@@ -201,8 +201,7 @@ static bool judge_shard(Proof *p, const Shard *shard, size_t i, const PlacementT
     ShardRole functions[SHARD_MAX_ROLES];
     size_t n = shard_roles(shard, functions);
     Placement placement;
-    placement_judge(&placement, p->arena, package->program,
-                    package->model.len + package->weights.len, target);
+    placement_judge(&placement, p->arena, package->program, package_bytes(package), target);
     for (size_t k = 0; k < n; k++) {
         const FunctionPlacement *f = find_function(&placement, shard->chain, functions[k].role);
         if (f && !judge_function(p, shard, i, functions[k].runner, f, has_ane, err)) return false;

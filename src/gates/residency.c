@@ -218,8 +218,7 @@ bool gate_residency(Proof *p, Err *err) {
     for (size_t i = 0; i < c->n_shards; i++) {
         const Package *package = &p->bundle.packages[i];
         Placement placement;
-        placement_judge(&placement, p->arena, package->program,
-                        package->model.len + package->weights.len, &target);
+        placement_judge(&placement, p->arena, package->program, package_bytes(package), &target);
         say(p, i, &placement);
         say_estimate(p, i, &placement);
         say_stream(p, i, &placement);

@@ -160,18 +160,21 @@ ValueId build_const_str(Builder *b, const char *name, const char *value) {
     return add_named(b, copy, mil_tensor(MIL_STRING, 0, NULL), data);
 }
 
-static const MilData *blob_data(Builder *b, uint64_t offset) {
-    MilData *data = arena_new(b->f->arena, MilData);
+static const MilData *blob_data(Builder *b, MilPlace at) {
+    Arena *arena = b->f->arena;
+    MilData *data = arena_new(arena, MilData);
     data->is_blob = true;
-    data->file = STR(MIL_WEIGHT_FILE);
-    data->offset = offset;
+    data->file = at.file == 0
+                     ? STR(MIL_WEIGHT_FILE)
+                     : arena_printf(arena, MIL_WEIGHT_FOLDER "%s", mil_weight_name(at.file, arena));
+    data->offset = at.offset;
     return data;
 }
 
-ValueId build_const_blob(Builder *b, const char *name, MilType type, uint64_t offset) {
+ValueId build_const_blob(Builder *b, const char *name, MilType type, MilPlace at) {
     assert(mil_dtypes[type.dtype].blob_id);
     Str copy = new_name(b, "const", name);
-    return copy.len ? add_named(b, copy, type, blob_data(b, offset)) : MIL_NO_VALUE;
+    return copy.len ? add_named(b, copy, type, blob_data(b, at)) : MIL_NO_VALUE;
 }
 
 static ValueId add_literal(Builder *b, MilType type, const MilData *data) {
@@ -183,9 +186,9 @@ ValueId build_literal(Builder *b, MilType type, const void *bytes, size_t n_byte
     return b->failed ? MIL_NO_VALUE : add_literal(b, type, copy_data(b, &type, bytes, n_bytes));
 }
 
-ValueId build_literal_blob(Builder *b, MilType type, uint64_t offset) {
+ValueId build_literal_blob(Builder *b, MilType type, MilPlace at) {
     assert(mil_dtypes[type.dtype].blob_id);
-    return b->failed ? MIL_NO_VALUE : add_literal(b, type, blob_data(b, offset));
+    return b->failed ? MIL_NO_VALUE : add_literal(b, type, blob_data(b, at));
 }
 
 // ---- ops

@@ -45,11 +45,11 @@ ValueId build_const_int(Builder *b, const char *name, int32_t value);
 ValueId build_const_ints(Builder *b, const char *name, const int32_t *values, size_t n);
 ValueId build_const_bool(Builder *b, const char *name, bool value);
 ValueId build_const_str(Builder *b, const char *name, const char *value);
-// A tensor that lives in the package's weight file, at the record `offset`.
-ValueId build_const_blob(Builder *b, const char *name, MilType type, uint64_t offset);
+// A tensor that lives in a weight file of the package, at the record `at`.
+ValueId build_const_blob(Builder *b, const char *name, MilType type, MilPlace at);
 // Literals, for constexpr operands.
 ValueId build_literal(Builder *b, MilType type, const void *bytes, size_t n_bytes);
-ValueId build_literal_blob(Builder *b, MilType type, uint64_t offset);
+ValueId build_literal_blob(Builder *b, MilType type, MilPlace at);
 
 // The general call: operands by parameter name, { "x", v }, …; parameters not listed are absent or
 // take their default.

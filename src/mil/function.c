@@ -25,6 +25,11 @@ static void *grown(Arena *arena, void *items, uint32_t n, uint32_t more, uint32_
     ((owner)->field = grown((owner)->arena, (owner)->field, (owner)->n_##field, (more),            \
                             &(owner)->cap_##field, sizeof *(owner)->field))
 
+char *mil_weight_name(uint32_t file, Arena *arena) {
+    return file == 0 ? arena_cstr(arena, STR("weight.bin"))
+                     : arena_cstr(arena, arena_printf(arena, "weight_%u.bin", file));
+}
+
 MilProgram *mil_program_new(Arena *arena, int32_t spec_version) {
     MilProgram *p = arena_new(arena, MilProgram);
     p->arena = arena;

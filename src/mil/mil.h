@@ -109,8 +109,19 @@ static inline bool value_is_none(ValueId v) {
     return v.at == UINT32_MAX;
 }
 
-// Where packages keep weights, as programs name it.
-#define MIL_WEIGHT_FILE "@model_path/weights/weight.bin"
+// Where packages keep weights, as programs name it: a folder with one file or several. The first
+// is weight.bin, the others weight_1.bin, weight_2.bin, …: names that Core ML was seen to take
+// (kasper0406/gemma-coreml-chat: radar 1).
+#define MIL_WEIGHT_FOLDER "@model_path/weights/"
+#define MIL_WEIGHT_FILE   MIL_WEIGHT_FOLDER "weight.bin"
+
+// Where a blob's metadata record is: in which file of the folder, and at which offset.
+typedef struct {
+    uint32_t file;
+    uint64_t offset;
+} MilPlace;
+// "weight.bin", "weight_1.bin", …, in the arena.
+char *mil_weight_name(uint32_t file, Arena *arena);
 
 // The content of a constant.
 typedef struct {

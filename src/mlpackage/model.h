@@ -101,8 +101,11 @@ bool model_decode(Package *p, Arena *arena, const void *bytes, size_t n, Err *er
 // function's ports, which must be those of p->program in name, type and number.
 bool description_decode(Package *p, Arena *arena, Reader description, Err *err);
 
-// What package_open() does once the files are in memory: reads p->model and p->weights into
-// p->program, validates it and checks every blob reference.
-bool package_decode(Package *p, Arena *arena, Err *err);
+// Maps the weight file called `file->name`, or fails when there is none.
+typedef bool OpenWeights(void *context, WeightFile *file, Err *err);
+
+// What package_open() does once the model is in memory: reads p->model into p->program, validates
+// it, opens the weight files that it names and checks every blob reference.
+bool package_decode(Package *p, Arena *arena, OpenWeights *open, void *context, Err *err);
 
 #endif

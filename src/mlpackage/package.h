@@ -3,7 +3,8 @@
 //
 //     Model.mlpackage/Manifest.json
 //                     Data/com.apple.CoreML/model.mlmodel        CoreML.Specification.Model, protobuf
-//                     Data/com.apple.CoreML/weights/weight.bin   blob storage version 2
+//                     Data/com.apple.CoreML/weights/weight.bin   blob storage version 2, and where the
+//                                                                plan says so weight_1.bin, …
 //
 // Writing streams: the plan gives the offsets of all blobs before any weight is encoded, so no
 // weight is ever held whole. Reading trusts nothing: lengths, counts, depths, offsets, names and
@@ -20,9 +21,9 @@
 // ---- writing
 
 typedef struct BlobSink BlobSink;
-// Writes `n` bytes of the blob whose record is at `offset`, starting `at` bytes into its data.
+// Writes `n` bytes of the blob whose record is at `place`, starting `at` bytes into its data.
 // Calls may come in any order, from one thread at a time; every byte must be written once.
-bool blob_sink_put(BlobSink *sink, uint64_t offset, uint64_t at, const void *bytes, size_t n,
+bool blob_sink_put(BlobSink *sink, MilPlace place, uint64_t at, const void *bytes, size_t n,
                    Err *err);
 
 typedef struct {
@@ -48,11 +49,19 @@ bool package_write(const char *path, const PackageSource *source, Err *err);
 
 // ---- reading
 
+// A file of the weights folder that the program names.
+typedef struct {
+    Str name; // "weight.bin"
+    FileMap map;
+} WeightFile;
+
 typedef struct {
     char *path;
     MilProgram *program;
-    FileMap model, weights; // weights empty when the package has none
-    PackageNote *notes;     // userDefined metadata
+    FileMap model;
+    WeightFile *weights; // in the order in which constants name them
+    size_t n_weights;    // 0 for a program without
+    PackageNote *notes;  // userDefined metadata
     size_t n_notes;
 } Package;
 
@@ -62,7 +71,11 @@ typedef struct {
 bool package_open(Package *p, Arena *arena, const char *path, Err *err);
 void package_close(Package *p); // safe on a zeroed or half-opened Package
 
-// The packed bytes of a constant: immediate or in the mapped weight file. After package_open() it
+// Bytes of its weight files, and of those and the model.
+uint64_t package_weight_bytes(const Package *p);
+uint64_t package_bytes(const Package *p);
+
+// The packed bytes of a constant: immediate or in a mapped weight file. After package_open() it
 // cannot fail.
 const void *package_data(const Package *p, const MilValue *v, size_t *n_bytes);
 const char *package_note(const Package *p, const char *key); // NULL when absent

@@ -23,7 +23,7 @@ enum { MUTANT_LAYER = 1, MAX_EDITS = 6 };
 
 typedef bool ShardEdit(CompiledShard *shard, const Model *model);
 // The weight file mapped for writing.
-typedef bool BytesEdit(const CompiledShard *shard, const Model *model, uint8_t *bytes);
+typedef bool BytesEdit(const CompiledShard *shard, const Model *model, uint8_t *const *files);
 typedef bool KeysEdit(const GgufKey **keys, size_t n_keys, const Model *model, Arena *arena);
 
 typedef struct {

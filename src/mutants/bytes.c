@@ -1,13 +1,13 @@
-// bytes.c — a weight file with a few bytes changed. Digests are taken afterwards, so they are right.
+// bytes.c — weight files with a few bytes changed. Digests are taken afterwards, so they are right.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "mutants/bundle_mutants.h"
 
-// A packed matrix as it lies in the file, in pieces.
+// A packed matrix as it lies in the files, in pieces.
 typedef struct {
-    uint8_t *file;
+    uint8_t *const *files;
     const PackedTensor *t;
     size_t n_rows, n_cols, width;
     bool has_scales; // one a row
@@ -15,8 +15,8 @@ typedef struct {
 
 enum { HALF_EXPONENT = 0x0400 }; // one step of a binary16's exponent: times 2
 
-static Matrix matrix_at(uint8_t *bytes, const PackedTensor *t) {
-    return (Matrix){.file = bytes,
+static Matrix matrix_at(uint8_t *const *files, const PackedTensor *t) {
+    return (Matrix){.files = files,
                     .t = t,
                     .n_rows = t->n_rows,
                     .n_cols = t->n_cols,
@@ -32,20 +32,22 @@ static const PackedPiece *piece_of(const Matrix *m, size_t row) {
 
 static uint8_t *codes_at(const Matrix *m, size_t row) {
     const PackedPiece *piece = piece_of(m, row);
-    return m->file + piece->data_offset + BLOB_RECORD_BYTES +
+    return m->files[piece->data_at.file] + piece->data_at.offset + BLOB_RECORD_BYTES +
            (row - piece->first_row) * m->n_cols * m->width;
 }
 
 static uint8_t *scale_at(const Matrix *m, size_t row) {
     const PackedPiece *piece = piece_of(m, row);
-    return m->file + piece->scale_offset + BLOB_RECORD_BYTES + 2 * (row - piece->first_row);
+    return m->files[piece->scale_at.file] + piece->scale_at.offset + BLOB_RECORD_BYTES +
+           2 * (row - piece->first_row);
 }
 
-static bool layer_matrix(Matrix *m, const CompiledShard *shard, PackedSlot slot, uint8_t *bytes) {
+static bool layer_matrix(Matrix *m, const CompiledShard *shard, PackedSlot slot,
+                         uint8_t *const *files) {
     const ShardRange *r = &shard->range;
     if (MUTANT_LAYER < r->first_layer || MUTANT_LAYER >= r->end_layer) return false;
     size_t at = (size_t)(MUTANT_LAYER - r->first_layer) * PACKED_PER_LAYER + slot;
-    *m = matrix_at(bytes, &shard->tensors[at]);
+    *m = matrix_at(files, &shard->tensors[at]);
     return true;
 }
 
@@ -72,10 +74,11 @@ static void double_half(uint8_t *half) {
     memcpy(half, &bits, sizeof bits);
 }
 
-bool edit_scale_of_one_channel(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+bool edit_scale_of_one_channel(const CompiledShard *shard, const Model *model,
+                               uint8_t *const *files) {
     (void)model;
     Matrix m;
-    if (!layer_matrix(&m, shard, PACKED_DOWN, bytes)) return false;
+    if (!layer_matrix(&m, shard, PACKED_DOWN, files)) return false;
     size_t row = m.n_rows / 3;
     if (m.has_scales)
         double_half(scale_at(&m, row));
@@ -85,10 +88,10 @@ bool edit_scale_of_one_channel(const CompiledShard *shard, const Model *model, u
     return m.has_scales || m.width == 2;
 }
 
-bool edit_scales_shifted(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+bool edit_scales_shifted(const CompiledShard *shard, const Model *model, uint8_t *const *files) {
     (void)model;
     Matrix m;
-    if (!layer_matrix(&m, shard, PACKED_GATE_UP, bytes) || !m.has_scales) return false;
+    if (!layer_matrix(&m, shard, PACKED_GATE_UP, files) || !m.has_scales) return false;
     for (size_t i = 0; i + 1 < m.n_rows; i++) exchange(scale_at(&m, i), scale_at(&m, i + 1), 2);
     return true;
 }
@@ -100,10 +103,11 @@ static int magnitude(const Matrix *m, const uint8_t *row, size_t at) {
     return bits & 0x7FFF;
 }
 
-bool edit_one_weight_negated(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+bool edit_one_weight_negated(const CompiledShard *shard, const Model *model,
+                             uint8_t *const *files) {
     (void)model;
     Matrix m;
-    if (!layer_matrix(&m, shard, PACKED_ATTN_OUT, bytes)) return false;
+    if (!layer_matrix(&m, shard, PACKED_ATTN_OUT, files)) return false;
     uint8_t *row = codes_at(&m, m.n_rows / 2);
     size_t most = 0;
     for (size_t i = 0; i < m.n_cols; i++)
@@ -115,29 +119,31 @@ bool edit_one_weight_negated(const CompiledShard *shard, const Model *model, uin
     return true;
 }
 
-bool edit_kv_heads_exchanged(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+bool edit_kv_heads_exchanged(const CompiledShard *shard, const Model *model,
+                             uint8_t *const *files) {
     const Contract *c = &model->contract;
     Matrix m;
-    if (c->n_kv_heads < 2 || !layer_matrix(&m, shard, PACKED_QKV, bytes)) return false;
+    if (c->n_kv_heads < 2 || !layer_matrix(&m, shard, PACKED_QKV, files)) return false;
     size_t k = (size_t)c->n_heads * c->head_dim, v = k + (size_t)c->n_kv_heads * c->head_dim;
     exchange_rows(&m, k, k + c->head_dim, c->head_dim);
     exchange_rows(&m, v, v + c->head_dim_v, c->head_dim_v);
     return true;
 }
 
-bool edit_query_heads_exchanged(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+bool edit_query_heads_exchanged(const CompiledShard *shard, const Model *model,
+                                uint8_t *const *files) {
     const Contract *c = &model->contract;
     Matrix m;
-    if (c->n_heads < 2 || !layer_matrix(&m, shard, PACKED_QKV, bytes)) return false;
+    if (c->n_heads < 2 || !layer_matrix(&m, shard, PACKED_QKV, files)) return false;
     exchange_rows(&m, 0, (size_t)(c->n_heads - 1) * c->head_dim, c->head_dim);
     return true;
 }
 
 bool edit_attn_out_columns_exchanged(const CompiledShard *shard, const Model *model,
-                                     uint8_t *bytes) {
+                                     uint8_t *const *files) {
     const Contract *c = &model->contract;
     Matrix m;
-    if (c->n_heads < 2 || !layer_matrix(&m, shard, PACKED_ATTN_OUT, bytes)) return false;
+    if (c->n_heads < 2 || !layer_matrix(&m, shard, PACKED_ATTN_OUT, files)) return false;
     size_t head = c->head_dim_v * m.width, last = (c->n_heads - 1) * head;
     for (size_t row = 0; row < m.n_rows; row++) {
         uint8_t *at = codes_at(&m, row);
@@ -146,13 +152,14 @@ bool edit_attn_out_columns_exchanged(const CompiledShard *shard, const Model *mo
     return true;
 }
 
-bool edit_stop_id_unreachable(const CompiledShard *shard, const Model *model, uint8_t *bytes) {
+bool edit_stop_id_unreachable(const CompiledShard *shard, const Model *model,
+                              uint8_t *const *files) {
     const Contract *c = &model->contract;
     const ShardRange *r = &shard->range;
     size_t at = (size_t)(r->end_layer - r->first_layer) * PACKED_PER_LAYER + 1;
     bool is_put = false;
     for (size_t first = r->first_logit; at < shard->n_tensors; at++) {
-        Matrix m = matrix_at(bytes, &shard->tensors[at]);
+        Matrix m = matrix_at(files, &shard->tensors[at]);
         for (size_t i = 0; i < c->stop_ids.count; i++) {
             size_t id = c->stop_ids.at[i];
             if (id < first || id >= first + m.n_rows) continue;

@@ -30,18 +30,36 @@ static bool write_misread(const ConvertSteps *steps, const ShardWriting *w, Aren
     return convert_steps.write_package(steps, &misread, arena, err);
 }
 
-static bool edit_bytes(const MutantConversion *m, const ShardWriting *w, Arena *arena, Err *err) {
-    const char *path = path_join(arena, w->path, "Data/com.apple.CoreML/weights/weight.bin");
+static const char *weight_path(const ShardWriting *w, uint32_t file, Arena *arena) {
+    const char *folder = path_join(arena, w->path, "Data/com.apple.CoreML/weights");
+    return path_join(arena, folder, mil_weight_name(file, arena));
+}
+
+// The file at `path` in memory, `n` bytes; NULL after a failure.
+static uint8_t *read_copy(const char *path, size_t *n, Err *err) {
     FileMap map;
-    if (!map_file(&map, path, err)) return false;
+    if (!map_file(&map, path, err)) return NULL;
     uint8_t *bytes = big_alloc(map.len, "a weight file", err);
     if (bytes) memcpy(bytes, map.at, map.len);
-    size_t n = map.len;
+    *n = map.len;
     unmap_file(&map);
-    bool is_changed = bytes && m->mutant->bytes(w->shard, m->truth, bytes);
-    bool ok = bytes && (!is_changed || file_write(path, bytes, n, err));
+    return bytes;
+}
+
+static bool edit_bytes(const MutantConversion *m, const ShardWriting *w, Arena *arena, Err *err) {
+    uint32_t n_files = blob_plan_files(&w->shard->blobs), n_read = 0;
+    uint8_t *files[BLOB_MAX_FILES] = {0};
+    size_t n[BLOB_MAX_FILES];
+    bool ok = true;
+    for (; ok && n_read < n_files; n_read++) {
+        files[n_read] = read_copy(weight_path(w, n_read, arena), &n[n_read], err);
+        ok = files[n_read] != NULL;
+    }
+    bool is_changed = ok && m->mutant->bytes(w->shard, m->truth, files);
+    for (uint32_t i = 0; ok && is_changed && i < n_files; i++)
+        ok = file_write(weight_path(w, i, arena), files[i], n[i], err);
     *m->is_put |= is_changed;
-    free(bytes);
+    for (uint32_t i = 0; i < n_read; i++) free(files[i]);
     return ok;
 }
 

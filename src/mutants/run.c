@@ -96,6 +96,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
         .options = {.prefill_rows = (uint32_t)min_size(like->prefill_rows, context),
                     .is_one_function = chain_decode_rows(like) > 1,
                     .head_slice_rows = like->head_slice_rows,
+                    .weight_files = like->weight_files,
                     .layers_per_shard = like->shards[0].end_layer - like->shards[0].first_layer,
                     .ranges = like->ranges},
         .settings = like->settings,

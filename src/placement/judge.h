@@ -34,6 +34,8 @@ bool judge_is_slow(const Judge *j, const MilOp *conv, double n_bytes);
 // sizes.c: distinct records that a function's constants have; raises *file_bytes to where the last
 // one ends.
 uint64_t sizes_reached(const MilFunction *f, uint64_t *file_bytes, Arena *arena);
+// Weight files that constants of the program are in.
+uint32_t sizes_files(const MilProgram *program, Arena *arena);
 void judge_sizes(Judge *j, const Placement *placement);
 void judge_types(Judge *j, uint32_t op);      // types.c: rank, dtype, axes
 void judge_operator(Judge *j, uint32_t op);   // ops.c

@@ -95,6 +95,7 @@ void placement_judge(Placement *placement, Arena *arena, const MilProgram *progr
         .n_bytes = n_bytes,
         .functions = arena_array(arena, program->n_functions, FunctionPlacement),
         .n_functions = program->n_functions,
+        .n_files = sizes_files(program, arena),
     };
     uint64_t *reach = arena_array(arena, program->n_functions, uint64_t);
     for (size_t i = 0; i < program->n_functions; i++)

@@ -114,6 +114,7 @@ typedef struct {
     PlacementTarget target;
     uint64_t n_bytes;
     uint64_t file_bytes;          // of the largest weight file, by the records that functions name
+    uint32_t n_files;             // weight files that functions name
     FunctionPlacement *functions; // in the program's order
     size_t n_functions;
 } Placement;

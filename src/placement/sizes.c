@@ -1,6 +1,7 @@
 // sizes.c — bytes of weights by the program's blob table: what a function reaches, and how long a
 // weight file is (D26, D27).
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "placement/judge.h"
@@ -43,17 +44,41 @@ uint64_t sizes_reached(const MilFunction *f, uint64_t *file_bytes, Arena *arena)
     return sum;
 }
 
+uint32_t sizes_files(const MilProgram *program, Arena *arena) {
+    Str *names = NULL;
+    uint32_t n = 0, cap = 0;
+    for (uint32_t i = 0; i < program->n_functions; i++)
+        for (uint32_t k = 0; k < program->functions[i]->n_values; k++) {
+            const MilData *data = program->functions[i]->values[k].data;
+            if (!data || !data->is_blob) continue;
+            uint32_t at = n; // the last one first: constants of a file follow each other
+            while (at > 0 && !str_eq(names[at - 1], data->file)) at--;
+            if (at > 0) continue;
+            if (n == cap) {
+                cap = cap ? 2 * cap : 16;
+                Str *bigger = arena_array(arena, cap, Str);
+                if (n) memcpy(bigger, names, n * sizeof *bigger);
+                names = bigger;
+            }
+            names[n++] = data->file;
+        }
+    return n;
+}
+
 bool placement_fits_newest(const Placement *placement) {
     int os = placement->target.os;
     uint64_t most = 0;
     for (size_t i = 0; i < placement->n_functions; i++)
         most = max_size(most, placement->functions[i].reach_bytes);
-    bool fits_26 = placement->file_bytes < rule_limit(RULE_D26),
+    bool fits_26 = placement->file_bytes < rule_limit(RULE_D26) &&
+                   placement->n_files <= rule_limit(RULE_D28),
          fits_27 = most < rule_limit(RULE_D27);
     return os == 0 ? fits_26 && fits_27 : os >= 27 ? fits_27 : fits_26;
 }
 
 void judge_sizes(Judge *j, const Placement *placement) {
+    if (placement->n_files > rule_limit(RULE_D28))
+        judge_find(j, PLACEMENT_NO_OP, RULE_D28, "%u weight files", placement->n_files);
     static const RuleId rules[] = {RULE_D00, RULE_D26, RULE_D27};
     for (size_t r = 0; r < COUNT_OF(rules); r++) {
         // A rule for the unknown system only is for no known one.
@@ -65,7 +90,7 @@ void judge_sizes(Judge *j, const Placement *placement) {
         judge_find(j, PLACEMENT_NO_OP, rules[r],
                    "%.3f GiB, limit %.3f GiB; %s, which newer measurements count, %.3f GiB",
                    (double)found / (1 << 30), (double)rule_limit(rules[r]) / (1 << 30),
-                   is_by_file ? "its weight file" : "what this function reaches",
+                   is_by_file ? "its largest weight file" : "what this function reaches",
                    (double)newest / (1 << 30));
     }
 }

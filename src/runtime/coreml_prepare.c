@@ -8,12 +8,17 @@
 #include "coreml/log.h"
 #include "coreml/worker.h"
 
-CoremlSource coreml_source(const Package *package) {
+CoremlSource coreml_source(const Package *package, Arena *arena) {
+    Str *weights = arena_array(arena, package->n_weights, Str);
+    for (size_t i = 0; i < package->n_weights; i++) {
+        const FileMap *map = &package->weights[i].map;
+        weights[i] = (Str){(const char *)map->at, map->len};
+    }
     return (CoremlSource){.package = package->path,
                           .program = package->model.at,
                           .n_program = package->model.len,
-                          .weights = package->weights.at,
-                          .n_weights = package->weights.len};
+                          .weights = weights,
+                          .n_weights = package->n_weights};
 }
 
 static void say_first_time(const Bundle *b, uint64_t seconds, const char *log,
@@ -72,7 +77,7 @@ static bool prepare(const Bundle *b, const Progress *progress, Arena *arena, Err
     uint64_t expected = 0;
     bool have_run = true;
     for (size_t i = 0; i < n; i++) {
-        CoremlSource source = coreml_source(&b->packages[i]);
+        CoremlSource source = coreml_source(&b->packages[i], arena);
         if (!coreml_compiled(&all[i], &source, progress, arena, err))
             return err_prefix(err, "%s", source.package);
         expected += coreml_expected_seconds(&source);

@@ -6,7 +6,8 @@
 #include "coreml/cache.h"
 #include "runtime/runner.h"
 
-CoremlSource coreml_source(const Package *package);
+// The files of an open package, for the cache: `package` must outlive it.
+CoremlSource coreml_source(const Package *package, Arena *arena);
 
 // RunnerOps.prepare of Core ML. What has been done on this machine is not done again; without a worker
 // (coreml/worker.h) packages are compiled here and nothing is tried.

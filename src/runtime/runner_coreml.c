@@ -120,7 +120,7 @@ static bool load(CoremlRunner *c, CoremlModel **model, Err *err) {
 
 static bool open_all(CoremlRunner *c, const Package *package, Str function,
                      const Progress *progress, Err *err) {
-    CoremlSource source = coreml_source(package);
+    CoremlSource source = coreml_source(package, &c->arena);
     const MilFunction *f = mil_find_function(package->program, function);
     if (!f)
         return err_set(err, ERR_FORMAT, "%s: no function '%.*s'", package->path, STR_ARG(function));

@@ -63,7 +63,7 @@ bool predict_compute(Computed *c, const char *path, const SettleMachine *machine
         Placement placement;
         PlacementTarget target;
         predict_target(&target, &b.chain, machine);
-        placement_judge(&placement, &arena, p->program, p->model.len + p->weights.len, &target);
+        placement_judge(&placement, &arena, p->program, package_bytes(p), &target);
         add_package(&s, &b.chain.shards[i], &placement);
     }
     bundle_close(&b);

@@ -103,6 +103,8 @@ static void add_options_of(Run *run, const Chain *c) {
     add_pair(run, "--sizes", c->sizes);
     snprintf(context, sizeof context, "%u", c->head_slice_rows);
     if (c->head_slice_rows) add_pair(run, "--head-slice-rows", str_of(context));
+    snprintf(context, sizeof context, "%u", c->weight_files);
+    if (c->weight_files) add_pair(run, "--weight-files", str_of(context));
     if (!c->ranges) add_pair(run, "--range", STR("off"));
     for (size_t i = 0; i < c->settings.n_set; i++)
         add_pair(run, "--set", str_of(c->settings.set[i]));

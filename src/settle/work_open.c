@@ -4,19 +4,14 @@
 
 #include "base/file.h"
 #include "base/usage.h"
-#include "coreml/cache.h"
+#include "runtime/coreml_prepare.h"
 #include "runtime/state_test.h"
 #include "settle/machine.h"
 #include "settle/work.h"
 
 static bool compile_all(Work *w, Err *err) {
     for (size_t i = 0; i < w->bundle.chain.n_shards; i++) {
-        const Package *p = &w->bundle.packages[i];
-        CoremlSource source = {.package = p->path,
-                               .program = p->model.at,
-                               .n_program = p->model.len,
-                               .weights = p->weights.at,
-                               .n_weights = p->weights.len};
+        CoremlSource source = coreml_source(&w->bundle.packages[i], &w->arena);
         CoremlCompiled compiled;
         if (!coreml_compiled(&compiled, &source, NULL, &w->arena, err)) return false;
     }

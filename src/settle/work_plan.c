@@ -56,7 +56,7 @@ static bool compare_all(Work *w, const DevicePlan *plan, Err *err) {
         Placement placement;
         PlacementTarget target;
         predict_target(&target, &w->bundle.chain, &machine);
-        placement_judge(&placement, &w->arena, p->program, p->model.len + p->weights.len, &target);
+        placement_judge(&placement, &w->arena, p->program, package_bytes(p), &target);
         for (size_t k = 0; k < placement.n_functions; k++)
             for (size_t r = 0; r < shard->n_functions; r++)
                 if (str_eq(shard->functions[r].name, placement.functions[k].function->name))

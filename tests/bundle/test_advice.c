@@ -99,8 +99,10 @@ static void test_convert_is_told_source_settings_and_weights(void **state) {
     one.shards = &shard;
     one.n_shards = 1;
     one.head_slice_rows = 16384;
-    assert_string_equal(convert_command(&arena, dir, &one, NULL),
-                        printed(found, " --functions one --head-slice-rows 16384", ""));
+    one.weight_files = 4;
+    assert_string_equal(
+        convert_command(&arena, dir, &one, NULL),
+        printed(found, " --functions one --head-slice-rows 16384 --weight-files 4", ""));
     assert_string_equal(convert_command(&arena, dir, &unread, NULL),
                         printed("lathe convert MODEL.gguf", end, ""));
     chain = chain_of("my model.gguf");

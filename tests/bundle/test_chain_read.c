@@ -94,8 +94,8 @@ static void test_what_convert_writes_is_read(void **state) {
 static const struct {
     const char *path, *value, *message;
 } rows[] = {
-    {"schema", "7", "schema 7, expected 9"},
-    {"schema", "\"9\"", "member \"schema\": another type"},
+    {"schema", "7", "schema 7, expected 10"},
+    {"schema", "\"10\"", "member \"schema\": another type"},
     {"tool", NULL, "member \"tool\": absent"},
     {"source", "[]", "member \"source\": another type, expected an object"},
     {"source.name", "\"../m.gguf\"", "'../m.gguf' does not stay inside the bundle"},
@@ -115,6 +115,7 @@ static const struct {
     {"options.context", "4294967296", "expected 0 to 4294967295"},
     {"options.state_rows", "64", "contradict"},
     {"options.sizes", "3", "sizes"},
+    {"options.weight_files", NULL, "member \"weight_files\": absent"},
     {"options.head_slice_rows", NULL, "member \"head_slice_rows\": absent"},
     {"options.prefill_rows", "129", "contradict"},
     {"host.path", "\"shards/../../etc\"", "does not stay inside the bundle"},

@@ -1,5 +1,5 @@
 // fuzz_package — any bytes as a package: u32 length of model.mlmodel, the model, then weight.bin.
-// What is accepted has all constants in memory, prints, parses and encodes to the same program, and
+// Each file that the program names has the same bytes. What is accepted has all constants in memory, prints, parses and encodes to the same program, and
 // the engine plans or refuses it and runs what is small.
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,8 +49,15 @@ static void print(const MilProgram *p, StrBuf *text) {
     mil_print(p, text);
 }
 
+static bool give_weights(void *context, WeightFile *file, Err *err) {
+    const FileMap *weights = context;
+    if (!weights->at) return err_set(err, ERR_FORMAT, "no weights");
+    file->map = *weights;
+    return true;
+}
+
 // The program in text and in bytes, and back.
-static void round_trips(const Package *p, Arena *arena) {
+static void round_trips(const Package *p, FileMap *weights, Arena *arena) {
     StrBuf text = {0}, again = {0}, bytes = {0};
     Err err = {0};
     print(p->program, &text);
@@ -61,8 +68,8 @@ static void round_trips(const Package *p, Arena *arena) {
 
     StrBuf second = {0};
     model_encode(&(PackageSource){.program = p->program}, &bytes);
-    Package read = {.model = {(const uint8_t *)bytes.at, bytes.len}, .weights = p->weights};
-    expect_ok(package_decode(&read, arena, &err), &err);
+    Package read = {.model = {(const uint8_t *)bytes.at, bytes.len}};
+    expect_ok(package_decode(&read, arena, give_weights, weights, &err), &err);
     model_encode(&(PackageSource){.program = read.program}, &second);
     expect(bytes.len == second.len, "encoding is stable"); // functions may change places
     strbuf_free(&bytes);
@@ -103,15 +110,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     if (n_model > reader_left(&r)) n_model = reader_left(&r);
     Package p = {.path = (char[]){"fuzz"}};
     p.model = (FileMap){read_bytes(&r, n_model), n_model};
-    p.weights.len = reader_left(&r);
-    if (p.weights.len) p.weights.at = read_bytes(&r, p.weights.len);
+    FileMap weights = {.len = reader_left(&r)};
+    if (weights.len) weights.at = read_bytes(&r, weights.len);
 
     Arena arena = {0};
     Err err = {0};
-    if (package_decode(&p, &arena, &err)) {
+    if (package_decode(&p, &arena, give_weights, &weights, &err)) {
         volatile unsigned keep = read_constants(&p); // or the reads could be left out
         (void)keep;
-        round_trips(&p, &arena);
+        round_trips(&p, &weights, &arena);
         bool small = true;
         for (uint32_t i = 0; i < p.program->n_functions; i++)
             small = small && is_small(p.program->functions[i]);

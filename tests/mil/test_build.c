@@ -58,7 +58,8 @@ static void assert_refused(const Fixture *t, const char *words) {
 
 static ValueId weight_of(Fixture *t, const char *name, int64_t rows, int64_t columns) {
     static const uint8_t scale_half[] = {0, 0x38}; // 0.5
-    ValueId data = build_literal_blob(&t->b, MIL_TENSOR(MIL_I8, rows, columns, 1, 1), 64);
+    ValueId data =
+        build_literal_blob(&t->b, MIL_TENSOR(MIL_I8, rows, columns, 1, 1), (MilPlace){0, 64});
     ValueId scale = build_literal(&t->b, MIL_TENSOR(MIL_F16, 1, 1, 1, 1), scale_half, 2);
     return build_constexpr_blockwise(&t->b, name, data, scale);
 }
@@ -299,7 +300,7 @@ static void test_first_refusal_sticks(void **state) {
 // ---- blobs
 
 static uint64_t planned(BlobPlan *plan, Fixture *t, MilType type) {
-    return blob_plan_add(plan, &t->arena, &type);
+    return blob_plan_add(plan, &t->arena, &type).offset;
 }
 
 static void test_blobs_lie_at_multiples_of_64(void **state) {
@@ -315,7 +316,7 @@ static void test_blobs_lie_at_multiples_of_64(void **state) {
     for (int i = 0; i < 200; i++) planned(&plan, t, MIL_TENSOR(MIL_F32, 3));
     assert_int_equal(plan.n_blobs, 203);
     for (size_t i = 0; i < plan.n_blobs; i++)
-        assert_int_equal(plan.blobs[i].offset % BLOB_ALIGN, 0);
+        assert_int_equal(plan.blobs[i].at.offset % BLOB_ALIGN, 0);
 }
 
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

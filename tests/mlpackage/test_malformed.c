@@ -165,9 +165,9 @@ static const Case manifest_cases[] = {
     {"a model that is a folder", "com.apple.CoreML/model.mlmodel", "com.apple.CoreML",
      "com.apple.CoreML: not a regular file"},
     {"no weights item", "\"name\": \"weights\"", "\"name\": \"wait\"",
-     "'@model_path/weights/weight.bin', but the package has no weights"},
+     "'@model_path/weights/weight.bin', which the package lacks"},
     {"weights in another folder", "com.apple.CoreML/weights", "com.apple.CoreML/none",
-     "but the package has no weights"},
+     "which the package lacks"},
 };
 
 static void test_manifest(void **state) {
@@ -334,7 +334,14 @@ static const Case model_cases[] = {
     {"the largest offset", "2 offset 64", "2 offset 18446744073709551552",
      "weight record at offset 18446744073709551552 is outside"},
     {"another file", "weights/weight.bin", "weights/other.bin",
-     "constant in file '@model_path/weights/other.bin'"},
+     "constant in file '@model_path/weights/other.bin', which the package lacks"},
+    {"a file above the folder", "weights/weight.bin", "weights/../weight.bin",
+     "constant in file '@model_path/weights/../weight.bin', expected one in @model_path/weights/"},
+    {"a file below the folder", "weights/weight.bin", "weights/a/weight.bin",
+     "expected one in @model_path/weights/"},
+    {"no name", "weights/weight.bin", "weights/", "expected one in @model_path/weights/"},
+    {"the folder's parent", "weights/weight.bin", "weights/..",
+     "expected one in @model_path/weights/"},
     {"a file elsewhere", "@model_path/weights/weight.bin", "/etc/passwd",
      "constant in file '/etc/passwd'"},
     {"more weights than the record has", "2 type TT(21; 8,4,1,1)", "2 type TT(21; 8,5,1,1)",
@@ -481,7 +488,7 @@ static void test_missing_files(void **state) {
     assert_refused(t, &parts, "no model", "model.mlmodel: missing, but Manifest.json names it");
     parts = good_parts(t, sheet_example);
     parts.weights = NULL;
-    assert_refused(t, &parts, "no weights", "but the package has no weights");
+    assert_refused(t, &parts, "no weights", "which the package lacks");
     parts.weights = t->good_weights;
     parts.n_weights = 0;
     assert_refused(t, &parts, "empty weights", "weight.bin: not a weight file of version 2");

@@ -1,7 +1,7 @@
 """Alters bundles on disk: plants a fault behind every digest, so that only a gate that looks at the meaning sees it.
 
     bundle = BundleEdit.copy(good, tmp_path / "bad.lathe")
-    bundle.weight("layer_01_down").codes[5] += 3        # a view into weight.bin, written through
+    bundle.weight("layer_01_down").codes[5] += 3        # a view into its weight file, written through
     with bundle.program(0) as model: ...                # the package's protobuf, parsed by coremltools' own classes
     bundle.host_tensor("token_embd.weight")[7] ^= 1     # raw bytes of a tensor in host.gguf
     bundle.chain["options"]["context"] = 128            # chain.json as a dict
@@ -25,7 +25,7 @@ import gguf
 import numpy as np
 
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
-WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
+WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"  # the first file, of most packages the only one
 
 
 class _XXH128(ctypes.Structure):
@@ -66,7 +66,7 @@ def compact(value):
 
 @dataclass
 class Weight:
-    """Views into weight.bin. `codes` is [rows, cols] int8 (or fp16 for that form); `scale` is [rows] or [1] fp16, or None."""
+    """Views into a weight file. `codes` is [rows, cols] int8 (or fp16 for that form); `scale` is [rows] or [1] fp16, or None."""
 
     codes: np.ndarray
     scale: np.ndarray | None
@@ -129,7 +129,7 @@ class BundleEdit:
     def _blob(self, shard, value, dtype, shape):
         if value.HasField("immediateValue"):
             raise ValueError("an immediate value: change it through program()")
-        path = self.package(shard) / WEIGHTS
+        path = (self.package(shard) / WEIGHTS).with_name(pathlib.PurePosixPath(value.blobFileValue.fileName).name)
         # A record of blob storage v2: 0xDEADBEEF, type, bytes, offset of the data, in 64 bytes.
         record = np.fromfile(path, np.uint8, 24, offset=value.blobFileValue.offset).tobytes()
         assert record[:4] == bytes.fromhex("efbeadde")

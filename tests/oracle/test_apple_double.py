@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from apple_build import APPLE, ENVIRONMENT, link_test
+from bundle_edit import BundleEdit
 from command import ROOT, done as must, lathe
 
 pytestmark = pytest.mark.linux("GNUstep, for the stand-in of Core ML")
@@ -190,6 +191,22 @@ def test_other_weights_are_another_compiled_model(mac, bundle, tmp_path):
     other = tmp_path / "other.lathe"
     mac("convert", ROOT / "models/hello-phi3-f16.gguf", "-o", other)
     ask(mac, other)
+    assert mac("cache").stdout.split(",")[0] != before.split(",")[0]
+
+
+def test_other_weights_in_a_further_file_are_another_compiled_model(mac, tmp_path):
+    first = tmp_path / "first.lathe"
+    mac("convert", HELLO, "-o", first, "--weight-files", 2)
+    ask(mac, first)
+    before = mac("cache").stdout
+    other = BundleEdit.copy(first, tmp_path / "other.lathe")
+    weight = other.weight("layer_03_down")
+    weight.codes[5] ^= 1
+    weight.codes.flush()
+    other.redigest()
+    paths = [next(b.glob("shards/*/Data/com.apple.CoreML/weights/weight.bin")) for b in (first, other.path)]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    ask(mac, other.path)
     assert mac("cache").stdout.split(",")[0] != before.split(",")[0]
 
 

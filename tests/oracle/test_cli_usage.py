@@ -156,6 +156,7 @@ WRONG = [
     (["convert", HELLO, "-o", "x", "--prefill-rows", "32", "--functions", "decode"], "--functions decode makes no prefill"),
     (["convert", HELLO, "-o", "x", "--head-slice-rows", "1000"], "--head-slice-rows 1000: expected a multiple of 16 from 256 to 65536"),
     (["convert", HELLO, "-o", "x", "--head-slice-rows", "65552"], "--head-slice-rows 65552: expected a multiple of 16 from 256"),
+    (["convert", HELLO, "-o", "x", "--weight-files", "17"], "--weight-files 17: expected 1 to 16"),
     (["convert", HELLO, "-o", "x", "--sizes", "large"], "--sizes large: expected cautious or newest"),
     (["convert", HELLO, "-o", "x", "--target", "macos9"], "--target macos9: expected macos27 or macos26"),
     (["convert", HELLO, "-o", "x", "--functions", "prefill"], "--functions prefill: expected decode,prefill, decode or one"),

@@ -28,7 +28,7 @@ CONTEXT, PREFILL = 128, 64  # a short state keeps the runs short
 
 KV, FORMS, FUNCTIONS = ("overwrite", "slice"), ("int8", "int8-tensor", "fp16"), ("decode,prefill", "decode")
 BUNDLES = [(kv, form, functions) for kv in KV for form in FORMS for functions in FUNCTIONS] + [
-    ("rows", "int8", "decode,prefill"), ("rows", "fp16", "decode"), "head-alone"]
+    ("rows", "int8", "decode,prefill"), ("rows", "fp16", "decode"), "head-alone", "three-files"]
 
 
 def name_of(case):
@@ -47,6 +47,8 @@ def make_bundle(tmp_path_factory):
         if case == "head-alone":
             # Below this size a layer fits, but not beside the head: see tests/convert/convert_limit.c.
             subprocess.run([BUILD / "tests/convert/convert_limit", HELLO, path, "400000"], check=True)
+        elif case == "three-files":
+            done("convert", HELLO, "-o", path, "--context", CONTEXT, "--weight-files", 3)
         else:
             kv, form, functions = case
             done("convert", HELLO, "-o", path, "--kv", kv, "--weights", form, "--functions", functions,
@@ -139,7 +141,8 @@ def test_forms_are_all_there(bundle):
         assert [s["functions"][0]["name"] for s in chain["shards"]] == ["decode"] * 4 + ["main"]
     else:
         layers = ["decode", "prefill"] if chain["options"]["prefill_rows"] else ["decode"]
-        assert roles == [layers, layers + ["head"]]
+        whole = chain["options"]["weight_files"] > 0
+        assert roles == ([] if whole else [layers]) + [layers + ["head"]]
 
 
 def test_loads(bundle, tmp_path):
@@ -198,7 +201,7 @@ def test_bytes_are_those_of_protobuf(make_bundle, example):
     """Shortest varints, defaults left out, fields in order, maps sorted: what protobuf's own writer makes of it.
 
     Its Python implementation sorts keys as strings; the C one puts "pad_type" before "pad"."""
-    forms = [("slice", "int8", "decode,prefill"), ("overwrite", "fp16", "decode"), "head-alone"]
+    forms = [("slice", "int8", "decode,prefill"), ("overwrite", "fp16", "decode"), "head-alone", "three-files"]
     paths = [package / MODEL for case in forms for _, package in packages(make_bundle(case))[-2:]] + [example / MODEL]
     run = subprocess.run([sys.executable, "-c", REWRITE, *paths], capture_output=True, text=True,
                          env=os.environ | {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"})
@@ -213,14 +216,14 @@ def test_functions_share_their_weights(bundle):
                 values = [a.value for v in op.inputs.values() for a in v.arguments] + list(op.attributes.values())
                 for v in values:
                     if v.WhichOneof("value") == "blobFileValue":
-                        offsets.setdefault(name, set()).add(v.blobFileValue.offset)
+                        place = v.blobFileValue.fileName, v.blobFileValue.offset
+                        offsets.setdefault(name, set()).add(place)
         assert all(offsets[f["name"]] == offsets["decode"] for f in shard["functions"] if f["role"] == "prefill")
 
 
 def test_weight_file_is_record_after_record(bundle):
     """Without a gap but to the next multiple of 64, as many as the header says, to the file's end."""
-    for _, package in packages(bundle):
-        data = (package / WEIGHTS / "weight.bin").read_bytes()
+    for data in (path.read_bytes() for _, package in packages(bundle) for path in sorted((package / WEIGHTS).iterdir())):
         count, version = struct.unpack_from("<II", data)
         assert version == 2 and not any(data[8:64])
         at = 64
@@ -231,6 +234,22 @@ def test_weight_file_is_record_after_record(bundle):
             at = -(-end // 64) * 64
             assert not any(data[end:at])
         assert end == len(data)
+
+
+def test_weights_in_several_files_are_those_of_one(make_bundle):
+    """Every constant, as coremltools reads it by the file and the offset that the program names."""
+    found = []
+    for case in ("three-files", ("overwrite", "int8", "decode,prefill")):
+        constants = {}
+        for _, package in packages(make_bundle(case)):
+            for f in infer(package, spec_of(package)).functions.values():
+                for op in f.operations:
+                    if op.op_type == "constexpr_blockwise_shift_scale":
+                        constants[op.name] = op.data.val.tobytes(), op.scale.val.tobytes()
+        found.append(constants)
+    assert found[0] == found[1] and len(found[0]) == 17  # four matrices of four layers, and the head
+    [[_, package]] = packages(make_bundle("three-files"))
+    assert sorted(p.name for p in (package / WEIGHTS).iterdir()) == ["weight.bin", "weight_1.bin", "weight_2.bin"]
 
 
 def test_written_again_by_coremltools_it_computes_the_same(programs, tmp_path):

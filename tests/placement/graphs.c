@@ -90,8 +90,7 @@ static ValueId matmul(Draft *d, ValueId x, ValueId y, bool transpose_y) {
 }
 
 static ValueId stored(Draft *d, MilType type) {
-    uint64_t offset = blob_plan_add(&d->blobs, d->arena, &type);
-    return build_const_blob(&d->b, next_name(d), type, offset);
+    return build_const_blob(&d->b, next_name(d), type, blob_plan_add(&d->blobs, d->arena, &type));
 }
 
 // int8 with one scale for all of it.

@@ -288,9 +288,8 @@ static void add_function(MilProgram *p, Arena *arena, const char *name, uint32_t
         uint64_t offset =
             ((uint64_t)(*at % per_file) << 20) + 64 * (*at % per_file / WEIGHT_MIB + 1);
         ValueId w = build_const_blob(&b, arena_printf(arena, "w%u", n).at,
-                                     MIL_TENSOR(MIL_F16, 4096, 2048, 1, 1), offset);
-        ((MilData *)mil_value(b.f, w)->data)->file =
-            arena_printf(arena, "@model_path/weights/weight_%u.bin", *at / per_file);
+                                     MIL_TENSOR(MIL_F16, 4096, 2048, 1, 1),
+                                     (MilPlace){*at / per_file, offset});
         y = build_conv1x1(&b, arena_printf(arena, "y%u", n).at, x, w, MIL_NO_VALUE);
     }
     build_output(&b, y);

@@ -233,7 +233,7 @@ static void test_number_of_convolutions(void **state) {
         MilProgram *p = mil_program_new(&arena, 9);
         Builder b = builder_begin(p, "main", &err);
         ValueId x = build_input(&b, "x", MIL_TENSOR(MIL_F16, 1, 8, 1, 64));
-        ValueId w = build_const_blob(&b, "w", MIL_TENSOR(MIL_F16, 8, 8, 1, 1), 64);
+        ValueId w = build_const_blob(&b, "w", MIL_TENSOR(MIL_F16, 8, 8, 1, 1), (MilPlace){0, 64});
         for (uint32_t i = 0; i < n; i++)
             x = build_conv1x1(&b, arena_printf(&arena, "y%u", i).at, x, w, MIL_NO_VALUE);
         build_output(&b, x);
@@ -244,6 +244,35 @@ static void test_number_of_convolutions(void **state) {
         placement_judge(&placement, &arena, p, 0, &t);
         assert_int_equal(find(&placement, "B23") != NULL, n > 386);
         assert_int_equal(placement_is_resident(&placement), n <= 386);
+        arena_free(&arena);
+    }
+}
+
+// A program whose weights are in 16 files, which passes, and in 17 (D28).
+static void test_number_of_weight_files(void **state) {
+    (void)state;
+    for (uint32_t n = 16; n <= 17; n++) {
+        Arena arena = {0};
+        Err err = {0};
+        MilProgram *p = mil_program_new(&arena, 9);
+        for (uint32_t first = 0; first < n; first += 9) { // two functions
+            Builder b = builder_begin(p, first ? "second" : "first", &err);
+            ValueId x = build_input(&b, "x", MIL_TENSOR(MIL_F16, 1, 8, 1, 64));
+            for (uint32_t i = first; i < n && i < first + 9; i++) {
+                ValueId w = build_const_blob(&b, arena_printf(&arena, "w%u", i).at,
+                                             MIL_TENSOR(MIL_F16, 8, 8, 1, 1), (MilPlace){i, 64});
+                x = build_conv1x1(&b, arena_printf(&arena, "y%u", i).at, x, w, MIL_NO_VALUE);
+            }
+            build_output(&b, x);
+            assert_true(builder_ok(&b));
+        }
+        Placement placement;
+        PlacementTarget t;
+        assert_true(placement_target_read(STR("macos26"), &t));
+        placement_judge(&placement, &arena, p, 0, &t);
+        assert_int_equal(placement.n_files, n);
+        assert_int_equal(find(&placement, "D28") != NULL, n > 16);
+        assert_int_equal(placement_fits_newest(&placement), n <= 16);
         arena_free(&arena);
     }
 }
@@ -291,7 +320,8 @@ static void test_every_rule_has_a_case_and_a_source(void **state) {
     (void)state;
     for (int r = 0; r < RULE_COUNT; r++) {
         const PlacementRule *rule = &placement_rules[r];
-        bool has_case = strcmp(rule->id, "B23") == 0; // test_number_of_convolutions
+        bool has_case = strcmp(rule->id, "B23") == 0 || // test_number_of_convolutions
+                        strcmp(rule->id, "D28") == 0;   // test_number_of_weight_files
         for (size_t i = 0; i < COUNT_OF(cases); i++)
             has_case = has_case || strcmp(cases[i].rule, rule->id) == 0;
         if (!has_case) print_message("no case for %s\n", rule->id);
@@ -305,6 +335,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules_speak_and_are_silent),
         cmocka_unit_test(test_number_of_convolutions),
+        cmocka_unit_test(test_number_of_weight_files),
         cmocka_unit_test(test_integers_before_the_graph_are_no_island),
         cmocka_unit_test(test_what_is_counted),
         cmocka_unit_test(test_every_rule_has_a_case_and_a_source),
