@@ -120,12 +120,20 @@ static void change_heads(Reading *r, uint32_t times, uint32_t over) {
     if (is_derived) set_scale(m, m->head_dim);
 }
 
+// A norm of single heads has as many weights as a head has dims: heads cannot be taken for others.
+static bool has_head_norm(const Contract *c) {
+    for (uint32_t i = 0; i < contract_n_kinds(c); i++)
+        if (c->kinds[i].qk_norm == QK_NORM_HEAD || c->kinds[i].qk_norm == QK_NORM_HEAD_ROTATED)
+            return true;
+    return false;
+}
+
 static bool can_double_heads(const Contract *c) {
-    return c->head_dim % 4 == 0 && c->head_dim_v % 2 == 0;
+    return c->head_dim % 4 == 0 && c->head_dim_v % 2 == 0 && !has_head_norm(c);
 }
 
 static bool can_halve_heads(const Contract *c) {
-    return c->n_heads % 2 == 0 && c->n_kv_heads % 2 == 0;
+    return c->n_heads % 2 == 0 && c->n_kv_heads % 2 == 0 && !has_head_norm(c);
 }
 
 // The layers of a reading are its own copy.
@@ -139,12 +147,31 @@ static void swap_rows(Reading *r, size_t a, size_t b) {
     }
 }
 
-// The weight at `at` in LayerWeights, of layers of kind `kind`.
-static void drop_rows(Reading *r, uint32_t kind, size_t at) {
+// The weight at `at` in LayerWeights, of layers of kind `kind`: its first rows only, none, or another
+// weight's.
+static void keep_first_rows(Reading *r, uint32_t kind, size_t at, size_t n_rows) {
     const Contract *c = &r->model.contract;
-    for (uint32_t l = 0; l < c->n_layers; l++)
-        if (contract_kind_of(c, l) == kind)
-            memset((char *)&r->model.weights.layers[l] + at, 0, sizeof(Rows));
+    for (uint32_t l = 0; l < c->n_layers; l++) {
+        if (contract_kind_of(c, l) != kind) continue;
+        Rows rows;
+        char *place = (char *)&r->model.weights.layers[l] + at;
+        memcpy(&rows, place, sizeof rows);
+        rows.n_rows = n_rows;
+        memcpy(place, n_rows ? &rows : &(Rows){0}, sizeof rows);
+    }
+}
+
+static void drop_rows(Reading *r, uint32_t kind, size_t at) {
+    keep_first_rows(r, kind, at, 0);
+}
+
+static void move_rows(Reading *r, uint32_t kind, size_t from, size_t to) {
+    const Contract *c = &r->model.contract;
+    for (uint32_t l = 0; l < c->n_layers; l++) {
+        char *layer = (char *)&r->model.weights.layers[l];
+        if (contract_kind_of(c, l) == kind) memcpy(layer + to, layer + from, sizeof(Rows));
+    }
+    drop_rows(r, kind, from);
 }
 
 static void exchange_kinds(Contract *m) {
@@ -164,6 +191,20 @@ static void rotate_everywhere(Contract *m) {
     uint32_t window = still.attn_window;
     m->kinds[!from] = m->kinds[from];
     m->kinds[!from].attn_window = window;
+}
+
+// A kind that is not scaled gets scaling and factors of the other one, and keeps its base.
+static void scale_everywhere(Contract *m) {
+    int from = m->kinds[0].rope_scaling == ROPE_SCALING_NONE;
+    LayerKind *to = &m->kinds[!from];
+    const LayerKind *k = &m->kinds[from];
+    to->rope_scaling = k->rope_scaling;
+    to->rope_factor = k->rope_factor;
+    to->rope_freq_factors = k->rope_freq_factors;
+    to->attn_factor = k->attn_factor;
+    to->yarn_ext_factor = k->yarn_ext_factor;
+    to->yarn_beta_fast = k->yarn_beta_fast;
+    to->yarn_beta_slow = k->yarn_beta_slow;
 }
 
 static bool is_qkv_stacked(const Reading *r) {

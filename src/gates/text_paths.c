@@ -152,6 +152,23 @@ static bool begin(Paths *t, const char *system, Err *err) {
 
 // ---- the ways
 
+// Some tokens in one call behind what the session holds, taken back afterwards: a chunk that begins
+// late and ends in padding. A conversation without a template reads every turn from its beginning.
+static bool feed_behind(Paths *t, Err *err) {
+    enum { TOKENS = 5 }; // fewer may be fed one by one
+    uint32_t ids[TOKENS], before = session_position(t->session);
+    if (before + TOKENS >= session_context(t->session)) return true;
+    for (uint32_t i = 0; i < TOKENS; i++)
+        ids[i] = (before + i) * 7919 % t->p->model.contract.n_vocab;
+    t->turn = "tokens behind a turn";
+    bool ok = session_feed(t->session, ids, TOKENS, NULL, NULL, err);
+    if (ok && session_position(t->session) != before + TOKENS)
+        found_fault(t, "the session holds another number of tokens than it was fed");
+    ok = ok && compare_next(t, t->p->model.contract.n_vocab / 3, err);
+    if (ok) session_rewind(t->session, before);
+    return ok;
+}
+
 static bool takes_system(const Paths *t) {
     json_t *messages = json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "system", "content",
                                  "Be brief.", "role", "user", "content", "Hello.");
@@ -164,7 +181,7 @@ static bool takes_system(const Paths *t) {
 
 static bool walk_turns(Paths *t, Err *err) {
     Str first = STR("What is the capital of France?"), second = STR("Count from 3 to 9, please.");
-    if (!begin(t, NULL, err) || !say(t, "first turn", first, err) ||
+    if (!begin(t, NULL, err) || !say(t, "first turn", first, err) || !feed_behind(t, err) ||
         !say(t, "second turn", second, err) || !say(t, "third turn", first, err))
         return false;
     // Another conversation over the same session: what they share is kept, the rest taken back.

@@ -108,6 +108,9 @@ static void add_rows(Sum *sum, const Comparison *c, const char *name, size_t n) 
 static bool compare(Sum *sum, WeightRole role, uint32_t layer, const char *name, Rows rows,
                     Err *err) {
     if (!rows.tensor) return true;
+    if (!packed_weight_is_there(sum->packed, role, layer))
+        return err_set(err, ERR_GATE, "chain.json lists no '%s' of layer %u, which the source has",
+                       name, layer);
     bool is_matrix = rows.tensor->n_dims > 1;
     size_t width = is_matrix ? rows.tensor->dims[0] : max_size(rows.n_rows, rows.tensor->n_weights);
     size_t n = pool_threads(sum->p->job->pool) * width, n_errors = is_matrix ? rows.n_rows : 1;

@@ -56,6 +56,11 @@ static bool regroups_heads(const BundleMutant *mutant) {
     return false;
 }
 
+// Whether they multiply what feed-forward projects, and nothing else.
+static bool scales_feed_forward(const BundleMutant *mutant) {
+    return mutant->edits[0].line && strcmp(mutant->edits[0].line, "%$U") == 0;
+}
+
 static bool has_window_within(const Contract *c, uint32_t context) {
     for (uint32_t i = 0; i < contract_n_kinds(c); i++)
         if (c->kinds[i].attn_window != 0 && c->kinds[i].attn_window + 1 < context) return true;
@@ -89,6 +94,9 @@ const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract
     if (is_of_chunks && !prefill_rows) return "the bundle has no prefill";
     if ((h->rope_shift_later || h->counts_later_padding) && context < 2 * (uint64_t)prefill_rows)
         return "a second chunk does not fit in the context";
+    if (scales_feed_forward(mutant) &&
+        has_post_norms(contract_layer(c, MUTANT_LAYER % c->n_layers)))
+        return "the norm after feed-forward divides by what its input is multiplied by";
     if (regroups_heads(mutant) && (c->n_kv_heads == 1 || c->n_kv_heads == c->n_heads))
         return "there is only one way to assign query heads to kv heads";
     return NULL;

@@ -13,12 +13,55 @@ typedef struct {
     const Contract *contract;
     Arena *arena;
     const CompiledShard *shard;
-    uint32_t n_rows; // of the function at hand
+    const MilFunction *function; // the one at hand, as it was compiled; NULL before the first
+    uint32_t n_rows;             // of it
 } Editing;
+
+static const MilOp *op_of(const MilFunction *f, Str name) {
+    ValueId v = f ? mil_find_value(f, name) : MIL_NO_VALUE;
+    uint32_t op = value_is_none(v) ? MIL_NO_OP : mil_value(f, v)->op;
+    return op == MIL_NO_OP ? NULL : &f->ops[op];
+}
+
+// <value.x>: the operand x of the op that makes the value. Where there is none, it stays as it is and
+// is found nowhere.
+static Str operand(const Editing *e, Str text) {
+    size_t dot = 1;
+    while (dot + 2 < text.len && text.at[dot] != '.') dot++;
+    const MilOp *op = op_of(e->function, (Str){text.at + 1, dot - 1});
+    if (!op) return text;
+    const char *name = arena_cstr(e->arena, (Str){text.at + dot + 1, text.len - dot - 2});
+    int param = mil_param(op->info, name);
+    ValueId v = param < 0 ? MIL_NO_VALUE : mil_operand(e->function, op, param);
+    return value_is_none(v) ? text : mil_value(e->function, v)->name;
+}
+
+static Str with_operands(const Editing *e, Str text) {
+    StrBuf out = {0};
+    while (text.len) {
+        const char *end = *text.at == '<' ? memchr(text.at, '>', text.len) : NULL;
+        Str part = {text.at, end ? (size_t)(end - text.at) + 1 : 1};
+        strbuf_add(&out, end ? operand(e, part) : part);
+        text = (Str){text.at + part.len, text.len - part.len};
+    }
+    Str expanded = arena_str(e->arena, strbuf_str(&out));
+    strbuf_free(&out);
+    return expanded;
+}
 
 // `text` with the table's signs replaced.
 static Str expand(const Editing *e, const char *text) {
     const Contract *c = e->contract;
+    static const char *const first_of[] = {[ACTIVATION_SILU] = "silu",
+                                           [ACTIVATION_GELU_TANH] = "gelu",
+                                           [ACTIVATION_RELU_SQUARED] = "relu",
+                                           [ACTIVATION_XIELU] = "xielu_relu"};
+    static const char *const last_of[] = {[ACTIVATION_SILU] = "silu",
+                                          [ACTIVATION_GELU_TANH] = "gelu",
+                                          [ACTIVATION_RELU_SQUARED] = "relu_squared",
+                                          [ACTIVATION_XIELU] = "xielu"};
+    const LayerKind *k = contract_layer(c, MUTANT_LAYER < c->n_layers ? MUTANT_LAYER : 0);
+    bool is_plain = c->logit_scale == 1 && c->final_softcap == 0;
     const char *of_heads = e->n_rows == 1                ? "attended"
                            : c->n_heads == c->n_kv_heads ? "by_channel"
                                                          : "by_head";
@@ -31,7 +74,11 @@ static Str expand(const Editing *e, const char *text) {
     } signs[] = {
         {"%", arena_printf(e->arena, "layer_%02u_", MUTANT_LAYER)},
         {"^", is_first ? STR("x") : arena_printf(e->arena, "layer_%02u_out", MUTANT_LAYER - 1)},
-        {"$M", c->n_heads == c->n_kv_heads ? STR("mask") : STR("mask_stacked")},
+        {"$L", is_plain ? STR("logits_0") : STR("raw_0")},
+        {"$A", str_of(first_of[k->activation])},
+        {"$E", str_of(last_of[k->activation])},
+        {"$U", k->is_gated ? STR("gated") : STR("down_y")},
+        {"$S", k->has_norm_bias ? STR("scaled") : STR("y")},
         {"$K", arena_printf(e->arena, "%u", c->n_kv_heads)},
         {"$G", arena_printf(e->arena, "%u", c->n_heads / c->n_kv_heads)},
         {"$H", arena_printf(e->arena, "%u", c->n_heads)},
@@ -55,15 +102,24 @@ static Str expand(const Editing *e, const char *text) {
             strbuf_add_char(&out, *text++);
         }
     }
-    Str expanded = arena_str(e->arena, strbuf_str(&out));
+    Str expanded = with_operands(e, strbuf_str(&out));
     strbuf_free(&out);
     return expanded;
 }
 
-static const char *find(Str text, Str wanted) {
+static const char *find_text(Str text, Str wanted) {
     for (size_t i = 0; i + wanted.len <= text.len; i++)
         if (memcmp(text.at + i, wanted.at, wanted.len) == 0) return text.at + i;
     return NULL;
+}
+
+// Where `wanted` is in a line; "=*" is all from the equals sign on.
+static const char *find(Str text, Str *wanted) {
+    bool is_rest = str_is(*wanted, "=*");
+    if (is_rest) *wanted = STR("= ");
+    const char *at = find_text(text, *wanted);
+    if (at && is_rest) *wanted = (Str){at, (size_t)(text.at + text.len - at) - 1};
+    return at;
 }
 
 // Whether `line` defines the value `name`, or is a statement that begins with it.
@@ -75,7 +131,7 @@ static bool is_line_of(Str line, Str name) {
 
 // A package's only function is called main; one of layers that takes several rows is prefill, too.
 static bool is_wanted(Editing *e, Str function) {
-    const MilFunction *f = mil_find_function(e->shard->program, function);
+    const MilFunction *f = e->function = mil_find_function(e->shard->program, function);
     ValueId x = mil_find_value(f, STR(INPUT_X));
     bool has_layers = e->shard->range.end_layer > e->shard->range.first_layer;
     unsigned is = has_layers ? IN_DECODE : IN_HEAD;
@@ -99,15 +155,18 @@ static Str apply(Editing *e, Str text, const GraphEdit *edit, size_t *n_found) {
             while (line.at[5 + n] != '(') n++;
             is_in = is_wanted(e, (Str){line.at + 5, n});
         }
-        Str from = expand(e, edit->from);
-        const char *at = is_in && is_line_of(line, expand(e, edit->line)) ? find(line, from) : NULL;
+        Str from = expand(e, edit->from), to = expand(e, edit->to);
+        // An operand that nothing has stands there as it is in the table.
+        bool is_known = to.len == 0 || !memchr(to.at, '<', to.len);
+        const char *at =
+            is_in && is_known && is_line_of(line, expand(e, edit->line)) ? find(line, &from) : NULL;
         if (!at) {
             strbuf_add(&out, line);
             continue;
         }
         (*n_found)++;
         strbuf_add(&out, (Str){line.at, (size_t)(at - line.at)});
-        strbuf_add(&out, expand(e, edit->to));
+        strbuf_add(&out, to);
         strbuf_add(&out, (Str){at + from.len, (size_t)(line.at + line.len - at) - from.len});
     }
     Str edited = arena_str(e->arena, strbuf_str(&out));
@@ -140,8 +199,8 @@ bool graph_edit(CompiledShard *shard, const BundleMutant *mutant, const Contract
         size_t n_found = 0;
         text = apply(&e, text, &edits[i], &n_found);
         if (n_found == 0)
-            return err_set(err, ERR_USAGE, "no line '%s' with '%s' in the program", edits[i].line,
-                           edits[i].from);
+            return err_set(err, ERR_USAGE, "no line '%.*s' with '%s' in the program",
+                           STR_ARG(expand(&e, edits[i].line)), edits[i].from);
     }
     MilProgram *program = mil_parse(arena, text, err);
     if (program) shard->program = program;

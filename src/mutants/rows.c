@@ -63,17 +63,28 @@ bool edit_attn_out_of_the_next_layer(CompiledShard *shard, const Model *model) {
 bool edit_norm_plus_1(CompiledShard *shard, const Model *model) {
     (void)model;
     PackedTensor *t = layer_tensor(shard, MUTANT_LAYER, PACKED_ATTN_NORM);
+    if (t && t->n_parts == 0) t = layer_tensor(shard, MUTANT_LAYER, PACKED_ATTN_POST_NORM);
     if (t) t->offset += 1;
     return t != NULL;
+}
+
+bool edit_output_norm_lacks_1(CompiledShard *shard, const Model *model) {
+    (void)model;
+    size_t n;
+    PackedTensor *t = head_tensors(shard, &n);
+    if (n) t->offset -= 1;
+    return n != 0;
 }
 
 bool edit_output_norm_of_a_layer(CompiledShard *shard, const Model *model) {
     size_t n;
     PackedTensor *t = head_tensors(shard, &n);
-    if (n == 0 || !model->weights.layers[model->contract.n_layers - 1].ffn_norm.tensor)
-        return false;
-    t->parts[0].rows = model->weights.layers[model->contract.n_layers - 1].ffn_norm;
-    return true;
+    const LayerWeights *last = &model->weights.layers[model->contract.n_layers - 1];
+    const Rows *norms[] = {&last->ffn_norm, &last->attn_norm, &last->ffn_post_norm};
+    size_t i = 0;
+    while (!norms[i]->tensor) i++; // every layer has one of them
+    if (n) t->parts[0].rows = *norms[i];
+    return n != 0;
 }
 
 bool edit_head_rows_shifted(CompiledShard *shard, const Model *model) {
@@ -103,6 +114,6 @@ bool edit_q_unrolled_wrongly(CompiledShard *shard, const Model *model) {
 bool edit_up_rows_doubled(CompiledShard *shard, const Model *model) {
     (void)model;
     PackedTensor *t = layer_tensor(shard, MUTANT_LAYER, PACKED_GATE_UP);
-    if (t) t->parts[1].factor *= 2;
+    if (t) t->parts[t->n_parts - 1].factor *= 2;
     return t != NULL;
 }

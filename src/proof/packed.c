@@ -8,6 +8,7 @@
 
 #include "base/half.h"
 #include "base/reader.h"
+#include "contract/fields.h"
 #include "proof/packed.h"
 #include "proof/proof.h"
 
@@ -109,6 +110,22 @@ static size_t count_rows(const Place *first) {
     return n;
 }
 
+// Whether layers of `kind` have the weight; of the model's own weights the first kind says it.
+static bool is_in(const Contract *c, WeightRole role, uint32_t kind) {
+    FieldId presence = weight_infos[role].presence;
+    bool is_claimed = weight_is_in(role, &c->kinds[kind]);
+    return is_claimed &&
+           (presence == FIELD_COUNT || *(const bool *)field_at_kind(c, presence, kind));
+}
+
+static bool check_bias(const Contract *c, WeightRole role, const Place *place, Err *err) {
+    size_t found = count_rows(place);
+    size_t wanted = is_in(c, role, 0) ? weight_dim(c, weight_infos[role].n_rows) : 0;
+    if (found == wanted) return true;
+    return err_set(err, ERR_GATE, "the bundle's '%s' has %zu rows, expected %zu",
+                   weight_infos[role].name, found, wanted);
+}
+
 // The rows the reference will ask for: a part of fewer would be read beyond its end.
 static bool check_complete(PackedWeights *w, Err *err) {
     const Contract *c = w->contract;
@@ -116,8 +133,8 @@ static bool check_complete(PackedWeights *w, Err *err) {
         for (int role = 0; role < WEIGHT_COUNT; role++) {
             const WeightInfo *info = &weight_infos[role];
             const Place *place = w->places[(size_t)layer * WEIGHT_COUNT + (size_t)role];
-            if (!info->is_layer || info->presence != FIELD_COUNT) continue;
-            if (!weight_is_in((WeightRole)role, contract_layer(c, layer))) continue;
+            uint32_t kind = contract_kind_of(c, layer);
+            if (!info->is_layer || !is_in(c, (WeightRole)role, kind)) continue;
             if (count_rows(place) != weight_dim(c, info->n_rows))
                 return err_set(err, ERR_GATE,
                                "layer %u: the bundle's '%s' is missing or incomplete", layer,
@@ -127,7 +144,8 @@ static bool check_complete(PackedWeights *w, Err *err) {
     if (rows != c->n_vocab || !w->output_norm)
         return err_set(err, ERR_GATE, "the bundle's head has %zu rows, expected %u", rows,
                        c->n_vocab);
-    return true;
+    return check_bias(c, WEIGHT_head_bias, w->head_bias, err) &&
+           check_bias(c, WEIGHT_output_norm_bias, w->output_norm_bias, err);
 }
 
 PackedWeights *packed_weights_open(Proof *p, Err *err) {
@@ -175,6 +193,11 @@ static const Place *find_place(const PackedWeights *w, WeightRole role, uint32_t
     for (; place && *row >= place->part->n_rows && place->next; place = place->next)
         *row -= place->part->n_rows;
     return place;
+}
+
+bool packed_weight_is_there(const PackedWeights *w, WeightRole role, uint32_t layer) {
+    size_t row = 0;
+    return find_place(w, role, layer, &row) != NULL;
 }
 
 PackedPlace packed_weight_place(const PackedWeights *w, WeightRole role, uint32_t layer,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "contract/mutants.h"
 #include "decoder/ports.h"
 #include "mutants/bundle_mutants.h"
@@ -21,24 +22,29 @@ typedef struct {
     ShardPlan plan;
 } Hello;
 
-static int open_hello(void **state) {
-    static Hello hello;
+static bool open_model(Hello *hello, const char *path) {
     Err err = {0};
-    hello = (Hello){0};
-    *state = &hello;
+    *hello = (Hello){0};
     CompileOptions options = {
         .context = 256, .prefill_rows = 64, .target = target_named("macos27")};
-    return gguf_open(&hello.g, &hello.arena, LATHE_MODELS "/hello-phi3-q8_0.gguf", &err) &&
-                   model_read(&hello.model, &hello.g, &hello.arena, &err) &&
-                   plan_shards(&hello.plan, &hello.model, &options, &hello.arena, &err)
-               ? 0
-               : -1;
+    return gguf_open(&hello->g, &hello->arena, path, &err) &&
+           model_read(&hello->model, &hello->g, &hello->arena, &err) &&
+           plan_shards(&hello->plan, &hello->model, &options, &hello->arena, &err);
+}
+
+static void close_model(Hello *hello) {
+    gguf_close(&hello->g);
+    arena_free(&hello->arena);
+}
+
+static int open_hello(void **state) {
+    static Hello hello;
+    *state = &hello;
+    return open_model(&hello, LATHE_MODELS "/hello-phi3-q8_0.gguf") ? 0 : -1;
 }
 
 static int close_hello(void **state) {
-    Hello *hello = *state;
-    gguf_close(&hello->g);
-    arena_free(&hello->arena);
+    close_model(*state);
     return 0;
 }
 
@@ -106,10 +112,59 @@ static void check_graph_mutant(Hello *hello, const BundleMutant *m, KvForm kv) {
             fail_msg("%s, %s: function %s", m->name, kv_form_name(kv), functions[k].function);
 }
 
+// Whose place the bundled model lacks, and a made one that has it.
+static const char *family_of(const BundleMutant *m) {
+    static const char *const families[][2] = {{"mean_not_subtracted", "command-r"},
+                                              {"post_norm_left_out", "olmo2"},
+                                              {"post_norm_weight_dropped", "olmo2"},
+                                              {"q_norm_weight_dropped", "qwen3"}};
+    for (size_t i = 0; i < COUNT_OF(families); i++)
+        if (strcmp(families[i][0], m->name) == 0) return families[i][1];
+    return NULL;
+}
+
 static void test_graph_mutants_change_what_they_say(void **state) {
-    for (size_t i = 0; bundle_mutant_at(i); i++)
-        for (int kv = 0; bundle_mutant_at(i)->kind == MUTANT_GRAPH && kv < KV_FORM_COUNT; kv++)
-            check_graph_mutant(*state, bundle_mutant_at(i), (KvForm)kv);
+    for (size_t i = 0; bundle_mutant_at(i); i++) {
+        const BundleMutant *m = bundle_mutant_at(i);
+        const char *family = m->kind == MUTANT_GRAPH ? family_of(m) : NULL;
+        Hello other, *hello = family ? &other : *state;
+        char path[256];
+        snprintf(path, sizeof path, LATHE_MODELS "/../tests/oracle/family/%s.gguf",
+                 family ? family : "");
+        if (family) assert_true(open_model(&other, path));
+        for (int kv = 0; m->kind == MUTANT_GRAPH && kv < KV_FORM_COUNT; kv++)
+            check_graph_mutant(hello, m, (KvForm)kv);
+        if (family) close_model(&other);
+    }
+}
+
+// <value.x> names an operand, whatever it is called, and nothing where there is none; =* is the whole op.
+static void test_edits_name_operands(void **state) {
+    static const struct {
+        GraphEdit edit;
+        bool is_found;
+    } rows[] = {
+        {{"%middle", "y = <%middle.y>", "y = <%middle.x>"}, true},
+        {{"%middle", "=*", "= identity(x = <%middle.x>)"}, true},
+        {{"%middle", "y = <%middle.z>", "y = x"}, false},
+        {{"%middle", "y = <%nobody.y>", "y = x"}, false},
+        {{"%middle", "y = <%middle>", "y = x"}, false},
+        {{"%middle", "y = <%middle.y>", "y = <%nobody.y>"}, false},
+        {{"%nobody", "=*", "= identity(x = x)"}, false},
+    };
+    Hello *hello = *state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        BundleMutant mutant = {.name = "operands",
+                               .kind = MUTANT_GRAPH,
+                               .functions = IN_DECODE,
+                               .edits = {rows[i].edit}};
+        CompiledShard truth = compile(hello), shard = truth;
+        bool is_put = false;
+        Err err = {0};
+        bool ok = graph_edit(&shard, &mutant, &hello->model.contract, &is_put, &hello->arena, &err);
+        if (ok != rows[i].is_found) fail_msg("row %zu: %s", i, err.text);
+        assert_int_equal(ok, is_changed(truth.program, shard.program, FUNCTION_DECODE));
+    }
 }
 
 static void test_an_edit_without_its_line_is_refused(void **state) {
@@ -185,6 +240,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_unique),
         cmocka_unit_test(test_graph_mutants_change_what_they_say),
+        cmocka_unit_test(test_edits_name_operands),
         cmocka_unit_test(test_an_edit_without_its_line_is_refused),
         cmocka_unit_test(test_an_invalid_program_is_refused),
         cmocka_unit_test(test_narrow_token_types_are_left_alone),

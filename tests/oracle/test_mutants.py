@@ -20,6 +20,9 @@ NOT_HELLO = {
     "attn_window_one_more", "kinds_exchanged", "norm_rms", "post_norms_dropped", "qk_norm_after_rope", "qk_norm_before_rope",
     "qk_norm_none", "qkv_bias_dropped", "rope_base_one_for_all", "rope_everywhere", "rope_nowhere", "windows_everywhere",
     "xielu_alphas_stored", "xielu_alphas_exchanged", "xielu_layers_reversed", "xielu_beta_not_added", "xielu_beta_0",
+    "attn_scale_beside_head_dim", "ffn_bias_dropped", "head_bias_dropped", "mean_not_subtracted", "norm_bias_dropped",
+    "out_bias_dropped", "post_norm_left_out", "post_norm_weight_dropped", "post_norms_first", "q_norm_weight_dropped",
+    "qk_norm_per_head", "rope_scaling_everywhere",
     "branches_in_parallel",  # such a bundle lacks a landmark that chain.json needs: it is refused when it is opened
 }  # fmt: skip
 

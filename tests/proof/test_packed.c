@@ -282,6 +282,11 @@ static void test_a_table_that_does_not_fit_is_refused(void **state) {
     t->n_parts = 0;
     expect_refused("layer 1: the bundle's 'down' is missing or incomplete");
     *t = before;
+    ChainTensor *bias = tensor_of("q_bias", 1, NULL); // which every layer of the model has
+    size_t n_parts = bias->n_parts;
+    bias->n_parts = 0;
+    expect_refused("layer 1: the bundle's 'q_bias' is missing or incomplete");
+    bias->n_parts = n_parts;
     norm->n_parts = 0;
     expect_refused("the bundle's head has 10 rows");
     norm->n_parts = 1;
