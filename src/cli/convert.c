@@ -276,17 +276,6 @@ static bool print_result(const Chain *chain, const char *out, const ConfigFiles 
     return true;
 }
 
-// What the rules of placement doubt of a context.
-static void warn_of_context(const Chain *chain) {
-    const PlacementRule *rule = &placement_rules[RULE_G06];
-    if (chain->state_rows <= rule->limit) return;
-    fprintf(
-        stderr,
-        "context %u: the states have %u rows; others saw Apple's compiler accept at most %" PRIu64
-        " (%s) [%s]; use a smaller --context to stay within that\n",
-        chain->context, chain->state_rows, rule->limit, rule->seen, rule->id);
-}
-
 // What a program needs to go on; the whole is in chain.json.
 static void print_json(const Chain *chain, const char *out) {
     json_t *packages = json_array();
@@ -363,7 +352,7 @@ static bool convert(const Arguments *a, Arena *words, Err *err) {
         else
             ok = print_result(&chain, a->out, &a->second, err);
         fflush(stdout);
-        warn_of_context(&chain);
+        ok = ok && warn_of_context(&chain, a->out, err);
         if (job.measures_ranges && !chain.ranges)
             fprintf(stderr,
                     "activations were not measured, because that takes minutes for a model of this "

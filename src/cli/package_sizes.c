@@ -20,20 +20,64 @@ void print_package_sizes(const ChainShard *shard, const Placement *p) {
                mib(p->functions[i].reach_bytes));
 }
 
+// The prediction for a package that was just written; `package` is closed by the caller.
+static bool judge_written(Placement *placement, Package *package, const ChainShard *shard,
+                          const Chain *chain, const char *bundle, Arena *arena, Err *err) {
+    PlacementTarget target = {0};
+    const char *path = path_join(arena, bundle, arena_cstr(arena, shard->package));
+    placement_target_read(chain->target, &target);
+    if (!package_open(package, arena, path, err)) return false;
+    placement_judge(placement, arena, package->program, package_bytes(package), &target);
+    return true;
+}
+
 bool print_written_sizes(const ChainShard *shard, const Chain *chain, const char *bundle,
                          Err *err) {
     Arena arena = {0};
     Package package;
     Placement placement;
-    PlacementTarget target = {0};
-    const char *path = path_join(&arena, bundle, arena_cstr(&arena, shard->package));
-    placement_target_read(chain->target, &target);
-    bool ok = package_open(&package, &arena, path, err);
+    bool ok = judge_written(&placement, &package, shard, chain, bundle, &arena, err);
     if (ok) {
-        placement_judge(&placement, &arena, package.program, package_bytes(&package), &target);
         print_package_sizes(shard, &placement);
         package_close(&package);
     }
     arena_free(&arena);
+    return ok;
+}
+
+// ---- contexts that nobody saw compiled
+
+static const RuleId context_rules[] = {RULE_G06, RULE_G07};
+enum { N_CONTEXT_RULES = sizeof context_rules / sizeof *context_rules };
+
+static const PlacementFinding *find_rule(const Placement *p, RuleId rule) {
+    for (size_t i = 0; i < p->n_functions; i++)
+        for (size_t k = 0; k < p->functions[i].n_findings; k++)
+            if (p->functions[i].findings[k].rule == &placement_rules[rule])
+                return &p->functions[i].findings[k];
+    return NULL;
+}
+
+bool warn_of_context(const Chain *chain, const char *bundle, Err *err) {
+    bool is_said[N_CONTEXT_RULES] = {0}, ok = true;
+    for (size_t s = 0; ok && s < chain->n_shards; s++) {
+        Arena arena = {0};
+        Package package;
+        Placement placement;
+        ok = judge_written(&placement, &package, &chain->shards[s], chain, bundle, &arena, err);
+        for (size_t r = 0; ok && r < N_CONTEXT_RULES; r++) {
+            const PlacementFinding *found = find_rule(&placement, context_rules[r]);
+            if (!found || is_said[r]) continue;
+            is_said[r] = true;
+            fprintf(stderr,
+                    "context %u: %s (here %.*s; seen on %s) [%s]; use a smaller --context%s to "
+                    "stay within that\n",
+                    chain->context, found->rule->text, STR_ARG(found->detail), found->rule->seen,
+                    found->rule->id,
+                    context_rules[r] == RULE_G07 ? " or fewer --prefill-rows" : "");
+        }
+        if (ok) package_close(&package);
+        arena_free(&arena);
+    }
     return ok;
 }

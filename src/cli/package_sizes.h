@@ -11,4 +11,8 @@ void print_package_sizes(const ChainShard *shard, const Placement *placement);
 // The same for a package that was just written into `bundle`.
 bool print_written_sizes(const ChainShard *shard, const Chain *chain, const char *bundle, Err *err);
 
+// Prints on stderr what the rules of placement doubt of the context of a bundle that was just
+// written: rows of states and bytes of scores that no compiler was seen to take.
+bool warn_of_context(const Chain *chain, const char *bundle, Err *err);
+
 #endif

@@ -72,9 +72,25 @@ static void judge_matmul(Judge *j, uint32_t at, const MilOp *op) {
         judge_find(j, at, RULE_B03, "%s", op->info->name);
     else if (out->rank > 1)
         judge_scores(j, at, out->dims[out->rank - 2], out->dims[out->rank - 1]);
-    size_t n_bytes;
-    if (mil_type_bytes(out, &n_bytes) && n_bytes > rule_limit(RULE_G07))
-        judge_find(j, at, RULE_G07, "%.2f GB", (double)n_bytes / 1e9);
+}
+
+// Products with the same keys are one attention's scores, cut by rows (N1) or not.
+static void judge_scores_bytes(Judge *j) {
+    const MilFunction *f = j->f;
+    uint64_t *bytes = arena_array(j->arena, f->n_values, uint64_t); // by the value of the keys
+    uint32_t *first = arena_array(j->arena, f->n_values, uint32_t); // op
+    for (uint32_t i = 0; i < f->n_ops; i++) {
+        const MilOp *op = &f->ops[i];
+        size_t n_bytes;
+        if (op->info->opcode != MIL_OP_matmul || !mil_type_bytes(output_type(j, op), &n_bytes))
+            continue;
+        uint32_t keys = mil_operand(f, op, mil_param(op->info, "y")).at;
+        if (!bytes[keys]) first[keys] = i;
+        bytes[keys] += n_bytes;
+    }
+    for (uint32_t v = 0; v < f->n_values; v++)
+        if (bytes[v] > rule_limit(RULE_G07))
+            judge_find(j, first[v], RULE_G07, "%.2f GB", (double)bytes[v] / 1e9);
 }
 
 static void judge_attention(Judge *j, uint32_t at, const MilOp *op) {
@@ -261,6 +277,7 @@ void judge_function(Judge *j) {
     if (n_wide > 1) judge_find(j, PLACEMENT_NO_OP, RULE_B09c, "%u of them", n_wide);
     if (n_convs > rule_limit(RULE_B23))
         judge_find(j, PLACEMENT_NO_OP, RULE_B23, "%u convolutions", n_convs);
+    judge_scores_bytes(j);
     judge_states(j);
     judge_ports(j, j->f->inputs, j->f->n_inputs);
     judge_ports(j, j->f->outputs, j->f->n_outputs);

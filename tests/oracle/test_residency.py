@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from bundle_edit import WEIGHTS, BundleEdit
 from command import ROOT, done
+from random_models import RandomModel
 from tokenizer_oracle import LATHE, MODELS, smollm2_gguf
 
 HELLO = MODELS / "hello-phi3-q8_0.gguf"
@@ -168,3 +169,18 @@ def test_the_document_has_the_counts_of_the_three_forms(model, tmp_path):
         bundle = convert(path, tmp_path / f"{form}.lathe", "--kv", form, "--range", "off")
         code, lines = judge(bundle, path)
         assert code == 0 and len(lines) == 1 and LINE.search(lines[0])[0] == f"{stated.strip()} (predicted)", (form, lines)
+
+
+# 64 heads of 49,152 keys by 256 rows are 1.61 GB of scores, cut into products of less than 2^20 scores a head.
+@pytest.mark.parametrize("context, rows, rules", [(49152, 256, ["G06", "G07"]), (49152, 128, ["G06"]), (16384, 128, []), (16416, 16, ["G06"])])
+def test_convert_warns_of_a_context_that_no_compiler_was_seen_to_take(context, rows, rules, tmp_path):
+    model = RandomModel("llama", d_model=64, d_ff=64, n_layers=1, n_heads=64, n_kv_heads=64, head_dim=32, rope_dim=32,
+                        context=65536).write(tmp_path / "m.gguf")
+    run = done("convert", model, "-o", tmp_path / "m.lathe", "--range", "off", "--context", context, "--prefill-rows", rows)
+    warned = [line for line in run.stderr.splitlines() if line.startswith(f"context {context}: ")]
+    assert [re.search(r"\[(\w+)\]", line)[1] for line in warned] == rules, run.stderr
+    assert all("use a smaller --context" in line for line in warned)
+    if "G06" in rules:
+        assert f"has {context}; seen on M4 Pro" in warned[0]
+    if "G07" in rules:
+        assert "here 1.61 GB" in warned[1] and "or fewer --prefill-rows" in warned[1]

@@ -144,6 +144,8 @@ static const struct {
      MAIN("s: state<fp16[1, 8, 16384, 64]>", "r = read_state(input = s)\ny = relu(x = r)", "y"), NULL},
     {"G07", "macos27", 0, MAIN("q: fp16[1, 50, 4096, 64], k: fp16[1, 50, 4096, 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))", "s"),
      MAIN("q: fp16[1, 47, 4096, 64], k: fp16[1, 47, 4096, 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))", "s"), NULL},
+    {"G07", "macos27", 0, MAIN("q: fp16[1, 25, 4096, 64], p: fp16[1, 25, 4096, 64], k: fp16[1, 25, 4096, 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))\nt = matmul(x = p, y = k, transpose_y = bool(true))", "s, t"),
+     MAIN("q: fp16[1, 25, 4096, 64], k: fp16[1, 25, 4096, 64], l: fp16[1, 25, 4096, 64]", "s = matmul(x = q, y = k, transpose_y = bool(true))\nt = matmul(x = q, y = l, transpose_y = bool(true))", "s, t"), NULL},
     {"H07", "macos27", 0, MAIN("x: fp16[1, 16416, 1, 1]", "y = tanh(x = x)", "y"), MAIN("x: fp16[1, 16384, 1, 1]", "y = tanh(x = x)", "y"), NULL},
     {"H07", "macos27", 0, MAIN("x: fp16[1, 28672, 1, 1]", "y = mul(x = x, y = fp16(2))", "y"), MAIN("x: fp16[1, 28672, 1, 1]", "y = mul(x = x, y = x)", "y"), NULL},
     {"G01", "macos27", 0, RELU("1, 64, 1, ?"), RELU("1, 64, 1, 64"), NULL},
