@@ -12,7 +12,8 @@ static ValueId gelu_tanh(Graph *g, ValueId x) {
 static ValueId relu_squared(Graph *g, ValueId x) {
     Builder *b = &g->builder;
     ValueId positive = build_unary(b, graph_name(g, "relu"), MIL_OP_relu, x);
-    return build_binary(b, graph_name(g, "relu_squared"), MIL_OP_mul, positive, positive);
+    ValueId scaled = graph_scale(g, "relu_scaled", positive, g->up_factor);
+    return build_binary(b, graph_name(g, "relu_squared"), MIL_OP_mul, positive, scaled);
 }
 
 // Both sides in one sum, without a choice between them:

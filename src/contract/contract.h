@@ -135,10 +135,11 @@ static inline bool has_post_norms(const LayerKind *k) {
     return k->norm_placement == NORM_POST || k->norm_placement == NORM_BOTH;
 }
 
-// Whether the packages can make what enters the down projection smaller: by up's rows, or by the constants of
-// an activation that is linear in them. Else an activation lies between up and what it makes, and is not linear.
+// Whether the packages can make what enters the down projection smaller: by up's rows, or by a constant
+// of an activation that squares. Other activations without a gate make nothing larger than what they get.
 static inline bool scales_what_it_makes(const LayerKind *k) {
-    return k->is_gated || k->activation == ACTIVATION_XIELU;
+    return k->is_gated || k->activation == ACTIVATION_XIELU ||
+           k->activation == ACTIVATION_RELU_SQUARED;
 }
 
 uint32_t contract_n_kinds(const Contract *c); // 1 to CONTRACT_MAX_KINDS

@@ -1,5 +1,5 @@
-"""xIELU: an activation with numbers of its own in every layer (Apertus). What its keys may say, and an activation beyond
-fp16. That its curve is transformers' is test_family.py's to show."""
+"""xIELU: an activation with numbers of its own in every layer (Apertus). What its keys may say, and squares beyond fp16.
+That its curve is transformers' is test_family.py's to show."""
 
 import json
 import re
@@ -55,14 +55,15 @@ def test_a_key_must_be_there(key, tmp_path):
     assert run.returncode == 3 and f"key '{key}' is absent" in run.stderr, run.stderr
 
 
-@pytest.mark.parametrize("weights", ["fp16", "int8"])
-def test_an_activation_beyond_fp16(weights, tmp_path):
-    """x squared passes 65,504. The constants divide it, and the down projection takes that out again: all gates pass, and
-    what fp16 gives is as near to the reference as without."""
-    tensors = {t.name: np.asarray(gguf.quants.dequantize(t.data, t.tensor_type)) for t in gguf.GGUFReader(MODEL).tensors}
+@pytest.mark.parametrize("family, weights", [("apertus", "fp16"), ("apertus", "int8"), ("nemotron", "fp16")])
+def test_a_square_beyond_fp16(family, weights, tmp_path):
+    """x squared passes 65,504, in xIELU and in relu squared. A constant divides it, and the down projection takes that out
+    again: all gates pass."""
+    model = gguf_of(family)
+    tensors = {t.name: np.asarray(gguf.quants.dequantize(t.data, t.tensor_type)) for t in gguf.GGUFReader(model).tensors}
     loud = {name: x * 128 for name, x in tensors.items() if name.endswith("ffn_up.weight")}
     loud |= {name: x / 4096 for name, x in tensors.items() if name.endswith("ffn_down.weight")}
-    path, bundle = rewrite_gguf(MODEL, tmp_path / "m.gguf", tensors=loud), tmp_path / "m.lathe"
+    path, bundle = rewrite_gguf(model, tmp_path / "m.gguf", tensors=loud), tmp_path / "m.lathe"
     done("convert", path, "-o", bundle, "--context", "256", "--weights", weights)
     ranges = json.loads((bundle / "chain.json").read_text())["ranges"]["layers"]
     assert max(layer["gated_peak"] for layer in ranges) > 65504
