@@ -2,7 +2,7 @@
 full tier computes (test_family_mutants.py)."""
 
 # One of each kind of model that the families' rows make.
-FAMILIES = ["gemma2", "gemma3", "granite", "cohere2", "smollm3", "olmo2", "glm4", "qwen3", "starcoder2", "stablelm", "phi2", "nemotron"]
+FAMILIES = ["gemma2", "gemma3", "granite", "cohere2", "smollm3", "olmo2", "glm4", "qwen3", "starcoder2", "stablelm", "phi2", "nemotron", "apertus"]
 
 # Number of the page's row -> (family, mutants that must be killed).
 MUTANTS = {
