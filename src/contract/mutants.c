@@ -90,7 +90,7 @@ static void double_rope_dims(Contract *m, Arena *arena) {
 }
 
 static bool can_rotate(const Contract *c, const LayerKind *k, uint32_t quarters) {
-    return c->head_dim % 8 == 0 && k->rope_dim != c->head_dim / 4 * quarters;
+    return c->head_dim % 8 == 0 && k->rope_dim && k->rope_dim != c->head_dim / 4 * quarters;
 }
 
 static void rotate_quarters(const Contract *m, LayerKind *n, uint32_t quarters, Arena *arena) {
@@ -193,6 +193,13 @@ static void rotate_everywhere(Contract *m) {
     m->kinds[!from].attn_window = window;
 }
 
+// Whether some layers are scaled as a row for a linear factor scales the others.
+static bool is_linear_row(const Contract *c) {
+    const LayerKind *k = &c->kinds[c->kinds[0].rope_scaling == ROPE_SCALING_NONE];
+    float factor = k->rope_factor;
+    return k->rope_scaling == ROPE_SCALING_LINEAR && (factor == 2 || factor == 4 || factor == 8);
+}
+
 // A kind that is not scaled gets scaling and factors of the other one, and keeps its base.
 static void scale_everywhere(Contract *m) {
     int from = m->kinds[0].rope_scaling == ROPE_SCALING_NONE;
@@ -254,6 +261,21 @@ static float longrope_factor(const Contract *c, const LayerKind *k, double times
     double stretch = (double)c->context / c->original_context;
     if (k->rope_scaling != ROPE_SCALING_LONGROPE || stretch <= 1) return k->attn_factor;
     return (float)sqrt(1 + times * log(stretch) / log((double)c->original_context));
+}
+
+// The first pair that is scaled at all and the first that is scaled in full (arXiv 2309.00071, section
+// 3.2): within one pair of each other betas mean the same.
+static double yarn_pair(const Contract *c, const LayerKind *k, float turns) {
+    double over = c->original_context / ((double)turns * 6.283185307179586);
+    return k->rope_dim * log(over) / (2 * log((double)k->rope_base));
+}
+
+static double yarn_first(const Contract *c, const LayerKind *k, float beta_fast) {
+    return fmax(0, floor(yarn_pair(c, k, beta_fast)));
+}
+
+static double yarn_last(const Contract *c, const LayerKind *k, float beta_slow) {
+    return fmin(k->rope_dim - 1.0, ceil(yarn_pair(c, k, beta_slow)));
 }
 
 // YaRN's (arXiv 2309.00071, equation 22).

@@ -14,7 +14,7 @@
 #include "mutants/mutants.h"
 #include "verify/verify.h"
 
-// Positions of a mutant's bundle: a few chunks; for what shows beyond the original context some
+// Positions of a mutant's bundle: a few chunks, all under one set of factors; for what shows beyond the original context some
 // beyond it; for what shows far on, beyond that, the window and the whole numbers of fp16.
 enum { SHORT_CONTEXT = 256, LONG_ROWS = 64, FAR_CONTEXT = 2048 + LONG_ROWS };
 typedef enum { CONTEXT_SHORT, CONTEXT_LONG, CONTEXT_FAR, CONTEXT_COUNT } ContextKind;
@@ -72,7 +72,8 @@ static uint32_t context_of(const Run *run, ContextKind kind) {
         beyond = c->original_context < c->context ? beyond : 0;
         return (uint32_t)min_size(c->context, max_size(max_size(beyond, window), FAR_CONTEXT));
     default:
-        return (uint32_t)min_size(min_size(run->chain.context, SHORT_CONTEXT), c->original_context);
+        beyond = contract_has_two_factor_sets(c) ? c->original_context : SHORT_CONTEXT;
+        return (uint32_t)min_size(min_size(run->chain.context, SHORT_CONTEXT), beyond);
     }
 }
 

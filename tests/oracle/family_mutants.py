@@ -2,7 +2,8 @@
 full tier computes (test_family_mutants.py)."""
 
 # One of each kind of model that the families' rows make.
-FAMILIES = ["gemma2", "gemma3", "granite", "cohere2", "smollm3", "olmo2", "glm4", "qwen3", "starcoder2", "stablelm", "phi2", "nemotron", "apertus"]
+FAMILIES = ["gemma2", "gemma3", "granite", "cohere2", "smollm3", "olmo2", "olmo3", "hunyuan-dense", "glm4", "qwen3", "starcoder2", "stablelm", "phi2", "nemotron",
+            "apertus"]
 
 # Number of the page's row -> (family, mutants that must be killed).
 MUTANTS = {
@@ -13,7 +14,7 @@ MUTANTS = {
     42: [("gemma2", "attn_scale_over_root_2")],
     43: [("gemma2", "attn_softcap_0"), ("gemma2", "final_softcap_0")],
     44: [("gemma2", "attn_window_off"), ("gemma2", "kinds_exchanged")],
-    45: [("gemma3", "rope_scaling_none"), ("gemma3", "rope_scaling_everywhere")],
+    45: [("gemma3", "rope_scaling_none"), ("gemma3", "rope_linear_8"), ("olmo3", "rope_scaling_everywhere")],
     46: [("gemma2", "attn_window_one_more"), ("gemma3", "attn_window_one_more"), ("gemma3", "window_one_longer")],
     50: [("smollm3", "rope_everywhere")],
     51: [("smollm3", "kinds_exchanged")],
