@@ -36,6 +36,21 @@ Span *pass_new_span(Engine *e, const char *pass, uint32_t first, uint32_t n_ops)
     return s;
 }
 
+size_t pass_written_rows(const Engine *e, uint32_t v, size_t slots) {
+    const ValueStorage *stored = &e->storages[v], *root = &e->storages[stored->root];
+    if (root->kind != STORED_IN_STATE) return slots;
+    const StateBuffer *state = e->states[root->slot].bound;
+    const MilType *whole = &state->tensor.type, *part = &e->tensors[v].type;
+    if (whole->rank < 2) return slots;
+    // A view is one stretch of the state. Its matrices are the state's when they are as large and
+    // begin where one of those does.
+    int64_t rows = part->dims[part->rank - 2], width = part->dims[part->rank - 1];
+    bool is_matrices = whole->dims[whole->rank - 2] == rows &&
+                       whole->dims[whole->rank - 1] == width &&
+                       stored->at % (size_t)(rows * width) == 0;
+    return is_matrices ? state->written[whole->rank - 2] : slots;
+}
+
 static void print_values(const Engine *e, const MilOp *op, StrBuf *out) {
     if (op->n_outputs == 0) strbuf_add(out, op->name); // write_state gives no value
     for (uint32_t o = 0; o < op->n_outputs; o++)

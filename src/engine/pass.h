@@ -33,9 +33,13 @@ ValueUse *pass_uses(const Engine *e, Arena *arena); // [n_values]
 // The first op after op `i` that does work, or n_ops.
 uint32_t pass_next_op(const Engine *e, uint32_t i);
 Span *pass_new_span(Engine *e, const char *pass, uint32_t first, uint32_t n_ops);
+// While running: rows of every matrix of value `v` before which all that is not zero lies; `slots`
+// when that is not known.
+size_t pass_written_rows(const Engine *e, uint32_t v, size_t slots);
 
 // ---- the passes, each in pass_<name>.c
 void pass_attend_written(Engine *e);
 void pass_blend_rows(Engine *e);
+void pass_sum_written(Engine *e);
 
 #endif

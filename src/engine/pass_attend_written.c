@@ -128,22 +128,6 @@ static uint32_t match(Engine *e, const ValueUse *uses, uint32_t first, AttendPla
 
 // ---- how much of it a run needs
 
-// Rows of every matrix of value `v` before which all that is not zero lies; `slots` when unknown.
-static size_t written_rows(const Engine *e, uint32_t v, size_t slots) {
-    const ValueStorage *stored = &e->storages[v], *root = &e->storages[stored->root];
-    if (root->kind != STORED_IN_STATE) return slots;
-    const StateBuffer *state = e->states[root->slot].bound;
-    const MilType *whole = &state->tensor.type, *part = &e->tensors[v].type;
-    if (whole->rank < 2) return slots;
-    // A view is one stretch of the state. Its matrices are the state's when they are as large and
-    // begin where one of those does.
-    int64_t rows = part->dims[part->rank - 2], width = part->dims[part->rank - 1];
-    bool is_matrices = whole->dims[whole->rank - 2] == rows &&
-                       whole->dims[whole->rank - 1] == width &&
-                       stored->at % (size_t)(rows * width) == 0;
-    return is_matrices ? state->written[whole->rank - 2] : slots;
-}
-
 static bool all_finite(const EngineTensor *t) {
     bool is_finite = true;
     for (size_t i = 0; i < t->count; i++) is_finite = is_finite && isfinite(t->f32[i]);
@@ -182,7 +166,8 @@ static float largest_mask(const Engine *e, const AttendPlan *p, size_t n) {
 
 // The columns that may have to be computed; the others have scores of 0.
 static size_t n_live_columns(const Engine *e, const AttendPlan *p) {
-    size_t keys = written_rows(e, p->keys, p->slots), values = written_rows(e, p->values, p->slots);
+    size_t keys = pass_written_rows(e, p->keys, p->slots),
+           values = pass_written_rows(e, p->values, p->slots);
     size_t n = (size_t)round_up(max_size(max_size(keys, values), 1), SOFTMAX_COLUMNS);
     const Product *scores = p->scores->plan;
     return n < p->slots && all_finite(scores->x->tensor) ? n : p->slots;

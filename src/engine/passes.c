@@ -10,6 +10,7 @@ static const struct {
 } passes[] = {
     {"attend_written", pass_attend_written},
     {"blend_rows", pass_blend_rows},
+    {"sum_written", pass_sum_written},
 };
 
 typedef struct {

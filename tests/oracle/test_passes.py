@@ -13,7 +13,7 @@ TEXT = "The quick brown fox jumps over the lazy dog. It was a bright cold day in
 def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("passes")
     (folder / "text.txt").write_text(TEXT)
-    forms = {"slice": (HELLO, "--kv", "slice"), "overwrite": (HELLO,),
+    forms = {"slice": (HELLO, "--kv", "slice"), "overwrite": (HELLO,), "rows": (HELLO, "--kv", "rows"),
              "natural": (NATURAL, "--weights", "fp16", "--layers-per-shard", "2")}  # fmt: skip
     for name, args in forms.items():
         done("convert", args[0], "-o", folder / f"{name}.lathe", "--context", "1024", *args[1:])
@@ -29,7 +29,7 @@ def both(*args, kernels, **how):
 
 @pytest.mark.parametrize("kernels", SETS)
 @pytest.mark.parametrize("arithmetic", ["fp32", "fp16"])
-@pytest.mark.parametrize("form", ["slice", "overwrite", "natural"])
+@pytest.mark.parametrize("form", ["slice", "overwrite", "rows", "natural"])
 def test_the_same_perplexity(bundles, form, arithmetic, kernels):
     figures = json.loads(both("eval", bundles / f"{form}.lathe", "--text", bundles / "text.txt", "--context", "100",
                               "--unsealed", "--json", "--arithmetic", arithmetic, kernels=kernels))  # fmt: skip
@@ -37,7 +37,7 @@ def test_the_same_perplexity(bundles, form, arithmetic, kernels):
 
 
 @pytest.mark.parametrize("kernels", SETS)
-@pytest.mark.parametrize("form", ["overwrite", "slice", "natural"])
+@pytest.mark.parametrize("form", ["overwrite", "slice", "rows", "natural"])
 def test_the_same_conversation(bundles, form, kernels):
     """Answers of one token at a time, a reset, and a turn on what is cached."""
     given = "Show me hello world in Erlang.\n/reset\nWhat is the capital of France?\nAnd of Spain?\n"
