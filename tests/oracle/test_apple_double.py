@@ -99,6 +99,7 @@ def test_chat_lives_with(fault, mac, bundle):
 @pytest.mark.parametrize("fault, text", [
     ("load_misleads", "the compiler of the Neural Engine refused the program"),
     ("load_throws", "the double throws at load"),
+    ("lacks_function", "the double finds no function of that name"),
     ("run_fails", "--kv"),
     ("gives_nan", "not finite"),
 ])

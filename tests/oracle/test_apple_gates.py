@@ -1,9 +1,12 @@
 """`lathe verify --engine coreml` over the double: what the gates of a device see, and where their results go. No figure here
 is a device's."""
 import json
+import re
 import shutil
+import time
 
 import pytest
+from bundle_edit import BundleEdit
 from command import HELLO, lathe
 from report_schema import DEVICE, SEAL
 
@@ -107,6 +110,20 @@ def test_numbers_that_are_not_lathes_own_fail(fault, gate, text, mac, copy):
     done = judge(mac, copy, "--gates", "layer-golden,drift", double=fault, ok=False)
     failed = [line for line in done.stdout.splitlines() if line.startswith(gate) and "FAILED" in line]
     assert done.returncode == 1 and failed and any(text in line for line in failed), done.stdout
+
+
+def test_weights_of_an_older_model_are_not_taken_for_its_own(mac, copy, tmp_path):
+    """lathe's own cache names the weights; a cache of the system that does not would serve those of the first model."""
+    judge(mac, copy, "--gates", "layer-golden")
+    other = BundleEdit.copy(copy, tmp_path / "other.lathe")
+    weight = other.weight("layer_01_down")
+    weight.codes[:] = weight.codes[::-1].copy()
+    weight.codes.flush()
+    other.redigest()
+    time.sleep(1.1)  # the double tells older from newer by seconds
+    judge(mac, other.path, "--gates", "layer-golden")
+    done = judge(mac, other.path, "--gates", "layer-golden", double="serves_stale", ok=False)
+    assert done.returncode == 1 and re.search(r"^layer golden +FAILED", done.stdout, re.M), done.stdout
 
 
 def test_a_device_that_cannot_load_it_records_nothing(mac, copy):

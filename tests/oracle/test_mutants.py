@@ -66,6 +66,22 @@ def test_every_mutant_of_hello_is_killed(hello):
     assert "SURVIVED" not in out and all(name in out for name in rows)
 
 
+# Errors of prefill, of a chunk and of its padding; and a position that is late in every row turns all angles alike.
+WITHOUT_PREFILL = {
+    "heads_not_transposed", "last_row_of_a_padded_chunk", "later_padding_counted", "padding_counted",
+    "position_early_behind_the_first_chunk", "position_late_in_decode", "position_late_in_prefill", "q_not_transposed",
+    "rope_backwards_in_prefill", "rows_not_stored_in_prefill"}  # fmt: skip
+
+
+@pytest.mark.full
+def test_every_mutant_of_a_bundle_without_prefill_is_killed(tmp_path):
+    bundle = convert(tmp_path / "hello.lathe", HELLO, "--functions", "decode")
+    done("verify", bundle, "--model", HELLO, "--mutants", "all", timeout=900)
+    rows, left_out = matrix(bundle)
+    assert left_out == NOT_HELLO | WITHOUT_PREFILL and set(rows) == set(ALL) - left_out
+    assert not [name for name, row in rows.items() if not row["killed"]]
+
+
 def test_the_documents_state_how_many_there_are():
     count = len(set(ALL) - NOT_HELLO)
     assert NOT_HELLO <= set(ALL) and count >= 100

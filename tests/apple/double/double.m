@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ivars.h"
@@ -517,6 +518,27 @@ static void eat_memory(void) {
     free((void *)(uintptr_t)at);
 }
 
+// The oldest compiled model in the folder of `compiled` that has its program: what a cache whose key
+// names no weights would give.
+static NSString *find_stale(NSString *compiled) {
+    static NSString *const program = @"package/Data/com.apple.CoreML/model.mlmodel";
+    NSFileManager *files = [NSFileManager defaultManager];
+    NSString *folder = [compiled stringByDeletingLastPathComponent], *oldest = compiled;
+    NSData *own = [NSData dataWithContentsOfFile:[compiled stringByAppendingPathComponent:program]];
+    struct stat first, other;
+    if (stat([compiled UTF8String], &first) != 0) return compiled;
+    for (NSString *name in [files directoryContentsAtPath:folder]) {
+        NSString *path = [folder stringByAppendingPathComponent:name];
+        NSData *data =
+            [NSData dataWithContentsOfFile:[path stringByAppendingPathComponent:program]];
+        if (![data isEqualToData:own] || stat([path UTF8String], &other) != 0) continue;
+        if (other.st_mtime >= first.st_mtime) continue;
+        first = other;
+        oldest = path;
+    }
+    return oldest;
+}
+
 @implementation MLModel
 + (void)compileModelAtURL:(NSURL *)url completionHandler:(void (^)(NSURL *, NSError *))handler {
     if (shows(DOUBLE_compile_crashes)) abort();
@@ -554,7 +576,10 @@ static void eat_memory(void) {
         fprintf(stderr, "E5RT: MILCompilerForANE error: failed to compile ANE model using ANEF. "
                         "Error=_ANECompiler : ANECCompile() FAILED\n");
     char why[512] = "", path[4096];
-    snprintf(path, sizeof path, "%s/package", [[url path] UTF8String]);
+    if ([c functionName] && shows(DOUBLE_lacks_function))
+        return refuse(error, "the double finds no function of that name", 0);
+    NSString *compiled = shows(DOUBLE_serves_stale) ? find_stale([url path]) : [url path];
+    snprintf(path, sizeof path, "%s/package", [compiled UTF8String]);
     Backend *backend = backend_open(path, [[c functionName] UTF8String], why, sizeof why);
     if (!backend) return refuse(error, why, 0);
     MLModel *m = [[MLModel alloc] init];
