@@ -42,9 +42,6 @@ const char *arch_unsupported(Str name) {
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (str_is(name, rows[i].name)) return rows[i].reason;
-    const ArchInfo *arch = arch_named(name);
-    if (arch && arch->is_unjudged)
-        return "lathe's reading of it has not been compared with another program's yet";
     return NULL;
 }
 
@@ -54,13 +51,9 @@ static const char *separator(size_t i, size_t n) {
 
 Str arch_list(Arena *arena) {
     Str list = {"", 0};
-    size_t n = 0, at = 0;
-    for (size_t i = 0; i < ARCH_COUNT; i++) n += !arch_infos[i].is_unjudged;
-    for (size_t i = 0; i < ARCH_COUNT; i++) {
-        if (arch_infos[i].is_unjudged) continue;
-        list = arena_printf(arena, "%.*s%s%s (%s)", STR_ARG(list), separator(at++, n),
+    for (size_t i = 0; i < ARCH_COUNT; i++)
+        list = arena_printf(arena, "%.*s%s%s (%s)", STR_ARG(list), separator(i, ARCH_COUNT),
                             arch_infos[i].name, arch_infos[i].families);
-    }
     return list;
 }
 

@@ -43,10 +43,13 @@ typedef struct {
     float local_base;    // … and this one where the file does not say; 0: the other layers'
     bool stretches_global_only; // rotary scaling is of layers without a window
     bool finetuned_is_rope;     // rope.scaling.finetuned false: nothing rotates
-    bool is_unjudged;           // no oracle has compared it yet: refused
-    const char *name;           // general.architecture
-    const char *families;       // that it is used for
-    const char *rope_reason;    // where rope_style comes from
+    bool divides_magnitude;     // of yarn, by what rope.scaling.yarn_log_multiplier says
+    // Sizes of models that have the name and compute something else, which no key says; 0: none.
+    uint32_t other_layers, other_vocab;
+    const char *other;       // what they compute
+    const char *name;        // general.architecture
+    const char *families;    // that it is used for
+    const char *rope_reason; // where rope_style comes from
 } ArchInfo;
 
 extern const ArchInfo arch_infos[ARCH_COUNT];
@@ -79,8 +82,11 @@ typedef enum {
 typedef struct {
     const char *model_type, *name;
     Architecture architecture;
-    const char *text; // the part text_config is read by the class of this model_type; NULL: no part
-    const char *defaults; // a JSON object: values of keys that are absent
+    // The part text_config is read by the class of this model_type; NULL: no part. By the other one
+    // where the part says so.
+    const char *text, *other_text;
+    const char *other_names; // a JSON object: names that keys have as well (attribute_map)
+    const char *defaults;    // a JSON object: values of keys that are absent
     // Keys. Of biases NULL means that there are none.
     const char *eps;     // NULL: rms_norm_eps
     const char *context; // overrules max_position_embeddings; NULL: no such key

@@ -76,6 +76,24 @@ static void take_class(ConfigReader *r, const HfClass *class) {
     r->defaults = r->is_part || !class->defaults ? NULL : json_loads(class->defaults, 0, NULL);
 }
 
+// Keys that the file has under another name of the class go by the one that is read.
+static void take_other_names(ConfigReader *r) {
+    if (!r->class || !r->class->other_names) return;
+    json_t *names = json_loads(r->class->other_names, 0, NULL), *name;
+    const char *other;
+    json_object_foreach(names, other, name) {
+        const char *key = json_string_value(name);
+        json_t *value = json_object_get(r->left, other), *before = json_object_get(r->left, key);
+        if (!value) continue;
+        if (before && !json_equal(before, value))
+            config_fail(r, "keys '%s' and '%s' differ, but %s takes them for the same", other, key,
+                        r->class->name);
+        json_object_set(r->left, key, value);
+        json_object_del(r->left, other);
+    }
+    json_decref(names);
+}
+
 // model_type and architectures name the same class of transformers; one is enough.
 static void read_family(ConfigReader *r, Contract *c) {
     Str type = {"", 0};
@@ -153,9 +171,10 @@ static void read_biases(ConfigReader *r) {
 }
 
 // Numbers with a direction: Granite divides logits by logits_scaling, Cohere multiplies them by
-// logit_scale; Gemma divides scores by the root of query_pre_attn_scalar.
+// logit_scale; Gemma divides scores by the root of query_pre_attn_scalar. MiniCPM divides scale_depth by
+// the root of the layers, and the head's input by hidden_size / dim_model_base.
 static void read_multipliers(ConfigReader *r, Contract *c) {
-    typedef enum { SAME, INVERSE, INVERSE_ROOT } Direction;
+    typedef enum { SAME, INVERSE, INVERSE_ROOT, PER_ROOT_OF_LAYERS, PER_WIDTH } Direction;
     const struct {
         const char *key;
         FieldId field;
@@ -167,11 +186,15 @@ static void read_multipliers(ConfigReader *r, Contract *c) {
         {"embedding_multiplier", FIELD_embedding_scale, &c->embedding_scale, SAME},
         {"residual_multiplier", FIELD_residual_scale, &c->residual_scale, SAME},
         {"attention_multiplier", FIELD_attn_scale, &c->attn_scale, SAME},
+        {"scale_emb", FIELD_embedding_scale, &c->embedding_scale, SAME},
+        {"scale_depth", FIELD_residual_scale, &c->residual_scale, PER_ROOT_OF_LAYERS},
+        {"dim_model_base", FIELD_logit_scale, &c->logit_scale, PER_WIDTH},
         {"query_pre_attn_scalar", FIELD_attn_scale, &c->attn_scale, INVERSE_ROOT},
         {"attn_logit_softcapping", FIELD_attn_softcap, &c->attn_softcap, SAME},
         {"final_logit_softcapping", FIELD_final_softcap, &c->final_softcap, SAME},
     };
-    static const char *const words[] = {"", "1 / ", "1 / root of "};
+    static const char *const words[] = {"", "1 / ", "1 / root of ", "1 / root of layers * ",
+                                        "1 / hidden_size * "};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         double x;
         bool is_null = json_is_null(json_object_get(r->left, rows[i].key));
@@ -180,11 +203,14 @@ static void read_multipliers(ConfigReader *r, Contract *c) {
             (rows[i].field == FIELD_attn_softcap || rows[i].field == FIELD_final_softcap))
             config_from(r, rows[i].field, "%s null: none", rows[i].key);
         if (!config_number(r, r->left, rows[i].key, &x)) continue;
+        if ((d == PER_ROOT_OF_LAYERS && !c->n_layers) || (d == PER_WIDTH && !c->d_model)) continue;
         if (!(x > 0)) {
             config_fail(r, "key '%s': %g, expected a positive number", rows[i].key, x);
             return;
         }
-        *rows[i].at = (float)(d == SAME ? x : d == INVERSE ? 1 / x : 1 / sqrt(x));
+        const double values[] = {x, 1 / x, 1 / sqrt(x), x / sqrt((double)c->n_layers),
+                                 x / c->d_model};
+        *rows[i].at = (float)values[d];
         config_from(r, rows[i].field, "%s%s %g", words[d], rows[i].key, x);
     }
     r->is_default = false;
@@ -261,6 +287,7 @@ static json_t *open_file(ConfigReader *r, const char *path) {
 typedef void ReadKeys(ConfigReader *r, Contract *c);
 
 static void read_keys(ConfigReader *r, Contract *c) {
+    take_other_names(r);
     read_counts(r, c);
     config_window(r);
     read_biases(r);
@@ -284,9 +311,13 @@ static void read_text_part(ConfigReader *r, Contract *c) {
     }
     r->left = json_copy((json_t *)(uintptr_t)part);
     r->file = arena_printf(r->arena, "%.*s: text_config", STR_ARG(file));
+    const char *other = r->class->other_text;
+    bool has_type = config_str(r, r->left, "model_type", &type);
+    if (has_type && other && str_is(type, other)) class = hf_class_named(type, (Str){"", 0});
     take_class(r, class);
-    if (config_str(r, r->left, "model_type", &type) && !str_is(type, class->model_type))
-        config_fail(r, "key 'model_type': '%.*s', expected %s", STR_ARG(type), class->model_type);
+    if (has_type && !str_is(type, class->model_type))
+        config_fail(r, "key 'model_type': '%.*s', expected %s%s%s", STR_ARG(type),
+                    class->model_type, other ? " or " : "", other ? other : "");
     read_keys(r, c);
     if (!r->failed) config_leftovers(r, CONFIG_MODEL);
     json_decref(r->left);

@@ -101,6 +101,14 @@ static void read_yarn(ConfigReader *r, Rope *rope, Contract *c) {
     if (config_bool(r, rope->at, "truncate", &truncates) && !truncates)
         config_fail(
             r, "key 'truncate': false, but lathe rounds the range of pairs, as GGUF files mean it");
+    double temperature = 0, length = 0;
+    if (number(r, rope, "llama_4_scaling_beta", &temperature) && temperature != 0)
+        config_fail(r,
+                    "key 'llama_4_scaling_beta': %g, but lathe leaves queries as they are at every "
+                    "position (0)",
+                    temperature);
+    if (number(r, rope, "max_position_embeddings", &length))
+        config_unread(r, "max_position_embeddings", "in the rotary settings: no class looks at it");
     bool has_scale = number(r, rope, "mscale", &scale);
     bool has_all = number(r, rope, "mscale_all_dim", &all_dims);
     if (number(r, rope, "attention_factor", &explicit))

@@ -69,6 +69,13 @@ static bool is_zero_expert_key(ContractReader *r, const GgufKey *k) {
            gguf_u64(k, 0, &value) && value == 0;
 }
 
+// Queries times 1 + 0 ln(…).
+static bool is_no_temperature(ContractReader *r, const GgufKey *k) {
+    double value;
+    return matches(r, "ARCH.attention.temperature_scale", k->name) && gguf_f64(k, 0, &value) &&
+           value == 0;
+}
+
 // A statement about training, but where it is the switch of all rotation.
 static bool is_rope_switched_off(ContractReader *r, const GgufKey *k) {
     bool is_on = true;
@@ -81,6 +88,7 @@ static const char *find_reason(ContractReader *r, const GgufKey *k) {
     if (is_rope_switched_off(r, k)) return NULL;
     for (size_t i = 0; i < COUNT_OF(harmless_keys); i++)
         if (matches(r, harmless_keys[i].name, k->name)) return harmless_keys[i].reason;
+    if (is_no_temperature(r, k)) return "0: queries are as they are at every position";
     return is_zero_expert_key(r, k) ? "0: every layer has one feed-forward block" : NULL;
 }
 

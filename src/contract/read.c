@@ -230,6 +230,16 @@ static void read_activation(ContractReader *r, Contract *c) {
                    field_rows[FIELD_xielu_alpha_n].key, field_rows[FIELD_xielu_beta].key);
 }
 
+// Models of another size under the architecture's name compute something else.
+static void refuse_others(ContractReader *r, const Contract *c) {
+    const ArchInfo *a = r->arch;
+    bool is_other = (a->other_layers && c->n_layers == a->other_layers) ||
+                    (a->other_vocab && c->n_vocab == a->other_vocab);
+    if (is_other)
+        reader_fail(r, "architecture '%s' with %u layers and %u tokens is not supported: %s",
+                    a->name, c->n_layers, c->n_vocab, a->other);
+}
+
 bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err) {
     *m = (Model){0};
     ContractReader r = {
@@ -253,6 +263,7 @@ bool model_read(Model *m, const Gguf *g, Arena *arena, Err *err) {
     if (!r.failed) read_rope(&r);
     if (!r.failed) read_kinds(&r);
     if (!r.failed) read_vocabulary(&r);
+    if (!r.failed) refuse_others(&r, c);
     if (!r.failed) bind_weights(&r);
     if (!r.failed) read_leftovers(&r);
     m->harmless = r.harmless;

@@ -230,7 +230,18 @@ static void read_yarn(ContractReader *r) {
     read_yarn_value(r, FIELD_yarn_beta_fast, 32);
     read_yarn_value(r, FIELD_yarn_beta_slow, 1);
     note_ignored(r, "rope.scaling.yarn_attn_factor");
-    note_ignored(r, "rope.scaling.yarn_log_multiplier");
+    if (!r->arch->divides_magnitude) note_ignored(r, "rope.scaling.yarn_log_multiplier");
+}
+
+// What the paper's factor is divided by: 1 + 0.1 m ln s with m of the file (llama.cpp: models/mistral3.cpp;
+// transformers: mscale_all_dim in modeling_rope_utils.py).
+static double read_magnitude_divisor(ContractReader *r, double log_factor) {
+    static const char suffix[] = "rope.scaling.yarn_log_multiplier";
+    const GgufKey *k = r->arch->divides_magnitude ? reader_arch_key(r, suffix) : NULL;
+    double m = 0;
+    if (k && (k->type == GGUF_ARRAY || !gguf_f64(k, 0, &m) || !(m >= 0 && m <= 1e3)))
+        reader_fail(r, "key '%.*s': expected a number from 0 to 1000", STR_ARG(k->name));
+    return 1 + 0.1 * m * log_factor;
 }
 
 static void read_attn_factor(ContractReader *r, Contract *c) {
@@ -255,10 +266,16 @@ static void read_attn_factor(ContractReader *r, Contract *c) {
         // where nothing is stretched or no mix is made (ggml, rope_yarn; llama-context.cpp).
         bool is_scaled = kind->rope_factor > 1 && kind->yarn_ext_factor > 0;
         double mscale = is_scaled ? 1 + 0.1 * log((double)kind->rope_factor) : 1;
-        kind->attn_factor = (float)((double)stated * mscale);
-        reader_derived(r, FIELD_attn_factor,
-                       is_scaled ? "%g * (1 + 0.1 ln %g)" : "%g * 1, without scaling or mix",
-                       (double)stated, (double)kind->rope_factor);
+        double divisor = read_magnitude_divisor(r, is_scaled ? log((double)kind->rope_factor) : 0);
+        kind->attn_factor = (float)((double)stated * mscale / divisor);
+        Str paper = is_scaled
+                        ? arena_printf(r->arena, "%g * (1 + 0.1 ln %g)", (double)stated,
+                                       (double)kind->rope_factor)
+                        : arena_printf(r->arena, "%g * 1, without scaling or mix", (double)stated);
+        if (divisor != 1)
+            reader_derived(r, FIELD_attn_factor, "%.*s / %g", STR_ARG(paper), divisor);
+        else
+            reader_derived(r, FIELD_attn_factor, "%.*s", STR_ARG(paper));
     } else if (!is_stated) {
         reader_derived(r, FIELD_attn_factor, "no scaling that has one");
     }

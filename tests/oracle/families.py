@@ -28,6 +28,7 @@ import urllib.request
 
 import gguf
 import numpy
+import safetensors.torch
 import torch
 import transformers
 from family import HERE, IDS, KEPT, as_text
@@ -70,13 +71,21 @@ FAMILIES = {  # name: (class without "ForCausalLM" and "Config", what its config
                   rms_norm_eps=1e-3, head_dim=16, query_pre_attn_scalar=16, sliding_window=33, num_hidden_layers=7),
     "granite": row("Granite", rms_norm_eps=1e-3, tie_word_embeddings=True, embedding_multiplier=7.0, residual_multiplier=0.3,
                    attention_multiplier=0.11, logits_scaling=3.0),
+    "minicpm": row("Granite", rms_norm_eps=1e-3, embedding_multiplier=7.0, residual_multiplier=1.4 / 2**0.5, attention_multiplier=0.25,
+                   logits_scaling=64 / 20),
     "smollm3": row("SmolLM3", rms_norm_eps=1e-3, **LAYERS),
+    "mistral3": row("Ministral3", base=rope(rope_type="yarn", factor=8.0, original_max_position_embeddings=32, mscale=1.0,
+                                            mscale_all_dim=1.0, llama_4_scaling_beta=0.0), rms_norm_eps=1e-3, head_dim=24),
+    "internlm2": row("Llama", rms_norm_eps=1e-3),
     "ernie4_5": row("Ernie4_5", rms_norm_eps=1e-3, head_dim=24),
+    "exaone": row("Llama", base=rope(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                     original_max_position_embeddings=32), rms_norm_eps=1e-3),
     "seed_oss": row("SeedOss", tie_word_embeddings=True, rms_norm_eps=1e-3, head_dim=24, attention_bias=True, attention_out_bias=False),
     "hunyuan-dense": row("HunYuanDenseV1", tie_word_embeddings=True, rms_norm_eps=1e-3, head_dim=24),
     "hunyuan-dense-alpha": row("HunYuanDenseV1", base=rope(10000.0, rope_type="dynamic", factor=1.0, alpha=1000.0),
                                rms_norm_eps=1e-3, head_dim=24, max_position_embeddings=262144, num_hidden_layers=1,
                                tie_word_embeddings=True),
+    "baichuan": row("Llama", rms_norm_eps=1e-3, num_key_value_heads=4),
     "olmo2": row("Olmo2", rms_norm_eps=1e-3, tie_word_embeddings=False),
     "olmo3": row("Olmo3", base=dict(rope_parameters={"full_attention": YARN | {"rope_theta": 500.0},
                                                      "sliding_attention": {"rope_type": "default", "rope_theta": 500.0}}),
@@ -102,6 +111,59 @@ SPECIAL = {"Gemma3": ("Gemma3ForCausalLM", "Gemma3TextConfig")}
 # Whose norms add 1 to their weights and begin at 1 nevertheless (modeling_nemotron.py, _init_weights): left so, queries and keys
 # double, and scores reach 79 where the other models' reach 23. Steps of fp16 are 1/16 there (test_family.py).
 ONE_TOO_MUCH = {"Nemotron"}
+
+# Where the publisher's class is not of transformers itself: its name, the model_type, and what its checkpoints write otherwise than
+# the class of FAMILIES, which computes the same.
+#   minicpm    modeling_minicpm.py (OpenBMB): embedding rows times scale_emb, branches times scale_depth / sqrt(layers), the head's
+#              input divided by hidden_size / dim_model_base. Granite has all three, and a scale of scores, here 1 / sqrt(head_dim).
+#              vLLM's minicpm.py computes that, too; llama.cpp's graph of minicpm is that of granite (models.h)
+#   internlm2  modeling_internlm2.py: Llama with other names, and q, k, v in one matrix, of each key head its queries', its own
+#              rows and its values' (vLLM's internlm2.py, split_qkv; conversion/internlm.py)
+#   exaone     transformers reads it by LlamaForCausalLM (modeling_auto.py), with these names (conversion_mapping.py)
+#   baichuan   modeling_baichuan.py of the 7B: Llama with q, k, v one after the other in one matrix (vLLM's baichuan.py)
+PUBLISHED = {
+    "minicpm": ("MiniCPMForCausalLM", "minicpm"),
+    "internlm2": ("InternLM2ForCausalLM", "internlm2"),
+    "exaone": ("ExaoneForCausalLM", "exaone"),
+    "baichuan": ("BaiChuanForCausalLM", "baichuan"),
+}
+KEYS = {  # of config.json: value, or a key of the class's whose value it has; None: the publisher has no such key
+    "minicpm": {"scale_emb": "embedding_multiplier", "scale_depth": 1.4, "dim_model_base": 20, "embedding_multiplier": None,
+                "residual_multiplier": None, "attention_multiplier": None, "logits_scaling": None, "mlp_bias": None},
+    "internlm2": {"bias": False, "attention_bias": None, "mlp_bias": None, "head_dim": None},
+    "exaone": {"num_layers": "num_hidden_layers", "layer_norm_epsilon": "rms_norm_eps", "activation_function": "hidden_act",
+               "num_hidden_layers": None, "rms_norm_eps": None, "hidden_act": None, "attention_bias": None, "mlp_bias": None},
+    "baichuan": {"attention_bias": None, "mlp_bias": None, "head_dim": None, "num_key_value_heads": None},
+}  # fmt: skip
+NAMES = {
+    "internlm2": {"embed_tokens": "tok_embeddings", "self_attn.o_proj": "attention.wo", "mlp.gate_proj": "feed_forward.w1",
+                  "mlp.up_proj": "feed_forward.w3", "mlp.down_proj": "feed_forward.w2", "input_layernorm": "attention_norm",
+                  "post_attention_layernorm": "ffn_norm", "lm_head": "output"},
+    "exaone": {"model.embed_tokens": "transformer.wte", "model.layers": "transformer.h", "model.norm": "transformer.ln_f",
+               "self_attn.o_proj": "self_attn.out_proj", "self_attn": "attn.attention", "input_layernorm": "ln_1",
+               "post_attention_layernorm": "ln_2", "gate_proj": "c_fc_0", "up_proj": "c_fc_1", "down_proj": "c_proj"},
+}  # fmt: skip
+STACKED = {"internlm2": ("attention.wqkv", True), "baichuan": ("self_attn.W_pack", False)}  # q, k, v; whether by key head
+
+
+def as_published(name, folder):
+    """What was saved by the class of FAMILIES, as the publisher's own class would save it."""
+    path = folder / "config.json"
+    config, weights = json.loads(path.read_text()), safetensors.torch.load_file(folder / "model.safetensors")
+    architecture, model_type = PUBLISHED[name]
+    new = {key: config[value] if isinstance(value, str) else value for key, value in KEYS[name].items() if value is not None}
+    config = {key: value for key, value in config.items() if key not in KEYS[name]} | new
+    path.write_text(json.dumps(config | {"architectures": [architecture], "model_type": model_type}, indent=2, sort_keys=True) + "\n")
+    stacked, by_key_head = STACKED.get(name, ("", False))
+    for layer in range(config["num_hidden_layers"] if stacked else 0):
+        parts = [weights.pop(f"model.layers.{layer}.self_attn.{x}_proj.weight") for x in "qkv"]
+        if by_key_head:
+            heads = config["num_key_value_heads"]
+            parts = [torch.cat([x.view(heads, -1, x.shape[1]) for x in parts], 1).flatten(0, 1)]
+        weights[f"model.layers.{layer}.{stacked}.weight"] = torch.cat(parts)
+    for old, new in NAMES.get(name, {}).items():
+        weights = {key.replace(old, new): value for key, value in weights.items()}
+    safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
 def make_model(name):
@@ -178,9 +240,11 @@ def fetch_converter():
         assert CONVERTER.exists()
 
 
-def convert(model, folder, files):
+def convert(name, model, folder, files):
     """By the converter's own class for the architecture; its vocabulary is ours."""
     model.save_pretrained(folder)
+    if name in PUBLISHED:
+        as_published(name, folder)
     pathlib.Path(folder, "tokenizer.json").write_text(json.dumps({"model": {"vocab": {str(i): i for i in range(N_VOCAB)}}, "added_tokens": []}))
     sys.path[:0] = [str(CONVERTER), str(CONVERTER / "gguf-py")]
     for module in [m for m in sys.modules if m == "gguf" or m.startswith("gguf.")]:
@@ -188,9 +252,17 @@ def convert(model, folder, files):
     gguf, conversion = importlib.import_module("gguf"), importlib.import_module("conversion")
     hparams = json.loads((pathlib.Path(folder) / "config.json").read_text())
     kind = conversion.get_model_class(hparams["architectures"][0])
-    own = type("Own", (kind,), {"set_vocab": lambda self: add_vocabulary(self.gguf_writer), "model_arch": kind.model_arch})
-    for out, kind in files.items():
-        own(pathlib.Path(folder), getattr(gguf.LlamaFileType, kind), out).write()
+    kind = getattr(kind, "Ministral3Model", kind)  # whose outer class only chooses it
+    own = {"set_vocab": lambda self: add_vocabulary(self.gguf_writer), "model_arch": kind.model_arch}
+    if name == "baichuan":  # whose converter calls itself for every other tensor, without an end
+        parts = lambda key: kind if "W_pack" in key else conversion.TextModel  # noqa: E731
+        own["modify_tensors"] = lambda self, data, key, bid: parts(key).modify_tensors(self, data, key, bid)
+    own = type("Own", (kind,), own)
+    if name == "exaone":  # whose converter wants a key under both names: that of the file, and what transformers makes of it
+        hparams["rms_norm_eps"] = hparams.pop("layer_norm_epsilon")
+    for out, size in files.items():
+        given = copy.deepcopy(hparams) if name in PUBLISHED else None
+        own(pathlib.Path(folder), getattr(gguf.LlamaFileType, size), out, hparams=given).write()
 
 
 def logits(model):
@@ -202,7 +274,7 @@ def make(out, names):
     fetch_converter()
     for name in names:
         model = make_model(name)
-        convert(model, out / name, {out / f"{name}.gguf": "MOSTLY_Q8_0", out / f"{name}.f32.gguf": "ALL_F32"})
+        convert(name, model, out / name, {out / f"{name}.gguf": "MOSTLY_Q8_0", out / f"{name}.f32.gguf": "ALL_F32"})
         (out / name / "config.json").rename(out / f"{name}.json")
         numpy.save(out / f"{name}.half.npy", logits(copy.deepcopy(model).half()))
         model = model.double()
