@@ -118,7 +118,8 @@ static bool feed_chunks(Session *s, const uint32_t *tokens, size_t n, const Logi
             return false;
         }
         at += count;
-        progress_report(sink->progress, "prefill: tokens", at, n);
+        // A single token is a step of an answer.
+        if (n > 1) progress_report(sink->progress, "prefill: tokens", at, n);
     }
     return true;
 }

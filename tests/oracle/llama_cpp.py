@@ -54,6 +54,7 @@ def load_library():
         "llama_model_get_vocab": (handle, [handle]),
         "llama_vocab_n_tokens": (i32, [handle]),
         "llama_tokenize": (i32, [handle, ctypes.c_char_p, i32, ctypes.c_void_p, i32, ctypes.c_bool, ctypes.c_bool]),
+        "llama_detokenize": (i32, [handle, ctypes.c_void_p, i32, ctypes.c_char_p, i32, ctypes.c_bool, ctypes.c_bool]),
         "llama_batch_init": (Batch, [i32, i32, i32]),
         "llama_batch_free": (None, [Batch]),
         "llama_decode": (i32, [handle, Batch]),
@@ -123,6 +124,12 @@ class LlamaCpp:
         n = LIBRARY.llama_tokenize(self.vocabulary, raw, len(raw), ids, room, add_special, parse_special)
         assert n >= 0
         return list(ids[:n])
+
+    def text(self, ids):
+        given, out = (ctypes.c_int32 * len(ids))(*ids), ctypes.create_string_buffer(64 * len(ids))
+        n = LIBRARY.llama_detokenize(self.vocabulary, given, len(ids), out, len(out), False, True)
+        assert n >= 0
+        return out.raw[:n].decode()
 
     def feed(self, ids):
         """Logits [len(ids), n_vocab] after each of `ids` at the next positions."""

@@ -38,22 +38,31 @@ def chats(tmp_path_factory):
     return path
 
 
-def perplexity(path, text, chunk, bos=None, special=False):
-    """(perplexity, its error, scored tokens), control tokens in the text as text, as llama-perplexity reads them: every chunk from an empty cache, bos in its first place where the model wants one, the
-    tokens from the middle on scored, what is left over not."""
+def perplexity_by(logits_of, ids, chunk):
+    """(perplexity, its error, scored tokens) as llama-perplexity has it: the tokens from the middle of each chunk on are scored,
+    what is left over not. `logits_of`: [n, n_vocab] of a chunk's ids, from an empty cache."""
     scores = []
-    with LlamaCpp(path, chunk) as model:
-        ids = model.tokenize(text, True, special)
     for at in range(0, len(ids) - len(ids) % chunk, chunk):
         part = ids[at : at + chunk]
-        with LlamaCpp(path, chunk, threads=2) as model:
-            logits = model.feed([part[0] if bos is None else bos] + part[1:]).astype(np.float64)
+        logits = logits_of(part).astype(np.float64)
         for i in range(chunk // 2, chunk - 1):
             row = logits[i] - logits[i].max()
             scores.append(np.log(np.exp(row).sum()) - row[part[i + 1]])
     mean = np.mean(scores)
     error = math.sqrt((np.mean(np.square(scores)) - mean**2) / (len(scores) - 1)) * math.exp(mean)
     return math.exp(mean), error, len(scores)
+
+
+def perplexity(path, text, chunk, bos=None, special=False):
+    """The same by llama.cpp: control tokens in the text are text, and bos stands in the first place where the model wants one."""
+
+    def logits_of(part):
+        with LlamaCpp(path, chunk, threads=2) as model:
+            return model.feed([part[0] if bos is None else bos] + part[1:])
+
+    with LlamaCpp(path, chunk) as model:
+        ids = model.tokenize(text, True, special)
+    return perplexity_by(logits_of, ids, chunk)
 
 
 def evaluated(*args):

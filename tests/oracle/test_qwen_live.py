@@ -10,6 +10,7 @@ import pytest
 from command import done, lathe
 from gguf_edit import edit
 from llama_cpp import LlamaCpp
+from test_eval import PROSE, check, evaluated, perplexity_by
 from test_reference import BOUND, decoded_copy, greedy, nmse, rows_of_answer, run_reference
 from tokenizer_oracle import NORMAL, PARSE_SPECIAL, byte_alphabet_, compare, many, qwen_gguf
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -86,6 +87,14 @@ def test_64_greedy_ids(tmp_path):
     assert publisher.generate(publisher.published(qwen_gguf()), ids, 64)[0] == answer
     plain = decoded_copy(qwen_gguf(), tmp_path / "f32.gguf")
     assert rows_of_answer(plain, 512, ids, answer).argmax(-1).tolist() == answer
+
+
+def test_perplexity_is_the_publishers(tmp_path):
+    text = tmp_path / "prose.txt"
+    text.write_text(PROSE)
+    ids = many(qwen_gguf(), [PROSE])[0][0]
+    model = publisher.published(qwen_gguf())
+    check(evaluated(qwen_gguf(), "--text", text, "--context", 96), perplexity_by(lambda part: publisher.all_logits(model, part), ids, 96))
 
 
 # What its config.json states (transformers' Qwen2Config has the rest by default).

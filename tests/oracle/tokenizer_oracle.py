@@ -390,12 +390,12 @@ def pairs_gguf(path, pre):
     return path
 
 
-def qwen_gguf():
-    """Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, kept in the cache: half a gigabyte, for tests marked `full`."""
-    path = CACHE / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+def qwen_gguf(size="0.5b"):
+    """Qwen2.5-Coder-Instruct, Q4_K_M, of 0.5b or 1.5b, kept in the cache: half a gigabyte or one, for tests marked `full`."""
+    path = CACHE / f"models/qwen2.5-coder-{size}-instruct-q4_k_m.gguf"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([pathlib.Path(__file__).resolve().parents[2] / "scripts/model", "qwen", path], check=True)
+        subprocess.run([pathlib.Path(__file__).resolve().parents[2] / "scripts/model", "qwen-0.5b" if size == "0.5b" else "qwen", path], check=True)
     return path
 
 

@@ -227,6 +227,24 @@ static void test_stopped_between_chunks(void **state) {
     session_close(s);
 }
 
+static void keep_report(void *context, const char *what, uint64_t done, uint64_t total) {
+    Recorder *r = context;
+    snprintf(r->note, sizeof r->note, "%s %u of %u", what, (unsigned)done, (unsigned)total);
+}
+
+static void test_a_token_of_an_answer_is_no_prefill(void **state) {
+    (void)state;
+    Recorder r;
+    Session *s = open_session(&r);
+    Progress progress = {.context = &r, .report = keep_report};
+    assert_true(session_feed(s, ids, 5, NULL, &progress, NULL));
+    assert_string_equal(r.note, "prefill: tokens 5 of 5");
+    r.note[0] = 0;
+    assert_true(session_feed(s, ids + 5, 1, NULL, &progress, NULL));
+    assert_string_equal(r.note, "");
+    session_close(s);
+}
+
 static void test_logits_that_are_not_finite_empty_the_session(void **state) {
     (void)state;
     Recorder r;
@@ -266,6 +284,7 @@ int main(void) {
         cmocka_unit_test(test_tokens_are_fed_again_when_the_factor_set_changes),
         cmocka_unit_test(test_an_announced_length_decides_until_a_rewind),
         cmocka_unit_test(test_stopped_between_chunks),
+        cmocka_unit_test(test_a_token_of_an_answer_is_no_prefill),
         cmocka_unit_test(test_logits_that_are_not_finite_empty_the_session),
         cmocka_unit_test(test_what_does_not_fit_changes_nothing),
     };
