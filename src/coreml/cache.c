@@ -16,6 +16,8 @@
 #include "coreml/log.h"
 #include "coreml/worker.h"
 
+#define COMPILED ".mlmodelc"
+
 // ---- the place
 
 static char *compiled_dir(Arena *arena, Err *err) {
@@ -92,31 +94,40 @@ static bool compile(CoremlCompiled *out, const CoremlSource *s, const char *fres
                    out->log);
 }
 
+// KEY`ending`, beside the compiled model.
+static const char *beside(const CoremlCompiled *c, const char *ending, Arena *arena) {
+    size_t n = strlen(c->path) - strlen(COMPILED);
+    return arena_printf(arena, "%.*s%s", (int)n, c->path, ending).at;
+}
+
+// For `lathe cache`: a path that cannot be kept is only missing there.
+static void note_package(const CoremlCompiled *c, const char *package, Arena *arena) {
+    char *path = realpath(package, NULL);
+    if (path) file_replace(beside(c, ".package", arena), path, strlen(path), NULL);
+    free(path);
+}
+
 bool coreml_compiled(CoremlCompiled *out, const CoremlSource *s, const Progress *progress,
                      Arena *arena, Err *err) {
     const char *dir = compiled_dir(arena, err);
     if (!dir) return false;
     Sha256 key = key_of(s);
-    *out = (CoremlCompiled){.path = arena_printf(arena, "%s/%.32s.mlmodelc", dir, key.hex).at,
+    *out = (CoremlCompiled){.path = arena_printf(arena, "%s/%.32s" COMPILED, dir, key.hex).at,
                             .log = arena_printf(arena, "%s/%.32s.log", dir, key.hex).at};
     const char *fresh =
         arena_printf(arena, "%s/%.32s.%ld.partial", dir, key.hex, (long)getpid()).at;
     if (path_is_dir(out->path)) return true;
     bool ok = compile(out, s, fresh, progress, err);
     // Another process may have been faster: what it made is as good.
+    if (ok) note_package(out, s->package, arena);
     if (ok && rename(fresh, out->path) != 0 && !path_is_dir(out->path))
         ok = err_errno(err, "%s: cannot move the compiled model to this place", out->path);
     if (path_exists(fresh)) dir_remove_tree(fresh, NULL);
     return ok;
 }
 
-static const char *note_path(const CoremlCompiled *c, Arena *arena) {
-    size_t n = strlen(c->path) - strlen(".mlmodelc");
-    return arena_printf(arena, "%.*s.ran", (int)n, c->path).at;
-}
-
 bool coreml_has_run(const CoremlCompiled *c, Arena *arena, Str *note) {
-    const char *path = note_path(c, arena);
+    const char *path = beside(c, ".ran", arena);
     if (!path_exists(path)) return false;
     if (note) *note = log_read_from(path, 0, arena);
     return true;
@@ -124,7 +135,7 @@ bool coreml_has_run(const CoremlCompiled *c, Arena *arena, Str *note) {
 
 bool coreml_note_run(const CoremlCompiled *c, Str note, Err *err) {
     Arena scratch = {0};
-    bool ok = file_replace(note_path(c, &scratch), note.at, note.len, err);
+    bool ok = file_replace(beside(c, ".ran", &scratch), note.at, note.len, err);
     arena_free(&scratch);
     return ok;
 }
@@ -143,18 +154,20 @@ static uint64_t tree_bytes(const char *path, Arena *arena) {
     return n;
 }
 
-bool coreml_cache_size(CoremlCacheSize *size, Err *err) {
-    Arena arena = {0};
+bool coreml_cache_read(CoremlCache *cache, Arena *arena, Err *err) {
     DirList list;
-    *size = (CoremlCacheSize){0};
-    const char *dir = compiled_dir(&arena, err);
-    bool ok = dir && dir_list(&list, &arena, dir, err);
-    for (size_t i = 0; ok && i < list.count; i++) {
-        size->n_models += str_ends(str_of(list.names[i]), STR(".mlmodelc"));
-        size->n_bytes += tree_bytes(path_join(&arena, dir, list.names[i]), &arena);
+    *cache = (CoremlCache){.dir = compiled_dir(arena, err)};
+    if (!cache->dir || !dir_list(&list, arena, cache->dir, err)) return false;
+    cache->models = arena_array(arena, list.count, CoremlKept);
+    for (size_t i = 0; i < list.count; i++) {
+        CoremlCompiled c = {.path = path_join(arena, cache->dir, list.names[i])};
+        uint64_t n_bytes = tree_bytes(c.path, arena);
+        cache->n_bytes += n_bytes;
+        if (!str_ends(str_of(list.names[i]), STR(COMPILED))) continue;
+        cache->models[cache->count++] =
+            (CoremlKept){log_read_from(beside(&c, ".package", arena), 0, arena), n_bytes};
     }
-    arena_free(&arena);
-    return ok;
+    return true;
 }
 
 bool coreml_cache_clear(Err *err) {

@@ -2,6 +2,7 @@
 //
 //     CACHE/compiled/KEY.mlmodelc   what Core ML compiled
 //     CACHE/compiled/KEY.log        what was written meanwhile (log.h)
+//     CACHE/compiled/KEY.package    the path of the package it was compiled from
 //     CACHE/compiled/KEY.ran        it has run here: how long the first time took, a line a function
 //
 // CACHE is cache_dir() of base/file.h. KEY is a digest of the program, of the weights (the program
@@ -43,11 +44,18 @@ uint64_t coreml_expected_seconds(const CoremlSource *source);
 bool coreml_has_run(const CoremlCompiled *compiled, Arena *arena, Str *note);
 bool coreml_note_run(const CoremlCompiled *compiled, Str note, Err *err);
 
-// What the cache holds.
+// What the cache holds. `package` is empty where nobody noted it; the package may be gone since.
 typedef struct {
-    uint64_t n_models, n_bytes;
-} CoremlCacheSize;
-bool coreml_cache_size(CoremlCacheSize *size, Err *err);
+    Str package;
+    uint64_t n_bytes; // of the compiled model
+} CoremlKept;
+typedef struct {
+    const char *dir;
+    CoremlKept *models; // by key
+    size_t count;
+    uint64_t n_bytes; // of all that is there, logs included
+} CoremlCache;
+bool coreml_cache_read(CoremlCache *cache, Arena *arena, Err *err);
 // Removes every compiled model and log.
 bool coreml_cache_clear(Err *err);
 

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -181,25 +182,41 @@ def test_a_compiled_model_is_kept_and_found_again(mac, bundle):
     mac("cache", "--clear")
     assert "0 compiled models" in mac("cache").stdout
     ask(mac, bundle)
-    assert "1 compiled model," in mac("cache").stdout
+    row, total = mac("cache").stdout.splitlines()
+    assert "1 compiled model," in total
+    assert row.endswith(f" {next(bundle.glob('shards/*')).resolve()}") and float(row.split()[0]) > 0.5
     # With a compiler that fails, only what is kept can answer.
     assert "Hello" in ask(mac, bundle, double="compile_fails").stdout
 
 
+def compiled(mac):
+    """The last line of lathe cache: how many there are."""
+    return mac("cache").stdout.splitlines()[-1].split(",")[0]
+
+
+def test_the_list_says_whose_package_is_gone(mac, bundle, tmp_path):
+    mac("cache", "--clear")
+    moved = BundleEdit.copy(bundle, tmp_path / "moved.lathe").path
+    ask(mac, moved)
+    shutil.rmtree(moved)
+    assert mac("cache").stdout.splitlines()[0].endswith(".mlpackage (which is there no more)")
+    assert "1 compiled model," in mac("cache", "--clear").stdout and "0 compiled models," in mac("cache").stdout
+
+
 def test_other_weights_are_another_compiled_model(mac, bundle, tmp_path):
     ask(mac, bundle)
-    before = mac("cache").stdout
+    before = compiled(mac)
     other = tmp_path / "other.lathe"
     mac("convert", ROOT / "models/hello-phi3-f16.gguf", "-o", other)
     ask(mac, other)
-    assert mac("cache").stdout.split(",")[0] != before.split(",")[0]
+    assert compiled(mac) != before
 
 
 def test_other_weights_in_a_further_file_are_another_compiled_model(mac, tmp_path):
     first = tmp_path / "first.lathe"
     mac("convert", HELLO, "-o", first, "--weight-files", 2)
     ask(mac, first)
-    before = mac("cache").stdout
+    before = compiled(mac)
     other = BundleEdit.copy(first, tmp_path / "other.lathe")
     weight = other.weight("layer_03_down")
     weight.codes[5] ^= 1
@@ -208,7 +225,7 @@ def test_other_weights_in_a_further_file_are_another_compiled_model(mac, tmp_pat
     paths = [next(b.glob("shards/*/Data/com.apple.CoreML/weights/weight.bin")) for b in (first, other.path)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     ask(mac, other.path)
-    assert mac("cache").stdout.split(",")[0] != before.split(",")[0]
+    assert compiled(mac) != before
 
 
 def test_without_the_double_core_ml_is_absent(bundle):
