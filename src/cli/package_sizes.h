@@ -6,7 +6,7 @@
 #include "bundle/chain.h"
 #include "placement/placement.h"
 
-// "shards/… 1.3 MiB: weight file 1.2; reached by decode 0.8, head 0.4", without an end of line.
+// Prints a line "shards/… 1.3 MiB: weight file 1.2; reached by decode 0.8, head 0.4".
 void print_package_sizes(const ChainShard *shard, const Placement *placement);
 // The same for a package that was just written into `bundle`.
 bool print_written_sizes(const ChainShard *shard, const Chain *chain, const char *bundle, Err *err);

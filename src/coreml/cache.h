@@ -1,13 +1,14 @@
-// cache.h — compiled models, kept between runs: compiling for the Neural Engine takes minutes.
+// cache.h — keeps compiled models between runs, because compiling for the Neural Engine takes
+// minutes.
 //
 //     CACHE/compiled/KEY.mlmodelc   what Core ML compiled
-//     CACHE/compiled/KEY.log        what was written meanwhile (log.h)
+//     CACHE/compiled/KEY.log        what Core ML wrote while it compiled (log.h)
 //     CACHE/compiled/KEY.package    the path of the package it was compiled from
-//     CACHE/compiled/KEY.ran        it has run here: how long the first time took, a line a function
+//     CACHE/compiled/KEY.ran        exists once the model has run here: times of the first run, one line per function
 //
 // CACHE is cache_dir() of base/file.h. KEY is a digest of the program, of the weights (the program
-// alone does not name them, and a key without them serves stale weights), of the system's build and
-// of the chip: what was compiled on another machine does not run on this one.
+// does not contain them, and a key without them would give outdated weights), of the system's build
+// and of the chip, because a model compiled for another machine does not run on this one.
 #ifndef LATHE_COREML_CACHE_H
 #define LATHE_COREML_CACHE_H
 
@@ -16,7 +17,7 @@
 #include "base/arena.h"
 #include "base/progress.h"
 
-// What a compiled model is made of; every byte counts for the key.
+// The source of a compiled model; every byte is part of the key.
 typedef struct {
     const char *package; // path of the .mlpackage
     const void *program;
@@ -25,22 +26,24 @@ typedef struct {
     size_t n_weights;
 } CoremlSource;
 
-// A compiled model that is kept, and what it took to make it.
+// A compiled model in the cache.
 typedef struct {
     const char *path, *log; // in the arena
-    double seconds;         // of compiling now; 0: it was there
+    double seconds;         // that compiling took now; 0: it was in the cache
 } CoremlCompiled;
 
-// The compiled form of `source`: from the cache, or compiled into it now, in a process of its own
-// where coreml_set_worker() (worker.h) named a program. False and `err`, which names the log.
+// The compiled form of `source`: from the cache, or compiled into it now (in a process of its own
+// if coreml_set_worker(), worker.h, named a program). On failure false and `err`, which names the
+// log.
 bool coreml_compiled(CoremlCompiled *out, const CoremlSource *source, const Progress *progress,
                      Arena *arena, Err *err);
 
-// Seconds by what others report of models of that size; it depends on the chip.
+// Expected seconds to compile, from what others report of models of that size; depends on the chip.
 uint64_t coreml_expected_seconds(const CoremlSource *source);
 
-// Whether the compiled model has run on this machine before: noted beside it once it has, because a model
-// that loads may still end the process at its first prediction. `note` (may be NULL): what was noted.
+// Whether the compiled model has run on this machine before: recorded beside it after its first
+// run, because a model that loads may still crash the process at its first prediction. `note` (may
+// be NULL) receives the record.
 bool coreml_has_run(const CoremlCompiled *compiled, Arena *arena, Str *note);
 bool coreml_note_run(const CoremlCompiled *compiled, Str note, Err *err);
 

@@ -2,10 +2,10 @@
 //
 // A thin layer over Apple's public classes with a C interface: it compiles a package, loads a
 // function by name, owns the arrays of inputs and outputs, makes states, runs, and asks for the
-// plan. It decides nothing. device.m needs Core ML, or the double that tests link in its place;
-// absent.c stands in on other systems and fails every call with one sentence.
+// plan. It makes no decisions. device.m needs Core ML, or the stand-in that tests link in its
+// place; on other systems absent.c is built, which fails every call with a message.
 //
-// What the framework does differently from what one would expect, and is met here:
+// Behaviour of the framework that is unexpected and handled here:
 //
 //   backings   Output arrays are only proposed: whether the framework took ours is seen by the
 //              identity of what it returns. A declined one is copied, row by row.
@@ -18,7 +18,7 @@
 //   exceptions Loading and running may throw NSException where an NSError would be expected.
 //   states     A state belongs to a model's instance. After a failed run its contents are unknown.
 //
-// Nothing here has run on Apple hardware; tests run it against the double.
+// Nothing here has run on Apple hardware; tests run it with the stand-in.
 //
 // Sources: Apple's documentation of MLModel, MLState, MLMultiArray, MLPredictionOptions and
 // MLComputePlan; behaviour as public projects reported it.
@@ -32,15 +32,16 @@
 #include "base/err.h"
 #include "base/str.h"
 
-// Where a model may run. The GPU is never offered: with it in the choice Core ML takes it for
-// graphs that the Neural Engine could run.
+// Where a model may run. The GPU is never offered, because Core ML would then choose it for graphs
+// that the Neural Engine could run.
 typedef enum { COREML_CPU, COREML_CPU_AND_ANE } CoremlUnits;
 
 enum { COREML_MAX_RANK = 5, COREML_MAX_PORTS = 512 };
 
 typedef enum { COREML_FP16, COREML_FP32, COREML_INT32 } CoremlType;
 
-// An input, an output or a state of a function. Row-major and packed, whatever the framework does.
+// An input, an output or a state of a function. Row-major and packed, whatever layout the framework
+// uses.
 typedef struct {
     const char *name;
     CoremlType type;
@@ -56,15 +57,16 @@ typedef struct CoremlState CoremlState;
 // Whether this build can run Core ML models at all.
 bool coreml_is_present(void);
 
-// Compiles the .mlpackage at `package` and moves the result to `compiled`, which must not exist.
-// Takes minutes for a large model, and may crash or hang: worker.h runs it in a process of its own.
+// Compiles the .mlpackage at `package` and moves the result to `compiled`, which must not exist
+// yet. Takes minutes for a large model, and may crash or hang, so worker.h runs it in a process of
+// its own.
 bool coreml_compile(const char *package, const char *compiled, Err *err);
 
 // Loads `function` of the compiled model (NULL: the only one). NULL on failure.
 CoremlModel *coreml_open(const char *compiled, const char *function, CoremlUnits units, Err *err);
 void coreml_close(CoremlModel *m); // safe on NULL; its states must be closed before
 
-// Ports are good until coreml_close(). NULL when there is none of that name.
+// Ports are valid until coreml_close(). NULL when there is none of that name.
 const CoremlPort *coreml_input(const CoremlModel *m, Str name);
 const CoremlPort *coreml_output(const CoremlModel *m, Str name);
 size_t coreml_n_inputs(const CoremlModel *m);
@@ -83,18 +85,18 @@ bool coreml_state_read(CoremlState *s, const char *name, uint16_t *out, size_t c
 bool coreml_state_write(CoremlState *s, const char *name, const uint16_t *in, size_t count,
                         Err *err);
 
-// Runs the function over what the inputs hold; outputs are good until the next run. `s` NULL: the
-// function has no states. After a failure the state's contents are unknown: close it.
-// *is_exhausted (may be NULL): the process ran out of IOSurface objects, which a reload of the
-// model cures.
+// Runs the function on its inputs; outputs are valid until the next run. `s` is NULL for a function
+// without states. After a failure the state's contents are unknown: close it. *is_exhausted (may be
+// NULL): set if the process ran out of IOSurface objects; loading the model again helps.
 bool coreml_run(CoremlModel *m, CoremlState *s, bool *is_exhausted, Err *err);
 
-// How the framework treated what it was offered, since coreml_open().
+// How the framework used the arrays that it was offered, since coreml_open().
 typedef struct {
     uint64_t n_runs;
     uint64_t n_declined; // outputs whose backing was not taken
     uint64_t n_padded;   // outputs that came with padded rows
-    uint64_t n_held;     // runs after which other input arrays were taken: the framework held these
+    // runs after which input arrays were replaced because the framework still held them
+    uint64_t n_held;
 } CoremlCounts;
 CoremlCounts coreml_counts(const CoremlModel *m);
 

@@ -1,5 +1,5 @@
-// log.h — what Core ML writes beside its errors: on stderr, and into the system's log. It is kept with
-// the compiled model, KEY.log, since a refusal of the Neural Engine's compiler may show nowhere else.
+// log.h — what Core ML writes on stderr and into the system's log. It is kept with the compiled
+// model, as KEY.log, because a refusal of the Neural Engine's compiler may be visible nowhere else.
 #ifndef LATHE_COREML_LOG_H
 #define LATHE_COREML_LOG_H
 
@@ -16,19 +16,19 @@ void log_read_tail(const char *path, char *text, size_t size);
 
 // Adds what the system's log has of Core ML's subsystems in the last `seconds` and a little more:
 // `log show`, on a Mac; LATHE_COREML_LOG names another program that prints it. Takes up to half a
-// minute and fails silently: it is a help, no result.
+// minute. A failure is ignored: the log only helps people.
 void log_add_unified(const char *path, double seconds);
 
-// Between the two, what this process writes on stderr goes to the file. One at a time.
+// Between the two calls, this process's stderr goes to the file. Not nested.
 typedef struct {
-    int saved; // descriptor of stderr; -1: not caught
-    long from; // bytes the file had
+    int saved; // descriptor of stderr; -1: not redirected
+    long from; // bytes of the file before
 } LogCatch;
 LogCatch log_catch_begin(const char *path);
 void log_catch_end(LogCatch *c);
 
 long log_size(const char *path); // bytes; 0 when there is none
-// What stands in the file from byte `from` on, the last 64 KiB of it at most. In the arena.
+// The file's content from byte `from` on, at most the last 64 KiB of it. In the arena.
 Str log_read_from(const char *path, long from, Arena *arena);
 
 #endif

@@ -1,6 +1,7 @@
-// kv_forms.h — the forms of a decoder's KV caches: how new rows get into them (kv_forms.def).
+// kv_forms.h — the forms of a decoder's KV caches: how new rows are written to them (kv_forms.def).
 //
-// A cache holds keys or values of one layer, [kv heads, S, dims]: a row a slot, a slot a position.
+// A cache holds keys or values of one layer, [kv heads, S, dims]: one row per slot, one slot per
+// position.
 #ifndef LATHE_DECODER_KV_FORMS_H
 #define LATHE_DECODER_KV_FORMS_H
 
@@ -14,7 +15,7 @@ typedef enum {
 } KvForm; // 0: the default
 
 const char *kv_form_name(KvForm form); // "overwrite"
-// The one called `name`; false and `err`, with the names there are, when it is unknown.
+// The form called `name`; false and `err`, with the known names, when there is none.
 bool kv_form_named(Str name, KvForm *form, Err *err);
 
 #endif

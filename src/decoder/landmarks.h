@@ -1,8 +1,8 @@
-// landmarks.h — places inside a decoder layer, by name: where a checker may look into a program.
+// landmarks.h — named places inside a decoder layer, at which gates compare a program with the
+// reference.
 //
-// The compiler knows which of its values stands where and chain.json passes it on, so that whoever
-// checks need not recognise a graph. A gate's verdict never rests on it alone: what leaves a shard
-// is compared by its port.
+// The compiler knows which value is at which place and records it in chain.json, so that gates need
+// not recognise a graph. No verdict depends on it alone: a shard's outputs are compared, too.
 #ifndef LATHE_DECODER_LANDMARKS_H
 #define LATHE_DECODER_LANDMARKS_H
 
@@ -17,7 +17,7 @@ typedef enum {
 
 extern const char *const landmark_names[LANDMARK_COUNT];
 
-// LANDMARK_COUNT for a name there is not.
+// LANDMARK_COUNT for an unknown name.
 LandmarkPlace landmark_named(Str name);
 
 #endif

@@ -43,21 +43,22 @@
 #define CACHE_K          "k"  // k_NN and v_NN of layer NN: states of the overwrite form, inputs
 #define CACHE_V          "v"  // of the rows form
 
-// Rows of a call of prefill where nobody says otherwise. Public projects ship 64 (smpanaro/coreml-llm-cli)
-// and 128 (kasper0406/gemma-coreml-chat); a matrix product was fastest at 128 rows on an M4 Max and half as
-// fast from 256 on (rcarback/qwen-3.8-mtp-challenge). Nobody compared 64 with 128 on one model. 64 pads a
-// short question half as much, and keeps 7 stacked heads over 2,048 slots in one matmul (attention.c).
+// Rows per call of prefill by default. Public projects ship 64 (smpanaro/coreml-llm-cli) and 128
+// (kasper0406/gemma-coreml-chat); a matrix product was fastest at 128 rows on an M4 Max and half as
+// fast from 256 on (rcarback/qwen-3.8-mtp-challenge). No published comparison of 64 and 128 on one
+// model is known. 64 pads a short question half as much, and allows 7 stacked heads over 2,048
+// slots in one matmul (attention.c).
 enum { DEFAULT_PREFILL_ROWS = 64 };
 
-// What is added to a score that must not count. Finite, exact in fp16, and exp of it is 0: the
-// float32 minimum turns to -inf in fp16, and a row with every key at -inf is NaN.
+// Added to a score that must not count. Finite, exact in fp16, and exp of it is 0: the float32
+// minimum turns to -inf in fp16, and a row with every key at -inf is NaN.
 #define MASK_OFF (-1e4f)
 
 // The name of `port` (INPUT_COS, INPUT_SIN, INPUT_MASK) for layers of kind `kind`, in the arena.
 const char *port_of_kind(Arena *arena, const char *port, uint32_t kind);
 // The name of `port` for layer `layer` of the shard, in the arena: "k_03".
 const char *port_of_layer(Arena *arena, const char *port, uint32_t layer);
-// Whether an input of this name, not a state, is a cache of the rows form.
+// Whether an input of this name is a cache of the rows form.
 bool port_is_cache(Str name);
 
 #endif

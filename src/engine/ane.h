@@ -1,10 +1,10 @@
 // ane.h — the arithmetic `ane`: a model of how the Neural Engine computes, made from measurements
 // that others have published. We never measured it, and no Neural Engine has confirmed it.
 //
-// What it is for: overflow, lost products and rows of zeros show before a Mac does. What it is not:
-// bit-exact. ane_rules.def has the rules with their sources and how sure they are. They hold for
-// results that the program declares fp16 (the engine computes nothing else); other ops run as in
-// fp16 arithmetic, since Core ML would give them to the CPU.
+// It shows overflow, lost products and rows of zeros before a bundle is run on a Mac. It is not
+// bit-exact. ane_rules.def lists the rules with their sources and confidence. The rules apply to
+// results that the program declares fp16 (the Neural Engine computes nothing else); other ops run
+// as in fp16 arithmetic, because Core ML would run them on the CPU.
 #ifndef LATHE_ENGINE_ANE_H
 #define LATHE_ENGINE_ANE_H
 
@@ -25,13 +25,13 @@ void ane_round(float *x, size_t n);
 // else a copy in `piece`.
 const float *ane_decode(const float *x, float *piece, size_t n);
 
-// out[c] = bias[c bias_step] + Σ_k w[k] x[k x_stride + c] by I01, I02 and I07, for c < cols.
-// `bias` may be NULL. All numbers are binary16 values; what is infinite or NaN is decoded.
+// out[c] = bias[c bias_step] + Σ_k w[k] x[k x_stride + c] by I01, I02 and I07, for c < cols. `bias`
+// may be NULL. All numbers are binary16 values; infinities and NaN are decoded first.
 void ane_products(const Kernels *k, float *out, const float *w, const float *x, size_t x_stride,
                   size_t depth, size_t cols, const float *bias, size_t bias_step);
-// I02: a product with `w` is kept when the other factor is at least this large.
+// I02: a product with `w` is not lost if the other factor is at least this large.
 float ane_least_factor(float w);
-// Columns that a caller with a choice asks for at once.
+// The number of columns that callers preferably ask for at once.
 enum { ANE_STRIP = KERNEL_STRIP };
 
 // I08: the function of the unary op `op`, or NULL when the ANE computes it without a table.

@@ -1,8 +1,8 @@
-// Functions by table, rule I08: 33 entries of binary16 at equal steps, straight lines between.
+// Functions by table, rule I08: 33 entries of binary16 at equal steps, with linear interpolation.
 //
 // The compiler's own tables were read by M6 (notes/numerics.md, F3b): which interval each covers,
-// how symmetry or the exponent takes care of the rest, and what lies beyond. Entries are computed
-// here as the function's value at each knot, except where the published one is another. erf and sin
+// how symmetry or the exponent takes care of the rest, and what lies beyond. Entries are the
+// function's values at the knots, except where a different published entry is known. erf and sin
 // have tables too, but what lies beyond erf's is not published, and no model here uses either.
 #include <math.h>
 #include <string.h>

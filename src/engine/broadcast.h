@@ -1,5 +1,5 @@
-// broadcast.h — NumPy broadcasting as runs: stretches of the output along which each operand either
-// moves with it or stands still.
+// broadcast.h — NumPy broadcasting as runs: parts of the output along which each operand either
+// advances or repeats one element.
 #ifndef LATHE_ENGINE_BROADCAST_H
 #define LATHE_ENGINE_BROADCAST_H
 
@@ -12,15 +12,15 @@ typedef struct {
     int n_operands;
     size_t count;
     size_t dims[MIL_MAX_RANK];
-    size_t stride[MAX_OPERANDS][MIL_MAX_RANK]; // 0 where the operand stands still; 1 or 0 innermost
+    size_t stride[MAX_OPERANDS][MIL_MAX_RANK]; // 0 where the operand repeats; 1 or 0 innermost
 } Broadcast;
 
 // `operands` broadcast to `out` (their shapes were checked by the validator, aligned at the last
 // axis).
 Broadcast broadcast_of(const MilType *out, const MilType *const *operands, int n_operands);
 
-// One run: output elements [at, at + n), operand i from element from[i] on, step[i] (1 or 0) a
-// piece.
+// One run: output elements [at, at + n), for operand i its elements from from[i] on in steps of
+// step[i] (1 or 0).
 typedef struct {
     size_t at, n;
     size_t from[MAX_OPERANDS], step[MAX_OPERANDS];

@@ -1,4 +1,4 @@
-// constants.h — the constants of a program as weights, packed as they lie in the package.
+// constants.h — the constants of a program as weights, packed as in the package.
 #ifndef LATHE_ENGINE_CONSTANTS_H
 #define LATHE_ENGINE_CONSTANTS_H
 

@@ -1,5 +1,5 @@
-// How large the partial sums of an op can become, and how much of them the ANE would drop: for
-// range measurements, not part of a run.
+// Measures how large the partial sums of an op can become, and how much of them the ANE would drop.
+// Used by range measurements, not by runs.
 #include <math.h>
 #include <stdlib.h>
 

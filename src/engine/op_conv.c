@@ -1,5 +1,5 @@
-// conv. A product over channels (every kernel axis 1, stride 1, no padding: a fact of the shapes)
-// goes by blocks of output channels; everything else by one plain loop over kernel positions.
+// conv. A product over channels (every kernel axis 1, stride 1, no padding) is computed in blocks
+// of output channels; every other conv by a plain loop over kernel positions.
 #include <string.h>
 
 #include "engine/sums.h"

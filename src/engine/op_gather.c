@@ -1,6 +1,6 @@
-// gather, gather_along_axis, gather_nd. From specification 8 on an index below zero is outside;
-// before that it counts from the end. Indices outside are errors whether or not the program asks to
-// validate.
+// gather, gather_along_axis, gather_nd. From specification 8 on a negative index is out of range;
+// before, it counts from the end. Indices out of range are errors whether or not the program asks
+// for validation.
 #include <string.h>
 
 #include "engine/strided_copy.h"

@@ -1,4 +1,5 @@
-// Reductions. Sums of floats are kept in double, so their order does not show; int32 sums wrap.
+// Reductions. Sums of floats are kept in double, so their order does not change results; int32 sums
+// wrap.
 #include <math.h>
 #include <string.h>
 

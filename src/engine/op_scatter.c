@@ -1,5 +1,5 @@
-// scatter, scatter_along_axis, scatter_nd. Updates are applied in order; repeated indices see each
-// other.
+// scatter, scatter_along_axis, scatter_nd. Updates are applied in order; an update of a repeated
+// index acts on the result of the one before.
 #include <string.h>
 
 #include "engine/strided_copy.h"

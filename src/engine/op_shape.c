@@ -1,5 +1,5 @@
-// Ops that move elements without changing them: views where the order stays, boxes copied where
-// not.
+// Ops that move elements without changing them: views if the order stays, copies of boxes
+// otherwise.
 #include <string.h>
 
 #include "engine/strided_copy.h"

@@ -1,4 +1,5 @@
-// softmax and scaled_dot_product_attention. Within one op all is float; only its result is rounded.
+// softmax and scaled_dot_product_attention. Within the op all numbers are float; only its result is
+// rounded.
 #include <assert.h>
 #include <math.h>
 

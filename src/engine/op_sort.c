@@ -1,4 +1,4 @@
-// topk, argsort, cumsum: work along one axis. Of equal values the first stays first.
+// topk, argsort, cumsum: work along one axis. Equal values keep their order.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// read_state and write_state. Where plan_states.c found that value and state may share the buffer
-// there is nothing left to do.
+// read_state and write_state. If plan_states.c found that value and state may share a buffer, these
+// ops do nothing.
 #include <string.h>
 
 #include "engine/strided_copy.h"

@@ -1,4 +1,4 @@
-// What several passes need, and nodes as text.
+// Functions that several passes use, and the text form of nodes.
 #include "engine/pass.h"
 
 static bool works(const Node *n) {

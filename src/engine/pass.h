@@ -1,13 +1,13 @@
-// pass.h — passes over the prepared nodes, between prepare_ops and plan_buffers.
+// pass.h — passes over the prepared nodes; they run between prepare_ops and plan_buffers.
 //
-// A pass looks for neighbouring ops that it can run as one and puts a Span over them. The nodes below
-// stay as they are: with a tap set the engine runs them one by one, since a tap sees every value, and
-// in the arithmetic `ane`, which models each op, no pass runs at all. A span gives bit by bit what
-// its ops would have given to whoever reads a value after them; values that only its own ops read
-// may be left unwritten.
+// A pass looks for neighbouring ops that it can run as one, and covers them with a Span. The nodes
+// stay as they are: if a tap is set, the engine runs them one by one, because a tap sees every
+// value; in the arithmetic `ane`, which models each op, no pass runs. A span gives every reader
+// outside of it the same bits as its ops would; values that only its own ops read need not be
+// written.
 //
-// A pass goes by opcodes, shapes and uses of values; it does not know names. It may not rely on
-// where values are stored: that is decided after it.
+// A pass matches opcodes, shapes and uses of values, never names. It must not rely on where values
+// are stored, which is decided later.
 #ifndef LATHE_ENGINE_PASS_H
 #define LATHE_ENGINE_PASS_H
 
@@ -23,9 +23,9 @@ void nodes_print(const Engine *e, StrBuf *out);
 
 // ---- for passes
 
-// What reads the values of a function.
+// The readers of a value.
 typedef struct {
-    uint32_t n;    // readers, counted once for each operand; outputs of the function count, too
+    uint32_t n;    // number of readers, one for each operand, and one for an output of the function
     uint32_t only; // the op that reads it when n is 1, or NO_INDEX for an output
 } ValueUse;
 ValueUse *pass_uses(const Engine *e, Arena *arena); // [n_values]

@@ -1,4 +1,4 @@
-// Attention reads the rows of a cache that were written, not all there are. Before:
+// Attention reads only the rows of a cache that were written. Before:
 //
 //     scores = matmul(x = q, y = keys, transpose_y = true)
 //     capped = tanh(x = scores)                  # tanh and products with numbers, or none
@@ -11,15 +11,16 @@
 //
 //     mixed = attend_written(scores, capped, masked, probs, raised)
 //
-// A state knows how far it was written since it was last zeroed (StateBuffer). Where keys and values
-// lie in states, their rows from there on are zeros: scores are 0, and masked scores are the mask.
-// Where that is so far below the largest of each row that e^x gives 0, probabilities are +0 and add
-// nothing, so none of these columns is computed. Each run checks all of it, on the numbers at hand:
-// how far the states are written, that q is finite, that no number of mask or masked scores is NaN
-// and the largest of each row is far enough above the mask. Where something fails, the ops run whole.
+// A state knows how far it was written since it was last zeroed (StateBuffer). The rows of keys and
+// values after that are zeros, so their scores are 0, and their masked scores are the mask. If the
+// mask is so far below the largest score of each row that e^x gives 0, these probabilities are +0
+// and add nothing, so none of these columns is computed. Each run checks the conditions on its
+// actual numbers: how far the states are written, that q is finite, that no number of mask or
+// masked scores is NaN, and that the largest score of each row is far enough above the mask. If a
+// condition fails, the ops run whole.
 //
-// The case that breaks the obvious rule ("the mask is -10000 there"): a row that sees nothing has
-// -10000 everywhere, and each of its columns, hidden or not, the same probability.
+// The case that breaks the obvious rule ("the mask is -10000 there"): a row that sees no slot has
+// -10000 everywhere, and then each of its columns, hidden or not, has the same probability.
 #include <math.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@
 #include "engine/pass.h"
 #include "engine/product.h"
 
-// exp_f32 of every set gives 0 from here down: e^-104 is less than half of the least float.
+// exp_f32 of every kernel set gives 0 at this and below: e^-104 is less than half of the smallest
+// float.
 #define EXP_IS_ZERO (-105.0f)
 
 enum { MOST_STEPS = 8 };

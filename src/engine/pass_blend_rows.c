@@ -1,4 +1,5 @@
-// Rows blended into a state by a one-hot mask, and the whole stored, are put in place. Before:
+// Writes rows in place that the program blends into a state by a one-hot mask before it stores the
+// whole. Before:
 //
 //     before = read_state(input = s)                  # [.., slots, width]
 //     kept = mul(x = before, y = keep)                # keep [.., slots, 1]
@@ -11,14 +12,14 @@
 //
 //     now = blend_rows(before, kept, placed, after, write)
 //
-// Where each column t of the mask is 1 in one slot of its own and 0 in all others, keep is 0 in those
-// slots and 1 elsewhere, and rows are finite, the slots named take before · 0 + row and the others
-// keep their numbers: x · 1 + 0 is x. Each run checks all of it, on the numbers at hand. Where
-// something fails, the ops run whole.
+// The conditions: each column t of the mask is 1 in one slot of its own and 0 in all others; keep
+// is 0 in those slots and 1 elsewhere; rows are finite. Then the named slots become before · 0 +
+// row, and the others keep their numbers, because x · 1 + 0 is x. Each run checks the conditions on
+// its actual numbers. If one fails, the ops run whole.
 //
-// The case that breaks the obvious rule ("x · 1 + 0 is x"): -0 + 0 is 0. So this holds for states
-// without a -0 only. A state begins with +0 everywhere; where the ops would leave a -0, or anything
-// else has written to it, the state is from then on one of which that is not known (StateBuffer).
+// The case that breaks the obvious rule ("x · 1 + 0 is x"): -0 + 0 is 0. So this is valid only for
+// states without a -0. A state begins with +0 everywhere. Once the ops would leave a -0, or
+// something else has written to the state, it counts as one that may hold a -0 (StateBuffer).
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// Where values are stored: which share a buffer, which take over another's, where each lies in the
-// workspace.
+// Decides where values are stored: which values share a buffer, which take over another's, and the
+// offset of each in the workspace.
 #include "engine/constants.h"
 #include "engine/prepare.h"
 

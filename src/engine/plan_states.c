@@ -1,21 +1,20 @@
-// When a state can be read and updated where it lies.
+// Decides when a state can be read and updated in place.
 //
 //     before = read_state(kv)
 //     after  = slice_update(x = before, update = rows, ...)
 //     write_state(kv, after)
 //     now    = read_state(kv)
 //
-// By the letter this copies the state three times a layer. Here `before` and `now` become views of
-// the state's buffer, `after` is made inside it, and write_state finds its work done, provided
-// nobody can tell the difference:
+// Taken literally, this copies the state three times per layer. Here `before` and `now` become
+// views of the state's buffer, `after` is computed inside it, and write_state has nothing to do, if
+// no op can tell the difference:
 //   - nothing reads the state, or a view of its older content, once the first slice_update of the
 //     chain has changed it (the update itself must not come from such a view either);
 //   - the value written is the end of the chain, and the chain begins with a read of the same
 //     content that the state still holds;
 //   - the value written is not used any more when the state is next changed.
-// Where one of these fails, the old meaning is kept by copies: slice_update into the workspace,
-// write_state into the state, and read_state into the workspace when its value outlives the
-// content.
+// If one of these conditions fails, the ops copy: slice_update into the workspace, write_state into
+// the state, and read_state into the workspace if its value is used after the state changes.
 //
 // The case that breaks the obvious rule ("the state is not read before the write"): a slice of
 // `before`, which is a view too, used after the update.

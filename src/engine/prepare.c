@@ -1,4 +1,4 @@
-// What prepare functions ask of the plan: operands, constants, geometry.
+// What prepare functions call: operands, constants, geometry.
 #include "engine/prepare.h"
 
 #include <stdarg.h>

@@ -15,8 +15,8 @@ struct Prepare {
     Err *err;
 };
 
-// The operand as a tensor, good for the engine's life (its numbers from the run on); NULL when not
-// given.
+// The operand as a tensor, valid as long as the engine (its numbers once a run has computed them);
+// NULL when not given.
 const EngineTensor *prep_in(Prepare *p, const char *param);
 // Operands of a tuple parameter.
 uint32_t prep_count(const Prepare *p, const char *param);
@@ -27,8 +27,8 @@ EngineTensor *prep_out(Prepare *p, uint32_t i);
 const Weight *prep_weight(Prepare *p, const char *param);
 
 bool prep_given(const Prepare *p, const char *param);
-// Constant parameters. `fallback` when not given; false, with the reason, when given by a value
-// that is not a constant.
+// Constant parameters. `fallback` when not given; false, with the reason in p->err, when the value
+// given is not a constant.
 bool prep_int(Prepare *p, const char *param, int64_t fallback, int64_t *out);
 bool prep_bool(Prepare *p, const char *param, bool fallback, bool *out);
 bool prep_float(Prepare *p, const char *param, double fallback, double *out);
@@ -42,11 +42,11 @@ bool prep_axis(Prepare *p, const char *param, int64_t fallback, int rank, int *o
 // The set of axes that `param` lists; all of them when it is not given.
 bool prep_axes(Prepare *p, const char *param, int rank, bool in_set[MIL_MAX_RANK]);
 
-void *prep_plan(Prepare *p, size_t size); // zeroed, becomes node->plan
+void *prep_plan(Prepare *p, size_t size); // allocates zeroed memory and sets node->plan to it
 #define prep_new(p, Type) ((Type *)prep_plan((p), sizeof(Type)))
-// Output `i` is `of`, from element `at` on.
+// Makes output `i` a view of `of`, from element `at` on.
 void prep_view(Prepare *p, uint32_t i, const EngineTensor *of, size_t at);
-// Output 0 may be written over `x`, element by element.
+// Allows output 0 to be written over `x`, element by element.
 void prep_in_place(Prepare *p, const EngineTensor *x);
 // Each worker needs `n` floats while the op runs.
 void prep_scratch(Prepare *p, size_t n_floats);
@@ -58,7 +58,7 @@ bool prep_fail(Prepare *p, const char *fmt, ...) __attribute__((format(printf, 2
 // Same form as prep_fail, for values found wrong at run time.
 bool run_fail(const Node *n, Err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-// The context of tasks that need nothing else.
+// The context of tasks that need only engine and node.
 typedef struct {
     const Engine *e;
     const Node *n;
@@ -73,7 +73,7 @@ static inline void node_round(const Engine *e, const Node *n, float *x, size_t c
     if (n->rules->round) n->rules->round(e->k, x, count);
 }
 
-// Elementwise work is worth another thread from this many elements on.
+// Elements per piece of elementwise work: fewer are not worth another thread.
 enum { ELEMENT_GRAIN = 16384 };
 
 // ---- every op's functions, from the table; they live in the file of the op's family, op_*.c. A

@@ -1,5 +1,5 @@
-// Products in blocks that stay in the second-level cache, as dot products for few rows, as whole sums
-// for arithmetics that need them, and of integers.
+// Products in blocks that stay in the second-level cache; as dot products for few rows; as whole
+// sums for arithmetics that need them; and of integers.
 #include "engine/product.h"
 
 #include <assert.h>

@@ -2,9 +2,9 @@
 //
 //     out[m][n] = Σ_k x[m][k] y[k][n]  (+ bias[n])
 //
-// Either operand may be a packed weight and may be stored transposed. Work is shared out in blocks
-// of columns; a packed or transposed block is unpacked once into a worker's scratch and used for
-// all rows. The sum over k runs in order whatever the blocks, so threads do not change results.
+// Either operand may be a packed weight and may be stored transposed. Workers take blocks of
+// columns; a packed or transposed block is unpacked once into a worker's scratch and used for all
+// rows. The sum over k is always in order, so neither blocks nor threads change results.
 #ifndef LATHE_ENGINE_PRODUCT_H
 #define LATHE_ENGINE_PRODUCT_H
 
@@ -20,12 +20,12 @@ typedef struct {
     EngineTensor *out;
 } Product;
 
-size_t product_scratch(const Node *n); // floats a worker, once n->plan is settled
+size_t product_scratch(const Node *n); // floats per worker; call it once n->plan is complete
 void product_run(const Engine *e, const Node *n, const Product *p);
 
-// The first `n_columns` of each row alone, as sums of the first `depth` products: with the bits of
-// the whole when the other products are +0. Not in `ane`; the
-// whole depth where y is stored transposed.
+// Computes only the first `n_columns` of each row, as sums of the first `depth` products. The bits
+// are those of the whole product if the other products are +0. Not for `ane`; where y is stored
+// transposed, the whole depth is summed.
 void product_run_part(const Engine *e, const Node *n, const Product *p, size_t n_columns,
                       size_t depth);
 

@@ -1,4 +1,4 @@
-// Axes that are reduced, and the pieces of work between them.
+// Reduced and kept axes, and the pieces of work.
 #include "engine/reduction.h"
 
 static void axes_add(Axes *a, size_t dim, size_t stride) {

@@ -1,4 +1,4 @@
-// reduction.h — walking a tensor by the axes that are kept and those that are summed away.
+// reduction.h — iterates over a tensor by its kept and its reduced axes.
 #ifndef LATHE_ENGINE_REDUCTION_H
 #define LATHE_ENGINE_REDUCTION_H
 
@@ -11,7 +11,7 @@ typedef struct {
     size_t count; // elements
 } Axes;
 
-// x as kept x reduced x inner: `inner` elements side by side are kept (1 when the last axis is
+// x seen as [kept, reduced, inner]: `inner` neighbouring elements are kept (1 when the last axis is
 // reduced).
 typedef struct {
     Axes kept, reduced;
@@ -22,7 +22,7 @@ Reduction reduction_of(const MilType *x, const bool is_reduced[MIL_MAX_RANK]);
 // Where element `i` (row-major over the axes) starts in x.
 size_t axes_offset(const Axes *a, size_t i);
 
-// Columns handled together; a line of accumulators of this length lives on the stack.
+// Columns reduced together; a line of accumulators of this length is on the stack.
 enum { REDUCTION_LANES = 64 };
 
 // Calls task(first, end) over pieces: piece i is kept element i / lane pieces, columns from

@@ -1,4 +1,4 @@
-// Boxes with merged axes, copied in runs.
+// Copies boxes, with axes merged where possible, in contiguous runs.
 #include "engine/strided_copy.h"
 
 #include <string.h>

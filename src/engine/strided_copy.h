@@ -1,5 +1,5 @@
-// strided_copy.h — copying boxes of row-major tensors, which slices, transposes, tiles and joins all
-// are.
+// strided_copy.h — copies boxes of row-major tensors; slices, transposes, tiles and concatenations
+// are such copies.
 #ifndef LATHE_ENGINE_STRIDED_COPY_H
 #define LATHE_ENGINE_STRIDED_COPY_H
 
@@ -13,7 +13,7 @@ typedef struct {
     ptrdiff_t to_step[MIL_MAX_RANK], from_step[MIL_MAX_RANK];
 } Box;
 
-// Elements are 4 bytes, float or int32. The two sides do not overlap.
+// Elements are 4 bytes, float or int32. Source and destination do not overlap.
 void box_copy(const Box *b, void *to, const void *from);
 
 // The same in pieces of the outermost axis, over threads.

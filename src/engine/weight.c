@@ -1,4 +1,4 @@
-// Reading weights piece by piece.
+// Reads weights piece by piece.
 #include "engine/weight.h"
 
 #include <assert.h>

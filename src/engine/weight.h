@@ -1,8 +1,8 @@
 // weight.h — a constant (or computed) operand of conv, linear, matmul and gather, read piece by
 // piece.
 //
-// Weights stay as the package stores them: int8 codes with scales, palettes, halves. A kernel asks
-// for the piece it is about to multiply. In fp16 arithmetic a decoded weight of dtype fp16 is
+// Weights stay as the package stores them: int8 codes with scales, palettes, halves. Ops decode
+// only the piece that they multiply next. In fp16 arithmetic a decoded weight of dtype fp16 is
 // rounded to binary16, as Core ML's are; in fp32 arithmetic scale times code is left as float.
 #ifndef LATHE_ENGINE_WEIGHT_H
 #define LATHE_ENGINE_WEIGHT_H
@@ -11,17 +11,17 @@
 #include "kernels/kernels.h"
 
 typedef enum {
-    WEIGHT_TENSOR,  // a dense tensor: computed, or expanded
+    WEIGHT_TENSOR,  // a dense tensor: computed, or unpacked
     WEIGHT_RAW,     // elements of `dtype`, bit-packed below 8 bits
-    WEIGHT_SCALED,  // scale (code - offset), one pair a block
-    WEIGHT_PALETTE, // an index into a table, one table a block
+    WEIGHT_SCALED,  // scale (code - offset), one pair per block
+    WEIGHT_PALETTE, // an index into a table, one table per block
     WEIGHT_SPARSE,  // values where a mask has a bit, zero elsewhere
 } WeightStorage;
 
 typedef struct Weight Weight;
 
 // A tensor cut into equal blocks, each with an index of its own. Axes that the cut does not
-// distinguish are merged, so that the last axis is as long as can be.
+// distinguish are merged, so that the last axis is as long as possible.
 typedef struct {
     int rank;
     size_t dims[MIL_MAX_RANK];
@@ -41,13 +41,13 @@ struct Weight {
 
     const Weight *codes; // of SCALED, PALETTE; the values of SPARSE
     Blocks blocks;       // of SCALED, PALETTE
-    const float *scale;  // SCALED: one a block
+    const float *scale;  // SCALED: one per block
     const float *offset; // the same, or NULL
     const float *table;  // PALETTE: [blocks, entries, vector]
     size_t entries, vector;
     size_t vector_size, vector_inner; // vector > 1: codes along vector_axis, elements inside it
     const uint8_t *mask;              // SPARSE: one bit an element
-    const uint32_t *ranks;            // …set bits before every MASK_STEP elements
+    const uint32_t *ranks;            // number of set bits before every MASK_STEP elements
 };
 enum { MASK_STEP = 4096 };
 
@@ -63,7 +63,7 @@ float weight_dot(const Weight *w, size_t first, size_t n, const float *x);
 // floats.
 void weight_block(const Weight *w, size_t first, size_t row_stride, size_t rows, size_t cols,
                   bool transpose, float *out, size_t out_stride, float *scratch);
-// The whole as floats when they lie ready in memory, else NULL.
+// The whole weight as floats if it is in memory as floats, else NULL.
 const float *weight_floats(const Weight *w);
 
 // Constant integers [first, first + n) of `dtype` from packed bytes.

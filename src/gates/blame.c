@@ -11,9 +11,9 @@
 #include "proof/packed.h"
 #include "quant/quant.h"
 
-// What can make two runs differ, in the order in which it is asked: the first that explains the
-// failure is the answer. At landmarks of sound bundles (hello-phi3, SmolLM2) the worst group of
-// channels was off by 0.05 %, 0.5 % and 12 %; a place that has crossed its bound is none of those.
+// The possible causes of a difference, in the order in which they are tried; the first that
+// explains the failure is reported. At landmarks of sound bundles (hello-phi3, SmolLM2) the worst
+// group of channels was off by 0.05 %, 0.5 % and 12 %; bounds lie above these.
 typedef enum { CAUSE_GRAPH, CAUSE_FP16, CAUSE_WEIGHTS, CAUSE_COUNT } Cause;
 static const struct {
     const char *name, *doc;

@@ -1,9 +1,9 @@
-// device_drift.c — some hundred single steps on a device and on lathe's own engine, fed the same
-// tokens, which the text gives and not the answers: whether the two stay together.
+// device_drift.c — compares some hundred single steps on a device with lathe's own engine. Both are
+// fed the same tokens of a text, not their own answers.
 //
 // Each step reads what all steps before it wrote, so an engine that rounds a state each time it is
-// handed on, or that loses a row now and then, moves away slowly; one step of a golden cannot show
-// that. Others heard it in an audio model of 23 states that a device fed back into itself.
+// passed on, or sometimes loses a row, drifts away slowly; a single step cannot show that. Others
+// heard such drift in an audio model with 23 states on a device.
 #include <math.h>
 #include <stdio.h>
 

@@ -1,9 +1,9 @@
-// device_gates.h — gates that judge a bundle on a device, beside those of bundle/gates.def that do so
-// when the device is the engine (positions, head, text). bundle/device_gates.def lists all.
+// device_gates.h — gates that only run on a device. The gates positions, head and text of
+// bundle/gates.def also run there; bundle/device_gates.def lists all.
 //
-// What a device gives is compared with lathe's own engine on the same inputs: another engine of the
-// same framework shares its faults (on macOS 27 the fp16 products of Core ML's CPU have ten to forty
-// times the error of fp32 sums).
+// A device's results are compared with lathe's own engine on the same inputs, because another
+// engine of the same framework would share its faults (on macOS 27 the fp16 products of Core ML's
+// CPU have ten to forty times the error of fp32 sums).
 #ifndef LATHE_GATES_DEVICE_GATES_H
 #define LATHE_GATES_DEVICE_GATES_H
 

@@ -1,11 +1,11 @@
-// device_golden.c — what a device computes in fp16 against lathe's own engine in fp16, package by
-// package, from the same rows: those that the reference has where the package begins.
+// device_golden.c — compares what a device computes in fp16 with lathe's own engine in fp16,
+// package by package, from the same rows: those of the reference at the package's beginning.
 //
-// A device has no taps, so layers are seen by what they leave: the rows after the package's last
-// layer, and the keys and values that each layer wrote into the states. The keys of layer n are made
-// of what the layers before it gave, so a layer that is wrong shows in the next one's.
+// A device has no taps, so layers are judged by their outputs: the rows after the package's last
+// layer, and the keys and values that each layer wrote into the states. The keys of layer n are
+// computed from the layers before it, so an error of a layer shows in the next one's keys.
 //
-// Beside each figure stands what the model of the Neural Engine's arithmetic predicts for it.
+// Beside each figure it reports the prediction by the model of the Neural Engine's arithmetic.
 #include <math.h>
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 
 #include "proof/proof.h"
 
-// Returns false only when it could not run; failures are results.
+// Returns false only when the gate could not run; failures are results.
 typedef bool Gate(Proof *p, Err *err);
 #define GATE(id, ...) Gate gate_##id;
 #include "bundle/gates.def"

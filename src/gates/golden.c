@@ -1,14 +1,14 @@
-// golden.c — what a shard computes in fp16, layer by layer, against the reference, and where
-// an error comes from. All start from the same rows, those that the model has where the shard
-// begins:
+// golden.c — compares what a shard computes in fp16, layer by layer, with the reference, and finds
+// where an error comes from. All start from the same rows, those of the model at the shard's
+// beginning:
 //
 //     reference, weights of the package ─┐
 //     program, fp16 ─────────────────────┤ error of the graph, as it will run
 //     reference, weights of the source ──┘ error of the weights' form
 //
-// The gate judges the two apart and together: a broken op and a coarse weight look alike in their
-// sum. A layer's figures hold what the layers before it in its shard have added up: that is what
-// the shard will give. Gate graph (graph.c) judges each layer on its own.
+// The gate judges the two errors separately and together, because in their sum a wrong op and a
+// coarsely quantised weight look alike. A layer's figures include the errors of the layers before
+// it in its shard. Gate graph (graph.c) judges each layer separately.
 #include <stdio.h>
 
 #include "gates/blame.h"
@@ -20,7 +20,7 @@
 
 // `scope` opens the line, `key` is the member of the gate's section. Every layer must keep to
 // `least`, and no group of channels may be off by more than `most_off` of what it should be: a few
-// wrong rows of a matrix hide in a cosine over a thousand channels.
+// wrong rows of a matrix hardly change a cosine over a thousand channels.
 typedef struct {
     const char *gate, *scope, *section, *key;
     Bound least;

@@ -1,11 +1,11 @@
 // graph.c — each layer of each package in fp32, against the reference with the same weights.
 //
-// A layer is judged from the rows that the program itself has where the layer begins, by what each
-// branch adds to them. So neither the depth of the model nor the size of its stream decides: errors
-// of thirty layers do not add up to an alarm, and a branch that is off by a thousandth shows as a
-// thousandth, however large the stream it is added to. All layers together prove the shard: each
-// begins with the rows that the one before it ended with, the first with rows that the gate gives,
-// and the last ends at the shard's port.
+// A layer is judged by what each of its branches adds to the rows that the program itself has at
+// the layer's beginning. The result therefore depends neither on the depth of the model nor on the
+// size of its stream: errors of thirty layers do not add up, and a branch that is off by a
+// thousandth is reported as a thousandth. All layers together prove the shard: each begins with the
+// rows that the one before it ended with, the first with rows from the gate, and the last ends at
+// the shard's output.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-// graph_eps.c — eps of every norm of a layer, where it acts.
+// graph_eps.c — checks eps of every norm of a layer, on rows where eps matters.
 //
-// Rows of a text are far larger than eps, and a norm takes any eps for right. So each norm gets
-// rows as small as the root of it: while a function runs, they are put in place of whatever enters
-// a norm, and what the norm makes of them is compared with what it should (graph_norm.h). Nothing
-// lies between but the norm, so the bound is that of its own constants and of one sum, whatever the
-// depth of the model and the order in which kernels add. The head's norm: graph_head.c.
+// Rows of a text are far larger than eps, so a wrong eps would have no visible effect. Therefore
+// each norm gets rows as small as the root of eps: while a function runs, they replace the norm's
+// input, and its result is compared with the right one (graph_norm.h). Only the norm is between
+// input and result, so the bound covers its constants and one sum, whatever the depth of the model
+// and the order in which kernels add. The head's norm: graph_head.c.
 #include <math.h>
 #include <stdio.h>
 

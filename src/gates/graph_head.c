@@ -16,7 +16,7 @@
 #include "proof/proof.h"
 #include "proof/trace.h"
 
-// Rows of each kind; the shaken ones are those of the text with each number off by SHAKE.
+// Rows of each kind; the shaken rows are those of the text with each number changed by SHAKE.
 enum { N_EACH = 8, TEXT = 0, SMALL = N_EACH, SHAKEN = 2 * N_EACH, N_ROWS = 3 * N_EACH };
 
 // Logits [first, end) of the vocabulary, one output of a head function.

@@ -1,6 +1,6 @@
-// head.c — logits against the reference, on rows of a real text and on rows that point at
-// single tokens: every stop id and a spread over the vocabulary. A head whose rows are shifted, cut
-// or in the wrong order answers these with another token.
+// head.c — compares logits with the reference, on rows of a real text and on rows for which a
+// single token must win: every stop id and tokens from all over the vocabulary. A head with
+// shifted, missing or exchanged rows gives another token.
 #include <math.h>
 #include <stdio.h>
 

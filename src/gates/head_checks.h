@@ -1,12 +1,11 @@
-// head_checks.h — what gate head asks of single tokens, and what gate range asks of the loudest of
-// them. Internal to gates/.
+// head_checks.h — checks of single tokens for the gates head and range. Internal to gates/.
 #ifndef LATHE_GATES_HEAD_CHECKS_H
 #define LATHE_GATES_HEAD_CHECKS_H
 
 #include "proof/proof.h"
 
-// Tokens by the largest number of their embedding row, as the host gives it, the loudest first.
-// Rows that are not finite come before all others.
+// Tokens sorted by the largest magnitude in their embedding row (as the host gives it), descending.
+// Rows that are not finite come first.
 typedef struct {
     uint32_t id;
     float peak;

@@ -1,6 +1,6 @@
-// head_embedding.c — the embedding row of every token as the host gives it: the source's row
-// times the contract's embedding_scale, to the last bit. Texts hold a fraction of a vocabulary; the
-// table is read whole in a second, so nothing is left to luck.
+// head_embedding.c — the embedding row of every token as the host gives it: the source's row times
+// the contract's embedding_scale, to the last bit. Texts contain only a fraction of a vocabulary,
+// so the whole table is checked, which takes about a second.
 #include <math.h>
 #include <string.h>
 

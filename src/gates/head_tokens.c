@@ -2,11 +2,12 @@
 // will run, against the reference with the packages' weights: the loudest rows of the embedding
 // table, and pseudo-random ids over the whole vocabulary. Each chunk begins at position 0.
 //
-// Such rows are noise, and how far rounding carries in noise depends on the model. So the bound is
-// measured: the reference runs again with every result of every layer off by SHAKE. Shaking the
-// embedding rows alone would not do: the scores of Qwen2.5-Coder-0.5B reach 9,489, as its keys have
-// biases up to 211, and rounding nothing but them to fp16 turns the second of 16 such tokens by 9 % in
-// transformers; rounding the embedding rows turns it by 0.05 %.
+// Such sequences are noise to a model, and how much rounding changes the result depends on the
+// model. So the bound is measured: the reference runs again with every result of every layer
+// changed by SHAKE. Changing only the embedding rows would not be enough: the scores of
+// Qwen2.5-Coder-0.5B reach 9,489, as its keys have biases up to 211, and rounding nothing but them
+// to fp16 turns the second of 16 such tokens by 9 % in transformers; rounding the embedding rows
+// turns it by 0.05 %.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-// layer_errors.h — figures of one layer's rows and the report's arrays of them, for the gates that
-// go layer by layer. Internal to gates/.
+// layer_errors.h — error figures of a layer and their arrays in the report, for gates that compare
+// layer by layer. Internal to gates/.
 #ifndef LATHE_GATES_LAYER_ERRORS_H
 #define LATHE_GATES_LAYER_ERRORS_H
 
@@ -16,7 +16,7 @@ typedef struct {
 LayerError layer_error(const float *found, const float *expected, size_t n_rows, size_t width);
 // Appends a layer to the arrays `key` of the report's `section`, which is the running gate's.
 void layer_error_record(Proof *p, const char *section, const char *key, const LayerError *e);
-// {"cos": …, "group": […]}: the members that every such gate's figures begin with.
+// {"cos": …, "group": […]}: the members with which the figures of all these gates begin.
 json_t *layer_error_figures(const LayerError *e, uint32_t layer);
 
 #endif

@@ -1,4 +1,4 @@
-// layer_names.h — values of packages are named by their layer: "layer_03_qkv_y". Internal to gates/.
+// layer_names.h — layers in the names of packages' values: "layer_03_qkv_y". Internal to gates/.
 #ifndef LATHE_GATES_LAYER_NAMES_H
 #define LATHE_GATES_LAYER_NAMES_H
 
@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 
-// 3 and "qkv_y" of "layer_03_qkv_y"; false for a name of no layer.
+// Splits "layer_03_qkv_y" into 3 and "qkv_y"; false for a name without a layer.
 bool layer_of_name(Str name, uint32_t *layer, Str *stem);
 
 #endif

@@ -1,6 +1,6 @@
-// positions.c — the same token at the same place gives the same row, however it got there: one
-// by one or in chunks, at chunk edges, far into the context and at the end of the state; and what
-// the host computes for a place is right at every place.
+// positions.c — the same token at the same position must give the same row, whether tokens were fed
+// one by one or in chunks, at chunk edges, far into the context and at the end of the state; and
+// the host's tables must be right at every position.
 #include <stdio.h>
 #include <string.h>
 

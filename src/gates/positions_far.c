@@ -1,9 +1,10 @@
-// positions_far.c — rows far into the context against the reference; a result of gate positions.
+// positions_far.c — compares rows far into the context with the reference; a result of gate
+// positions.
 //
-// Reading thousands of tokens to ask for one row would take the reference minutes. So the caches of
-// both are filled alike: two chunks of a text are run, and their keys and values are copied on and
-// on until the context is full. What a row at any position then makes of it must be the same. The
-// factor set is that of the length the row ends.
+// The reference would take minutes to read thousands of tokens for one row. So the caches of both
+// are filled in the same way: two chunks of a text are run, and their keys and values are copied
+// repeatedly until the context is full. A row at any position must then give the same result. The
+// factor set is that of the sequence that ends with the row.
 #include <stdio.h>
 #include <string.h>
 

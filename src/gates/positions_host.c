@@ -1,7 +1,7 @@
-// positions_host.c — what the host hands to the packages, at every position: rotary tables, mask
-// and the place in the state, against a second computation of each; a result of gate positions.
+// positions_host.c — compares what the host passes to the packages at every position (rotary
+// tables, mask, slot in the state) with a second computation of each; a result of gate positions.
 //
-// It needs no model, so it leaves no position out: angles come from the reference's own formula
+// It needs no model, so it can check every position: angles come from the reference's own formula
 // over the source's contract, the factor set of each length from the rule as contract/use.h states
 // it, mask and place from their definition in decoder/ports.h.
 #include <math.h>

@@ -1,17 +1,17 @@
-// range.c — whether the numbers of each package stay where fp16 and the Neural Engine's sums
-// can hold them.
+// range.c — checks whether the numbers of each package stay within fp16 and the Neural Engine's
+// sums.
 //
 // A calibration text runs through every package on the CPU engine in fp32, which shows how large
-// each number wants to be: a long piece in chunks, with a few single steps; its last chunk after a
-// full context; the beginnings of short pieces, since language models keep their largest
-// activations on first tokens. The first chunk and step, the chunk at the end, and any run in which
-// something came nearer to its limit, run again in the model of the ANE's arithmetic
-// (engine/ane.h), after the fp32 caches: that shows what would become of it. Each package gets the
-// fp32 rows of the one before it, so that a fault is found where it begins.
+// each number becomes: a long piece in chunks, with a few single steps; its last chunk after a full
+// context; the beginnings of short pieces, because language models have their largest activations
+// on first tokens. The first chunk and step, the chunk at the end, and any run in which a number
+// came nearer to its limit, run again in the model of the ANE's arithmetic (engine/ane.h) with the
+// fp32 caches, which predicts the result there. Each package gets the fp32 rows of the one before
+// it, so that a fault is found where it begins.
 //
-// It fails for what would be lost: a number beyond its limit, or a row of a product or a norm that
-// comes out as zeros. Sums that stay in range in the program's order, but could leave it in
-// another, and products that lose much of what they add up, are named and pass.
+// It fails for a number beyond its limit, and for a row of a product or a norm that becomes zeros.
+// It reports, without failing, sums that are in range in the program's order but could overflow in
+// another, and products that lose much of their sum.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

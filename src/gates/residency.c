@@ -1,9 +1,9 @@
-// residency.c — what the Neural Engine would take of each package, by published rules.
+// residency.c — predicts by published rules which ops of each package the Neural Engine takes.
 //
 // A prediction: the program is judged as it is on disk, with the bytes of the files there, for the
-// system that the bundle is for. Nothing has run on a device. What the segment cost model estimates
-// is a note, which passes or fails nothing: it rests on measurements of one chip that others
-// published, and a small model runs faster on the CPU anyway.
+// system that the bundle was converted for. Nothing has run on a device. The estimate of the
+// segment cost model is a note, which fails nothing: it rests on measurements of one chip that
+// others published, and a small model runs faster on the CPU anyway.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

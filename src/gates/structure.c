@@ -1,6 +1,5 @@
-// structure.c — the files are those chain.json describes, and the packages can be read by
-// someone who trusts nothing. bundle_open() has validated every program, every weight reference and
-// the functions' ports by the time this runs.
+// structure.c — checks that the files are those that chain.json describes. By the time this runs,
+// bundle_open() has validated every program, every weight reference and the functions' ports.
 #include <inttypes.h>
 
 #include "gates/gates.h"

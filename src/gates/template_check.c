@@ -1,4 +1,4 @@
-// template_check.c — the checks of a template in their order: is one there, does it bring every
+// template_check.c — the checks of a template in their order: is there one, does it render every
 // text, does it ask for an answer.
 #include "gates/template_check.h"
 

@@ -1,8 +1,9 @@
-// template_check.h — is a chat template what a chat needs? Judged from template and vocabulary
+// template_check.h — checks whether a chat template fits its model, from template and vocabulary
 // alone, without weights.
 //
-// Host and reference read the same template, so a mangled one gives the same wrong ids everywhere
-// and no comparison sees it. What a sound one does can be said without a second source:
+// Host and reference read the same template, so a damaged one gives the same wrong ids everywhere
+// and no comparison shows it. But some properties of a sound template are known without a second
+// source:
 //
 //   absence   A vocabulary with marks of a chat (`<|im_start|>`, `[INST]`) was trained on chats
 //             written with them; without a template, or with one that writes none of them, the
@@ -18,8 +19,8 @@
 //             space included (template_forms.def): `<|im_start|>user` without the newline after it
 //             gives wrong answers.
 //
-// What is suspect may still be what the publisher did. The publisher's own template (option
-// --chat-template, --tokenizer-config) settles it; so does the caller's word.
+// A suspicious template may still be the publisher's. The publisher's own file (option
+// --chat-template or --tokenizer-config) settles it; so does an option of the caller.
 #ifndef LATHE_GATES_TEMPLATE_CHECK_H
 #define LATHE_GATES_TEMPLATE_CHECK_H
 
@@ -31,10 +32,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
-// A template beside the vocabulary it is to be read with.
+// A template and the vocabulary that it is used with.
 typedef struct {
     Str source;       // Jinja; `at` NULL when the file has none
-    const Str *marks; // [n_marks] tokens of the vocabulary that are cut out of text as a whole
+    const Str *marks; // [n_marks] tokens of the vocabulary that are matched in text as a whole
     size_t n_marks;
     Str bos, eos; // their texts; empty when the vocabulary has none
     bool adds_bos;
@@ -44,7 +45,7 @@ typedef struct {
 // Why a suspicion may be waived.
 typedef struct {
     bool is_published;          // the publisher's own files give this template
-    bool accepts_template;      // the caller takes it as it is
+    bool accepts_template;      // the caller accepts it as it is
     bool goes_without_template; // the caller wants plain text
 } TemplateWaivers;
 
@@ -64,8 +65,8 @@ typedef struct {
 // Whether `token`, as a vocabulary spells it, belongs to a chat: it names a role, a turn or an end.
 bool is_chat_mark(Str token);
 
-// Judges. `now` is the date that the template is told. Texts lie in the arena. What is wrong with
-// the template is a finding; false only when it could not be judged at all.
+// Runs the checks. `now` is the date for the template. Texts are in the arena. Faults of the
+// template are findings; false only when it could not be judged at all.
 bool check_template(const TemplateSubject *subject, const TemplateWaivers *waivers, int64_t now,
                     TemplateFindings *findings, Arena *arena, Err *err);
 

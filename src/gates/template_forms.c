@@ -1,7 +1,7 @@
-// template_forms.c — a template beside the forms that its family's publishers write.
+// template_forms.c — compares a template with the forms that its family's publishers use.
 //
-// What the template writes between texts is compared with each form of the table; the nearest one
-// names the difference.
+// What the template writes between texts is compared with each form of the table; the message
+// states the difference from the nearest one.
 #include <string.h>
 
 #include "base/size.h"

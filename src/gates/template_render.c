@@ -1,8 +1,8 @@
-// template_render.c — conversations through the template under judgement, and what it writes around
-// the texts.
+// template_render.c — renders conversations by the template under test, and finds what it writes
+// around the texts.
 //
-// Each turn says a word that nothing else in a rendering holds, in mixed case, so that where the
-// words are found the rest is the template's own.
+// The text of each turn is a word in mixed case that occurs nowhere else in a rendering, so
+// everything except these words is the template's own text.
 #include <stdarg.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
-// template_texts.c — odd texts come out of a template as they went in.
+// template_texts.c — checks that a template renders unusual texts unchanged.
 //
-// What stands between plain words is measured first (template_render.c). The same marks around
-// other texts are then what the template must give: so lower-casing, cutting, escaping, replacing
-// and answering to what a text says all show, wherever they act. White space around a text may be
+// What the template writes between plain words is measured first (template_render.c). It must then
+// write the same around other texts; so changes of case, truncation, escaping, replacement and
+// behaviour that depends on a text's content are all detected. White space around a text may be
 // stripped, white space inside it may not be touched.
 #include <string.h>
 

@@ -1,11 +1,11 @@
 // text.c — prompts through template, tokenizer, prefill and greedy decoding: the bundle
 // follows the reference's answer token by token.
 //
-// At each step both have seen the same tokens, so each step is a test of its own. Where the most
-// likely token differs, the reference's margin between the two must lie within the noise that the
-// weights' form and fp16 leave on this model's logits, which another text has shown (text_perplexity.h):
-// anything larger is an error, not rounding. The bundle reads its tokens from host.gguf; that these
-// are the source's is asked first.
+// At each step both have read the same tokens, so each step is a separate test. Where the most
+// likely token differs, the reference's margin between the two tokens must lie within the noise
+// that the weights' form and fp16 cause in this model's logits, as measured on another text
+// (text_perplexity.h); a larger margin means an error, not rounding. The bundle takes its tokens
+// from host.gguf, which is compared with the source first.
 #include <math.h>
 #include <time.h>
 
@@ -19,7 +19,8 @@
 #include "proof/proof.h"
 #include "proof/trace.h"
 
-// Differences of logits are near normal; a margin is the difference of two of them.
+// Errors of logits are nearly normally distributed; the error of a margin is the difference of two
+// of them.
 #define NOISE_FACTOR 6.0
 // Logits of answers are off by up to 1.6 times what those of the held text are (measured as there).
 #define MOST_NOISE_RATIO 4.0

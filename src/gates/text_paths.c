@@ -1,11 +1,11 @@
-// text_paths.c — the ways a conversation can take through a session, each by the code that chat
+// text_paths.c — the ways in which a conversation can use a session, each by the code that chat
 // runs; results of gate text.
 //
-// After each turn two things must hold, whatever was reused, padded, taken back or read again on
-// the way: the session holds the tokens of the conversation as the template renders it, and its
-// next logits are those of a reference that reads these tokens with the packages' weights, under
-// the factor set that their number asks for: all of them anew whenever the set is another one. So
-// only fp16 rounding is left between them (text_perplexity.h has the bound).
+// After each turn two things must hold, whatever was reused, padded, removed or read again: the
+// session holds the tokens of the conversation as the template renders it; and its next logits are
+// those of a reference that reads these tokens with the packages' weights, under the factor set for
+// their number (all tokens anew when the set changes). Only fp16 rounding may differ
+// (text_perplexity.h has the bound).
 #include "gates/text_paths.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
-// vocabulary.c — the vocabulary and the chat template against what such things must be; results of
-// gate contract.
+// vocabulary.c — checks of the vocabulary and the chat template; results of gate contract.
 //
-// Every part of lathe reads text by the same keys, so ids would agree everywhere and be wrong
-// everywhere. What objects is the vocabulary itself: its own tokens (vocabulary_reach.c), its marks
-// of structure, and what a template does with texts (template_check.h).
+// Every part of lathe reads text by the same keys, so wrong ids would be the same everywhere and no
+// comparison would show them. These checks use the vocabulary itself: its tokens
+// (vocabulary_reach.c), its control tokens, and what the template does with texts
+// (template_check.h).
 #include <string.h>
 #include <strings.h>
 #include <time.h>

@@ -1,14 +1,15 @@
-// vocabulary_reach.c — can text give the vocabulary's tokens? Results of gate contract.
+// vocabulary_reach.c — checks that the vocabulary's tokens can result from text. Results of gate
+// contract.
 //
 // A vocabulary is learnt together with its merges (or scores) under its pre-tokenizer, token by
 // token, each made of two earlier ones in a word of the training text. So encoding a token's own
-// text gives that token, but for accidents: an earlier merge that takes a piece across the seam, a
-// letter younger than the tables that the words are cut by. How rare accidents are was measured on
-// vocabularies as published: none of SmolLM2's 48,700 tokens of two bytes or more, of cl100k's
-// 99,355, of Mistral's tekken's 128,509 and of the 31,741 in each of Mistral's five SentencePiece
-// models (PyPI mistral-common 1.13.1: v1, v2, v3, v7, v7m1), 12 of o200k's 198,308 (0.006 %). One
-// in 1,000 is 16 times the worst of these. What is wrong loses more: the nearest wrong
-// pre-tokenizers 0.24 % and 0.7 %, a list of merges cut by 1 % about 1 %.
+// text gives that token, with rare exceptions: an earlier merge that joins a piece across the
+// border, or a letter newer than the Unicode tables by which words are cut. How rare exceptions are
+// was measured on published vocabularies: none of SmolLM2's 48,700 tokens of two bytes or more, of
+// cl100k's 99,355, of Mistral's tekken's 128,509 and of the 31,741 in each of Mistral's five
+// SentencePiece models (PyPI mistral-common 1.13.1: v1, v2, v3, v7, v7m1), 12 of o200k's 198,308
+// (0.006 %). The bound of one in 1,000 is 16 times the worst of these. Errors lose more: the
+// nearest wrong pre-tokenizers 0.24 % and 0.7 %, a list of merges without its last 1 % about 1 %.
 //
 // SentencePiece scores fall from token to token: it numbers tokens as it learns them, and -number
 // is the score (bpe_model_trainer.cc); unigram models are sorted by score

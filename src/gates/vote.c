@@ -1,4 +1,4 @@
-// vote.c — what the weights say of the contract, field by field. vote.h tells how.
+// vote.c — reports how the weights vote on the contract, field by field (vote.h).
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,9 @@
-// weights.c — every weight of the packages beside the source's: none is further away than its
-// form's rounding may take it.
+// weights.c — compares every weight of the packages with the source's: none may differ by more than
+// the rounding of its form.
 //
-// A norm over a whole layer hardly moves when one output channel has a wrong scale, or one code a
-// wrong sign; rounding has a bound for each single weight, so nothing is too small to be seen here.
+// An error figure of a whole layer hardly changes when one output channel has a wrong scale, or one
+// code a wrong sign. Rounding has a bound for each single weight, so here every such error is
+// visible.
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,8 +17,8 @@
 #include "proof/proof.h"
 #include "quant/quant.h"
 
-// One row, in units of what rounding may do: 1 at most when all is right; infinite where the
-// package has no number of fp16.
+// The largest difference in a row, in units of the rounding bound: at most 1 when all is right;
+// infinite where the package holds a number that is not finite in fp16.
 typedef struct {
     double worst, squares; // squares of the finite ones
     size_t row;            // the worst weight's; of a vector its number

@@ -6,8 +6,8 @@
 
 #include "base/size.h"
 
-// The compiler must not have padded what the file has without gaps (ggml-common.h asserts the
-// same).
+// The compiler must not pad these structs, because blocks in the file have no gaps (ggml-common.h
+// asserts the same).
 static_assert(sizeof(BlockQ4_0) == 2 + QK / 2, "q4_0");
 static_assert(sizeof(BlockQ4_1) == 4 + QK / 2, "q4_1");
 static_assert(sizeof(BlockQ5_0) == 2 + 4 + QK / 2, "q5_0");

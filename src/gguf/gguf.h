@@ -46,10 +46,10 @@ typedef struct GgufKey {
     const uint8_t *data; // the encoded items, little-endian; numbers and booleans only
     const Str *strings;  // [n_items] when items are strings
     Str encoded; // the value's bytes as in the file, type word not included: for verbatim copies
-    // What the user said of it (settings.h). All zero in a file as it was opened.
+    // What the user stated about the key (settings.h). All zero after gguf_open().
     bool is_set;                    // the value is not the file's
-    const struct GgufKey *replaced; // the file's own, where it has one
-    bool is_ignored;                // it is said to change nothing
+    const struct GgufKey *replaced; // the file's own key, if it has one
+    bool is_ignored;                // the user states that it changes nothing
 } GgufKey;
 
 typedef struct {
@@ -65,7 +65,7 @@ typedef struct {
 typedef struct {
     char *path;
     FileMap map;
-    bool is_borrowed; // the caller's bytes (gguf_open_bytes), not a mapping of ours
+    bool is_borrowed; // the caller owns the bytes (gguf_open_bytes); they are not a mapping
 } GgufPart;
 
 typedef struct {
@@ -81,8 +81,9 @@ typedef struct {
     void *index;    // names -> rows, in the arena
 } Gguf;
 
-// Do these bytes, the beginning of a file or all of it, begin a GGUF file of any version? Text that
-// happens to begin with the same four letters does not: a version has a zero byte.
+// Whether these bytes, the beginning of a file or all of it, begin as a GGUF file of any version
+// does. Text that happens to begin with the same four letters does not, because a version has a
+// zero byte.
 bool gguf_has_magic(const void *bytes, size_t n);
 
 // Opens `path` (any part of a split model). Arrays go into `arena`, which must outlive `g`. On
@@ -94,14 +95,14 @@ bool gguf_open_bytes(Gguf *g, Arena *arena, const void *bytes, size_t n, const c
                      Err *err);
 void gguf_close(Gguf *g); // safe on a zeroed or half-opened Gguf
 
-// By name, or NULL: absence is the caller's to judge.
+// Finds by name; NULL when absent, which the caller judges.
 const GgufKey *gguf_find_key(const Gguf *g, Str name);
 const TensorInfo *gguf_find_tensor(const Gguf *g, Str name);
 
 const char *gguf_type_name(GgufType type); // "u32", "string", …
 
-// Item `i` of a key as the requested type; false when the stored type cannot give it without loss
-// (any integer type gives u64/i64 when in range; f32 and f64 and integers give f64; only bool gives
+// Item `i` of a key as the requested type; false if the conversion would lose something (any
+// integer type gives u64/i64 when in range; f32 and f64 and integers give f64; only bool gives
 // bool).
 bool gguf_u64(const GgufKey *k, size_t i, uint64_t *out);
 bool gguf_i64(const GgufKey *k, size_t i, int64_t *out);

@@ -1,5 +1,5 @@
-// header.c — one file of a model: maps it, judges its version and counts, and has its two tables
-// read. split.c does this for each part, gguf.c for a model in one file.
+// header.c — one file of a model: maps it, checks its version and counts, and reads its two tables.
+// split.c does this for each part, gguf.c for a model in one file.
 #include <inttypes.h>
 #include <string.h>
 

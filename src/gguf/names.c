@@ -1,5 +1,5 @@
-// names.c — keys and tensors by name: rows sorted by name, so that equal names are neighbours and a
-// lookup halves its range at each step.
+// names.c — finds keys and tensors by name: rows are sorted by name, so that equal names are
+// neighbours and lookups are binary searches.
 #include <inttypes.h>
 #include <stdlib.h>
 

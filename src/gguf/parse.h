@@ -1,4 +1,4 @@
-// parse.h — the pieces of reading one GGUF file. Internal to gguf/.
+// parse.h — the parts of reading one GGUF file. Internal to gguf/.
 //
 // gguf.c opens a model, split.c joins its parts, header.c reads one file, read_keys.c and
 // read_tensors.c its two tables, names.c finds by name and finds duplicates, values.c converts items.
@@ -13,15 +13,15 @@ enum {
     GGUF_MAX_NAME_BYTES = 64,   // docs/gguf.md: tensor names are at most 64 bytes
     GGUF_DEFAULT_ALIGNMENT = 32,
     GGUF_MAX_ALIGNMENT = 1 << 24,
-    // Records in memory are larger than the least they take in a file, so a huge file of zeros
-    // could ask for more memory than its own size. The largest models have some thousand of either,
+    // A record takes more bytes in memory than its minimum in a file, so a huge file of zeros could
+    // take more memory than its own size. The largest models have some thousand keys and tensors,
     // and vocabularies with their merges stay below a million strings.
     GGUF_MAX_KEYS = 1 << 16,
     GGUF_MAX_TENSORS = 1 << 16,
     GGUF_MAX_STRINGS = 1 << 24, // in all arrays of one file
 };
 
-// A name and its row. Sorted, equal names are neighbours and lookups halve the range.
+// A name and its row, kept sorted by name.
 typedef struct {
     Str name;
     size_t row;
@@ -53,10 +53,10 @@ const GgufKey *gguf_file_key(const GgufFile *file, const char *name); // or NULL
 // The value of a key that must be one integer.
 bool gguf_file_u64(const GgufFile *file, const char *name, uint64_t *value);
 
-// A name of 1 to `max` bytes of printable ASCII, fit for any message; `what` is the named thing. When
-// the file ends before it, the caller finds r->short_read set.
+// Reads a name of 1 to `max` bytes of printable ASCII, which is safe in any message; `what` says
+// whose name it is. If the file ends first, r->short_read is set.
 bool gguf_read_name(Str *name, Reader *r, size_t max, const char *what, Err *err);
-// A name for a message, cut so that the rest of the message still fits.
+// A name shortened for a message, so that the rest of the message still fits.
 static inline Str name_in_message(Str name) {
     return (Str){name.at, name.len < 100 ? name.len : 100};
 }
@@ -64,10 +64,10 @@ static inline Str name_in_message(Str name) {
 
 // Maps and reads the file at `path` as part `part` of `g`.
 bool gguf_open_part(Gguf *g, GgufFile *file, Arena *arena, const char *path, size_t part, Err *err);
-// Makes keys and tensors of `file` those of the model.
+// Makes the keys and tensors of `file` those of the model.
 void gguf_adopt(Gguf *g, Arena *arena, const GgufFile *file);
 void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_rows);
-// Puts other keys, no name twice, in place of those that `g` has.
+// Replaces the keys of `g` by others, among which no name occurs twice.
 void gguf_replace_keys(Gguf *g, Arena *arena, const GgufKey *keys, size_t n);
 
 // "STEM-00002-of-00005.gguf"
@@ -78,7 +78,7 @@ typedef struct {
 bool gguf_split_name(SplitName *name, const char *path);
 bool gguf_open_split(Gguf *g, Arena *arena, const char *path, const SplitName *name, Err *err);
 
-// What a type of value takes, by its number.
+// Size and name of a value type, by its number.
 typedef struct {
     const char *name;
     unsigned n_bytes; // of one item; 0 for strings and arrays

@@ -1,5 +1,6 @@
-// settings.c — keys laid over those of a file. A set key is a row like the file's own, its value
-// encoded as a writer would, so that readers, digests and copies need not know of it.
+// settings.c — keys that the user adds to those of a file or puts in their place. A set key is a
+// row like the file's own, with its value encoded as in a file, so that readers, digests and copies
+// need no special case.
 #include "gguf/settings.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-// values.c — the types of values, and a key's items as the type the caller asks for, when that loses
-// nothing.
+// values.c — the types of values, and conversion of a key's items to the type that the caller asks
+// for, if that loses nothing.
 #include <string.h>
 
 #include "gguf/parse.h"

@@ -1,4 +1,4 @@
-// writer.c — the header is built in memory, tensor data go from their mapping straight to the file.
+// writer.c — builds the header in memory and writes tensor data directly from their mapping.
 #include "gguf/writer.h"
 
 #include <assert.h>

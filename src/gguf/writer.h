@@ -1,5 +1,5 @@
-// writer.h — write a GGUF v3 file: keys as given, tensors streamed from memory that is already
-// there (a mapping).
+// writer.h — writes a GGUF v3 file: keys as given, tensors streamed from existing memory (a
+// mapping).
 //
 // Used for a bundle's host.gguf: metadata verbatim from the source, a few tensors as stored.
 #ifndef LATHE_GGUF_WRITER_H

@@ -1,4 +1,5 @@
-// access.h — where the hub is, and as whom it is asked. From the variables that huggingface_hub reads:
+// access.h — the hub's address and the user's token, from the environment variables that
+// huggingface_hub reads:
 //
 //     HF_ENDPOINT               in place of https://huggingface.co
 //     HF_TOKEN                  a token of the user's account, for gated and private repositories
@@ -11,7 +12,7 @@
 #include "base/err.h"
 
 typedef struct {
-    const char *endpoint;     // without a slash at its end
+    const char *endpoint;     // without a slash at the end
     const char *token;        // NULL: none. Sent to the endpoint alone, and never shown
     const char *certificates; // a file; NULL: the system's
     long stall_seconds;

@@ -1,9 +1,9 @@
-// choose.h — which of a repository's files is the model that a name means.
+// choose.h — finds the model that a name means among a repository's files.
 //
 // A model is a GGUF file, or all files NAME-00001-of-0000N.gguf of one that is split. Its label is
-// the quantisation as file names have it, at the end of the name: "Q8_0" of
-// "SmolLM2-135M-Instruct.Q8_0.gguf", or of the folder "Q8_0/…". Projectors of images ("mmproj…") and
-// importance matrices ("imatrix…") are GGUF files as well, and no models.
+// the quantisation, as it is written at the end of file names: "Q8_0" of
+// "SmolLM2-135M-Instruct.Q8_0.gguf", or of the folder "Q8_0/…". Projectors of images ("mmproj…")
+// and importance matrices ("imatrix…") are also GGUF files, but not models.
 #ifndef LATHE_HUB_CHOOSE_H
 #define LATHE_HUB_CHOOSE_H
 
@@ -33,7 +33,7 @@ bool hub_find_models(HubModels *found, const HubListing *listing, Arena *arena, 
 // preference.def. NULL and `err`, which lists what there is, when none or several fit.
 const HubModel *hub_choose(const HubModels *models, const HubName *name, Err *err);
 
-// What `which` has to be so that hub_choose() finds `model` among them: its label, or a path.
+// The `which` with which hub_choose() finds `model` among them: its label, or a path.
 Str hub_which(const HubModels *models, const HubModel *model);
 
 #endif

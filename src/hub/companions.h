@@ -1,16 +1,17 @@
-// companions.h — the files of a model's publisher, which come along with a model.
+// companions.h — downloads the publisher's files together with a model.
 //
-// A GGUF file is written by whoever quantised the model; config.json by whoever trained it. They share
-// no writer, so what both say is said twice: gate contract compares them. Whose files they are is said by
+// A GGUF file is written by whoever quantised the model; config.json by whoever trained it. They
+// are independent of each other, so gate contract compares them. The publisher's repository is
+// named by the first of
 //
 //   1. the user (PullJob.base);
 //   2. the card of the repository (base_model, for a quantisation of one model);
 //   3. the file: general.source.repo_url, or general.base_model.0.repo_url where the name there is
 //      the model's own. llama.cpp's converter copies that key from the card of the model it converts,
 //      where it names the model that this one was trained from: another one;
-//   4. nobody: then the repository's own config.json, if it has one.
+//   4. none of these: then the repository's own config.json is taken, if it has one.
 //
-// A repository that cannot be read (gated, absent) is noted and passed over.
+// A repository that cannot be read (gated, absent) is reported and skipped.
 #ifndef LATHE_HUB_COMPANIONS_H
 #define LATHE_HUB_COMPANIONS_H
 
@@ -26,8 +27,9 @@ typedef struct {
 // The repository that the file names, and in `from` the key; empty for none.
 Str companion_base_of_file(Str *from, const char *path, const char *endpoint, Arena *arena);
 
-// Brings the files into the model's folder, whose lock is held, and says so in `m`. False only when
-// the caller ended it, the disk did not take it, or the user named a repository that cannot be read.
+// Downloads the files into the model's folder, whose lock the caller holds, and records them in
+// `m`. False only when the caller cancelled, the disk failed, or the user named a repository that
+// cannot be read.
 bool companions_pull(Hub *hub, StoredModel *m, const CompanionSources *sources, Arena *arena,
                      Err *err);
 

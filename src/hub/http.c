@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 
-// Seconds until a connection must be there: as long as a lost packet or two may take.
+// Seconds until a connection must be established: enough for one or two lost packets.
 enum { CONNECT_SECONDS = 20, MOST_REDIRECTS = 5, BUFFER_BYTES = 256 * 1024 };
 
 struct HubHttp {

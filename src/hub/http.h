@@ -1,5 +1,6 @@
-// http.h — one GET at a time, by libcurl: redirects followed by hand, so that the token goes to the
-// endpoint and to nobody else, and what the hub says of a file in the headers of a redirect is kept.
+// http.h — one GET at a time, by libcurl: redirects are followed here, not by libcurl, so that the
+// token is sent to the endpoint only and the headers of a redirect, in which the hub describes a
+// file, are kept.
 //
 //     GET ENDPOINT/USER/REPO/resolve/COMMIT/FILE     with Authorization
 //         302, Location: https://cdn…, X-Linked-Size, X-Linked-Etag, X-Repo-Commit
@@ -15,10 +16,10 @@
 
 typedef struct HubHttp HubHttp;
 
-// What the headers said, of all answers on the way; later ones count where both say it. Texts are
-// empty and numbers -1 where nothing was said.
+// Values of headers, from all responses of a request; later responses overwrite earlier ones.
+// Absent texts are empty, absent numbers -1.
 typedef struct {
-    long status;             // of the last answer; 0: none came
+    long status;             // of the last response; 0: there was none
     int64_t content_length;  // of the last answer
     int64_t range_first;     // Content-Range: bytes FIRST-…/TOTAL
     int64_t range_total;     //
@@ -32,34 +33,36 @@ typedef struct {
 
 typedef struct {
     const char *url;
-    uint64_t from;        // first byte that is asked for
-    const char *if_range; // with `from`: only if this is still the file's ETag. NULL: in any case
-    // The answer, when its status is 2xx: its head once, then its bytes. False ends the transfer,
-    // with `err` set.
+    uint64_t from;        // first byte to request
+    const char *if_range; // with `from`: only if the file still has this ETag; NULL: always
+    // Called for a response with a 2xx status: begin() once with its headers, then the other with
+    // its bytes. False, with `err` set, ends the transfer.
     bool (*begin)(void *context, const HttpHead *head, Err *err);
     bool (*take)(void *context, const void *bytes, size_t n, Err *err);
     void *context;
-    const Progress *progress; // only goes_on() is asked, about once a second at least; may be NULL
+    const Progress *progress; // only goes_on() is called, at least about once a second; may be NULL
 } HttpRequest;
 
 typedef enum {
-    HTTP_DONE,    // 2xx, and all of the answer was taken
-    HTTP_REFUSED, // another status, in the head; `err` is not set
-    HTTP_BROKEN,  // the connection did not come about, broke or stalled: another try may help
-    HTTP_FAILED,  // another try would not: callbacks that ended it, certificates, redirects
+    HTTP_DONE,    // a 2xx status, and the whole response was received
+    HTTP_REFUSED, // another status, which is in `head`; `err` is not set
+    HTTP_BROKEN,  // the connection failed, broke or stalled: another try may help
+    // another try would not help: cancelled by a callback, bad certificate, bad redirect
+    HTTP_FAILED,
 } HttpEnd;
 
 HubHttp *http_open(const HubAccess *access, Err *err);
 HttpEnd http_get(HubHttp *http, const HttpRequest *request, HttpHead *head, Err *err);
-// The whole body, up to `most` bytes, appended to `body`. What `body` had before a failure stays.
+// The whole body, up to `most` bytes, appended to `body`. After a failure `body` keeps what was
+// received.
 HttpEnd http_get_text(HubHttp *http, const char *url, size_t most, StrBuf *body, HttpHead *head,
                       const Progress *progress, Err *err);
 void http_close(HubHttp *http); // safe on NULL
 
 // Whether two URLs have scheme, host and port in common.
 bool http_same_origin(const char *a, const char *b);
-// `path` as part of a URL: every byte but letters, digits, "-._~" and, where `keeps_slashes`, '/'
-// becomes %XX.
+// `path` as part of a URL: every byte becomes %XX except letters, digits, "-._~" and, if
+// `keeps_slashes`, '/'.
 void http_add_path(StrBuf *url, Str path, bool keeps_slashes);
 
 #endif

@@ -1,4 +1,4 @@
-// listing.h — what the hub's API says of a repository. Every byte is untrusted.
+// listing.h — what the hub's API states about a repository. Every byte is untrusted.
 //
 //     GET /api/models/USER/REPO/revision/REV      {"sha": COMMIT, "cardData": {"base_model": …}, "tags": […], …}
 //     GET /api/models/USER/REPO/tree/COMMIT?recursive=true
@@ -17,7 +17,7 @@
 typedef struct {
     Str path; // hub_is_path() holds
     uint64_t n_bytes;
-    Str sha256; // of a file in LFS; empty: the hub states git's name of the bytes alone
+    Str sha256; // of a file in LFS; empty if the hub states only git's digest
     Str git_id; // git_blob_id() of the file, or of its pointer where it is in LFS
 } HubFile;
 
@@ -33,7 +33,7 @@ typedef struct {
     size_t count, cap;
 } HubListing;
 
-// No repository of models needs more; the largest known ones have some thousand.
+// The largest known repositories of models have some thousand files.
 enum { HUB_MAX_FILES = 100000 };
 
 bool hub_read_repo(HubRepo *repo, Arena *arena, Str json, Err *err);

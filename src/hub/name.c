@@ -1,4 +1,5 @@
-// name.c — names of models, repositories and files: what may become part of a URL or a path.
+// name.c — parses and checks names of models, repositories and files before they become part of a
+// URL or a path.
 #include "hub/name.h"
 
 #include <string.h>

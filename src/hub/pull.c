@@ -10,7 +10,7 @@
 #include "hub/companions.h"
 #include "hub/download.h"
 
-// A pull as it goes on.
+// The state of a running pull.
 typedef struct {
     const PullJob *job;
     Arena *arena;

@@ -1,4 +1,4 @@
-// conversion.c — the wrong steps: each changes what it is given or what the true step wrote.
+// conversion.c — the wrong steps: each changes its input or what the true step wrote.
 #include "mutants/conversion.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-// conversion.h — a conversion that makes a mutant: the steps of convert/ with one of them wrong.
-// Internal to mutants/.
+// conversion.h — conversions that make mutants: the steps of convert/, one of them wrong. Internal
+// to mutants/.
 //
-// What is compiled is right or a misreading of the contract; what is written is changed after
-// chain.json was told of the true shard, and before digests are taken.
+// A misreading is compiled in place of the contract. Every other mutant changes a file after the
+// true shard was recorded for chain.json, and before digests are computed.
 #ifndef LATHE_MUTANTS_CONVERSION_H
 #define LATHE_MUTANTS_CONVERSION_H
 
@@ -14,10 +14,10 @@ typedef struct {
     const Model *truth;
     const BundleMutant *mutant; // one of the two
     const Reading *reading;
-    bool *is_put; // set once something was changed, or is meant to be
+    bool *is_put; // set once something on disk was changed, and for mutants of the host
 } MutantConversion;
 
-// `mutant` or `reading` is NULL; `truth`, the model as its file says it, and the others outlive the
+// `mutant` or `reading` is NULL; `truth` is the model as its file states it. All must outlive the
 // conversion.
 void mutant_conversion(MutantConversion *m, const Model *truth, const BundleMutant *mutant,
                        const Reading *reading, bool *is_put);

@@ -1,7 +1,7 @@
-// graph.c — a program with one line of its text changed.
+// graph.c — changes one line of a program's text.
 //
-// The text form prints and parses back to the same program (mil.h), so a row names a line, a text in
-// it and another text to put there. The parser infers and checks the types of the result.
+// The text form prints and parses back to the same program (mil.h), so a row names a line, a text
+// in it and the text to put there. The parser infers and checks the types of the result.
 #include <string.h>
 
 #include "base/size.h"

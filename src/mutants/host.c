@@ -1,5 +1,5 @@
-// host.c — each piece of the host's work as a mutant does it: the true one is called with other
-// arguments, or what it gave is changed afterwards.
+// host.c — the host's functions as mutants do them: they call the true function with other
+// arguments, or change its result.
 #include "mutants/host.h"
 
 #include <stdlib.h>

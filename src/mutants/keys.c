@@ -1,4 +1,4 @@
-// keys.c — host.gguf with one key changed. Values are edited as they are encoded (gguf.h).
+// keys.c — changes one key of host.gguf. Values are edited in their encoded form (gguf.h).
 #include <string.h>
 
 #include "mutants/bundle_mutants.h"

@@ -1,15 +1,15 @@
-// mutants.h — do the gates notice? Bundles that are wrong on purpose, judged by the ordinary gates.
+// mutants.h — tests the gates: bundles that are wrong on purpose are judged by the ordinary gates.
 //
-// A mutant is a conversion or a host with one thing wrong: both read another contract than the file
-// states (contract/mutants.def), or a graph, a weight file, the metadata or what the host computes
-// is not what it should be (bundle_mutants.def). The reference is always right: it reads the file.
-// chain.json states the truth and every digest is right, so that only what the bundle computes
-// gives the mutant away. It is written to disk and read back by the gates like any bundle. A mutant
-// that no gate fails has survived: such an error would pass unnoticed.
+// A mutant is a conversion or a host with one error. Either both read another contract than the
+// file states (contract/mutants.def), or a graph, a weight file, the metadata or the host's
+// arithmetic is wrong (bundle_mutants.def). The reference reads the file and is always right.
+// chain.json states the truth and every digest is right, so only what the bundle computes differs.
+// The mutant is written to disk, and the gates read it like any bundle. If no gate fails, the
+// mutant has survived: such an error would not be noticed.
 //
-// The true conversion is judged first and has to pass. A mutant that changes nothing therefore
-// survives, and shows. Mutants are made from outside: by steps of the conversion (ConvertSteps) and
-// of the host (HostOps) that replace the true ones.
+// The true conversion is judged first and has to pass, so a mutant that changes nothing survives
+// and is reported. Production code has no hooks for mutants: they replace steps of the conversion
+// (ConvertSteps) and functions of the host (HostOps).
 #ifndef LATHE_MUTANTS_MUTANTS_H
 #define LATHE_MUTANTS_MUTANTS_H
 
@@ -20,7 +20,7 @@
 typedef enum {
     CELL_PASSED,
     CELL_FAILED,  // killed the mutant
-    CELL_NOT_RUN, // not asked for, or another gate had killed it already (text)
+    CELL_NOT_RUN, // not asked for, or another gate had already killed the mutant (text)
 } MutantCell;
 
 // One row of the matrix. `cells` in the order of mutants_gate(); `killer` is the first line that
@@ -34,10 +34,11 @@ typedef struct {
 typedef void MutantLine(void *context, const MutantRow *row);
 
 typedef struct {
-    const char *bundle_dir; // whose options are taken, and where the matrix is written
+    // the mutants are converted with its options; the matrix is written into it
+    const char *bundle_dir;
     const char *model_path; // NULL: as for verify_bundle()
     const char *names;      // separated by commas, or "all"
-    const char *gates;      // only these judge; NULL: all
+    const char *gates;      // the gates that judge; NULL: all
     const char *tool_version;
     Pool *pool;
     const Progress *progress; // may be NULL

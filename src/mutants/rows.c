@@ -1,5 +1,5 @@
-// rows.c — a shard whose tensors are made of the wrong rows. chain.json has been told the truth
-// before these run.
+// rows.c — makes the tensors of a shard from wrong rows, after the right ones were recorded for
+// chain.json.
 #include <stddef.h>
 #include <string.h>
 

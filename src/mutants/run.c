@@ -1,4 +1,4 @@
-// run.c — one mutant after the other: convert, judge, remove.
+// run.c — runs one mutant after the other: converts, judges and removes it.
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +14,9 @@
 #include "mutants/mutants.h"
 #include "verify/verify.h"
 
-// Positions of a mutant's bundle: a few chunks, all under one set of factors; for what shows beyond the original context some
-// beyond it; for what shows far on, beyond that, the window and the whole numbers of fp16.
+// The context of a mutant's bundle: a few chunks, all under one factor set; for errors beyond the
+// original context some positions beyond it; for errors at far positions also beyond the window and
+// beyond 2048, the last integer up to which fp16 is exact.
 enum { SHORT_CONTEXT = 256, LONG_ROWS = 64, FAR_CONTEXT = 2048 + LONG_ROWS };
 typedef enum { CONTEXT_SHORT, CONTEXT_LONG, CONTEXT_FAR, CONTEXT_COUNT } ContextKind;
 

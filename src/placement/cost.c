@@ -5,16 +5,16 @@
 // model reproduced 440 of 482 graphs with the segmenter's own costs (751K/Apple-Neural-Engine-
 // Microarchitecture-Study-M6: notes/coreml_dispatch.md; M4, macOS 27).
 //
-// Its costs of single ops are not published but for a few anchors, so ours are lines through those
-// anchors, and the time to stream weights is put on top (67 GB/s packed on the ANE of an M4, from
-// notes/comparison.md; the CPU is given fp16 weights at the anchors' 100 GB/s). A factor of two is
-// the least that must be allowed for, on that chip; others are not known at all.
+// Of its costs of single ops only a few are published. The costs here are straight lines through
+// those, plus the time to stream weights (67 GB/s packed on the ANE of an M4, from
+// notes/comparison.md; for the CPU fp16 weights at the 100 GB/s of the published costs). Expect an
+// error of a factor of two or more on that chip; other chips are unknown.
 //
-// The segmenter knows nothing of the half speed of rule X01, so its choice is estimated without; what
-// that costs is added to the time of a call.
+// The segmenter does not know the half speed of rule X01, so its choice is estimated without it;
+// the lost time is added to the time of a call.
 #include "placement/judge.h"
 
-// Microseconds for 64 × 32 × 32 fp16 elements: read and written, 262,144 bytes.
+// Microseconds for 64 × 32 × 32 fp16 elements, read and written: 262,144 bytes.
 typedef struct {
     double ane, cpu;
 } Cost;

@@ -1,4 +1,4 @@
-// judge.h — one function under the rules of placement.def. Internal to placement/.
+// judge.h — judges one function by the rules of placement.def. Internal to placement/.
 #ifndef LATHE_PLACEMENT_JUDGE_H
 #define LATHE_PLACEMENT_JUDGE_H
 
@@ -17,7 +17,7 @@ typedef struct {
 void judge_find(Judge *j, uint32_t op, RuleId rule, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-// Whether the rule is applied to that system and chip.
+// Whether the rule applies to that system and chip.
 bool rule_is_for(const PlacementRule *rule, const PlacementTarget *target);
 
 // The operand given for `param`; NULL when absent.
@@ -26,13 +26,13 @@ static inline uint64_t rule_limit(RuleId rule) {
     return placement_rules[rule].limit;
 }
 
-// Bytes of a constant as stored: of the codes when it is unpacked from some.
+// Stored bytes of a constant; of a compressed one the bytes of its codes.
 double judge_packed_bytes(const Judge *j, const MilValue *v);
 // Whether the convolution streams its weights, `n_bytes` packed ones, at half speed on the target.
 bool judge_is_slow(const Judge *j, const MilOp *conv, double n_bytes);
 
-// sizes.c: distinct records that a function's constants have; raises *file_bytes to where the last
-// one ends.
+// sizes.c: bytes of the distinct blob records that a function's constants use; raises *file_bytes
+// to the end of the last record.
 uint64_t sizes_reached(const MilFunction *f, uint64_t *file_bytes, Arena *arena);
 // Weight files that constants of the program are in.
 uint32_t sizes_files(const MilProgram *program, Arena *arena);

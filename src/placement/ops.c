@@ -1,12 +1,11 @@
-// ops.c — rules about the kind of an op and its operands (rows B, F, N), and about a function as a
-// whole.
+// ops.c — rules about an op and its operands (rows B, F, N), and about a function as a whole.
 #include <inttypes.h>
 
 #include "base/size.h"
 #include "placement/judge.h"
 
-// The ops that were tried one by one and ran on the ANE (B01), and those it never takes (B02).
-// Ops of neither list are unknown.
+// Ops that others tried one by one and that ran on the ANE (B01), and ops that never do (B02). Ops
+// in neither list are unknown.
 typedef enum { OP_UNTRIED, OP_RUNS, OP_NEVER } OpClass;
 
 static const uint8_t classes[MIL_OP_COUNT] = {

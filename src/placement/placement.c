@@ -1,4 +1,5 @@
-// placement.c — judges a program: each function by every rule, its ops counted, its segments priced.
+// placement.c — judges a program: applies every rule to each function, counts its ops, estimates
+// its segments.
 #include "placement/placement.h"
 
 #include "base/size.h"

@@ -1,4 +1,4 @@
-// print.c — a prediction in one line.
+// print.c — prints a prediction in one line.
 #include "placement/placement.h"
 
 PlacementSum placement_sum(const Placement *placement) {

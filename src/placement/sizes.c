@@ -1,5 +1,5 @@
-// sizes.c — bytes of weights by the program's blob table: what a function reaches, and how long a
-// weight file is (D26, D27).
+// sizes.c — bytes of weights that a function reaches, and the length of the weight file, from the
+// program's blob references (D26, D27).
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// types.c — rank, element type and axes of what an op reads and gives (A01 to A15, G01).
+// types.c — rules about rank, element type and axes of operands and results (A01 to A15, G01).
 #include <inttypes.h>
 
 #include "base/size.h"

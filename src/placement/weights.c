@@ -1,5 +1,5 @@
-// weights.c — forms of compressed weights (E rows): which scale belongs to which weights
-// decides whether the ANE takes them; and how fast they stream (X01).
+// weights.c — rules about compressed weights: the granularity of the scales decides whether the ANE
+// takes them (E rows), the size how fast they stream (X01).
 #include <inttypes.h>
 
 #include "placement/judge.h"

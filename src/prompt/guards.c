@@ -1,4 +1,4 @@
-// guards.c — a noncharacter after the first byte of each control token that a user spelt out.
+// guards.c — puts a noncharacter after the first byte of each control token that a user spells out.
 #include "prompt/guards.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 
-// A noncharacter (Unicode 23.7): for use inside a program, never in a text.
+// A noncharacter (Unicode 23.7): reserved for use inside programs, so no text contains it.
 #define GUARD "\xEF\xB7\x90" // U+FDD0
 enum { GUARD_BYTES = sizeof GUARD - 1 };
 

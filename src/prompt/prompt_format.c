@@ -1,5 +1,5 @@
-// prompt_format.c — messages through the template to text, text through the tokenizer to ids, with
-// bos put in front by exactly one of the two.
+// prompt_format.c — turns messages into text by the template and text into ids by the tokenizer;
+// exactly one of the two puts bos in front.
 #include "prompt/prompt_format.h"
 
 #include <stdlib.h>

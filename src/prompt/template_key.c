@@ -1,4 +1,4 @@
-// template_key.c — which of a model's templates renders a conversation.
+// template_key.c — chooses which of a model's templates renders a conversation.
 #include <string.h>
 
 #include "prompt/template_key.h"

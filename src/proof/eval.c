@@ -7,7 +7,8 @@
 #include "base/size.h"
 #include "runtime/sampler.h"
 
-// Tokens that the models are fed in turn; the logits of one piece are kept for all of them.
+// Tokens fed to each model before the next model gets them; the logits of such a piece are kept for
+// all models.
 enum { PIECE = 64 };
 
 typedef struct {

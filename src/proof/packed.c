@@ -1,8 +1,8 @@
-// packed.c — the weights of a bundle as the reference asks for them: row by row, in the source's
+// packed.c — reads a bundle's weights as the reference asks for them: row by row, in the source's
 // order, decoded from weight.bin by the table in chain.json.
 //
-// This is the second reading of how weights lie in a package. The compiler's is in pack.c; neither
-// knows the other.
+// The compiler has its own code for how weights are stored in a package (pack.c); the two are
+// independent.
 #include <math.h>
 #include <string.h>
 

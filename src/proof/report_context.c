@@ -1,4 +1,4 @@
-// report_context.c — what was judged and how: the sections of report.json that no gate speaks of.
+// report_context.c — the sections of report.json that belong to no gate: what was judged, and how.
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>

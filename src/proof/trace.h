@@ -1,4 +1,4 @@
-// trace.h — runs that gates compare: the built-in text through the reference and through packages.
+// trace.h — runs that gates compare: the built-in text, computed by the reference and by packages.
 #ifndef LATHE_PROOF_TRACE_H
 #define LATHE_PROOF_TRACE_H
 
@@ -9,16 +9,16 @@ Str proof_text(void);
 // Token ids of the built-in text, as many as asked and the context allows. In the arena.
 bool proof_tokens(Proof *p, size_t n, uint32_t **ids, size_t *count, Err *err);
 
-// The stream of a reference run where shards meet.
+// The residual stream of a reference run at the shards' borders.
 typedef struct {
     size_t n_tokens;
     float **rows; // [n_shards + 1]: entering shard i, and after the last; each [n_tokens, d_model]
 } Trace;
-// Feeds `ids` to a fresh reference. With `packed` it computes with the package's own weights.
+// Feeds `ids` to a fresh reference. With `packed` the reference uses the package's weights.
 bool trace_run(Proof *p, Trace *trace, const uint32_t *ids, size_t n, bool packed, Err *err);
 
-// Runs shard `i` over the rows that enter it, [n_tokens, d_model], in chunks of prefill while they
-// are full and single steps for the rest, and gives what leaves it.
+// Runs shard `i` over the rows that enter it, [n_tokens, d_model]: full chunks by prefill, the rest
+// in single steps. Returns the rows that leave it.
 bool proof_run_shard(Proof *p, Shards *shards, size_t i, const float *rows, size_t n_tokens,
                      float *out, Err *err);
 

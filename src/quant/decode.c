@@ -1,6 +1,6 @@
-// decode.c — GGUF blocks to floats, with the arithmetic of ggml's scalar reference (ggml-quants.c,
-// dequantize_row_*): the same products and sums in the same order, so that weights are the same
-// floats everywhere.
+// decode.c — decodes GGUF blocks to floats with the arithmetic of ggml's scalar reference
+// (ggml-quants.c, dequantize_row_*): the same products and sums in the same order, so that weights
+// are the same floats as in ggml.
 #include <assert.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "quant/decoders.h"
 #include "quant/quant.h"
 
-// Blocks are read as they lie in the file.
+// Blocks are read directly from the file's bytes.
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF data are little-endian");
 
 void decode_f32(const void *blocks, float *out, size_t n) {

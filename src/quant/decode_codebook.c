@@ -1,12 +1,13 @@
-// decode_codebook.c — blocks whose codes are 4-bit numbers of a list of values. In all of them the
-// low halves of a run's bytes are its first weights, the high halves the others.
+// decode_codebook.c — blocks whose 4-bit codes are indices into a list of values. In all of them
+// the low halves of a run's bytes hold the first weights, the high halves the others.
 #include <math.h>
 
 #include "base/half.h"
 #include "quant/decoders.h"
 #include "quant/quant.h"
 
-// Denser where weights are: chosen by the author of the format, kvalues_iq4nl in ggml-common.h.
+// Denser where most weights are: the values chosen by the author of the format, kvalues_iq4nl in
+// ggml-common.h.
 static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                       1,    13,   25,  38,  53,  69,  89,  113};
 

@@ -1,11 +1,11 @@
-// decode_few.c — weights of two, three or four values: whole multiples of one scale.
+// decode_few.c — formats with two, three or four values per weight: multiples of one scale.
 #include "base/half.h"
 #include "quant/decoders.h"
 #include "quant/quant.h"
 
-// Digit `nth` of a byte in base 3, the highest first. The byte is not the number itself: it is the
-// number's share of 3^5 in 256ths, rounded up, so that the digits come out of its top by
-// multiplying, without a division.
+// Digit `nth` of a byte in base 3, the highest first. The byte is not the number n itself but n ·
+// 256 / 3^5, rounded up, so that multiplying by 3 brings one digit after the other to the top,
+// without a division.
 static int ternary_digit(uint8_t byte, int nth) {
     unsigned rest = byte;
     for (int i = 0; i < nth; i++) rest = rest * 3 & 255;

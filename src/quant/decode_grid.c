@@ -1,5 +1,5 @@
-// decode_grid.c — blocks whose codes are points of a grid (grids.h): sizes of 8 or 4 weights at once,
-// with signs apart (IQ2, IQ3) or signed and shifted (IQ1).
+// decode_grid.c — blocks whose codes are points of a grid (grids.h): the magnitudes of 8 or 4
+// weights, with separate signs (IQ2, IQ3), or signed and shifted values (IQ1).
 //
 // Scales are products of a binary16 and a small number, exact in a float in whichever order they are
 // multiplied; so are the weights.
@@ -10,7 +10,8 @@
 #include "quant/grids.h"
 #include "quant/quant.h"
 
-// Bit j of the result is the sign of weight j of 8. Seven are stored: their number is even.
+// Bit j of the result is the sign of weight j of 8. Only seven signs are stored: the number of
+// negative ones is even.
 static unsigned even_signs(unsigned stored) {
     unsigned parity = stored ^ stored >> 4;
     parity ^= parity >> 2;

@@ -1,4 +1,4 @@
-// encode.c — symmetric int8: one binary16 scale, codes -127 to 127.
+// encode.c — encodes symmetric int8: one binary16 scale, codes -127 to 127.
 #include <math.h>
 
 #include "base/half.h"

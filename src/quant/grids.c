@@ -1,5 +1,5 @@
-// grids.c — the points of the grids: which ones, nobody can compute. The author of the formats chose
-// them by how often weights of real models come near each.
+// grids.c — the points of the grids. They cannot be computed: the author of the formats chose them
+// by how often weights of real models come near each.
 //
 // Checked against ggml-common.h of ggml-org/llama.cpp (iq1s_grid, iq2xxs_grid, iq2xs_grid, iq2s_grid,
 // iq3xxs_grid, iq3s_grid) as the PyPI package `gguf` has them, number by number, by

@@ -6,7 +6,7 @@
 #include "tokenizer/tokenizer.h"
 
 // Several kinds of text: prose, dialogue, code, data, numbers, other scripts, lists, formulas, and
-// what models stumble over: repetition and rows of punctuation.
+// text that often causes large activations: repetition and rows of punctuation.
 static const char built_in[] =
     "The river had risen in the night, and by morning the lower meadow was a sheet of brown water "
     "with the tops of the fence posts standing out of it in a line. Nobody in the village could "

@@ -1,9 +1,9 @@
-// calibration.h — the text that a model's ranges are measured over, as token ids.
+// calibration.h — the text over which a model's ranges are measured, as token ids.
 //
 // It is cut into pieces, each fed from position 0, because the largest activations of a language
 // model occur on the first token of a text and on delimiters, and others only late:
 //
-//     short   the beginning of each paragraph (paragraphs are separated by empty lines), with or
+//     short   the beginning of each paragraph (separated by empty lines), with or
 //             without BOS as the model's policy is; and of the first one, after each token that ends
 //             a turn
 //     long    the whole text, again and again until there are LONG_TOKENS or the context is full

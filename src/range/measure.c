@@ -8,7 +8,8 @@
 #include "quant/quant.h"
 #include "reference/reference.h"
 
-// Of a projection that writes into the stream: partial sums over the loudest rows, and its weights.
+// For a projection that writes into the stream: partial sums over the largest rows, and its
+// weights.
 typedef struct {
     float sum, bound, least_row, most_weight;
 } Sums;

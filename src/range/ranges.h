@@ -1,7 +1,8 @@
 // ranges.h — how large a model's activations were measured to be.
 //
-// Facts about the weights, like the contract, but found by running them over a text (range/
-// measures, compile/ conditions by them) and so no part of the contract's digest.
+// They are facts about the weights, as the contract is, but found by running the model over a text
+// (measured by range/, used by compile/ for the conditioning), so they are not part of the
+// contract's digest.
 #ifndef LATHE_RANGE_RANGES_H
 #define LATHE_RANGE_RANGES_H
 
@@ -18,7 +19,7 @@ typedef struct {
 
 typedef struct {
     const char *name, *doc;
-    size_t at; // in LayerRange
+    size_t at; // offset in LayerRange
 } RangeFigure;
 
 // The figures in the table's order; NULL after the last.
@@ -26,10 +27,10 @@ const RangeFigure *range_figure_at(size_t i);
 
 typedef struct {
     Str text_sha256;            // of the calibration text
-    uint32_t n_texts, n_tokens; // pieces of it that were fed, each from position 0; tokens in all
+    uint32_t n_texts, n_tokens; // pieces fed, each from position 0; tokens of all pieces
     LayerRange *layers;         // [n_layers]
     size_t n_layers;
-    float out_peak, out_longest, out_shortest; // rows entering the final norm
+    float out_peak, out_longest, out_shortest; // of rows that enter the final norm
     float logit_peak;                          // largest |logit|, of each piece's last token
 } Ranges;
 

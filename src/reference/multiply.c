@@ -6,9 +6,9 @@
 #include "base/every_cpu.h"
 #include "base/size.h"
 
-// A tile is MULTIPLY_ROWS rows and TILE_TOKENS tokens. It is walked in pieces of DEPTH elements: so
-// much of the rows (16 KB) and of four tokens (8 KB) stays in a first-level cache of 32 KB, where
-// whole rows would come from further away for every token.
+// A tile is MULTIPLY_ROWS rows and TILE_TOKENS tokens. It is computed in pieces of DEPTH elements:
+// that much of the rows (16 KB) and of four tokens (8 KB) stays in a first-level cache of 32 KB,
+// whereas whole rows would have to be loaded again for every token.
 enum { LANES = 16, TOKENS_AT_ONCE = 4, TILE_TOKENS = 64, DEPTH = 512 };
 
 #define INLINE static inline __attribute__((always_inline))

@@ -1,9 +1,9 @@
-// multiply.h — y[t] = W x[t] in fp32 for a batch of tokens: each row of W is given once for all of
-// them. Internal to reference/.
+// multiply.h — y[t] = W x[t] in fp32 for a batch of tokens: each row of W is decoded once for all
+// of them. Internal to reference/.
 //
-// A product of a row and a token is sixteen sums side by side, in the order of the elements, added
-// up in double: neither the instruction set, nor the number of threads, nor how many tokens come
-// together changes a bit of it.
+// A product of a row and a token consists of sixteen partial sums, in the order of the elements,
+// that are added in double. Neither the instruction set, nor the number of threads, nor the number
+// of tokens in a batch changes a bit of it.
 #ifndef LATHE_REFERENCE_MULTIPLY_H
 #define LATHE_REFERENCE_MULTIPLY_H
 
@@ -28,7 +28,7 @@ enum { MULTIPLY_ROWS = 8 };
 
 void reference_multiply(Pool *pool, const Multiply *p);
 
-// One such product.
+// One product of that kind.
 float reference_dot(const float *a, const float *b, size_t n);
 // y[i] += share · x[i]
 void reference_add_scaled(float *y, float share, const float *x, size_t n);

@@ -11,7 +11,7 @@
 #include "reference/multiply.h"
 #include "reference/rope.h"
 
-// Tokens fed at once: each weight row is decoded once for all of them.
+// Tokens computed in one batch: each weight row is decoded once for all of them.
 enum { MAX_BATCH = 64 };
 
 struct Reference {

@@ -1,8 +1,7 @@
-// html.h — text that came from somewhere, made safe for a page, and the few pieces of markup that
-// many sections share.
+// html.h — escapes text from files for a page, and a few pieces of markup that many sections share.
 //
-// Markup is written with strbuf_printf() from strings of this program and numbers alone; whatever
-// comes from a file goes through html_text().
+// Markup is written by strbuf_printf() only from numbers and this program's own strings; all text
+// from files goes through html_text().
 #ifndef LATHE_REPORT_HTML_H
 #define LATHE_REPORT_HTML_H
 
@@ -15,7 +14,7 @@ static inline void html_words(StrBuf *out, const char *text) {
     html_text(out, str_of(text));
 }
 
-// The same with a chance to break the line after each '_' and '.': names of things are long.
+// The same, and the line may break after each '_' and '.', because names are long.
 void html_name(StrBuf *out, const char *name);
 
 // Four significant digits, no exponent between 0.001 and 1e6; "–" for what is not finite.

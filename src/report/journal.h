@@ -1,4 +1,5 @@
-// journal.h — a bundle's diary: verify/journal.md, one entry a run, for people first.
+// journal.h — the journal of a bundle: verify/journal.md, one entry per run of verify, written for
+// people.
 //
 //     ## 2026-11-25 05:24:31 UTC: proved and sealed
 //
@@ -14,14 +15,14 @@
 //
 //     **Surprise or hurdle.** _What was not as expected?_
 //
-// Setup and result are filled in from verify/report.json. The rest is the user's: given with the run, or
-// left as a question in italics to be answered in the file. An entry is appended and never changed by
-// lathe; `convert --force` takes the journal along.
+// Setup and result are filled in from verify/report.json. The rest is the user's: given as options
+// of the run, or left as a question in italics that can be answered in the file. lathe only appends
+// entries and never changes one; `convert --force` keeps the journal.
 //
 // Figures for programs are in verify/journal.jsonl, one JSON object a run and line; entries of
-// journal.md are rendered from it. Both are read: journal.md says which runs there are and what people
-// wrote (leniently, since they edit it), the line with the same title has the figures. An entry without
-// such a line, as older versions wrote them, keeps its text and has no figures to compare.
+// journal.md are rendered from it. Both are read: journal.md for the list of runs and people's
+// texts (leniently, because they edit it), and the JSON line with the same title for the figures.
+// An entry without such a line, as older versions wrote, has no figures to compare.
 #ifndef LATHE_REPORT_JOURNAL_H
 #define LATHE_REPORT_JOURNAL_H
 
@@ -48,12 +49,12 @@ typedef enum {
 } JournalFieldId;
 const char *journal_field_name(JournalFieldId id); // "intent", as options and JSON spell it
 
-// What the user said about the run; NULL: nothing.
+// The user's texts about the run; NULL where none was given.
 typedef struct {
     const char *intent, *surprise, *lesson, *next, *refs;
 } JournalNotes;
 
-// Appends an entry for the run that verify/report.json tells of.
+// Appends an entry for the run that verify/report.json describes.
 bool journal_append(const char *bundle_dir, const JournalNotes *notes, Err *err);
 
 typedef struct {
@@ -76,13 +77,13 @@ typedef struct {
 
 // Reads the journal; one that does not exist is empty. Views into the arena.
 bool journal_read(Journal *journal, Arena *arena, const char *bundle_dir, Err *err);
-// What people read, journal.md …
+// Parses journal.md.
 void journal_parse(Journal *journal, Arena *arena, Str text);
-// … and the figures of its entries, journal.jsonl. Lines that are no record are skipped.
+// Parses journal.jsonl, the figures of its entries. Lines that are not records are skipped.
 void journal_parse_figures(Journal *journal, Arena *arena, Str text);
 
 // What differs between two runs in the gates that both ran: results whose figures or verdicts
-// changed, came or went.
+// changed, and results that only one run has.
 typedef struct {
     const JournalFigure *before, *after; // NULL: not there
 } JournalChange;

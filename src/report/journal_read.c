@@ -1,5 +1,4 @@
-// journal_read.c — the journal as people left it, with the figures beside it; and what differs between
-// two runs.
+// journal_read.c — reads the journal, as edited by people, and the figures; compares two runs.
 #include <jansson.h>
 #include <string.h>
 

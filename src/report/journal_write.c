@@ -1,4 +1,5 @@
-// journal_write.c — a run as a record, a line of journal.jsonl, and the record as an entry of journal.md.
+// journal_write.c — writes a run as a record (a line of journal.jsonl) and the record as an entry
+// of journal.md.
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "report/journal.h"
 #include "report/members.h"
 
-// Text that must stay on its line.
+// Text without line ends.
 static void add_line(StrBuf *out, const char *text) {
     for (const char *at = text; *at; at++)
         strbuf_add_char(out, (unsigned char)*at < ' ' ? ' ' : *at);

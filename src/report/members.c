@@ -1,4 +1,5 @@
-// members.c — members of JSON objects, with an answer for what is absent or of another type.
+// members.c — reads members of JSON objects; absent ones and those of another type give a fixed
+// value.
 #include "report/members.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-// members.h — members of JSON objects by name, for pages that are made of them.
+// members.h — reads members of JSON objects by name, for pages.
 #ifndef LATHE_REPORT_MEMBERS_H
 #define LATHE_REPORT_MEMBERS_H
 

@@ -1,7 +1,7 @@
 // page.h — the sections of the report. Internal to report/.
 //
-// All of a page comes from verify/report.json. A section that finds no data says so by returning
-// false and writing nothing; the page then names the command that would give it some.
+// The page is made only from verify/report.json. A section without data writes nothing and returns
+// false; the page then names the command that would produce the data.
 #ifndef LATHE_REPORT_PAGE_H
 #define LATHE_REPORT_PAGE_H
 
@@ -28,26 +28,28 @@ PageSection page_placement;          // page_placement.c
 PageSection page_device;             // page_device.c
 PageSection page_packages, page_run; // page_facts.c
 
-void page_summary(Page *p);  // page_summary.c: proved or not, what it is, and in figures
+void page_summary(Page *p);  // page_summary.c: the verdict, what was judged, and the main figures
 void page_failures(Page *p); // page_weak.c: what failed, if anything did, and what to do about it
-void page_weak(Page *p);     // page_weak.c: what a proof does not say, and what would strengthen it
+// page_weak.c: what the proof does not cover, and what would strengthen it
+void page_weak(Page *p);
 
-// A command as code, its words (bundle/advice.h) filled in: it runs in the folder that holds the
-// bundle.
+// A command as code, with its placeholders (bundle/advice.h) filled in. It runs in the folder that
+// holds the bundle.
 void page_command(Page *p, const char *command);
 
-// What the weights and a second source say of one field.
+// What the vote and second sources say about one field.
 typedef struct {
-    size_t n_worse, n_even, n_better; // misreadings of it, by how they fit the weights
-    size_t n_agree, n_contradict;     // second sources
+    // misreadings of the field that fit the weights worse, equally well, better
+    size_t n_worse, n_even, n_better;
+    size_t n_agree, n_contradict; // second sources
 } FieldWitness;
 FieldWitness page_witness(const Report *report, const char *field);
 
-// How many planted errors of the matrix no gate noticed.
+// The number of mutants in the matrix that survived.
 size_t page_count_survivors(const Report *report);
-// Whether gates ran on a device, and not on a stand-in for one alone.
+// Whether gates ran on a real device, not only on a stand-in.
 bool page_has_device(const Report *report);
-// The least room of any op, in bits; NaN when the range gate has not run.
+// The smallest headroom of any op, in bits; NaN when gate range has not run.
 double page_least_room(const Report *report);
 
 #endif

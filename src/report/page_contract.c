@@ -1,5 +1,5 @@
-// page_contract.c — the contract field by field: value, where it was read, what second sources say,
-// and whether the weights would mind another value.
+// page_contract.c — the contract field by field: its value and source, what second sources state,
+// and whether the vote rejects other values.
 //
 //     contract: [{field, value, unit, kind, from, meaning}]
 //     agreement: {source: [{field, verdict, gguf, gguf_from, config, config_from, note}]}

@@ -1,4 +1,4 @@
-// page_device.c — what gates found on devices, a machine each, apart from the proof.
+// page_device.c — results of gates on devices, one section per machine, apart from the proof.
 #include "base/size.h"
 #include "bundle/device_gates.h"
 #include "report/html.h"

@@ -1,4 +1,4 @@
-// page_facts.c — the files, and the run.
+// page_facts.c — the files of the bundle, and the run of verify.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// page_layers.c — error over layers: what the graph does wrong, and what the weights' form costs.
+// page_layers.c — errors by layer: those of the graph, and those of the weights' form.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// page_mutants.c — the kill matrix: planted errors, and the gates that noticed them.
+// page_mutants.c — the kill matrix: mutants, and the gates that failed them.
 #include <stdio.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "report/html.h"
 #include "report/page.h"
 
-// Classes as mutants/ names them; one that is not here is shown last, under its own name.
+// Classes by their names in mutants/; an unknown one is shown last under its own name.
 static const struct {
     const char *kind, *title, *doc;
 } classes[] = {

@@ -1,4 +1,5 @@
-// page_placement.c — op × layer: what the rules say of each op, and which rules spoke.
+// page_placement.c — a map of ops and layers with the verdict on each op, and the rules that
+// applied.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

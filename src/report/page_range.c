@@ -1,4 +1,4 @@
-// page_range.c — room in the numbers: before and after conditioning, and op by op.
+// page_range.c — headroom of the numbers: before and after conditioning, and op by op.
 #include <math.h>
 #include <stdio.h>
 

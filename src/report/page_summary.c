@@ -1,4 +1,4 @@
-// page_summary.c — the top of the page: proved or not, what this is, and the proof in figures.
+// page_summary.c — the top of the page: the verdict, what was judged, and the main figures.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-// page_text.c — answers beside the reference's, and a text that both read.
+// page_text.c — answers of the bundle and the reference side by side, and their perplexity on a
+// text.
 #include <math.h>
 #include <string.h>
 
@@ -6,7 +7,7 @@
 #include "report/html.h"
 #include "report/page.h"
 
-// The rows of the held text: scopes of gate text.
+// The rows of the text: scopes of gate text.
 static const struct {
     const char *scope, *meaning;
 } held[] = {

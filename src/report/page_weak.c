@@ -1,5 +1,4 @@
-// page_weak.c — what failed and what to do about it; where a proof is weak and what would
-// strengthen it.
+// page_weak.c — what failed and what to do; where the proof is weak and what would strengthen it.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +9,7 @@
 
 // ---- failures
 
-// Which side the weights take.
+// Which of two contradicting values the weights support.
 static const char *vote_on(const Report *report, const char *field) {
     FieldWitness w = page_witness(report, field);
     return w.n_better  ? "The model predicts text better under a misreading than under the model "

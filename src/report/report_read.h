@@ -1,7 +1,7 @@
-// report_read.h — report.json as types: the names of its members are here and in report_read.c, and in
-// no section of the page. docs/report.schema.json is the form; a report that an older or newer lathe
-// wrote, or that was damaged, is read as far as it goes: text that is absent or of another type is "",
-// a number NaN, a list empty.
+// report_read.h — report.json as types: the names of its members occur only here and in
+// report_read.c. Its form is docs/report.schema.json; a report of an older or newer lathe, or a
+// damaged one, is read as far as possible: text that is absent or of another type is "", a number
+// NaN, a list empty.
 #ifndef LATHE_REPORT_REPORT_READ_H
 #define LATHE_REPORT_REPORT_READ_H
 
@@ -109,7 +109,7 @@ typedef struct {
 
 // ---- figures of layers and ops
 
-// A list of each figure, a number a layer; empty: none.
+// A list for each figure, one number per layer; empty: none.
 typedef struct {
     bool is_given;
     const double *values[LAYER_FIGURE_COUNT];

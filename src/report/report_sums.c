@@ -1,4 +1,4 @@
-// report_sums.c — sums over a report that more than one section speaks of.
+// report_sums.c — sums over a report that more than one section shows.
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-// coreml_prepare.h — the first time of a bundle on a machine: each package is compiled, and the bundle is
-// loaded and run once in a process of its own (device_trial.h), before any of it is loaded in this one.
+// coreml_prepare.h — prepares a bundle on a machine: each package is compiled, and the bundle is
+// loaded and run once in a process of its own (device_trial.h), before it is loaded in this
+// process.
 #ifndef LATHE_RUNTIME_COREML_PREPARE_H
 #define LATHE_RUNTIME_COREML_PREPARE_H
 
@@ -9,11 +10,11 @@
 // The files of an open package, for the cache: `package` must outlive it.
 CoremlSource coreml_source(const Package *package, Arena *arena);
 
-// RunnerOps.prepare of Core ML. What has been done on this machine is not done again; without a worker
-// (coreml/worker.h) packages are compiled here and nothing is tried.
+// RunnerOps.prepare of Core ML. Steps that were done on this machine before are skipped. Without a
+// worker (coreml/worker.h) packages are compiled in this process and the bundle is not tried.
 bool coreml_prepare(const Bundle *bundle, const Progress *progress, Err *err);
 
-// first_load and first_run of a function, as the first time on this machine noted them.
+// first_load and first_run of a function, as recorded at the first time on this machine.
 void coreml_first_times(const CoremlCompiled *compiled, const char *function, RunnerTimes *times);
 
 // A line of the process's output, and of the note beside the compiled model: "ran LOG FUNCTION SECONDS

@@ -1,4 +1,4 @@
-// device_proof.h — what the gates of a device have found on this very machine (bundle/device_record.h).
+// device_proof.h — results of the device gates on this machine (bundle/device_record.h).
 #ifndef LATHE_RUNTIME_DEVICE_PROOF_H
 #define LATHE_RUNTIME_DEVICE_PROOF_H
 
@@ -19,7 +19,8 @@ typedef struct {
               // command that runs them
 } DeviceProof;
 
-// Of a bundle that is to run on `m`. A record that is absent, damaged or of other packages is as none.
+// For a bundle that is to run on `m`. An absent or damaged record, or one of other packages, gives
+// no results.
 DeviceProof device_proof_read(const Bundle *bundle, const RunnerMachine *m, Arena *arena);
 
 #endif

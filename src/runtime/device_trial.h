@@ -1,5 +1,5 @@
-// device_trial.h — a bundle loaded and run once, in a process whose end is no loss: what
-// `lathe coreml-worker --try BUNDLE` does.
+// device_trial.h — loads and runs a bundle once, in a process that may crash: `lathe coreml-worker
+// --try BUNDLE`.
 #ifndef LATHE_RUNTIME_DEVICE_TRIAL_H
 #define LATHE_RUNTIME_DEVICE_TRIAL_H
 

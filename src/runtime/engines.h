@@ -1,4 +1,4 @@
-// engines.h — the engines there are, by table (engines.def): what each can run and what it offers.
+// engines.h — the table of engines (engines.def): what each can run, and its capabilities.
 #ifndef LATHE_RUNTIME_ENGINES_H
 #define LATHE_RUNTIME_ENGINES_H
 
@@ -9,7 +9,7 @@ enum {
     ENGINE_RUNS_BUNDLES = 2,    // packages
     ENGINE_HAS_TAPS = 4,        // values inside a program can be looked at (runner_tapped)
     ENGINE_HAS_ARITHMETICS = 8, // --arithmetic chooses how results are rounded; else fp16
-    ENGINE_IS_DEVICE = 16,      // hardware that computes by rules of its own: see verify/device.h
+    ENGINE_IS_DEVICE = 16,      // hardware with its own arithmetic: see verify/device.h
 };
 
 typedef enum {
@@ -30,8 +30,8 @@ typedef struct EngineInfo {
 extern const EngineInfo engines[ENGINE_COUNT];
 extern const char engines_help[]; // of an option that takes a name of the table
 
-// The engine `name`, or for NULL the first one with all of `capabilities`. ERR_USAGE when none is
-// called so or this build lacks it; what it can run is the caller's to judge.
+// The engine `name`, or for NULL the first one with all of `capabilities`. ERR_USAGE when there is
+// none of that name or this build lacks it. The caller checks what the engine can run.
 bool engine_choose(const EngineInfo **out, const char *name, unsigned capabilities, Err *err);
 
 // For people: "cpu (fp16)", "cpu (ane, a model)".

@@ -1,4 +1,4 @@
-// model_runner.h — a whole model on some engine: tokens in, logits out. What a Session feeds.
+// model_runner.h — a whole model on some engine: tokens in, logits out. Used by Session.
 //
 // Implementations: the reference over a GGUF file (model_runner_reference.c) and a bundle's
 // packages over any engine that runs them (model_runner_bundle.c). Each keeps its own KV states and

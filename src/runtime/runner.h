@@ -1,17 +1,16 @@
 // runner.h — one function of a package, executed by some engine.
 //
 // The host knows programs by their ports alone (decoder/ports.h): it finds each port once, writes
-// numbers into inputs, runs, and reads numbers from outputs. How an engine stores them (fp16,
-// padded rows, buffers that it shares with a device) is its own business: write and read convert.
-// An engine is one file with a RunnerOps and one row of engines.def.
+// numbers into inputs, runs, and reads numbers from outputs. An engine may store them in any form
+// (fp16, padded rows, buffers shared with a device); write and read convert. An engine is one file
+// with a RunnerOps and one row of engines.def.
 //
 // Shapes: numbers are handed over contiguous and row-major, in the shape that the package declares;
-// floats for float ports, int32_t for integer ports.
-// Ownership: package and pool must outlive runner and state, and states are closed before runners.
-// What write() is given is copied; what read() gives is the caller's.
-// Threads: one at a time for all runners and states of a package.
-// Errors: run() fails for values (an index out of range) or a device; the states are undefined
-// afterwards, so the caller resets them.
+// floats for float ports, int32_t for integer ports. Ownership: package and pool must outlive
+// runner and state, and states are closed before runners. write() copies from, and read() into,
+// buffers of the caller. Threads: one at a time for all runners and states of a package. Errors:
+// run() fails because of values (an index out of range) or of a device; the states are then
+// undefined, and the caller resets them.
 #ifndef LATHE_RUNTIME_RUNNER_H
 #define LATHE_RUNTIME_RUNNER_H
 
@@ -38,10 +37,10 @@ typedef struct {
 } RunnerPlannedOp;
 typedef void RunnerPlanTaker(void *context, const RunnerPlannedOp *op);
 
-// The machine that an engine runs on, as results name it: what is found holds for that chip, that
-// build of the system and that version of the framework alone. Words are empty where unknown.
+// The machine that an engine runs on. Results are valid only for its chip, build of the system and
+// version of the framework. Unknown texts are empty.
 typedef struct {
-    bool is_device; // false: a stand-in for the framework; no figure that it gives is a device's
+    bool is_device; // false: a stand-in for the framework, whose figures are not a device's
     bool has_ane, is_virtual;
     uint32_t n_ane_cores;
     uint32_t os; // "macOS 27.0.1": 27; 0: not known
@@ -55,23 +54,24 @@ typedef struct {
     uint32_t n_inputs, n_outputs;
 } Runner;
 
-// The KV states of one conversation in one package, shared by its functions; zeroed when made. Caches
-// that a program takes as inputs (decoder/ports.h: port_is_cache) belong to them: they are not among
-// the runner's inputs, and all that is said of states holds for them.
+// The KV states of one conversation in one package, shared by its functions; zeroed when made.
+// Caches that a program takes as inputs (decoder/ports.h: port_is_cache) belong to them: they are
+// not among the runner's inputs, and everything stated about states applies to them.
 typedef struct {
     const RunnerOps *ops;
 } RunnerState;
 
-// How a function is opened. What it points at must outlive the runner, `progress` the call alone.
+// Options for opening a function. What they point at must outlive the runner, except `progress`,
+// which is used during the call only.
 typedef struct {
     Arithmetic arithmetic;
     Pool *pool;
     const Progress *progress; // of what takes minutes the first time on a machine; may be NULL
 } RunnerOpening;
 
-// How long a device took, and how it treated what it was handed. Seconds; 0 where nothing of the kind
-// has happened. The first load on a machine, the first prediction after a load and those that follow
-// are three things.
+// Times of a device in seconds (0 where it has not happened), and how it used the arrays that it
+// was given. The first load on a machine, the first prediction after a load, and later predictions
+// are counted separately.
 typedef struct {
     const char *log;              // what the framework wrote meanwhile: a file; NULL: none is kept
     double first_load, first_run; // the first on this machine, in a process of its own
@@ -82,9 +82,9 @@ typedef struct {
 } RunnerTimes;
 
 struct RunnerOps {
-    // Of an engine that may end the process when it first loads or runs a bundle; NULL in the table of
-    // others. Called before functions are opened: does in a process of its own what has not been done
-    // on this machine yet. False and `err` when that failed, or the process died.
+    // Of an engine that may end the process when it first loads or runs a bundle; NULL in the table
+    // of others. Called before functions are opened: runs, in a process of its own, the steps that
+    // were not done on this machine yet. False and `err` when that failed or the process died.
     bool (*prepare)(const Bundle *bundle, const Progress *progress, Err *err);
     // NULL and `err` when the package has no such function, or the engine cannot run it.
     Runner *(*open)(const Package *package, Str function, const RunnerOpening *how, Err *err);
@@ -96,32 +96,30 @@ struct RunnerOps {
     // `state`: NULL for a function without states.
     bool (*run)(Runner *r, RunnerState *state, Err *err);
 
-    // Slots [at, at + n) of the cache called `cache` become what `output` of the last run holds, the
-    // numbers of n slots.
+    // Copies `output` of the last run, the numbers of n slots, to slots [at, at + n) of the cache
+    // called `cache`.
     bool (*put_rows)(Runner *r, RunnerState *s, Str cache, uint32_t output, uint32_t at, Err *err);
 
-    // States of the package that `r` is of, for all of its functions.
+    // Makes states for the package of `r`, for all of its functions.
     RunnerState *(*state_open)(Runner *r, Err *err);
     void (*state_close)(RunnerState *s);
     void (*state_reset)(RunnerState *s); // back to zeros
-    // Both of the same package; numbers are rounded as a state of `to` stores them.
+    // Both belong to the same package; numbers are rounded as `to` stores them.
     void (*state_copy)(RunnerState *to, const RunnerState *from);
-    // Slots [from, from + n) of every state to [to, to + n); the two do not overlap.
+    // Copies slots [from, from + n) of every state to [to, to + n); the two ranges do not overlap.
     void (*state_copy_slots)(RunnerState *s, uint32_t to, uint32_t from, uint32_t n);
 
     // Whether states have to be tested when a bundle is opened (state_test.h): the engine may lose
     // what is written to them.
     bool may_lose_states;
-    // NULL in the table of an engine whose states cannot be read. State `i`, in an order that stays:
-    // its name, good as long as the state is open, and how many numbers a slot of it has. count is 0
-    // past the last.
+    // NULL in the table of an engine whose states cannot be read. State `i`, in a fixed order: its
+    // name, valid as long as the state is open, and the numbers per slot. count is 0 past the last.
     RunnerPort (*state_at)(const RunnerState *s, uint32_t i);
     // The first `n` slots of state `i`, one after another: [n, state_at(i).count].
     bool (*state_read)(const RunnerState *s, uint32_t i, uint32_t n, float *values, Err *err);
 
-    // Of an engine that plans where it runs what (device_plan.h); both NULL in the table where there is
-    // nothing to ask. plan() gives every operation that the engine has a device for: constants have
-    // none.
+    // For an engine that plans where it runs operations (device_plan.h); both NULL in the tables of
+    // others. plan() gives every operation that the engine has a device for: constants have none.
     bool (*plan)(Runner *r, RunnerPlanTaker *take, void *context, Err *err);
     void (*machine)(RunnerMachine *m);
     // NULL in the table of an engine that counts nothing. The log's name is good as long as the runner.

@@ -1,5 +1,5 @@
-// Top-k first, by selection: a vocabulary of 200,000 is walked once, not sorted. Without top-k all
-// candidates are sorted, since top-p and min-p need shares of all.
+// Top-k comes first, by selection: a vocabulary of 200,000 is read once and not sorted. Without
+// top-k all candidates are sorted, because top-p and min-p need the probabilities of all.
 #include "runtime/sampler.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-// sampler.h — which token comes next, given logits.
+// sampler.h — chooses the next token from logits.
 #ifndef LATHE_RUNTIME_SAMPLER_H
 #define LATHE_RUNTIME_SAMPLER_H
 
@@ -8,10 +8,12 @@
 #include "contract/use.h"
 
 typedef struct {
-    float temperature;    // 0: always the most likely token
-    uint32_t top_k;       // keep this many; 0: all
-    float top_p;          // keep the fewest that hold this share at that temperature; 1: all
-    float min_p;          // keep those of at least this share of the most likely one; 0: all
+    float temperature; // 0: always the most likely token
+    uint32_t top_k;    // keep this many; 0: all
+    // keep the fewest tokens with this total probability at that temperature; 1: all
+    float top_p;
+    // keep tokens with at least this fraction of the most likely one's probability; 0: all
+    float min_p;
     float repeat_penalty; // divides positive, multiplies negative logits of tokens seen; 1: none
     uint64_t seed;
 } SamplerOptions;

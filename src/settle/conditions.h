@@ -1,4 +1,4 @@
-// conditions.h — what the machine is doing while something is timed: heat, power supply, other work.
+// conditions.h — the machine's state while something is timed: heat, power supply, other load.
 // Internal to settle/.
 #ifndef LATHE_SETTLE_CONDITIONS_H
 #define LATHE_SETTLE_CONDITIONS_H

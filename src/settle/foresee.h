@@ -1,8 +1,9 @@
-// foresee.h — predictions.json: what was expected before anything was measured. Internal to settle/.
+// foresee.h — predictions.json: the predictions made before anything is measured. Internal to
+// settle/.
 //
-// It is written once every bundle is there and before the first stage. A prediction in it is never
-// changed; a later run that asks more questions adds theirs. A folder whose predictions are of
-// another model, machine or program is refused.
+// It is written after every bundle was converted and before the first stage. Predictions are never
+// changed; a later run with more questions adds theirs. A folder with predictions for another
+// model, machine or program is refused.
 #ifndef LATHE_SETTLE_FORESEE_H
 #define LATHE_SETTLE_FORESEE_H
 

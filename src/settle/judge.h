@@ -1,4 +1,4 @@
-// judge.h — what was measured, against what was predicted. Internal to settle/.
+// judge.h — compares measurements with predictions. Internal to settle/.
 #ifndef LATHE_SETTLE_JUDGE_H
 #define LATHE_SETTLE_JUDGE_H
 

@@ -1,4 +1,4 @@
-// log.h — what a child's log says at its end. Internal to settle/.
+// log.h — finds the reason of a failure in a child's log. Internal to settle/.
 #ifndef LATHE_SETTLE_LOG_H
 #define LATHE_SETTLE_LOG_H
 
@@ -10,8 +10,9 @@
 // command before it, or the last line of all. "" for a log that is empty or not there. In the arena.
 const char *log_reason(const char *log, Arena *arena);
 
-// Rows of coreml/errors.def whose text the log has, [{id, means, advice}]: they mislead, or mean that
-// the Neural Engine is not used although the load went on. A new reference.
+// Rows of coreml/errors.def whose text the log has, [{id, means, advice}]: messages that are
+// misleading, or that mean that the Neural Engine is not used although the load succeeded. A new
+// reference.
 json_t *log_explained(const char *log);
 
 #endif

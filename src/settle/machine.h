@@ -1,4 +1,4 @@
-// machine.h — which machine answers: system, chip, Core ML or what stands in for it. Internal to
+// machine.h — the machine that is measured: system, chip, Core ML or its stand-in. Internal to
 // settle/.
 #ifndef LATHE_SETTLE_MACHINE_H
 #define LATHE_SETTLE_MACHINE_H
@@ -12,7 +12,7 @@ typedef struct {
     CoremlMachine machine;
     uint64_t memory_bytes;
     bool has_core_ml;
-    // What is linked in Core ML's place is not Apple's: no figure of it is a device's.
+    // A stand-in is linked in place of Core ML: its figures are not a device's.
     bool is_stand_in;
 } SettleMachine;
 

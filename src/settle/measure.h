@@ -1,5 +1,5 @@
-// measure.h — the stages of a question over its settings, in the order that compares fairly. Internal
-// to settle/.
+// measure.h — runs the stages of a question over its settings, in an order that compares fairly.
+// Internal to settle/.
 #ifndef LATHE_SETTLE_MEASURE_H
 #define LATHE_SETTLE_MEASURE_H
 
@@ -11,9 +11,9 @@ typedef struct {
     const char *name; // of its variant
 } Compared;
 
-// Does every stage of the question. Runs of a stage take the settings in turn, each run beginning
-// with another one; a stage is left out for a setting that did not get through `open`. Says what it
-// finds. False: the caller ended it, or nothing can be written.
+// Does every stage of the question. Each run of a stage measures the settings in turn and begins
+// with another one; a setting whose stage `open` failed is left out. Reports what it finds. False:
+// the caller cancelled, or a file cannot be written.
 bool measure(Run *run, QuestionId question, const Compared *compared, size_t n, Err *err);
 
 #endif

@@ -1,5 +1,4 @@
-// predict.h — what is expected of a bundle on a machine, before anything is measured. Internal to
-// settle/.
+// predict.h — predictions for a bundle on a machine. Internal to settle/.
 #ifndef LATHE_SETTLE_PREDICT_H
 #define LATHE_SETTLE_PREDICT_H
 

@@ -1,4 +1,4 @@
-// record.h — what one stage found of one bundle, in a file of its own. Internal to settle/.
+// record.h — the results of one stage for one bundle, in a file of their own. Internal to settle/.
 //
 //     records/SLUG-STAGE.json             of a stage of one run
 //     records/SLUG-QUESTION-STAGE-N.json  of the Nth run of a stage of several
@@ -13,12 +13,13 @@
 #include "settle/settings.h"
 
 // The record, from its file or made now by a child process, which may take long. A new reference.
-// NULL and `err` only when the caller ended the work or nothing can be written: what the child does
-// wrong is in the record. NULL without an error where the stage is not to be done (no power).
+// NULL and `err` only when the caller cancelled or a file cannot be written; failures of the child
+// are part of the record. NULL without an error when the stage is skipped (no permission to measure
+// power).
 json_t *record_take(Run *run, Setting *s, QuestionId question, StageId stage, uint32_t n_run,
                     bool *is_kept, Err *err);
 
-// The record as it lies there; NULL when there is none that counts. A new reference.
+// The stored record; NULL when there is none that counts. A new reference.
 json_t *record_read(const Run *run, const Setting *s, QuestionId question, StageId stage,
                     uint32_t n_run);
 

@@ -1,4 +1,5 @@
-// settle.c — the run: every bundle once, predictions, then question after question.
+// settle.c — the run: converts every bundle, writes predictions, then measures question after
+// question.
 #include "settle/settle.h"
 
 #include <stdlib.h>

@@ -1,18 +1,18 @@
-// settle.h — `lathe settle`: what only a Mac can tell of a model, asked at once and kept in a folder
-// to send back.
+// settle.h — `lathe settle`: measures on a Mac what only a Mac can tell about a model, and collects
+// it in a folder to send back.
 //
 //     FOLDER/settle.json       the machine, predictions, figures, answers (docs/settle.schema.json)
 //            settle.html       the same for people
 //            predictions.json  written before anything is measured, and never changed after
-//            records/          what was measured, a file each: an interrupted run goes on from them
+//            records/          the measurements, one file each: an interrupted run continues from them
 //            logs/             what each process wrote
 //            NAME.json         with --tune: the best combination, for lathe convert --settings
 //            bundles/, cache/  while it runs
 //
-// Questions, variants and predictions are tables (questions.def, predictions.def). Each variant is a
-// bundle, converted by a child process; each stage of measuring is a child of its own, since Core ML
-// may crash or hang in it (stages.def). A record counts while bundle, program and machine are those
-// it was made with. Every file is written whole or not at all.
+// Questions, variants and predictions are tables (questions.def, predictions.def). Each variant is
+// a bundle, converted by a child process; each stage of measuring is a child process of its own,
+// because Core ML may crash or hang (stages.def). A record counts only for the bundle, program and
+// machine with which it was made. Every file is written whole or not at all.
 #ifndef LATHE_SETTLE_SETTLE_H
 #define LATHE_SETTLE_SETTLE_H
 
@@ -52,8 +52,9 @@ typedef struct {
     bool is_stand_in;
 } SettleSum;
 
-// Asks, measures and writes. False when the job is wrong, or the caller ended it (ERR_STOPPED), after
-// which the same call goes on. Whatever a device refuses is an answer, and no failure.
+// Converts, measures and writes the results. False when the job is wrong or the caller cancelled
+// (ERR_STOPPED); the same call then continues. If a device refuses something, that is a result, not
+// a failure.
 bool settle_run(const SettleJob *job, SettleSum *sum, Err *err);
 
 // In the child: does one stage with a bundle and writes what it finds to `out` as it finds it. False:

@@ -1,4 +1,4 @@
-// steps.c — single steps of a bundle with real embedding rows, for whoever times them.
+// steps.c — single steps of a bundle with real embedding rows, for timing.
 #include <stdlib.h>
 
 #include "base/size.h"

@@ -1,5 +1,5 @@
-// tables.h — what settle asks: stages, figures, questions, variants and predictions, from the .def
-// files beside it. Internal to settle/.
+// tables.h — the tables of settle: stages, figures, questions, variants and predictions, from the
+// .def files beside it. Internal to settle/.
 #ifndef LATHE_SETTLE_TABLES_H
 #define LATHE_SETTLE_TABLES_H
 

@@ -1,7 +1,7 @@
-// work.h — a stage as it is done in a process of its own. Internal to settle/.
+// work.h — a stage of measuring, run in a process of its own. Internal to settle/.
 //
-// What is found is written to a file at once, so that a crash takes nothing with it; `doing` in it
-// names the figure that was being found.
+// Each result is written to a file at once, so that a crash loses nothing; its member `doing` names
+// the figure that is being measured.
 #ifndef LATHE_SETTLE_WORK_H
 #define LATHE_SETTLE_WORK_H
 
@@ -26,11 +26,11 @@ WorkStage work_right;                // work_right.c
 WorkStage work_decode, work_prefill; // work_speed.c
 WorkStage work_power;                // work_power.c
 
-// From here on a failure is that of `figure`, a yes or no.
+// From now on a failure counts as that of `figure`, a yes or no.
 bool work_begin(Work *w, FigureId figure, Err *err);
-// The figure is found. NaN is none.
+// Records a figure. NaN means that there is none.
 bool work_figure(Work *w, FigureId figure, double value, Err *err);
-// What else deserves to be kept, as a member of "details". Takes `value` over.
+// Records something else, as a member of "details". Takes `value` over.
 void work_detail(Work *w, const char *name, json_t *value);
 
 // Ids of a text that the bundle's tokenizer gives, at least `n`: the calibration text, again and

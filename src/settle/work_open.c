@@ -1,5 +1,5 @@
 // work_open.c — whether the packages compile, load, run and keep their states; how long that takes
-// the first time and later, and the memory it wires.
+// the first time and later, and how much memory it wires.
 #include <math.h>
 
 #include "base/file.h"

@@ -1,7 +1,8 @@
-// work_power.c — power while decode and prefill run, less that of the idle machine before and after.
+// work_power.c — power while decode and prefill run, minus that of the idle machine before and
+// after.
 //
 // Sampling begins when the load has run for a second and ends before the load does, so that every
-// sample lies inside it. Energy is power times the time of a token in that very window.
+// sample lies inside it. Energy is power times the time of a token in the same interval.
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>

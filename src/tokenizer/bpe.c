@@ -3,8 +3,8 @@
 //
 // Candidates wait in a heap and symbols form a linked list, so a word of n bytes takes n log n
 // steps: one "word" can be as long as the text (a run of 200,000 letters). A candidate is stale
-// when its symbols have been joined otherwise since; it is then skipped, for whatever took their
-// place has entered candidates of its own.
+// when one of its symbols has been joined with another since; it is skipped, because the joined
+// symbol has entered its own candidates.
 #include "tokenizer/impl.h"
 
 // Enters the pair of `left` and its right neighbour, if a merge joins them.

@@ -1,4 +1,4 @@
-// describe.c — a vocabulary as software of others needs to know it.
+// describe.c — describes a vocabulary for other software.
 #include "tokenizer/impl.h"
 
 bool tokenizer_cuts(const Tokenizer *t, TokenizerCuts *out) {

@@ -1,5 +1,5 @@
-// encoder.c — memory of encoding one text: the growing list of ids, the symbols being joined, and the
-// heap of pairs that could be joined.
+// encoder.c — the memory for encoding one text: the growing list of ids, the symbols being joined,
+// and the heap of pairs that could be joined.
 #include <stdlib.h>
 
 #include "tokenizer/impl.h"

@@ -25,8 +25,8 @@
 #include "tokenizer/tokenizer.h"
 
 enum {
-    // No published token comes near; it bounds what a hostile special token costs at every position
-    // of a text.
+    // Far more than any published token has; it bounds what a hostile special token costs at every
+    // position of a text.
     TOKEN_MAX_BYTES = 4096,
     PRE_MAX_PATTERNS = 6,
 };
@@ -36,7 +36,7 @@ typedef struct {
     Str bytes; // the text it encodes
     float score;
     TokenType type;
-    bool strips_right; // white space after it in the text belongs to it
+    bool strips_right; // white space after the token in a text belongs to it
 } Token;
 
 static inline bool token_is_control(const Token *token) {
@@ -50,8 +50,8 @@ typedef struct {
     bool is_by_bytes;
 } TokenIndex;
 
-// Row i of the file's merges: where `left` meets `right`, `joined` takes their place. Row 0 goes
-// first.
+// Row i of the file's merges: `left` followed by `right` is replaced by `joined`. Row 0 has the
+// highest priority.
 typedef struct {
     uint32_t left, right, joined;
 } Merge;
@@ -70,13 +70,13 @@ typedef struct {
 } SpecialSet;
 
 typedef struct {
-    pcre2_code *patterns[PRE_MAX_PATTERNS]; // each cuts what the one before it left
+    pcre2_code *patterns[PRE_MAX_PATTERNS]; // each cuts the pieces that the one before it made
     const char *texts[PRE_MAX_PATTERNS];    // of the patterns
     size_t n_patterns;
-    bool ignores_merges;   // a word that is a token is taken whole
-    bool is_nfc;           // text is normalized before it is cut
+    bool ignores_merges;   // a word that is a token becomes that token without merges
+    bool is_nfc;           // text is normalized to NFC before it is cut
     bool is_raw;           // tokens are spelt as SentencePiece's: UTF-8, U+2581 for a space, <0xXX>
-    const char *learnt_by; // as tokenizer.h: PreSurvey has it
+    const char *learnt_by; // as in PreSurvey (tokenizer.h)
 } PreTokenizer;
 
 typedef enum { VOCAB_BPE, VOCAB_SPM } VocabKind;
@@ -87,19 +87,19 @@ struct Tokenizer {
     Token *tokens;
     size_t n_tokens;
     TokenIndex by_text; // every token
-    // What joining may make: byte-level BPE's normal tokens by bytes, others by text.
+    // The tokens that merging may produce: byte-level BPE's normal tokens by bytes, others by text.
     TokenIndex matched;
     uint32_t byte_ids[256]; // token of each byte, NO_TOKEN where the vocabulary has none
     uint32_t bos, eos, unknown;
     bool adds_bos, adds_eos;
-    SpecialSet user_defined; // cut out always
-    SpecialSet special; // cut out with TOKENIZER_PARSE_SPECIAL; holds the user-defined ones too
+    SpecialSet user_defined; // always matched in text
+    SpecialSet special;      // matched with TOKENIZER_PARSE_SPECIAL; includes the user-defined ones
     // BPE
     PreTokenizer pre;
     MergeTable merges;
     // SPM
     bool adds_space_prefix;  // a space before each stretch of text
-    bool joins_spaces;       // runs of spaces count as one, those at the ends as none
+    bool joins_spaces;       // runs of spaces become one space, and spaces at the ends are removed
     size_t max_matched_text; // bytes of the longest token in `matched`
 };
 
@@ -111,17 +111,17 @@ static inline bool vocab_is_byte_level(const struct Tokenizer *t) {
 // Stretches of the text being joined, a doubly linked list in an array.
 typedef struct {
     union {
-        uint32_t id;    // BPE: its token, NO_TOKEN once swallowed
+        uint32_t id;    // BPE: its token; NO_TOKEN once merged into its neighbour
         uint32_t start; // SPM: its first byte in the text
     };
-    uint32_t len;        // SPM: its bytes, 0 once swallowed
+    uint32_t len;        // SPM: its bytes; 0 once merged into its neighbour
     uint32_t prev, next; // NO_TOKEN at the ends
 } Symbol;
 
 // A pair that could be joined: smallest `order` first, then leftmost.
 typedef struct {
     uint32_t order, left;
-    uint32_t len; // SPM: bytes of the pair, by which a stale candidate is recognised
+    uint32_t len; // SPM: bytes of the pair, to recognise a stale candidate
 } Candidate;
 
 typedef struct {
@@ -129,7 +129,7 @@ typedef struct {
     size_t count, cap;
 } CandidateHeap;
 
-// What encoding one text needs besides the Tokenizer.
+// The memory for encoding one text.
 typedef struct {
     const Tokenizer *tokenizer;
     TokenList *out;
@@ -161,15 +161,15 @@ uint32_t index_find(const Tokenizer *t, const TokenIndex *index, Str key);
 // special.c
 // The set of all tokens of `t` for which bit `1 << type` is in `types`.
 void special_build(SpecialSet *set, Tokenizer *t, unsigned types);
-// The first special token at or after text.at + *at: moves *at there and gives its id. NO_TOKEN
-// when there is none.
+// Finds the first special token at or after text.at + *at, sets *at to its place and returns its
+// id; NO_TOKEN when there is none.
 uint32_t special_next(const Tokenizer *t, const SpecialSet *set, Str text, size_t *at);
 
-// pre.c
-// On failure pre_close() what is there.
+// pre.c pre_close() has to be called on failure, too.
 bool pre_open(PreTokenizer *pre, Str name, Err *err);
 bool pre_open_row(PreTokenizer *pre, size_t row, Err *err);
-const char *pre_names(size_t row); // of a row of the table, with spaces between; NULL past the last
+// the names of a row of the table, separated by spaces; NULL past the last
+const char *pre_names(size_t row);
 void pre_close(PreTokenizer *pre);
 bool pre_split(Encoder *e, Str text, Err *err); // calls bpe_encode_word for each word
 
@@ -177,15 +177,15 @@ bool pre_split(Encoder *e, Str text, Err *err); // calls bpe_encode_word for eac
 bool merges_read(Tokenizer *t, const Gguf *g, Err *err);
 // The row that joins `left` and `right`, or NO_TOKEN.
 uint32_t merges_find(const MergeTable *m, uint32_t left, uint32_t right);
-// The bytes that `text` spells, at most as many as its own; false when it is not in the byte
-// alphabet.
+// The bytes that `text` spells in the byte alphabet, at most as many as it has; false when a
+// character is not in the alphabet.
 bool bpe_text_to_bytes(Str text, char *bytes, size_t *n_bytes);
-// The bytes that `text`, spelt with U+2581 for spaces, stands for; at most as many as its own.
+// The bytes that `text`, with U+2581 for spaces, stands for; at most as many as it has.
 void metaspace_to_bytes(Str text, char *bytes, size_t *n_bytes);
 
 // bpe.c
 void bpe_encode_word(Encoder *e, Str word);
-// Joins `n` symbols, of which the ids are set, and gives out their tokens.
+// Merges `n` symbols, whose ids are set, and appends the resulting tokens.
 void bpe_join(Encoder *e, Symbol *symbols, uint32_t n);
 
 // raw.c

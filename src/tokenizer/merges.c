@@ -2,8 +2,8 @@
 #include "base/utf8.h"
 #include "tokenizer/impl.h"
 
-// GPT-2 spells bytes with printable characters: those that print in Latin-1 as themselves, the
-// others, in order, with U+0100 and up. Checked against openai/gpt-2's encoder.py,
+// GPT-2 spells bytes as printable characters: bytes that are printable in Latin-1 as themselves,
+// the others, in order, as U+0100 and up. Checked against openai/gpt-2's encoder.py,
 // bytes_to_unicode.
 static bool byte_of_code(uint32_t code, char *byte) {
     uint32_t value = code;

@@ -1,4 +1,4 @@
-// nfc.c — normalization in three steps: take characters apart, put marks in order, compose.
+// nfc.c — normalization in three steps: decompose characters, order marks, compose.
 #include "tokenizer/nfc.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// nfc.h — Unicode's Normalization Form C (UAX 15): letters and their marks as one character where there
-// is one. Publishers of some tokenizers normalize text so before they cut it.
+// nfc.h — Unicode's Normalization Form C (UAX 15): a letter and its marks become one character
+// where there is one. Some published tokenizers normalize text in this way before they cut it.
 //
 // The tables are written by scripts/nfc_tables.py when lathe is built.
 #ifndef LATHE_TOKENIZER_NFC_H
@@ -25,8 +25,8 @@ typedef struct {
 extern const NfcPair nfc_pairs[];
 extern const size_t nfc_n_pairs;
 
-// `text`, which is UTF-8, in NFC: itself where it is plainly so already, otherwise in `scratch`, whose
-// contents are replaced. Time grows as n log n.
+// `text`, which is UTF-8, in NFC: returns `text` itself if it is in NFC already, otherwise a view
+// into `scratch`, whose contents are replaced. Time grows as n log n.
 Str nfc_normalize(Str text, StrBuf *scratch);
 
 #endif

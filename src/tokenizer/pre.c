@@ -1,18 +1,18 @@
-// pre.c — pre-tokenizers: how text is cut into words before BPE joins inside each word.
+// pre.c — pre-tokenizers: cut text into words; BPE then merges inside each word.
 //
 // `tokenizer.ggml.pre` names one by a word of llama.cpp's convert_hf_to_gguf.py. Each is a list of
 // patterns: the first cuts the text into its matches and what lies between, the next cuts every one
-// of those pieces, and so on (HF's Split with behaviour "Isolated"). Only the cuts count; a pattern
-// sees nothing outside its piece.
+// of those pieces, and so on (HF's Split with behaviour "Isolated"). Only the cuts matter; a
+// pattern does not see text outside its piece.
 //
 // The patterns are those of the published tokenizer.json files and of tiktoken, written for pcre2:
 // white space is an explicit class, since pcre2's \s takes U+180E for a space where Unicode, Rust
-// and Oniguruma do not. llama.cpp's own forms drop \p{M} in gpt-4o and split combining marks from
-// their letters; they are not used. No pattern can match nothing, and none backtracks more than
-// linearly in the piece.
+// and Oniguruma do not. llama.cpp's own patterns for gpt-4o lack \p{M}, and so split combining
+// marks from their letters; they are not used. No pattern matches the empty string, and none
+// backtracks more than linearly in the piece.
 //
-// Letters and marks are those of pcre2's Unicode version (14.0 in Debian 12): characters assigned
-// later may be cut differently than by a tokenizer with newer tables.
+// Letters and marks are those of pcre2's Unicode version (14.0 in Debian 12): later characters may
+// be cut differently than by a tokenizer with newer tables.
 #include <assert.h>
 
 #include "base/size.h"
@@ -95,7 +95,8 @@ typedef struct {
     const char *names; // with a space between; all have the same patterns
     const char *patterns[PRE_MAX_PATTERNS];
     unsigned traits;
-    const char *learnt_by; // the pre-tokenizer that vocabularies of it were learnt under, if another
+    // the pre-tokenizer that vocabularies of it were learnt under, if another
+    const char *learnt_by;
 } PreRow;
 
 // NFC where the publisher's tokenizer has the normalizer NFC (transformers: tokenization_qwen2.py, tokenization_qwen3_5.py,

@@ -1,8 +1,8 @@
-// special.c — special tokens in text: leftmost first, at one place the longest, as HF's
-// added tokens match.
+// special.c — finds special tokens in text: the leftmost, and of several at one place the longest,
+// as HF's added tokens match.
 //
-// The tokens lie in the order of their bytes, so those that share a beginning are neighbours. A
-// search at one place narrows that range byte by byte; most places end at the first byte.
+// The tokens are sorted by their bytes, so tokens with a common beginning are neighbours. A search
+// at one place narrows that range byte by byte; most places end at the first byte.
 #include <stdlib.h>
 
 #include "tokenizer/impl.h"

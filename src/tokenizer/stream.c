@@ -1,5 +1,5 @@
-// stream.c — tokens to text, as they come. A token may end inside a character; its last
-// bytes are held back until the next token brings the rest or shows that none will come.
+// stream.c — tokens to text, one by one. A token may end inside a character; its last bytes are
+// held back until the next token completes the character or shows that it stays broken.
 #include "base/utf8.h"
 #include "tokenizer/impl.h"
 

@@ -1,5 +1,5 @@
-// tokenizer.c — opens a vocabulary and encodes: special tokens are cut out first, each stretch of
-// text between them goes to the encoder of its kind.
+// tokenizer.c — opens a vocabulary and encodes: special tokens are matched first, and the text
+// between them goes to the encoder for the kind of vocabulary.
 #include "tokenizer/tokenizer.h"
 
 #include <assert.h>

@@ -9,11 +9,11 @@
 //            score first; what is left without a token is spelt in byte tokens `<0xXX>`.
 //
 // Before either, special tokens are cut out of the text, leftmost and then longest first:
-// user-defined ones always, control tokens only on request. Without that request `<|end|>` in a
-// user's message is plain text, and cannot forge the end of a turn.
+// user-defined ones always, control tokens only on request. Without that flag `<|end|>` in a user's
+// message is plain text and cannot end the turn.
 //
-// Text may hold any bytes. What is not UTF-8 counts as U+FFFD, one for each maximal broken part:
-// what Python's decode(errors="replace"), and so every tokenizer fed from it, would see.
+// Text may hold any bytes. Bytes that are not UTF-8 count as U+FFFD, one for each maximal broken
+// part, as with Python's decode(errors="replace").
 //
 // A Tokenizer copies what it needs, so the Gguf may be closed. It never changes after
 // tokenizer_open(): any number of threads may use one at once. TokenList and Detokenizer belong to
@@ -54,8 +54,8 @@ uint32_t tokenizer_eos(const Tokenizer *t);
 // The model's policy: TOKENIZER_ADD_BOS acts only where this holds.
 bool tokenizer_adds_bos(const Tokenizer *t);
 
-// What cuts text before BPE joins, for software of others: regular expressions, each of which cuts what
-// the one before it left. No patterns: the text is one word.
+// How text is cut before BPE merges, for other software: regular expressions, each of which cuts
+// the pieces that the one before it made. Without patterns the text is one word.
 typedef struct {
     const char *patterns[6];
     size_t n_patterns;
@@ -63,18 +63,18 @@ typedef struct {
     bool is_nfc;         // text is normalized before
     bool is_raw;         // tokens are spelt in characters, with U+2581 for a space, not in bytes
 } TokenizerCuts;
-// False for a SentencePiece vocabulary, which is not cut.
+// False for a SentencePiece vocabulary, whose text is not cut.
 bool tokenizer_cuts(const Tokenizer *t, TokenizerCuts *out);
 // The token's text as the file spells it.
 Str tokenizer_text(const Tokenizer *t, uint32_t id);
 float tokenizer_score(const Tokenizer *t, uint32_t id);
 // White space after the token belongs to it.
 bool tokenizer_strips_right(const Tokenizer *t, uint32_t id);
-// Where SentencePiece puts a space: before each stretch of text.
+// Whether a SentencePiece vocabulary puts a space before each piece of text.
 bool tokenizer_adds_space_prefix(const Tokenizer *t);
 uint32_t tokenizer_unknown(const Tokenizer *t); // or NO_TOKEN
 bool tokenizer_adds_eos(const Tokenizer *t);
-// Merge `row` of a BPE vocabulary, in the order of joining, as ids; false past the last.
+// Merge `row` of a BPE vocabulary, in order of priority, as ids; false past the last.
 bool tokenizer_merge(const Tokenizer *t, size_t row, uint32_t *left, uint32_t *right,
                      uint32_t *joined);
 
@@ -82,47 +82,47 @@ bool tokenizer_merge(const Tokenizer *t, size_t row, uint32_t *left, uint32_t *r
 TokenType tokenizer_type(const Tokenizer *t, uint32_t id);
 // Control and unknown tokens: structure, not text.
 bool tokenizer_is_control(const Tokenizer *t, uint32_t id);
-// The bytes a token decodes to, good until tokenizer_close(); a control token's are its name. They
+// The bytes a token decodes to, valid until tokenizer_close(); for a control token its name. They
 // need not be whole characters. Empty for an id out of range.
 Str tokenizer_piece(const Tokenizer *t, uint32_t id);
 // The token whose text, as the file spells it, is `text`; or NO_TOKEN.
 uint32_t tokenizer_find(const Tokenizer *t, Str text);
 
-// The vocabulary against the pre-tokenizer that the file names. BPE was trained on words as its
-// pre-tokenizer cut them, so no token crosses a cut, and each token's own text encodes to it. Under
-// another pre-tokenizer, tokens that it cuts can never be produced.
+// How well the vocabulary fits the pre-tokenizer that the file names. BPE was trained on words as
+// its pre-tokenizer cut them, so no token crosses a cut, and each token's own text encodes to it.
+// Under another pre-tokenizer, tokens that it cuts can never be produced.
 typedef struct {
     size_t n_tokens;    // normal tokens of two bytes or more that are valid UTF-8
     size_t n_given;     // of these, given by their own text
     uint32_t unreached; // one that is not; NO_TOKEN when all are
-    // The pre-tokenizer that such vocabularies were learnt under and are surveyed by, where it is
-    // not the one that their text is cut by; NULL elsewhere.
+    // The pre-tokenizer under which such vocabularies were trained and are surveyed, if text is cut
+    // by another one; else NULL.
     const char *learnt_by;
-    // A merge that leads to a token that no text may give (control or unused): it was a normal one
-    // when the merges were learnt. NO_TOKEN when there is none.
+    // A token of a type that text cannot give (control or unused), although a merge produces it, so
+    // it was a normal one when the merges were trained. NO_TOKEN when there is none.
     uint32_t retyped;
-    // Another pre-tokenizer with which text gives clearly more: its names, with a space between,
-    // how many, and a token that it gives and the stated one does not. NULL when there is none.
+    // Another pre-tokenizer with which clearly more tokens result: its names, separated by spaces,
+    // the number of tokens, and a token that results only with it. NULL when there is none.
     const char *better;
     size_t n_better;
     uint32_t lost;
 } PreSurvey;
 
-// Of a BPE vocabulary. Others have no pre-tokenizer: all is zero then.
+// For a BPE vocabulary. Others have no pre-tokenizer: all members are zero then.
 bool tokenizer_survey(const Tokenizer *t, PreSurvey *survey, Err *err);
 
-// The vocabulary against its scores. SentencePiece numbers its tokens in the order in which it
-// learnt them and scores them by it, so scores fall from token to token and joining by them leads
-// to every token.
+// How well the vocabulary fits its scores. SentencePiece numbers and scores its tokens in the order
+// in which it learns them, so scores fall from token to token, and merging by scores can produce
+// every token.
 typedef struct {
-    size_t n_tokens;    // tokens of two characters or more that text should give
+    size_t n_tokens;    // tokens of two characters or more that text should be able to give
     size_t n_given;     // of these, given by their own text
     uint32_t unreached; // one that is not; NO_TOKEN when all are
-    size_t n_rises;     // of these, scored above the one before
+    size_t n_rises;     // those of them with a higher score than the one before
     size_t n_distinct;  // different scores
 } ScoreSurvey;
 
-// Of a SentencePiece vocabulary. Others are not joined by scores: all is zero then.
+// For a SentencePiece vocabulary. Others do not use scores: all members are zero then.
 void tokenizer_survey_scores(const Tokenizer *t, ScoreSurvey *survey);
 
 // A growing list; zeroed is empty, token_list_free() leaves it empty.
@@ -135,7 +135,7 @@ void token_list_add(TokenList *list, uint32_t id);
 void token_list_free(TokenList *list);
 
 enum {
-    TOKENIZER_PARSE_SPECIAL = 1, // control tokens in the text are tokens, not text
+    TOKENIZER_PARSE_SPECIAL = 1, // control tokens spelt out in the text become tokens
     TOKENIZER_ADD_BOS = 2,       // begin with bos, if that is the model's policy
     TOKENIZER_ADD_EOS = 4,       // end with eos, likewise
 };
@@ -143,8 +143,7 @@ enum {
 enum { TOKENIZER_MAX_TEXT = 1 << 28 }; // bytes that one call encodes at most
 
 // Appends the ids of `text` to `out`. Time grows as n log n whatever the text. Fails on text beyond
-// TOKENIZER_MAX_TEXT, or when a pattern runs into pcre2's limits; `out` then holds what was there
-// before.
+// TOKENIZER_MAX_TEXT, or when a pattern runs into pcre2's limits; `out` is then unchanged.
 bool tokenizer_encode(const Tokenizer *t, Str text, unsigned flags, TokenList *out, Err *err);
 
 // The first control token spelt out in `text` at or after `*at`: moves `*at` there. NO_TOKEN: none.
@@ -159,21 +158,22 @@ enum {
     DETOKENIZER_MID_TEXT = 2,     // the text continues an earlier one: a leading space is kept
 };
 
-// Ids to text, as they come: only whole, valid characters leave it. A SentencePiece text loses the
-// one space that encoding puts before it.
+// Ids to text, one by one: only whole, valid characters are emitted. The one space that encoding
+// puts before a SentencePiece text is removed.
 typedef struct {
     const Tokenizer *tokenizer;
     bool shows_control;
-    bool drops_space; // the next character, if a space, was put there by the encoder
+    bool drops_space; // if the next character is a space, the encoder put it there
     uint8_t held[4];  // the beginning of a character
     size_t n_held;
 } Detokenizer;
 
 Detokenizer detokenizer_start(const Tokenizer *t, unsigned flags);
-// Appends to `out` what the token completes, perhaps nothing. Bytes that cannot become a character
-// give U+FFFD.
+// Appends the characters that the token completes, perhaps none. Bytes that cannot become a
+// character give U+FFFD.
 void detokenizer_add(Detokenizer *d, uint32_t id, StrBuf *out);
-// Ends the text: a beginning without its end gives U+FFFD. Ready for the next text in mid-text.
+// Ends the text: an incomplete character gives U+FFFD. Afterwards the next text counts as a
+// continuation (DETOKENIZER_MID_TEXT).
 void detokenizer_flush(Detokenizer *d, StrBuf *out);
 
 #endif

@@ -1,9 +1,9 @@
 // device.h — judge a bundle on a device: `lathe verify BUNDLE --engine coreml`.
 //
-// The gates of bundle/device_gates.def run the packages on the job's engine and compare with lathe's
-// own engine or the reference. What they find holds for that machine alone (chip, build of the
-// system, version of the framework) and is kept apart from the proof: in verify/device.json and in
-// the seal's member "device". A seal is neither made nor taken away.
+// The gates of bundle/device_gates.def run the packages on the job's engine and compare with
+// lathe's own engine or the reference. Their results are valid only for that machine (chip, build
+// of the system, version of the framework) and are kept apart from the proof: in verify/device.json
+// and in the seal's member "device". No seal is made or removed.
 #ifndef LATHE_VERIFY_DEVICE_H
 #define LATHE_VERIFY_DEVICE_H
 

@@ -1,4 +1,4 @@
-// open.c — bundle and source of a run of gates, opened and held against each other.
+// open.c — opens bundle and source for a run of gates, and checks that they belong together.
 #include "verify/open.h"
 
 #include "base/file.h"

@@ -1,8 +1,8 @@
-// text.c — what the vote reads: a few hundred tokens of several kinds, each from position 0.
+// text.c — the texts of the vote: a few hundred tokens of several kinds, each fed from position 0.
 //
-// A model says little about text that it was never trained on, so there are kinds for base models and
-// for chat models, and tasks whose answers hang on exact places (copy, reverse, count): these are
-// what a wrong rotary table or score scale breaks first. All of it was written for lathe.
+// Text that a model was never trained on tells little, so there are texts for base models and for
+// chat models, and tasks whose answers depend on exact positions (copy, reverse, count), which a
+// wrong rotary table or score scale breaks first. All texts were written for lathe.
 #include <string.h>
 #include <time.h>
 

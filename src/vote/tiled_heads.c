@@ -1,6 +1,6 @@
-// tiled_heads.c — query heads in another order. The reference's head p shares kv head
-// p / (n_heads / n_kv_heads); it is given the file's head that shares the same one when they are
-// tiled. Sums over heads go in another order, which moves the last bits.
+// tiled_heads.c — query heads in another order. The reference's head p uses kv head p / (n_heads /
+// n_kv_heads); it gets the file's head that uses the same kv head when heads are tiled. Sums over
+// heads are then in another order, which changes the last bits.
 #include "vote/tiled_heads.h"
 
 #include <stdlib.h>
