@@ -52,6 +52,15 @@ char *arena_cstr(Arena *a, Str s) {
     return copy;
 }
 
+void *arena_grow(Arena *a, void *items, size_t n, size_t *cap, size_t size) {
+    enum { FIRST = 16 };
+    if (n < *cap) return items;
+    *cap = *cap ? 2 * *cap : FIRST;
+    void *more = arena_alloc(a, *cap, size);
+    if (n) memcpy(more, items, n * size);
+    return more;
+}
+
 Str arena_vprintf(Arena *a, const char *fmt, va_list args) {
     va_list again;
     va_copy(again, args);

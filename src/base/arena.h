@@ -28,6 +28,9 @@ void *arena_alloc(Arena *a, size_t count, size_t size);
 #define arena_array(arena, count, Type) ((Type *)arena_alloc((arena), (count), sizeof(Type)))
 #define arena_new(arena, Type)          arena_array(arena, 1, Type)
 
+// Room for one more item after the `n` in `items`, an array with room for `*cap` items of `size` bytes:
+// `items` itself, or a copy of twice the size. The old array stays in the arena.
+void *arena_grow(Arena *a, void *items, size_t n, size_t *cap, size_t size);
 // Copies that live as long as the arena.
 Str arena_str(Arena *a, Str s);
 char *arena_cstr(Arena *a, Str s); // NUL-terminated, for the operating system

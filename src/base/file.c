@@ -112,13 +112,7 @@ bool dir_list(DirList *list, Arena *arena, const char *dir, Err *err) {
     size_t cap = 0;
     for (struct dirent *entry; (entry = readdir(d));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        if (list->count == cap) {
-            size_t larger = cap ? 2 * cap : 16;
-            char **names = arena_array(arena, larger, char *);
-            if (cap) memcpy(names, list->names, cap * sizeof *names);
-            list->names = names;
-            cap = larger;
-        }
+        list->names = arena_grow(arena, list->names, list->count, &cap, sizeof *list->names);
         list->names[list->count++] = arena_cstr(arena, str_of(entry->d_name));
     }
     closedir(d);

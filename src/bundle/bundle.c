@@ -132,10 +132,14 @@ static bool check_file(const char *dir, const Chain *chain, const ChainFile *fil
                    path, n_bytes, file->n_bytes, convert_command(scratch, dir, chain, NULL));
 }
 
-// What macOS leaves beside files and nothing reads: .DS_Store in every folder that the Finder shows,
-// and ._NAME with NAME's attributes on file systems that have none (exFAT, SMB shares, tar).
+// Files that systems leave beside others and that nothing reads. macOS: .DS_Store in every folder that
+// the Finder shows, ._NAME with NAME's attributes on file systems without attributes (exFAT, SMB
+// shares, tar). Windows, which may see a bundle on a share: Thumbs.db, desktop.ini.
 static bool is_of_system(const char *name) {
-    return strcmp(name, ".DS_Store") == 0 || strncmp(name, "._", 2) == 0;
+    static const char *const names[] = {".DS_Store", "Thumbs.db", "desktop.ini"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return strncmp(name, "._", 2) == 0;
 }
 
 static bool is_listed(const Chain *chain, Str path) {

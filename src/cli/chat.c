@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/settings.h"
+#include "cli/wrap.h"
 
 typedef struct {
     LoadOptions open;
@@ -68,8 +69,7 @@ static const Option option_rows[] = {
      "print each answer as one line of JSON: content, finish_reason, tokens, seconds "
      "(docs/chat-json.md)"},
     OFFLINE_OPTION(Arguments, is_offline),
-    {"--threads", OPTION_THREADS, offsetof(Arguments, open.threads), "N",
-     "number of threads (default: one per processor)"},
+    THREADS_OPTION(Arguments, open.threads),
 };
 
 const CommandLine chat_line = {
@@ -146,7 +146,7 @@ static bool open_chat(ChatState *s, const Arguments *a, Err *err) {
     s->load_seconds = now_seconds() - start;
     meter_rest(&s->meter);
     if (s->conversation && !s->is_quiet && s->loaded.except.len)
-        fprintf(stderr, "[proved, except: %s]\n", s->loaded.except.at);
+        print_line(stderr, 1, "[proved, except: %s]", s->loaded.except.at);
     if (s->conversation && !s->is_quiet) print_plan(&s->loaded.plan, &s->loaded.device_proof);
     return s->conversation != NULL;
 }
@@ -164,29 +164,32 @@ static void close_chat(ChatState *s) {
 static void print_deviations(const Use *use) {
     StrBuf text = {0};
     use_print_deviations(use, &text);
-    if (text.len) fprintf(stderr, "[choices other than the publisher's: %s]\n", text.at);
+    if (text.len) print_line(stderr, 1, "[choices other than the publisher's: %s]", text.at);
     strbuf_free(&text);
 }
 
-static void print_sampling(const Use *use) {
+static void print_sampling(const Use *use, StrBuf *out) {
+    Str source = use->from[USE_temperature].source;
     if (use->temperature == 0) {
-        fprintf(stderr, "greedy decoding (%.*s)", STR_ARG(use->from[USE_temperature].source));
-    } else {
-        StrBuf text = {0};
-        for (int i = USE_temperature; i <= USE_repeat_penalty; i++) {
-            strbuf_printf(&text, "%s%s ", text.len ? ", " : "", use_rows[i].name);
-            use_print(use, (UseId)i, &text);
-        }
-        fprintf(stderr, "%s (%.*s)", text.at, STR_ARG(use->from[USE_temperature].source));
-        strbuf_free(&text);
+        strbuf_printf(out, "greedy decoding (%.*s)", STR_ARG(source));
+        return;
     }
+    for (int i = USE_temperature; i <= USE_repeat_penalty; i++) {
+        strbuf_printf(out, "%s%s ", i > USE_temperature ? ", " : "", use_rows[i].name);
+        use_print(use, (UseId)i, out);
+    }
+    strbuf_printf(out, " (%.*s)", STR_ARG(source));
 }
 
 static void print_banner(const ChatState *s, const char *path) {
-    fprintf(stderr, "%s, %s, context %u, ", path, session_engine(s->loaded.session),
-            session_context(s->loaded.session));
-    print_sampling(&s->loaded.use);
-    fputs(". /quit ends, Ctrl-C stops an answer, /help lists the commands.\n", stderr);
+    StrBuf sampling = {0};
+    print_sampling(&s->loaded.use, &sampling);
+    print_line(stderr, 0,
+               "%s, %s, context %u, %s. /quit ends, Ctrl-C stops an answer, /help lists the "
+               "commands.",
+               path, session_engine(s->loaded.session), session_context(s->loaded.session),
+               sampling.at);
+    strbuf_free(&sampling);
 }
 
 // ---- one prompt

@@ -17,6 +17,7 @@
 #include "cli/package_sizes.h"
 #include "cli/settings.h"
 #include "cli/text_input.h"
+#include "cli/wrap.h"
 #include "contract/contract.h"
 #include "convert/convert.h"
 #include "convert/setting_file.h"
@@ -102,8 +103,7 @@ static const Option option_rows[] = {
     OFFLINE_OPTION(Arguments, is_offline),
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
      "print what was written as JSON, for programs"},
-    {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
-     "number of threads (default: one per processor)"},
+    THREADS_OPTION(Arguments, threads),
 };
 
 const CommandLine convert_line = {
@@ -235,33 +235,34 @@ static double mb(uint64_t n_bytes) {
 static void print_costs(const Chain *chain) {
     BundleCosts costs;
     bundle_costs(&costs, chain);
-    printf("a token reads %.1f MB of weights and moves %.3g MB to store its rows in KV caches of "
-           "%.1f MB (--kv %.*s)",
-           mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes),
-           STR_ARG(chain->kv));
-    if (costs.kv_token_bytes > costs.kv_bytes) printf("; half the --context halves both");
-    printf("\nmemory wired on a device, where each function keeps its own weights: %.1f MB "
-           "(predicted; "
-           "--functions decode,prefill %.1f MB, decode or one %.1f MB)\n",
-           mb(costs.wired_bytes), mb(costs.wired_bytes_two), mb(costs.wired_bytes_one));
+    print_line(stdout, 2,
+               "a token reads %.1f MB of weights and moves %.3g MB to store its rows in KV caches "
+               "of %.1f MB (--kv %.*s)%s",
+               mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes),
+               STR_ARG(chain->kv),
+               costs.kv_token_bytes > costs.kv_bytes ? "; half the --context halves both" : "");
+    print_line(stdout, 2,
+               "memory wired on a device, where each function keeps its own weights: %.1f MB "
+               "(predicted; --functions decode,prefill %.1f MB, decode or one %.1f MB)",
+               mb(costs.wired_bytes), mb(costs.wired_bytes_two), mb(costs.wired_bytes_one));
     uint32_t n_rows = chain_decode_rows(chain);
     if (n_rows > 1)
-        printf("a token is computed as %u rows (--functions one): all attention and elementwise "
-               "work of a call of prefill\n",
-               n_rows);
+        print_line(stdout, 2,
+                   "a token is computed as %u rows (--functions one): all attention and "
+                   "elementwise work of a call of prefill",
+                   n_rows);
 }
 
 static bool print_result(const Chain *chain, const char *out, const ConfigFiles *files, Err *err) {
-    for (size_t i = 0; i < chain->n_shards; i++) {
+    for (size_t i = 0; i < chain->n_shards; i++)
         if (!print_written_sizes(&chain->shards[i], chain, out, err)) return false;
-        printf("\n");
-    }
-    printf("%s: %.1f MiB, contract %.12s…, context %u, %.*s weights\n", out,
-           (double)bundle_bytes(chain) / (1 << 20), chain->contract_digest.at, chain->context,
-           STR_ARG(chain->weights));
+    print_line(stdout, 2, "%s: %.1f MiB, contract %.12s…, context %u, %.*s weights", out,
+               (double)bundle_bytes(chain) / (1 << 20), chain->contract_digest.at, chain->context,
+               STR_ARG(chain->weights));
     StrBuf deviations = {0};
     use_print_deviations(&chain->use, &deviations);
-    if (deviations.len) printf("choices other than the publisher's: %s\n", deviations.at);
+    if (deviations.len)
+        print_line(stdout, 2, "choices other than the publisher's: %s", deviations.at);
     strbuf_free(&deviations);
     if (chain->ranges) {
         float most = 1;

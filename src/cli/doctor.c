@@ -19,6 +19,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/package_sizes.h"
+#include "cli/wrap.h"
 #include "compile/plan.h"
 #include "coreml/device.h"
 #include "kernels/kernels.h"
@@ -74,25 +75,35 @@ static double mib(uint64_t n_bytes) {
     return (double)n_bytes / (1 << 20);
 }
 
+enum { LABEL = 12 }; // columns of a label and the space after it
+
+static void print_kernels(const Machine *m) {
+    StrBuf usable = {0};
+    for (size_t i = 0; kernels_at(i); i++) strbuf_printf(&usable, " %s", kernels_at(i)->name);
+    print_line(stdout, LABEL, "kernels     %s (usable here:%s; LATHE_KERNELS chooses)",
+               m->kernels->name, usable.at);
+    strbuf_free(&usable);
+}
+
 static void print_machine(const Machine *m) {
-    printf("system      %s\n", m->system);
+    print_line(stdout, LABEL, "system      %s", m->system);
     printf("threads     %u\n", m->n_threads);
     printf("memory      %.1f GiB\n", mib(m->memory_bytes) / 1024);
-    printf("kernels     %s (usable here:", m->kernels->name);
-    for (size_t i = 0; kernels_at(i); i++) printf(" %s", kernels_at(i)->name);
-    printf("; LATHE_KERNELS chooses)\n");
+    print_kernels(m);
     if (m->has_core_ml)
-        printf("Core ML     present, a Neural Engine of %zu cores\n", m->n_ane_cores);
+        print_line(stdout, LABEL, "Core ML     present, a Neural Engine of %zu cores",
+                   m->n_ane_cores);
     else
-        printf("Core ML     not on this system; bundles run on the CPU engine\n");
+        print_line(stdout, LABEL, "Core ML     not on this system; bundles run on the CPU engine");
     if (m->target)
-        printf("packages    below %.0f MiB here (%s)\n", mib(m->target->package_limit),
-               m->target->name);
+        print_line(stdout, LABEL, "packages    below %.0f MiB here (%s)",
+                   mib(m->target->package_limit), m->target->name);
     else
-        printf("packages    no limit here; on a Mac (predicted from published measurements):\n");
+        print_line(stdout, LABEL,
+                   "packages    no limit here; on a Mac (predicted from published measurements):");
     const Target *t;
     for (size_t i = 0; !m->target && (t = target_at(i)); i++)
-        printf("            %s: %s\n", t->name, t->doc);
+        print_line(stdout, LABEL + 2, "            %s: %s", t->name, t->doc);
 }
 
 // A package and where its ops are predicted to run, on each system that the rules know.
@@ -152,7 +163,6 @@ static const char *fit_words(bool fits, bool fits_newest) {
 
 static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums) {
     print_package_sizes(s, &j->placements[0]);
-    printf("\n");
     const Target *t;
     for (size_t k = 0; (t = target_at(k)) && k < MAX_TARGETS; k++) {
         const Placement *p = placement_on(j, t);
@@ -161,8 +171,8 @@ static void print_package(const ChainShard *s, const Judged *j, TargetSum *sums)
         bool fits = is_newest ? placement_fits_newest(p) : s->n_bytes < t->package_limit;
         StrBuf text = {0};
         placement_print(p, &text);
-        printf("    %-8s %s; %.*s\n", t->name, fit_words(fits, placement_fits_newest(p)),
-               STR_ARG(strbuf_str(&text)));
+        print_line(stdout, LABEL + 1, "    %-8s %s; %.*s", t->name,
+                   fit_words(fits, placement_fits_newest(p)), STR_ARG(strbuf_str(&text)));
         strbuf_free(&text);
         add_up(&sums[k], p, fits);
     }
@@ -176,21 +186,25 @@ static void print_verdict(const TargetSum *sums) {
     for (size_t k = 0, n = 0; (t = target_at(k)) && k < MAX_TARGETS; k++) {
         if (is_said[k]) continue;
         const TargetSum *s = &sums[k];
-        printf("%-11s %s", n++ ? "" : "verdict", t->name);
+        StrBuf names = {0};
+        strbuf_printf(&names, "%s", t->name);
         for (size_t i = k + 1; (t = target_at(i)) && i < MAX_TARGETS; i++) {
             if (memcmp(&sums[i], s, sizeof *s) != 0) continue;
-            printf(", %s", t->name);
+            strbuf_printf(&names, ", %s", t->name);
             is_said[i] = true;
         }
-        printf(": %s; Neural Engine predicted for conv %u/%u, compute %u/%u\n",
-               s->fits ? "fits" : "a package is TOO LARGE", s->conv_ane, s->conv_total,
-               s->compute_ane, s->compute_total);
+        print_line(stdout, LABEL,
+                   "%-11s %s: %s; Neural Engine predicted for conv %u/%u, compute %u/%u",
+                   n++ ? "" : "verdict", names.at, s->fits ? "fits" : "a package is TOO LARGE",
+                   s->conv_ane, s->conv_total, s->compute_ane, s->compute_total);
+        strbuf_free(&names);
     }
 }
 
 static bool print_packages(const Chain *c, const char *path, Arena *arena, Err *err) {
-    printf("\n%s: converted for %.*s by %.*s\n", path, STR_ARG(c->target),
-           STR_ARG(c->tool_version));
+    putchar('\n');
+    print_line(stdout, 2, "%s: converted for %.*s by %.*s", path, STR_ARG(c->target),
+               STR_ARG(c->tool_version));
     TargetSum sums[MAX_TARGETS];
     memset(sums, 0, sizeof sums);
     for (size_t k = 0; k < MAX_TARGETS; k++) sums[k].fits = true;

@@ -61,8 +61,7 @@ static const Option option_rows[] = {
      "print one JSON object instead of lines"},
     {"--unsealed", OPTION_FLAG, offsetof(Arguments, open.is_unsealed), NULL,
      "use a bundle that is not proved, and say so on stderr"},
-    {"--threads", OPTION_THREADS, offsetof(Arguments, open.threads), "N",
-     "number of threads (default: one per processor)"},
+    THREADS_OPTION(Arguments, open.threads),
 };
 
 const CommandLine eval_line = {

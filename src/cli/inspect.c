@@ -67,12 +67,10 @@ static void print_text(const Gguf *g, const Model *m) {
     enum { MAX_VALUE = 44 };
     for (int f = 0; f < FIELD_COUNT; f++) {
         StrBuf value = {0};
-        contract_print_field(&m->contract, (FieldId)f, &value);
-        Str text = value.len ? str_cut(strbuf_str(&value), MAX_VALUE) : STR("-");
-        bool is_cut = value.len > MAX_VALUE;
-        printf("%-19s %.*s%s %s  <- %s%s%.*s\n", field_name((FieldId)f), STR_ARG(text),
-               is_cut ? "…" : "", field_unit((FieldId)f), source_kind_name(m->sources[f].kind),
-               m->sources[f].text.len ? ": " : "", STR_ARG(m->sources[f].text));
+        contract_show_field(&m->contract, (FieldId)f, MAX_VALUE, &value);
+        printf("%-19s %.*s  <- %s%s%.*s\n", field_name((FieldId)f), STR_ARG(strbuf_str(&value)),
+               source_kind_name(m->sources[f].kind), m->sources[f].text.len ? ": " : "",
+               STR_ARG(m->sources[f].text));
         strbuf_free(&value);
     }
     printf("\ncontract sha256 %s\n\n", contract_digest(&m->contract).hex);
@@ -116,8 +114,20 @@ static void print_evidence(const Evidence *e) {
 // docs/inspect-json.md describes it.
 enum { INSPECT_SCHEMA = 1 };
 
+static json_t *types_json(const Gguf *g) {
+    json_t *types = json_array();
+    TypeSum sums[64];
+    size_t n = sum_types(g, sums, 64);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(types, json_pack("{s:s, s:I, s:I, s:I}", "type", sums[i].type->name,
+                                               "count", (json_int_t)sums[i].count, "weights",
+                                               (json_int_t)sums[i].n_weights, "bytes",
+                                               (json_int_t)sums[i].n_bytes));
+    return types;
+}
+
 static void print_json(const Gguf *g, const Model *m, const Evidence *e) {
-    json_t *sources = json_object(), *unread = json_array(), *tensors = json_array();
+    json_t *sources = json_object(), *unread = json_array();
     for (int f = 0; f < FIELD_COUNT; f++)
         json_object_set_new(sources, field_name((FieldId)f),
                             json_pack("{s:s, s:o, s:s, s:s}", "kind",
@@ -128,17 +138,10 @@ static void print_json(const Gguf *g, const Model *m, const Evidence *e) {
         json_array_append_new(unread,
                               json_pack("{s:o, s:o}", "name", json_of_str(m->harmless[i].name),
                                         "reason", json_of_str(m->harmless[i].reason)));
-    TypeSum sums[64];
-    size_t n = sum_types(g, sums, 64);
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(tensors, json_pack("{s:s, s:I, s:I, s:I}", "type", sums[i].type->name,
-                                                 "count", (json_int_t)sums[i].count, "weights",
-                                                 (json_int_t)sums[i].n_weights, "bytes",
-                                                 (json_int_t)sums[i].n_bytes));
     json_t *all =
         json_pack("{s:i, s:o, s:o, s:s, s:o, s:o}", "schema", INSPECT_SCHEMA, "contract",
                   contract_to_json(&m->contract), "sources", sources, "contract_sha256",
-                  contract_digest(&m->contract).hex, "unread", unread, "tensors", tensors);
+                  contract_digest(&m->contract).hex, "unread", unread, "tensors", types_json(g));
     if (e->has_files) json_object_set_new(all, "agreement", agreement_to_json(&e->files));
     if (e->known.len)
         json_object_set_new(all, "published",
@@ -218,6 +221,37 @@ static void print_unsupported(const Gguf *g) {
     print_types(g);
 }
 
+static json_t *key_json(const GgufKey *k) {
+    StrBuf value = {0};
+    gguf_print_value(k, &value);
+    json_t *key = json_pack("{s:o, s:s, s:o}", "name", json_of_str(k->name), "type",
+                            gguf_type_name(k->item_type), "value", json_of_str(strbuf_str(&value)));
+    if (k->type == GGUF_ARRAY)
+        json_object_set_new(key, "items", json_integer((json_int_t)k->n_items));
+    strbuf_free(&value);
+    return key;
+}
+
+static json_t *tensor_json(const TensorInfo *t) {
+    json_t *dims = json_array();
+    for (unsigned d = 0; d < t->n_dims; d++)
+        json_array_append_new(dims, json_integer((json_int_t)t->dims[d]));
+    return json_pack("{s:o, s:s, s:o}", "name", json_of_str(t->name), "type", t->type->name, "dims",
+                     dims);
+}
+
+// The same for programs, with the refusal as every command gives it.
+static void print_unsupported_json(const Gguf *g, const Err *err) {
+    json_t *keys = json_array(), *tensors = json_array();
+    for (size_t i = 0; i < g->n_keys; i++) json_array_append_new(keys, key_json(&g->keys[i]));
+    for (size_t i = 0; i < g->n_tensors; i++)
+        json_array_append_new(tensors, tensor_json(&g->tensors[i]));
+    output_json(json_pack("{s:i, s:o, s:i, s:o, s:o, s:o}", "schema", INSPECT_SCHEMA, "error",
+                          json_of_str(str_of(err->text)), "code", exit_code(err->kind), "keys",
+                          keys, "tensor_list", tensors, "tensors", types_json(g)),
+                JSON_INDENT(1));
+}
+
 // The model file of what was named: of a bundle its source, read with the bundle's settings.
 static const char *find_model(const Arguments *a, Chain *chain, GgufSettings *settings,
                               Arena *arena, Err *err) {
@@ -264,8 +298,9 @@ bool command_inspect(int argc, char **argv, Err *err) {
     bool is_open = path && gguf_open(&g, &arena, path, err);
     bool ok = is_open && gguf_apply_settings(&g, &arena, &settings, err);
     bool is_known = ok && model_read(&m, &g, &arena, err) && has_tokenizer(&g, err);
-    if (ok && !is_known && !a.as_json) print_unsupported(&g);
     if (is_open && !is_known) err_prefix(err, "%s", path);
+    if (ok && !is_known && a.as_json) print_unsupported_json(&g, err);
+    if (ok && !is_known && !a.as_json) print_unsupported(&g);
     ok = is_known && is_source(&a, &chain, &m, path, err);
     Evidence e;
     ok = ok && evidence_gather(&e, &a.files, &m, &g, 0, &arena, err);

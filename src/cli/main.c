@@ -33,16 +33,6 @@ static void print_usage(FILE *out) {
     print_wrapped(out, text, 0, 0, width);
 }
 
-static int exit_code(const Err *err) {
-    switch (err->kind) {
-    case ERR_GATE: return 1;
-    case ERR_USAGE: return 2;
-    case ERR_FORMAT: return 3;
-    case ERR_UNPROVED: return 5;
-    default: return 4;
-    }
-}
-
 static bool is_any_of(const char *word, const char *const *words, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (strcmp(word, words[i]) == 0) return true;
@@ -86,8 +76,8 @@ static bool asks_for_json(int argc, char **argv) {
 
 // For programs: what the message says, on stdout, where the command printed no result.
 static void print_json_error(const Err *err) {
-    json_t *error =
-        json_pack("{s:o, s:i}", "error", json_of_str(str_of(err->text)), "code", exit_code(err));
+    json_t *error = json_pack("{s:o, s:i}", "error", json_of_str(str_of(err->text)), "code",
+                              exit_code(err->kind));
     output_json(error, JSON_COMPACT);
     fflush(stdout);
 }
@@ -100,7 +90,7 @@ static int run_command(const Command *c, int argc, char **argv) {
     if (ok) return 0;
     fprintf(stderr, "lathe %s: %s\n", c->name, err.text);
     if (asks_for_json(argc, argv) && !output_has_json()) print_json_error(&err);
-    return exit_code(&err);
+    return exit_code(err.kind);
 }
 
 // `lathe coreml-worker …`: a part of Core ML's work in a process of its own (coreml/worker.h). The help
@@ -111,7 +101,7 @@ static int run_worker(int argc, char **argv) {
     if (is_trial ? device_trial(argv[3], &err) : worker_compile(argc - 2, argv + 2, &err))
         return fflush(stdout) == 0 ? 0 : 4;
     fprintf(stderr, "%s\n", err.text);
-    return exit_code(&err);
+    return exit_code(err.kind);
 }
 
 // `lathe settle-worker STAGE BUNDLE OUT`: a stage of lathe settle in a process of its own, likewise.
@@ -120,7 +110,7 @@ static int run_settle_worker(char **argv) {
     coreml_skip_trials();
     if (settle_work(argv[2], argv[3], argv[4], &err)) return 0;
     fprintf(stderr, "%s\n", err.text);
-    return exit_code(&err);
+    return exit_code(err.kind);
 }
 
 int main(int argc, char **argv) {

@@ -55,6 +55,13 @@ typedef struct {
     size_t n_positional, n_required;
 } CommandLine;
 
+// The row of --threads for a command's table of options.
+#define THREADS_OPTION(Type, member)                                                               \
+    {                                                                                              \
+        "--threads", OPTION_THREADS, offsetof(Type, member), "N",                                  \
+            "number of threads (default: one per processor)"                                       \
+    }
+
 // Reads argv[1] and after into `arguments`, the struct that the offsets are of. With --help it
 // prints the help, sets `*is_done` and returns true. `--name=value` and `--name value` are the
 // same.

@@ -14,6 +14,16 @@ void output_json(json_t *value, size_t flags) {
     has_printed = true;
 }
 
+int exit_code(ErrKind kind) {
+    switch (kind) {
+    case ERR_GATE: return 1;
+    case ERR_USAGE: return 2;
+    case ERR_FORMAT: return 3;
+    case ERR_UNPROVED: return 5;
+    default: return 4;
+    }
+}
+
 bool output_has_json(void) {
     return has_printed;
 }

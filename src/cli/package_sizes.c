@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "cli/wrap.h"
 #include "mlpackage/package.h"
 
 static double mib(uint64_t n_bytes) {
@@ -10,14 +11,17 @@ static double mib(uint64_t n_bytes) {
 }
 
 void print_package_sizes(const ChainShard *shard, const Placement *p) {
-    printf("%.*s  %.1f MiB: ", STR_ARG(shard->package), mib(shard->n_bytes));
+    StrBuf text = {0};
+    strbuf_printf(&text, "%.*s  %.1f MiB: ", STR_ARG(shard->package), mib(shard->n_bytes));
     if (p->n_files > 1)
-        printf("%u weight files, the largest %.1f", p->n_files, mib(p->file_bytes));
+        strbuf_printf(&text, "%u weight files, the largest %.1f", p->n_files, mib(p->file_bytes));
     else
-        printf("weight file %.1f", mib(p->file_bytes));
+        strbuf_printf(&text, "weight file %.1f", mib(p->file_bytes));
     for (size_t i = 0; i < p->n_functions; i++)
-        printf("%s%.*s %.1f", i ? ", " : "; reached by ", STR_ARG(p->functions[i].function->name),
-               mib(p->functions[i].reach_bytes));
+        strbuf_printf(&text, "%s%.*s %.1f", i ? ", " : "; reached by ",
+                      STR_ARG(p->functions[i].function->name), mib(p->functions[i].reach_bytes));
+    print_line(stdout, 4, "%s", text.at);
+    strbuf_free(&text);
 }
 
 // The prediction for a package that was just written; `package` is closed by the caller.

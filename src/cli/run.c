@@ -40,8 +40,7 @@ static const Option option_rows[] = {
     {"--arithmetic", OPTION_TEXT, offsetof(Arguments, arithmetic), "NAME",
      "fp16: round as declared (default); fp32: without rounding; ane: as a model of the Neural "
      "Engine"},
-    {"--threads", OPTION_THREADS, offsetof(Arguments, n_threads), "N",
-     "number of threads (default: one per processor)"},
+    THREADS_OPTION(Arguments, n_threads),
     {"--list", OPTION_FLAG, offsetof(Arguments, lists), NULL,
      "list functions, inputs, outputs and states with dtype and shape; run nothing"},
     {"--ops", OPTION_FLAG, offsetof(Arguments, lists_ops), NULL,

@@ -192,8 +192,7 @@ static const Option option_rows[] = {
     OFFLINE_OPTION(Arguments, is_offline),
     {"--json", OPTION_FLAG, offsetof(Arguments, as_json), NULL,
      "print the results and verify/report.json as one JSON object at the end"},
-    {"--threads", OPTION_THREADS, offsetof(Arguments, threads), "N",
-     "number of threads (default: one per processor)"},
+    THREADS_OPTION(Arguments, threads),
 };
 
 const CommandLine verify_line = {
@@ -390,12 +389,12 @@ static char *last_words(const Arguments *a, int argc, char **argv) {
     bool is_kept = path_is_dir(a->name) && !a->mutants && !a->engine;
     Arena arena = {0};
     StrBuf text = {0};
-    strbuf_add(&text, STR("\nlathe verify: stopped; "));
+    strbuf_add(&text, STR("\nlathe verify: stopped. "));
     if (is_kept)
-        strbuf_add(&text,
-                   STR("gates that ended are kept, and a seal that holds stays. Go on: lathe"));
+        strbuf_add(&text, STR("Results of finished gates are kept, and a valid seal stays. To "
+                              "continue: lathe"));
     else
-        strbuf_add(&text, STR("nothing was recorded. Again: lathe"));
+        strbuf_add(&text, STR("Nothing was recorded. To start again: lathe"));
     for (int i = 0; i < argc; i++) {
         bool is_option = argv[i][0] == '-';
         const char *word = shell_word(&arena, argv[i]);

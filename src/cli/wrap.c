@@ -1,9 +1,12 @@
 #include "cli/wrap.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "base/arena.h"
 
 size_t terminal_width(FILE *out) {
     struct winsize size;
@@ -29,4 +32,15 @@ void print_wrapped(FILE *out, const char *text, size_t at, size_t indent, size_t
         }
         text += n_spaces + n;
     }
+}
+
+void print_line(FILE *out, size_t indent, const char *fmt, ...) {
+    Arena arena = {0};
+    va_list args;
+    va_start(args, fmt);
+    Str text = arena_vprintf(&arena, fmt, args);
+    va_end(args);
+    print_wrapped(out, arena_cstr(&arena, text), 0, indent, terminal_width(out));
+    fputc('\n', out);
+    arena_free(&arena);
 }

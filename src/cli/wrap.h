@@ -16,4 +16,9 @@ size_t text_columns(const char *text, size_t n);
 // never), a new line begins, indented to column `indent`. Prints no newline at the end.
 void print_wrapped(FILE *out, const char *text, size_t at, size_t indent, size_t width);
 
+// Prints a formatted text as one line of `out`, wrapped at the width of its terminal, with lines after
+// the first indented to column `indent`.
+void print_line(FILE *out, size_t indent, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 #endif

@@ -221,6 +221,9 @@ Sha256 contract_digest(const Contract *c);
 
 // One field's value as contract_print prints it; "a | b" for kinds of layers that differ in it.
 void contract_print_field(const Contract *c, FieldId field, StrBuf *out);
+// The same for people, with the unit: "4 layers", "2 ids: 2016, 2037", "-" for an empty value. Values
+// of more than `most` bytes are cut and end in "…".
+void contract_show_field(const Contract *c, FieldId field, size_t most, StrBuf *out);
 const char *field_name(FieldId field);
 const char *field_unit(FieldId field);
 const char *field_hf_key(FieldId field); // of config.json; empty when it has none

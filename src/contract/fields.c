@@ -227,7 +227,8 @@ static int enum_value(const void *at) {
     return value;
 }
 
-static void print_value(FieldId field, const void *at, StrBuf *out) {
+// `between`: what stands between two items of a list.
+static void print_value(FieldId field, const void *at, const char *between, StrBuf *out) {
     FieldKind kind = field_rows[field].kind;
     switch (kind) {
     case KIND_U32: {
@@ -244,14 +245,15 @@ static void print_value(FieldId field, const void *at, StrBuf *out) {
     case KIND_F32S: {
         const F32List *list = at;
         for (size_t i = 0; i < list->count; i++) {
-            if (i) strbuf_add_char(out, ' ');
+            if (i) strbuf_add(out, str_of(between));
             strbuf_add_float(out, list->at[i]);
         }
         break;
     }
     case KIND_U32S: {
         const U32List *list = at;
-        for (size_t i = 0; i < list->count; i++) strbuf_printf(out, i ? " %u" : "%u", list->at[i]);
+        for (size_t i = 0; i < list->count; i++)
+            strbuf_printf(out, "%s%u", i ? between : "", list->at[i]);
         break;
     }
     default: strbuf_add(out, str_of(enums[kind].names[enum_value(at)]));
@@ -261,8 +263,8 @@ static void print_value(FieldId field, const void *at, StrBuf *out) {
 // Whether kind `kind` has the value of the first one, as it is printed.
 static bool is_first_value(const Contract *c, FieldId field, uint32_t kind) {
     StrBuf first = {0}, other = {0};
-    print_value(field, field_at(c, field), &first);
-    print_value(field, field_at_kind(c, field, kind), &other);
+    print_value(field, field_at(c, field), " ", &first);
+    print_value(field, field_at_kind(c, field, kind), " ", &other);
     bool is_same = str_eq(strbuf_str(&first), strbuf_str(&other));
     strbuf_free(&first);
     strbuf_free(&other);
@@ -277,12 +279,37 @@ static uint32_t n_shown(const Contract *c, FieldId field) {
     return 1;
 }
 
-void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
+static void print_kinds(const Contract *c, FieldId field, const char *between, StrBuf *out) {
     uint32_t n = n_shown(c, field);
     for (uint32_t i = 0; i < n; i++) {
         if (i) strbuf_add(out, STR(" | "));
-        print_value(field, field_at_kind(c, field, i), out);
+        print_value(field, field_at_kind(c, field, i), between, out);
     }
+}
+
+void contract_print_field(const Contract *c, FieldId field, StrBuf *out) {
+    print_kinds(c, field, " ", out);
+}
+
+// "2 ids: " before a list whose items have a unit, which is a plural.
+static void print_count(const Contract *c, FieldId field, StrBuf *out) {
+    const U32List *list = field_at(c, field);
+    Str unit = str_of(field_rows[field].unit);
+    if (list->count == 1) unit.len--;
+    strbuf_printf(out, "%zu %.*s: ", list->count, STR_ARG(unit));
+}
+
+void contract_show_field(const Contract *c, FieldId field, size_t most, StrBuf *out) {
+    const FieldRow *row = &field_rows[field];
+    StrBuf value = {0};
+    print_kinds(c, field, ", ", &value);
+    bool is_list = row->kind == KIND_U32S, has_unit = row->unit[0] && value.len;
+    if (is_list && has_unit) print_count(c, field, out);
+    Str text = str_cut(strbuf_str(&value), most);
+    strbuf_add(out, value.len ? text : STR("-"));
+    if (text.len < value.len) strbuf_add(out, STR("…"));
+    if (!is_list && has_unit) strbuf_printf(out, " %s", row->unit);
+    strbuf_free(&value);
 }
 
 void contract_print(const Contract *c, StrBuf *out) {

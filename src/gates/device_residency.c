@@ -1,9 +1,9 @@
-// device_residency.c — where a device plans to run each op of each function, beside what placement/
-// predicts for its system. Ops are matched by the name of their first result.
+// device_residency.c — compares where a device plans to run each op of each function with what
+// placement/ predicts for its system. Ops are matched by the name of their first result.
 //
-// An op off the Neural Engine is named with its layer and the rule that predicted it, if one did.
-// Where plan and prediction differ the prediction was wrong: that is said, and fails nothing. A plan
-// says what the framework means to do; the other gates run it.
+// An op planned off the Neural Engine is reported with its layer and the rule that predicted it, if
+// there is one. Where plan and prediction differ, the prediction was wrong: that is reported and
+// fails nothing. A plan is only what the framework intends to do; the other gates execute it.
 #include <stdio.h>
 #include <string.h>
 
@@ -38,12 +38,7 @@ typedef struct {
 
 static void take(void *context, const RunnerPlannedOp *op) {
     FunctionPlan *f = context;
-    if (f->n == f->cap) {
-        f->cap = f->cap ? 2 * f->cap : 256;
-        Planned *more = arena_array(f->arena, f->cap, Planned);
-        if (f->n) memcpy(more, f->planned, f->n * sizeof *more);
-        f->planned = more;
-    }
+    f->planned = arena_grow(f->arena, f->planned, f->n, &f->cap, sizeof *f->planned);
     f->planned[f->n++] = (Planned){str_of(arena_cstr(f->arena, str_of(op->op))),
                                    str_of(arena_cstr(f->arena, str_of(op->output))), op->device};
 }

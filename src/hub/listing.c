@@ -1,4 +1,5 @@
-// listing.c — the API's answers, member by member: what is used must be there and be of its kind.
+// listing.c — reads the API's responses; every member that is used must be present and have the
+// right type.
 #include "hub/listing.h"
 
 #include <string.h>
@@ -6,7 +7,7 @@
 #include "base/json.h"
 #include "hub/name.h"
 
-// 2^50: a larger file is a lie, and sums of HUB_MAX_FILES of them fit in 64 bits.
+// 2^50: no real file is larger, and sums of HUB_MAX_FILES such sizes fit in 64 bits.
 #define MAX_FILE_BYTES (UINT64_C(1) << 50)
 
 static bool is_hex(Str s, size_t n_digits) {
@@ -73,13 +74,7 @@ bool hub_read_repo(HubRepo *repo, Arena *arena, Str json, Err *err) {
 // ---- the files
 
 static HubFile *add_file(HubListing *l, Arena *arena) {
-    if (l->count == l->cap) {
-        size_t larger = l->cap ? 2 * l->cap : 64;
-        HubFile *files = arena_array(arena, larger, HubFile);
-        if (l->count) memcpy(files, l->files, l->count * sizeof *files);
-        l->files = files;
-        l->cap = larger;
-    }
+    l->files = arena_grow(arena, l->files, l->count, &l->cap, sizeof *l->files);
     return &l->files[l->count++];
 }
 

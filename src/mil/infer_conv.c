@@ -93,13 +93,18 @@ static bool check_weight_rank(MilInfer *i) {
                       infer_shape_text(i, weight), infer_shape_text(i, x));
 }
 
+// What conv and conv_transpose have in common.
+static bool read_conv(MilInfer *i, Window *w, int64_t *groups) {
+    return read_window(i, w) && check_weight_rank(i) && read_groups(i, groups) &&
+           infer_ints_or(i, "dilations", (uint32_t)w->n_spatial, 1, &w->dilations) &&
+           all_at_least(i, "dilations", &w->dilations, 1);
+}
+
 bool infer_conv(MilInfer *i) {
     const MilType *x = infer_type(i, "x"), *weight = infer_type(i, "weight");
     Window w = {0};
     int64_t groups;
-    if (!read_window(i, &w) || !check_weight_rank(i) || !read_groups(i, &groups)) return false;
-    if (!infer_ints_or(i, "dilations", (uint32_t)w.n_spatial, 1, &w.dilations)) return false;
-    if (!all_at_least(i, "dilations", &w.dilations, 1)) return false;
+    if (!read_conv(i, &w, &groups)) return false;
     if (!is_one_of(w.pad_type, "valid", "custom", "same", "same_lower"))
         return infer_fail(i, "pad_type is '%.*s', expected valid, custom, same or same_lower",
                           STR_ARG(w.pad_type));
@@ -139,9 +144,7 @@ bool infer_conv_transpose(MilInfer *i) {
     const MilType *x = infer_type(i, "x"), *weight = infer_type(i, "weight");
     Window w = {0};
     int64_t groups;
-    if (!read_window(i, &w) || !check_weight_rank(i) || !read_groups(i, &groups)) return false;
-    if (!infer_ints_or(i, "dilations", (uint32_t)w.n_spatial, 1, &w.dilations)) return false;
-    if (!all_at_least(i, "dilations", &w.dilations, 1)) return false;
+    if (!read_conv(i, &w, &groups)) return false;
     if (!is_one_of(w.pad_type, "valid", "custom", "same", NULL))
         return infer_fail(i, "pad_type is '%.*s', expected valid, custom or same",
                           STR_ARG(w.pad_type));

@@ -18,7 +18,8 @@ typedef struct {
     MilFunction *f;
     // operands of the op being read
     ValueId *values;
-    uint32_t n_values, cap_values;
+    uint32_t n_values;
+    size_t cap_values;
 } Parser;
 
 // ---- types
@@ -180,13 +181,7 @@ static const MilData *content(Lexer *l, const MilType *t) {
 // ---- operands
 
 static void push_operand(Parser *p, ValueId v) {
-    if (p->n_values == p->cap_values) {
-        uint32_t cap = p->cap_values ? 2 * p->cap_values : 64;
-        ValueId *bigger = arena_array(p->lex.arena, cap, ValueId);
-        if (p->n_values) memcpy(bigger, p->values, p->n_values * sizeof *bigger);
-        p->values = bigger;
-        p->cap_values = cap;
-    }
+    p->values = arena_grow(p->lex.arena, p->values, p->n_values, &p->cap_values, sizeof *p->values);
     p->values[p->n_values++] = v;
 }
 

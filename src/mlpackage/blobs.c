@@ -11,12 +11,7 @@ MilPlace blob_plan_add(BlobPlan *plan, Arena *arena, const MilType *type) {
     assert(fixed && mil_dtypes[type->dtype].blob_id);
     if (!fixed) return (MilPlace){0};
 
-    if (plan->n_blobs == plan->cap) {
-        plan->cap = plan->cap ? 2 * plan->cap : 64;
-        Blob *bigger = arena_array(arena, plan->cap, Blob);
-        if (plan->n_blobs) memcpy(bigger, plan->blobs, plan->n_blobs * sizeof *bigger);
-        plan->blobs = bigger;
-    }
+    plan->blobs = arena_grow(arena, plan->blobs, plan->n_blobs, &plan->cap, sizeof *plan->blobs);
     uint64_t offset = plan->n_bytes ? round_up(plan->n_bytes, BLOB_ALIGN) : BLOB_HEADER_BYTES;
     MilPlace at = {plan->file, offset};
     size_t n_bits = count * mil_dtypes[type->dtype].bits;

@@ -1,10 +1,10 @@
-// judge.c — the table of rules, and the findings that they make on one function.
+// judge.c — the table of rules, and the findings on one function.
 #include "placement/judge.h"
 
 #include <stdarg.h>
 #include <string.h>
 
-// Chips by the name of the column.
+// Chips by the column's names.
 #define BIT(chip) (UINT32_C(1) << CHIP_##chip)
 enum {
     BEFORE_M4_CHIPS = BIT(m1) | BIT(m2) | BIT(m3),
@@ -77,13 +77,8 @@ void judge_find(Judge *j, uint32_t op, RuleId id, const char *fmt, ...) {
         same->count++;
         return;
     }
-    if (p->n_findings == j->cap_findings) {
-        size_t cap = j->cap_findings ? 2 * j->cap_findings : 16;
-        PlacementFinding *grown = arena_array(j->arena, cap, PlacementFinding);
-        if (p->n_findings) memcpy(grown, p->findings, p->n_findings * sizeof *grown);
-        p->findings = grown;
-        j->cap_findings = cap;
-    }
+    p->findings =
+        arena_grow(j->arena, p->findings, p->n_findings, &j->cap_findings, sizeof *p->findings);
     va_list args;
     va_start(args, fmt);
     Str detail = arena_vprintf(j->arena, fmt, args);

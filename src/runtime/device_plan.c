@@ -16,13 +16,7 @@ typedef struct {
 
 static void add_off(Taking *t, const RunnerPlannedOp *op) {
     DevicePlan *p = t->plan;
-    if (p->n_off == t->cap_off) {
-        size_t cap = t->cap_off ? 2 * t->cap_off : 4;
-        PlannedOff *more = arena_array(p->arena, cap, PlannedOff);
-        if (p->n_off) memcpy(more, p->off, p->n_off * sizeof *more);
-        p->off = more;
-        t->cap_off = cap;
-    }
+    p->off = arena_grow(p->arena, p->off, p->n_off, &t->cap_off, sizeof *p->off);
     p->off[p->n_off++] = (PlannedOff){.function = str_of(t->function),
                                       .op = str_of(arena_cstr(p->arena, str_of(op->op))),
                                       .output = str_of(arena_cstr(p->arena, str_of(op->output))),

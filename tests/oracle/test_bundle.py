@@ -445,7 +445,7 @@ def test_a_missing_file(hello_sealed, tmp_path):
         assert file.name in run.stderr and "convert" in run.stderr or "lathe verify" in run.stderr
 
 
-@pytest.mark.parametrize("place", ["shards/02-more.mlpackage", "shards/note.txt", "note.txt", "host.gguf.old",
+@pytest.mark.parametrize("place", ["shards/02-more.mlpackage", "shards/note.txt", "note.txt", "host.gguf.old", "shards/MyThumbs.db",
                                    "shards/00-layers-00-01.mlpackage/Data/com.apple.CoreML/weights/0-weight.bin",
                                    "shards/00-layers-00-01.mlpackage/Data/more.mlmodel"])
 def test_a_file_that_no_digest_covers(sealed, place):
@@ -458,7 +458,7 @@ def test_a_file_that_no_digest_covers(sealed, place):
 
 def test_what_people_and_their_finder_leave_is_let_be(sealed):
     for place in (".DS_Store", "shards/.DS_Store", "verify/notes.txt", "._chain.json", "shards/._x",
-                  "shards/00-layers-00-01.mlpackage/._Manifest.json"):
+                  "shards/00-layers-00-01.mlpackage/._Manifest.json", "Thumbs.db", "shards/Thumbs.db", "desktop.ini"):
         (sealed.path / place).write_text("x")
     assert chat(sealed.path).returncode == 0
 
@@ -601,8 +601,8 @@ def test_an_interrupted_run_leaves_the_seal(sealed):
     assert (sealed.path / "seal.json").read_bytes() == seal and chat(sealed.path).returncode == 0
     # It says so, and how to go on; a shell sees that Ctrl-C ended it.
     assert process.returncode == -signal.SIGINT
-    assert said.endswith(f"lathe verify: stopped; gates that ended are kept, and a seal that holds stays. "
-                         f"Go on: lathe verify --resume {sealed.path} --model {HELLO} --verbose\n"), said
+    assert said.endswith(f"lathe verify: stopped. Results of finished gates are kept, and a valid seal stays. "
+                         f"To continue: lathe verify --resume {sealed.path} --model {HELLO} --verbose\n"), said
 
 
 def test_an_interrupted_first_run_goes_on(sealed):

@@ -38,8 +38,8 @@ def n_question(line):
 
 def test_a_conversation_and_quit(hello_sealed):
     with chat(hello_sealed) as t:
-        t.expect(r"context 2048, greedy decoding \(no file states one[^)]*\)\. /quit ends, Ctrl-C stops an answer, /help lists the "
-                 r"commands\.\r\n")
+        t.expect(r"context\s+2048,\s+greedy\s+decoding\s+\(no\s+file\s+states\s+one[^)]*\)\.\s+/quit\s+ends,\s+Ctrl-C\s+stops\s+an\s+"
+                 r"answer,\s+/help\s+lists\s+the\s+commands\.\r\n")
         answer, position = say(t, ASK_ERLANG)
         assert ERLANG in answer
         answer, later = say(t, "Count from 3 to 9.")

@@ -88,6 +88,18 @@ def test_help_breaks_between_words_in_a_narrow_terminal(args, columns):
     assert all(len(line) <= columns or " " not in line.strip() for line in t.output.splitlines())
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_results_and_banner_break_between_words_in_a_narrow_terminal(columns, hello_sealed):
+    with Terminal([LATHE, "doctor", hello_sealed], columns=columns) as t:
+        assert t.finish() == 0
+    assert t.output.replace("\r\n", " ").split() == done("doctor", hello_sealed).stdout.split()
+    with Terminal([LATHE, "chat", HELLO], columns=columns) as chat:
+        banner = chat.expect(r"[^\r\n]*hello-phi3.*?lists the\s+commands\.").group()
+    assert "\r\n" in banner and "/quit ends, Ctrl-C" in banner.replace("\r\n", " ")
+    for line in (t.output + banner).splitlines():
+        assert len(line) <= columns or " " not in line.strip(), line
+
+
 @pytest.mark.parametrize("command", commands())
 @pytest.mark.parametrize("option", ["--no-such-option", "-z"])
 def test_unknown_option_exits_2_and_is_named(command, option):

@@ -93,6 +93,22 @@ def test_text_shows_every_field_with_its_source():
         (line,) = [line for line in lines if line.split(" ", 1)[0] == field]
         assert line.endswith(f"<- {source['kind']}: {source['from']}")
     assert f"contract sha256 {told['contract_sha256']}" in lines
+    shown = {line.split(" ", 1)[0]: re.sub(r"^\S+ +| +<- .*", "", line) for line in lines if "<-" in line}
+    assert shown["n_layers"] == "4 layers" and shown["norm"] == "rms" and shown["rope_freq_factors"] == "-"
+    assert shown["stop_ids"] == "2 ids: 2016, 2037" and shown["rope_factors_short"].startswith("1, 1.0905, 1.1279, ")
+    assert shown["vocab_digest"].endswith("… sha256")
+
+
+def test_a_list_of_one_is_shown_with_a_singular(tmp_path):
+    tokens = gguf.GGUFReader(HELLO).fields["tokenizer.ggml.tokens"].contents()
+    tokens[2016] = "<|spare|>"  # <|endoftext|>, which ended a turn by its name
+    (line,) = [line for line in inspect(edit(HELLO, tmp_path / "m.gguf", {"tokenizer.ggml.tokens": tokens})).splitlines()
+               if line.startswith("stop_ids")]
+    assert " 1 id: 2037  <- " in line
+
+
+def test_counts_of_text_and_json_agree():
+    told, lines = json.loads(inspect(HELLO, "--json")), inspect(HELLO).splitlines()
     assert sum(line.startswith("unread ") for line in lines) == len(told["unread"])
     assert sum(line.startswith("tensors ") for line in lines) == len(told["tensors"])
 
@@ -117,6 +133,18 @@ def test_a_file_of_an_unknown_architecture_shows_what_stands_in_it(tmp_path):
     reader = gguf.GGUFReader(path)
     assert re.findall(r"^key +(\S+)", run.stdout, re.M) == [k for k in reader.fields if not k.startswith("GGUF.")]
     assert re.findall(r"^tensor +(\S+)", run.stdout, re.M) == [t.name for t in reader.tensors]
+    told = subprocess.run([LATHE, "inspect", path, "--json"], capture_output=True, text=True)
+    value = json.loads(told.stdout)
+    assert told.returncode == value["code"] == 3 and told.stderr == run.stderr == f"lathe inspect: {value['error']}\n"
+    assert list(value) == ["schema", "error", "code", "keys", "tensor_list", "tensors"]
+    assert [k["name"] for k in value["keys"]] == [k for k in reader.fields if not k.startswith("GGUF.")]
+    keys = {k["name"]: k for k in value["keys"]}
+    assert keys["general.architecture"] == {"name": "general.architecture", "type": "string", "value": "rwkv"}
+    assert keys["phi3.block_count"] == {"name": "phi3.block_count", "type": "u32", "value": "4"}
+    assert keys["tokenizer.ggml.tokens"]["items"] == 2048 and keys["tokenizer.ggml.tokens"]["value"].endswith("(2048)")
+    assert [(t["name"], t["type"], t["dims"]) for t in value["tensor_list"]] == [
+        (t.name, t.tensor_type.name, [int(d) for d in t.shape]) for t in reader.tensors]
+    assert value["tensors"] == json.loads(inspect(HELLO, "--json"))["tensors"]
 
 
 def test_a_bundle_shows_its_source(hello_sealed, tmp_path):
