@@ -1,4 +1,4 @@
-// Constants of a program as weights: what const and the constexpr ops mean, without expanding it.
+// Constants of a program as weights: const and constexpr ops, without unpacking their data.
 #include "engine/constants.h"
 
 #include <string.h>
@@ -96,8 +96,8 @@ static const Weight *affine_weight(Engine *e, const MilOp *op, uint32_t result, 
     decode_ints(MIL_I32, constant_bytes(e, axis_value), 0, 1, &axis);
     if (axis < 0) axis += whole->rank;
     if (axis < 0 || axis >= whole->rank) {
-        err_set(err, ERR_FORMAT, "op '%.*s' (%s): axis %d is outside of rank %d", STR_ARG(op->name),
-                op->info->name, axis, whole->rank);
+        err_set(err, ERR_FORMAT, "op '%.*s' (%s): axis %d does not exist in a tensor of rank %d",
+                STR_ARG(op->name), op->info->name, axis, whole->rank);
         return NULL;
     }
     int64_t cuts[MIL_MAX_RANK];
@@ -159,7 +159,7 @@ static const Weight *palette_weight_v7(Engine *e, const MilOp *op, uint32_t resu
             codes->dtype = widths[i].dtype;
             return w;
         }
-    err_set(err, ERR_FORMAT, "op '%.*s' (%s): a table of %zu, expected 2, 4, 16, 64 or 256",
+    err_set(err, ERR_FORMAT, "op '%.*s' (%s): a table of %zu entries, expected 2, 4, 16, 64 or 256",
             STR_ARG(op->name), op->info->name, w->entries);
     return NULL;
 }

@@ -1,4 +1,4 @@
-// Opening and running: the ops in order, and nothing else.
+// Opens an engine, and runs its ops in order.
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,7 +178,7 @@ static bool bind_states(Engine *e, EngineState *state, Err *err) {
         if (!found || !mil_type_eq(&found->tensor.type, &wanted->type))
             return err_set(err, ERR_FORMAT, "function '%.*s': state '%.*s' is %s",
                            STR_ARG(e->f->name), STR_ARG(wanted->name),
-                           found ? "of another type in the states given" : "not given");
+                           found ? "given with another type" : "not given");
         e->states[i].bound = found;
     }
     for (uint32_t i = 0; i < e->n_in_states; i++) {

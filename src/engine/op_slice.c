@@ -4,7 +4,7 @@
 
 #include "engine/strided_copy.h"
 
-// What begin, end, stride and the masks say, once begin and end are known.
+// Applies begin, end, stride and the masks, once begin and end are known.
 typedef struct {
     const EngineTensor *begin, *end; // int, [rank of x]; end NULL for slice_by_size
     int64_t stride[MOST_INTS];
@@ -54,7 +54,8 @@ static bool sizes_of(Prepare *p, SlicePlan *plan, const MilType *slice) {
         else if (at < slice->rank)
             plan->size[i] = slice->dims[at++];
         else
-            return prep_fail(p, "the slice has %d axes, expected more", slice->rank);
+            return prep_fail(p, "the slice has %d axes, but x keeps more after squeezing",
+                             slice->rank);
     }
     return at == slice->rank || prep_fail(p, "the slice has %d axes, expected %d", slice->rank, at);
 }

@@ -1,4 +1,4 @@
-// The states of a package: one buffer a name, whatever functions use it.
+// The states of a package: one buffer per name, which all functions share.
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,9 @@ static bool add_state(EngineState *s, const MilFunction *f, const MilValue *valu
     const EngineTensor *known = engine_state_find(s, value->name);
     if (known && mil_type_eq(&known->type, &type)) return true;
     if (known)
-        return err_set(err, ERR_FORMAT, "function '%.*s': state '%.*s' has another type elsewhere",
+        return err_set(err, ERR_FORMAT,
+                       "function '%.*s': state '%.*s' has another type than in another function of "
+                       "the package",
                        STR_ARG(f->name), STR_ARG(value->name));
     EngineTensor *t = &s->buffers[s->n_buffers].tensor;
     *t = (EngineTensor){.name = value->name, .type = type};
@@ -131,7 +133,7 @@ void engine_state_copy_rows(EngineState *s, uint32_t to, uint32_t from, uint32_t
 bool engine_state_put_rows(EngineState *s, Str name, const EngineTensor *rows, uint32_t at,
                            Err *err) {
     StateBuffer *b = state_buffer_find(s, name);
-    if (!b) return err_set(err, ERR_FORMAT, "no cache '%.*s'", STR_ARG(name));
+    if (!b) return err_set(err, ERR_FORMAT, "the package has no cache '%.*s'", STR_ARG(name));
     const MilType *to = &b->tensor.type, *from = &rows->type;
     int axis = to->rank - 2;
     bool fits = axis >= 0 && from->rank == to->rank && b->tensor.f32 && rows->f32;

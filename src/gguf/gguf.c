@@ -1,4 +1,4 @@
-// gguf.c — opens a model, in one file or split into several, and digests its bytes.
+// gguf.c — opens a model, in one file or split into several, and computes the digest of its bytes.
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
@@ -6,13 +6,13 @@
 #include "base/size.h"
 #include "gguf/parse.h"
 
-// A single file is the whole model, unless its key split.count contradicts.
+// A single file is the whole model, unless its key split.count says otherwise.
 static bool adopt_whole(Gguf *g, Arena *arena, const GgufFile *file, const char *path, Err *err) {
     uint64_t count;
     if (gguf_file_u64(file, "split.count", &count) && count > 1)
         return err_set(err, ERR_FORMAT,
-                       "%s: one of %" PRIu64 " parts, but not named NAME-00001-of-%05" PRIu64
-                       ".gguf, so the others cannot be found",
+                       "%s is one of %" PRIu64 " parts of a model; name it NAME-00001-of-%05" PRIu64
+                       ".gguf or likewise, as its converter did, so that lathe finds the others",
                        path, count, count);
     gguf_adopt(g, arena, file);
     return true;

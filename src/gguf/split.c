@@ -54,8 +54,10 @@ static bool check_later_keys(const GgufFile *first, const GgufFile *later, Err *
         const NameRow *row = name_rows_find(first->key_rows, first->n_keys, k->name);
         const GgufKey *same = row ? &first->keys[row->row] : NULL;
         if (!same || same->type != k->type || !str_eq(same->encoded, k->encoded))
-            return err_set(err, ERR_FORMAT, "key '%.*s' is %s the model's first part",
-                           NAME_ARG(k->name), same ? "not what it is in" : "not in");
+            return err_set(
+                err, ERR_FORMAT,
+                "key '%.*s' %s in the model's first part; later parts may only repeat its keys",
+                NAME_ARG(k->name), same ? "has another value" : "is missing");
     }
     return true;
 }

@@ -15,23 +15,31 @@ static bool is_plain(const Contract *c) {
 static bool check_expressible(const Contract *c, const HfForm *form, Err *err) {
     const LayerKind *k = &c->kinds[0];
     if (!is_plain(c))
-        return err_set(err, ERR_FORMAT,
-                       "lathe does not know how a checkpoint of this architecture "
-                       "states its norms, caps and scales");
+        return err_set(
+            err, ERR_FORMAT,
+            "lathe cannot export this architecture: it does not know the keys of its config.json "
+            "for norms, caps and scales");
     if (fabs((double)c->attn_scale * sqrt((double)c->head_dim) - 1) > 1e-5)
         return err_set(err, ERR_FORMAT,
-                       "attn_scale %g: the class computes with 1 / sqrt(head_dim) and has no key "
-                       "for it",
-                       (double)c->attn_scale);
+                       "attn_scale is %g, expected 1 / sqrt(head_dim) = %g: transformers' class "
+                       "has no key for "
+                       "another",
+                       (double)c->attn_scale, 1 / sqrt((double)c->head_dim));
     if (c->head_dim_v != c->head_dim)
-        return err_set(err, ERR_FORMAT,
-                       "head_dim_v %u: the class has value heads as wide as key heads, %u",
-                       c->head_dim_v, c->head_dim);
+        return err_set(
+            err, ERR_FORMAT,
+            "head_dim_v is %u, expected head_dim = %u: transformers' class has no key for another",
+            c->head_dim_v, c->head_dim);
     if (!form->has_head_dim && c->head_dim * c->n_heads != c->d_model)
-        return err_set(err, ERR_FORMAT, "head_dim %u: the class computes with hidden_size / heads",
-                       c->head_dim);
+        return err_set(
+            err, ERR_FORMAT,
+            "head_dim is %u, expected d_model / n_heads = %u: transformers' class has no key "
+            "for another",
+            c->head_dim, c->d_model / c->n_heads);
     if (!form->has_window && k->attn_window)
-        return err_set(err, ERR_FORMAT, "attn_window %u: the class has no window", k->attn_window);
+        return err_set(err, ERR_FORMAT,
+                       "attn_window is %u, expected 0: transformers' class has no window",
+                       k->attn_window);
     return true;
 }
 

@@ -71,7 +71,7 @@ bool hf_export(const HfExportJob *job, const Progress *progress, Err *err) {
     e.dir = arena_printf(&e.arena, "%s.partial", e.out).at;
     bool ok =
         !path_exists(e.out) ||
-        err_set(err, ERR_USAGE, "%s exists; name a folder that does not, or remove it", e.out);
+        err_set(err, ERR_USAGE, "%s exists; remove it, or give another folder after -o", e.out);
     if (ok && !open_model(&e, err)) ok = err_prefix(err, "%s", job->model_path);
     if (ok) {
         ok = dir_remove_tree(e.dir, err) && dir_make(e.dir, err) &&

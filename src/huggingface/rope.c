@@ -57,8 +57,8 @@ static json_t *llama3_settings(const LayerKind *k, Err *err) {
                                  "high_freq_factor", highs[h], "original_max_position_embeddings",
                                  (json_int_t)original);
     err_set(err, ERR_FORMAT,
-            "tensor 'rope_freqs.weight': no published settings of Llama 3's scaling give these "
-            "divisors, and config.json has no place for the divisors themselves");
+            "tensor 'rope_freqs.weight': its divisors are not those of Llama 3's scaling with "
+            "published settings, and config.json has no key for other divisors");
     return NULL;
 }
 
@@ -71,7 +71,7 @@ static json_t *settings(const Contract *c, const LayerKind *k, Err *err) {
     case ROPE_SCALING_YARN:
         if (k->yarn_ext_factor != 1) {
             err_set(err, ERR_FORMAT,
-                    "yarn_ext_factor %g: transformers mixes in full (1), and has no key for it",
+                    "yarn_ext_factor is %g, expected 1: transformers has no key for another",
                     (double)k->yarn_ext_factor);
             return NULL;
         }

@@ -72,7 +72,7 @@ JValue jinja_attribute(Render *r, JValue v, Str name) {
 static JValue element(JValue v, int64_t i) {
     int64_t n = (int64_t)(v.kind == J_LIST ? v.list->count : text_length(v.text));
     if (i < 0) i += n;
-    if (i < 0 || i >= n) return jinja_undefined(STR("an item beyond the end"));
+    if (i < 0 || i >= n) return jinja_undefined(STR("an item beyond the end of a list"));
     if (v.kind == J_LIST) return v.list->at[i];
     v.text = text_slice(v.text, (size_t)i, (size_t)i + 1);
     return v;

@@ -50,7 +50,8 @@ static JValue filter_length(Render *r, JValue v, const JValue *in) {
 static JValue filter_first(Render *r, JValue v, const JValue *in) {
     (void)in;
     JValue items = jinja_items(r, v);
-    if (r->failed || items.list->count == 0) return jinja_undefined(STR("the first of nothing"));
+    if (r->failed || items.list->count == 0)
+        return jinja_undefined(STR("the first item of an empty list"));
     return items.list->at[0];
 }
 
@@ -59,7 +60,8 @@ static JValue filter_last(Render *r, JValue v, const JValue *in) {
     if (v.kind == J_LIST && v.form == FORM_GENERATOR)
         return jinja_fail(r, "last: a generator has no last item");
     JValue items = jinja_items(r, v);
-    if (r->failed || items.list->count == 0) return jinja_undefined(STR("the last of nothing"));
+    if (r->failed || items.list->count == 0)
+        return jinja_undefined(STR("the last item of an empty list"));
     return items.list->at[items.list->count - 1];
 }
 
@@ -92,7 +94,8 @@ static JValue filter_sum(Render *r, JValue v, const JValue *in) {
 
 static JValue extreme(Render *r, JValue v, const JValue *in, int sign) {
     JValue items = jinja_items(r, v), path = jinja_or(in[1], J_NOTHING), best_key = {0};
-    if (r->failed || items.list->count == 0) return jinja_undefined(STR("the extreme of nothing"));
+    if (r->failed || items.list->count == 0)
+        return jinja_undefined(STR("the least or greatest item of an empty list"));
     size_t best = 0;
     for (size_t i = 0; i < items.list->count && !r->failed; i++) {
         JValue key = fold(r, path_of(r, items.list->at[i], path, J_NOTHING), flag(in[0]));

@@ -16,7 +16,7 @@ static JValue call_range(Render *r, const JArgs *args) {
     JValue list = jinja_sequence(r, FORM_RANGE);
     for (int64_t i = n[0]; n[2] > 0 ? i < n[1] : i > n[1];) {
         if (list.list->count == MAX_RANGE)
-            return jinja_fail(r, "range of more than %d items", MAX_RANGE);
+            return jinja_fail(r, "range has more than %d items, the limit", MAX_RANGE);
         jinja_push(r, list.list, J_NUMBER(i));
         if (__builtin_add_overflow(i, n[2], &i)) break;
     }
@@ -82,7 +82,8 @@ static JValue call_strftime(Render *r, const JArgs *args) {
         !jinja_need_text(r, in[0], &format))
         return J_NOTHING;
     tzset(); // localtime_r need not
-    if (!localtime_r(&now, &parts)) return jinja_fail(r, "strftime_now: no local time");
+    if (!localtime_r(&now, &parts))
+        return jinja_fail(r, "strftime_now: the system gives no local time for now");
     StrBuf plain = {0};
     for (size_t i = 0; i < format.len; i++) {
         bool is_mark = format.at[i] == '%' && i + 1 < format.len;

@@ -148,7 +148,7 @@ void parser_cut(Parser *p, Str source) {
             char raw_left = 0, raw_right = 0;
             const char *raw_end = find_endraw(at, end, &after, &raw_left, &raw_right);
             if (!raw_end) {
-                parser_fail(p, "raw without endraw");
+                parser_fail(p, "tag 'raw' is not closed, expected 'endraw'");
                 return;
             }
             Str raw = {at, (size_t)(raw_end - at)};

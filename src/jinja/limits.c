@@ -20,9 +20,10 @@ JValue jinja_fail(Render *r, const char *fmt, ...) {
 bool jinja_charge(Render *r, size_t steps) {
     r->steps += steps;
     if (r->steps > r->limits.steps)
-        jinja_fail(r, "more than %" PRIu64 " steps", r->limits.steps);
+        jinja_fail(r, "rendering takes more than %" PRIu64 " steps, the limit", r->limits.steps);
     else if (r->arena->n_bytes > r->limits.memory)
-        jinja_fail(r, "more than %zu bytes of values", r->limits.memory);
+        jinja_fail(r, "rendering needs more than %zu bytes for values, the limit",
+                   r->limits.memory);
     return !r->failed;
 }
 

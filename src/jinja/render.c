@@ -7,7 +7,7 @@ static Flow run(Render *r, const Stmt *s);
 
 static bool check_output(Render *r) {
     if (r->out->len + r->n_held > TEMPLATE_MAX_OUTPUT)
-        jinja_fail(r, "more than %d bytes of output", TEMPLATE_MAX_OUTPUT);
+        jinja_fail(r, "the output has more than %d bytes, the limit", TEMPLATE_MAX_OUTPUT);
     return !r->failed;
 }
 

@@ -47,7 +47,10 @@ bool infer_range_1d(MilInfer *i) {
     }
     double n = ceil((end - start) / step);
     if (!(n >= 0 && n <= (double)MIL_MAX_DIM))
-        return infer_fail(i, "start %g, end %g, step %g: not a finite range", start, end, step);
+        return infer_fail(i,
+                          "start %g, end %g, step %g: not a finite range, expected steps that lead "
+                          "from start to end",
+                          start, end, step);
     type_append(&result, (int64_t)n);
     return infer_result(i, result);
 }

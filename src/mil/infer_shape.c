@@ -221,9 +221,10 @@ bool infer_sliding_windows(MilInfer *i) {
     if (!infer_int(i, "stride", &stride)) return false;
     int64_t length = x->dims[axis];
     if (size < 1 || stride < 1 || (length != MIL_UNKNOWN_DIM && size > length))
-        return infer_fail(
-            i, "windows of %" PRId64 " at a stride of %" PRId64 " over an axis of %" PRId64, size,
-            stride, length);
+        return infer_fail(i,
+                          "size %" PRId64 ", stride %" PRId64 " for an axis of %" PRId64
+                          ", expected both from 1 on and a size that fits",
+                          size, stride, length);
     MilType result = type_of(x->dtype);
     type_append_dims(&result, x, 0, axis);
     type_append(&result, length == MIL_UNKNOWN_DIM ? length : (length - size) / stride + 1);

@@ -134,7 +134,8 @@ bool infer_slice_by_size(MilInfer *i) {
                           (begin.known ? begin.at[k] >= 0 && begin.at[k] + dim <= x->dims[k]
                                        : dim <= x->dims[k])));
         if (!inside && !(to_end && dim == MIL_UNKNOWN_DIM))
-            return infer_fail(i, "size[%u] leaves x %s", k, infer_shape_text(i, x));
+            return infer_fail(i, "size[%u] reaches beyond x, which is %s", k,
+                              infer_shape_text(i, x));
         result.dims[k] = dim;
     }
     return infer_result(i, result);

@@ -135,7 +135,8 @@ static bool check_state(Validator *v, const MilValue *value) {
     size_t count;
     MilDtype d = value->type.dtype;
     if (v->p->spec_version < 9)
-        return bad(v, "state '%.*s' before specification version 9", STR_ARG(value->name));
+        return bad(v, "state '%.*s' in specification version %d, expected 9 or later",
+                   STR_ARG(value->name), (int)v->p->spec_version);
     if (d != MIL_F16 || value->type.rank < 1 || !mil_type_count(&value->type, &count))
         return bad(v, "state '%.*s' is %s, expected fp16 of a fixed shape", STR_ARG(value->name),
                    type_text(v, &value->type));
@@ -168,7 +169,7 @@ static bool check_inputs(Validator *v) {
 }
 
 static bool check_outputs(Validator *v) {
-    if (!v->f->n_outputs) return bad(v, "no outputs");
+    if (!v->f->n_outputs) return bad(v, "the function has no outputs, expected one or more");
     bool *is_output = arena_array(v->p->arena, v->f->n_values, bool);
     for (uint32_t k = 0; k < v->f->n_outputs; k++) {
         uint32_t at = v->f->outputs[k].at;
@@ -238,7 +239,9 @@ static bool check_results(Validator *v, const MilOp *op) {
                    op->n_outputs, n);
     for (uint32_t k = 0; k < n; k++) {
         const MilValue *value = &v->f->values[op->first_output + k];
-        if (value->data) return bad(v, "'%.*s' is computed and constant", STR_ARG(value->name));
+        if (value->data)
+            return bad(v, "'%.*s' is the result of an op and also has constant data",
+                       STR_ARG(value->name));
         if (!type_fits(&value->type, &types[k]))
             return bad(v, "%s '%.*s': output '%.*s' is declared %s but comes out as %s",
                        op->info->name, STR_ARG(op->name), STR_ARG(value->name),
@@ -300,10 +303,12 @@ static bool check_functions(Validator *v) {
     }
     if (!p->default_function.len) {
         if (p->n_functions == 1 && str_is(p->functions[0]->name, "main")) return true;
-        return bad(v, "%u functions and no default one; a single one must be called main",
+        return bad(v, "no default function (functions: %u); a single function must be called main",
                    p->n_functions);
     }
-    if (p->spec_version < 9) return bad(v, "several functions before specification version 9");
+    if (p->spec_version < 9)
+        return bad(v, "a default function in specification version %d, expected 9 or later",
+                   (int)p->spec_version);
     return mil_find_function(p, p->default_function) ||
            bad(v, "the default function '%.*s' does not exist", STR_ARG(p->default_function));
 }

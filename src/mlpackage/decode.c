@@ -67,15 +67,17 @@ static bool read_tensor_type(Decoder *d, Reader r, MilType *type) {
                                MIL_MAX_RANK);
             if (!read_dimension(d, f.bytes, &type->dims[type->rank++])) return false;
         } else {
-            return err_set(d->err, ERR_FORMAT, "a tensor type with attributes (field %u)", f.field);
+            return err_set(d->err, ERR_FORMAT,
+                           "a tensor type with attributes (field %u), which lathe does not support",
+                           f.field);
         }
     }
     if (r.short_read) return broken(d, "a tensor type");
     if (type->dtype == MIL_DTYPE_COUNT)
         return err_set(d->err, ERR_FORMAT, "a tensor type without a dtype");
     return rank == type->rank ||
-           err_set(d->err, ERR_FORMAT, "a tensor type of rank %" PRId64 " with %d dimensions", rank,
-                   type->rank);
+           err_set(d->err, ERR_FORMAT,
+                   "a tensor type states rank %" PRId64 " but has %d dimensions", rank, type->rank);
 }
 
 static bool read_type(Decoder *d, Reader r, MilType *type) {
@@ -122,7 +124,7 @@ static bool read_ints(Decoder *d, Reader r, const MilType *type, MilData *data) 
     size_t n = mil_dtypes[type->dtype].bits / 8, cap, count = 0;
     if (!mil_type_count(type, &cap)) return broken(d, "a constant's shape");
     if (cap > reader_left(&r)) // a varint takes a byte
-        return err_set(d->err, ERR_FORMAT, "a constant of too few items, its shape has %zu", cap);
+        return err_set(d->err, ERR_FORMAT, "a constant has fewer items than its shape, %zu", cap);
     uint8_t *bytes = arena_alloc(d->arena, cap + 1, n);
     WireField f;
     while (wire_next(&r, &f)) {
@@ -132,7 +134,9 @@ static bool read_ints(Decoder *d, Reader r, const MilType *type, MilData *data) 
         while (!is_packed || reader_left(&f.bytes)) {
             uint64_t value = is_packed ? wire_get_varint(&f.bytes) : f.value;
             if (is_packed && f.bytes.short_read) return broken(d, "a list of integers");
-            if (count == cap) return err_set(d->err, ERR_FORMAT, "a constant with too many items");
+            if (count == cap)
+                return err_set(d->err, ERR_FORMAT, "a constant has more items than its shape, %zu",
+                               cap);
             for (size_t k = 0; k < n; k++) bytes[count * n + k] = (uint8_t)(value >> (8 * k));
             count++;
             if (!is_packed) break;
@@ -140,8 +144,8 @@ static bool read_ints(Decoder *d, Reader r, const MilType *type, MilData *data) 
     }
     if (r.short_read) return broken(d, "a list of integers");
     if (count != cap)
-        return err_set(d->err, ERR_FORMAT, "a constant of %zu items, its shape has %zu", count,
-                       cap);
+        return err_set(d->err, ERR_FORMAT, "a constant has %zu items, expected %zu by its shape",
+                       count, cap);
     data->bytes = bytes;
     data->n_bytes = count * n;
     return true;
@@ -151,18 +155,20 @@ static bool read_strings(Decoder *d, Reader r, const MilType *type, MilData *dat
     size_t cap, count = 0;
     if (!mil_type_count(type, &cap)) return broken(d, "a constant's shape");
     if (cap > reader_left(&r)) // an empty string takes two bytes
-        return err_set(d->err, ERR_FORMAT, "a constant of too few strings, its shape has %zu", cap);
+        return err_set(d->err, ERR_FORMAT, "a constant has fewer strings than its shape, %zu", cap);
     Str *strings = arena_array(d->arena, cap + 1, Str);
     WireField f;
     while (wire_next(&r, &f)) {
         if (f.field != ELEMENTS || f.type != WIRE_BYTES) return broken(d, "a list of strings");
-        if (count == cap) return err_set(d->err, ERR_FORMAT, "a constant with too many strings");
+        if (count == cap)
+            return err_set(d->err, ERR_FORMAT, "a constant has more strings than its shape, %zu",
+                           cap);
         strings[count++] = wire_str(&f);
     }
     if (r.short_read) return broken(d, "a list of strings");
     if (count != cap)
-        return err_set(d->err, ERR_FORMAT, "a constant of %zu strings, its shape has %zu", count,
-                       cap);
+        return err_set(d->err, ERR_FORMAT, "a constant has %zu strings, expected %zu by its shape",
+                       count, cap);
     data->strings = strings;
     return true;
 }
@@ -222,7 +228,7 @@ static bool read_elements(Decoder *d, Reader r, const MilType *type, MilData *da
 static bool read_immediate(Decoder *d, Reader r, const MilType *type, MilData *data) {
     WireField tensor, member, more;
     if (!wire_next(&r, &tensor) || tensor.field != IMMEDIATE_TENSOR || tensor.type != WIRE_BYTES)
-        return err_set(d->err, ERR_FORMAT, "an immediate value, expected a tensor");
+        return err_set(d->err, ERR_FORMAT, "an immediate value is not a tensor, expected one");
     if (!wire_next(&tensor.bytes, &member) || member.type != WIRE_BYTES || wire_next(&r, &more))
         return broken(d, "an immediate value");
     if (member.field != tensor_member(type->dtype))
@@ -255,14 +261,19 @@ static bool read_value(Decoder *d, Reader r, MilType *type, MilData **out) {
     MilData *data = arena_new(d->arena, MilData);
     while (wire_next(&again, &f)) {
         if (f.type != WIRE_BYTES || (f.field != VALUE_IMMEDIATE && f.field != VALUE_BLOB)) continue;
-        if (has_data) return err_set(d->err, ERR_FORMAT, "a value with two contents");
+        if (has_data)
+            return err_set(
+                d->err, ERR_FORMAT,
+                "a value has two contents, expected immediate data or a place in a weight file");
         has_data = true;
         if (f.field == VALUE_BLOB ? !read_blob(d, f.bytes, data)
                                   : !read_immediate(d, f.bytes, type, data))
             return false;
     }
     *out = data;
-    return has_data || err_set(d->err, ERR_FORMAT, "a value without content");
+    return has_data ||
+           err_set(d->err, ERR_FORMAT,
+                   "a value has no content, expected immediate data or a place in a weight file");
 }
 
 static bool read_literal(Decoder *d, Reader r, ValueId *out) {

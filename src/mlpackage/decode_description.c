@@ -175,9 +175,10 @@ static bool check_ports(Decoder *d, Reader r, const MilFunction *f, PortFields f
     }
     if (r.short_read) return broken(d, "the description");
     if (n_inputs != f->n_inputs || n_outputs != f->n_outputs)
-        return err_set(d->err, ERR_FORMAT,
-                       "the description has %u inputs and %u outputs, function '%.*s' %u and %u",
-                       n_inputs, n_outputs, STR_ARG(f->name), f->n_inputs, f->n_outputs);
+        return err_set(
+            d->err, ERR_FORMAT,
+            "the description has %u inputs and %u outputs, but function '%.*s' has %u and %u",
+            n_inputs, n_outputs, STR_ARG(f->name), f->n_inputs, f->n_outputs);
     return true;
 }
 

@@ -156,7 +156,7 @@ static void test_a_state_that_is_missing_or_of_another_type(void **state) {
                    one, 1, PLAN_WHOLE);
     t.err = (Err){0};
     assert_false(engine_run(t.engines[0], other.state, &t.err));
-    assert_non_null(strstr(t.err.text, "of another type in the states given"));
+    assert_non_null(strstr(t.err.text, "given with another type"));
     close_functions(&other);
     close_functions(&t);
 }
@@ -176,7 +176,8 @@ static void test_functions_that_disagree_about_a_state(void **state) {
                                             &err)};
     assert_non_null(package.program);
     assert_null(engine_state_open(&package, &err));
-    assert_non_null(strstr(err.text, "function 'b': state 'cache' has another type elsewhere"));
+    assert_non_null(
+        strstr(err.text, "function 'b': state 'cache' has another type than in another function"));
     arena_free(&arena);
 }
 

@@ -43,7 +43,7 @@ static void test_work_is_limited(void **state) {
     };
     TemplateLimits limits = {.steps = 300000, .memory = TEMPLATE_MAX_MEMORY};
     for (size_t i = 0; i < COUNT_OF(sources); i++)
-        refuses_within(sources[i], &limits, "more than 300000 steps");
+        refuses_within(sources[i], &limits, "rendering takes more than 300000 steps");
 }
 
 // The bound is the one that was given: as many steps pass, one less does not.
@@ -62,10 +62,10 @@ static void test_values_are_limited(void **state) {
     (void)state;
     TemplateLimits limits = {.steps = TEMPLATE_MAX_STEPS, .memory = 1 << 20};
     refuses_within("{% set x = range(100000)|list %}", &limits,
-                   "more than 1048576 bytes of values");
+                   "rendering needs more than 1048576 bytes for values");
     refuses_within("{% set s = namespace(x='a') %}{% for i in range(40) %}{% set s.x = s.x ~ s.x %}"
                    "{% endfor %}",
-                   &limits, "more than 1048576 bytes of values");
+                   &limits, "rendering needs more than 1048576 bytes for values");
     limits.memory = 64 << 20;
     assert_true(render_within("{% set x = range(100000)|list %}", &limits, &(Err){0}));
 }

@@ -19,7 +19,7 @@ static void test_malformed(void **state) {
         {"a\n{{ n", 2, "tag {{ is not closed"},
         {"{% if n", 1, "tag {% is not closed"},
         {"\n\n{# x", 3, "tag {# is not closed"},
-        {"{% raw %}x", 1, "raw without endraw"},
+        {"{% raw %}x", 1, "tag 'raw' is not closed, expected 'endraw'"},
         {"{{ 'abc }}", 1, "tag {{ is not closed"},
         {"\n{{ }}", 2, "expected an expression, found"},
         {"{{ 1 + }}", 1, "expected an expression, found"},
@@ -122,7 +122,7 @@ static void test_mistakes_while_rendering(void **state) {
         {"{{ '%d' % 'a' }}", 1, "'%d' does not take string"},
         {"{{ n is divisibleby 0 }}", 1, "division by zero"},
         {"{{ n is odd(1) }}", 1, "test 'odd' takes 0 arguments"},
-        {"{{ range(100001) }}", 1, "range of more than 100000 items"},
+        {"{{ range(100001) }}", 1, "range has more than 100000 items"},
         {"{% if n %}\n{{ n|nosuch }}{% endif %}", 2, "unknown filter 'nosuch'"},
     };
     refuses(rows, COUNT_OF(rows), variables);

@@ -165,7 +165,7 @@ static const struct {
     {MIL_OP_space_to_depth, "space_to_depth(x = w, block_size = int32(3))", "fp16[8, 36, 1, 1]",
      "space_to_depth(x = img, block_size = int32(2))", "dim 2 of x is 9, not a multiple of 2"},
     {MIL_OP_sliding_windows, "sliding_windows(x = h26, axis = int32(1), size = int32(3), stride = int32(2))", "fp16[2, 2, 3]",
-     "sliding_windows(x = h26, axis = int32(1), size = int32(7))", "windows of 7 at a stride of 1 over an axis of 6"},
+     "sliding_windows(x = h26, axis = int32(1), size = int32(7))", "size 7, stride 1 for an axis of 6"},
 
     {MIL_OP_slice_by_index, "slice_by_index(x = h26, begin = int32[2]([0, -4]), end = int32[2]([1, 6]), stride = int32[2]([1, 2]))", "fp16[1, 2]",
      "slice_by_index(x = h26, begin = int32[2]([0, 4]), end = int32[2]([1, 2]))", "begin 4, end 2, stride 1 on axis 1 runs backwards"},
@@ -173,7 +173,7 @@ static const struct {
      "slice_update(x = h26, update = h23, begin = int32[2]([0, 0]), end = int32[2]([2, 4]))",
      "update is [2, 3] but the slice of x [2, 6] it replaces is [2, 4]"},
     {MIL_OP_slice_by_size, "slice_by_size(x = h26, begin = int32[2]([0, 1]), size = int32[2]([2, -1]))", "fp16[2, 5]",
-     "slice_by_size(x = h26, begin = int32[2]([0, 4]), size = int32[2]([2, 3]))", "size[1] leaves x [2, 6]"},
+     "slice_by_size(x = h26, begin = int32[2]([0, 4]), size = int32[2]([2, 3]))", "size[1] reaches beyond x, which is [2, 6]"},
 
     {MIL_OP_gather, "gather(x = h34, indices = i23, axis = int32(1))", "fp16[3, 2, 3]",
      "gather(x = h34, indices = i3, axis = int32(2))", "axis is 2, expected -2 to 1"},

@@ -58,7 +58,7 @@ static void test_broken_text(void **state) {
         const char *from, *to, *words;
     } cases[] = {
         // names
-        {"func main", "func other", "a single one must be called main"},
+        {"func main", "func other", "a single function must be called main"},
         {"program 9", "program 9 default decode", "the default function 'decode' does not exist"},
         {"]>) {", "]>) opset \"CoreML9\" {",
          "function 'main': opset 'CoreML9' in specification version 9"},
@@ -79,7 +79,7 @@ static void test_broken_text(void **state) {
          "state 'cache' is state<fp16[1, 4, 1, ?]>, expected fp16 of a fixed shape"},
         {"state<fp16[1, 4, 1, 2]>", "state<fp32[1, 4, 1, 2]>",
          "state 'cache' is state<fp32[1, 4, 1, 2]>"},
-        {"-> (top, at)", "-> ()", "no outputs"},
+        {"-> (top, at)", "-> ()", "the function has no outputs"},
         {"-> (top, at)", "-> (top, top)", "output 'top' is given twice"},
         {"-> (top, at)", "-> (cache)", "output 'cache' is a state"},
         {"} -> (top, at)", "c: bool[1, 1, 1, 2] = less(x = top, y = top) } -> (c)",
@@ -180,9 +180,9 @@ static void test_versions(void **state) {
         {"program 9 func main(x: int8[4]) {} -> (x)", "input 'x' is int8"},
         {"program 10 func main(x: int8[4]) {} -> (x)", NULL},
         {"program 8 func main(x: fp16[4], s: state<fp16[2]>) {} -> (x)",
-         "state 's' before specification version 9"},
+         "state 's' in specification version 8, expected 9 or later"},
         {"program 8 default main func main(x: fp16[4]) {} -> (x)",
-         "several functions before specification version 9"},
+         "a default function in specification version 8, expected 9 or later"},
         {"program 9 default main func main(x: fp16[4]) {} -> (x)", NULL},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -310,7 +310,7 @@ static void test_broken_arrays(void **state) {
         {literal_as_output, "output 0 is not a named value"},
         {bad_version, "specification version 11, expected 6 to 10"},
         {function_twice, "function 'main' is defined twice"},
-        {no_function, "0 functions and no default one"},
+        {no_function, "no default function (functions: 0)"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         Arena arena = {0};

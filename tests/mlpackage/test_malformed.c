@@ -261,11 +261,11 @@ static const Case model_cases[] = {
     {"rank of other dims", "2 type TT(10; 1,8,1,1)",
      "2 type\n                1 tensorType\n                  1 dataType 10\n"
      "                  2 rank 3",
-     "a tensor type of rank 3 with 0 dimensions"},
+     "a tensor type states rank 3 but has 0 dimensions"},
     {"unknown rank", "2 type TT(10; 1,8,1,1)",
      "2 type\n                1 tensorType\n                  1 dataType 10\n"
      "                  2 rank 18446744073709551615",
-     "a tensor type of rank -1 with 0 dimensions"},
+     "a tensor type states rank -1 but has 0 dimensions"},
     {"seven dimensions", "2 type TT(10; 1,8,1,1)", "2 type TT(10; 1,8,1,1,1,1,1)",
      "a tensor of more than 6 dimensions"},
     {"six dimensions to compute with", "2 type TT(10; 1,4,1,1)", "2 type TT(10; 1,4,1,1,1,1)",
@@ -288,7 +288,7 @@ static const Case model_cases[] = {
 
     // immediate values
     {"a constant without content", "2 value STR(\"valid\")",
-     "2 value\n                2 type TT(2)", "a value without content"},
+     "2 value\n                2 type TT(2)", "a value has no content"},
     {"fp16 among floats", "7 bytes", "1 floats",
      "a constant of fp16 in member 1 of its tensor, expected 7"},
     {"one byte of fp16", "values x0038", "values x38", "has 1 bytes, expected 2"},
@@ -301,8 +301,9 @@ static const Case model_cases[] = {
      "a list of integers is cut off"},
     {"content twice", "1 values x0038", "1 values x0038\n                          1 values x0038",
      "a constant's content is cut off or malformed"},
-    {"too few integers", "[0,0,0,0]", "[0,0,0]", "a constant of 3 items, its shape has 4"},
-    {"too many integers", "[0,0,0,0]", "[0,0,0,0,0]", "a constant with too many items"},
+    {"too few integers", "[0,0,0,0]", "[0,0,0]", "a constant has 3 items, expected 4 by its shape"},
+    {"too many integers", "[0,0,0,0]", "[0,0,0,0,0]",
+     "a constant has more items than its shape, 4"},
     {"a cut integer", "values [0,0,0,0]", "values x000080", "a list of integers is cut off"},
     {"a value and result that differ",
      "3 outputs\n              1 name \"y_groups_0\"\n"
@@ -318,11 +319,11 @@ static const Case model_cases[] = {
      "                      1 tensor\n                        7 bytes",
      "                    3 immediateValue\n"
      "                      2 tuple\n                        7 bytes",
-     "an immediate value, expected a tensor"},
+     "an immediate value is not a tensor, expected one"},
     {"immediate and blob", "                      2 offset 64",
      "                      2 offset 64\n                    3 immediateValue\n"
      "                      1 tensor\n                        7 bytes",
-     "a value with two contents"},
+     "a value has two contents"},
 
     // references into the weight file
     {"offset 0", "2 offset 64", "2 offset 0", "weight record at offset 0, expected"},
@@ -351,7 +352,7 @@ static const Case model_cases[] = {
 
     // the description
     {"no description", "2 description", "3 description",
-     "the description has 0 inputs and 0 outputs, function 'main' 1 and 1"},
+     "the description has 0 inputs and 0 outputs, but function 'main' has 1 and 1"},
     {"another input name", "  1 input\n    1 name \"x\"", "  1 input\n    1 name \"z\"",
      "the description names 'z', which function 'main' lacks"},
     {"another input shape", "1 shape [1,4,1,1]", "1 shape [1,4,1,2]",
@@ -372,7 +373,7 @@ static const Case model_cases[] = {
     {"an output too many", "  10 output\n    1 name \"y\"",
      "  10 output\n    1 name \"y\"\n    3 type\n      5 multiArrayType\n"
      "        1 shape [1,8,1,1]\n        2 dataType 65552\n  10 output\n    1 name \"y\"",
-     "the description has 1 inputs and 2 outputs, function 'main' 1 and 1"},
+     "the description has 1 inputs and 2 outputs, but function 'main' has 1 and 1"},
     {"a default function that is not there", "502 mlProgram",
      "2 description\n  21 defaultFunctionName \"other\"\n502 mlProgram", "two descriptions"},
 };
@@ -395,7 +396,7 @@ static const Case state_cases[] = {
     {"a name with a space", VALUE("now"), VALUE("n w"), "'n w' is not an identifier"},
     {"a name that begins with a number", VALUE("now"), VALUE("1st"), "'1st' is not an identifier"},
     {"no default function", "  21 defaultFunctionName \"step\"\n", "",
-     "2 functions and no default one"},
+     "no default function (functions: 2)"},
     {"an unknown default function", "defaultFunctionName \"step\"", "n \"jump\"",
      "the default function 'jump' does not exist"},
     {"before states", "specificationVersion 9", "v 8", "specification version 8"},

@@ -179,7 +179,7 @@ def refused(*args):
 def test_an_existing_folder_stays(tmp_path):
     (tmp_path / "hf").mkdir()
     (tmp_path / "hf" / "mine").write_text("x")
-    assert "exists; name a folder that does not" in refused(HELLO, "-o", tmp_path / "hf")
+    assert "exists; remove it, or give another folder after -o" in refused(HELLO, "-o", tmp_path / "hf")
     assert [p.name for p in (tmp_path / "hf").iterdir()] == ["mine"]
 
 
@@ -195,8 +195,8 @@ def test_what_halves_cannot_hold_is_refused_and_nothing_is_left(tmp_path):
 
 def test_what_the_class_cannot_express_is_refused(tmp_path):
     model = edit(HELLO, tmp_path / "m.gguf", {"phi3.attention.scale": 0.5})
-    assert "attn_scale 0.5: the class computes with 1 / sqrt(head_dim)" in refused(model, "-o", tmp_path / "hf")
+    assert "attn_scale is 0.5, expected 1 / sqrt(head_dim) = " in refused(model, "-o", tmp_path / "hf")
     model = RandomModel("llama", tensors={"rope_freqs.weight": numpy.linspace(1, 3, 12)}).write(tmp_path / "r.gguf")
-    assert "no published settings of Llama 3's scaling" in refused(model, "-o", tmp_path / "hf")
+    assert "its divisors are not those of Llama 3's scaling with published settings" in refused(model, "-o", tmp_path / "hf")
     assert "--dtype 'f8': expected f16, bf16 or f32" in refused(HELLO, "-o", tmp_path / "hf", "--dtype", "f8")
     assert not pathlib.Path(tmp_path / "hf").exists()
