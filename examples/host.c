@@ -28,6 +28,8 @@ typedef struct {
 typedef struct {
     json_t *chain, *contract;
     size_t d_model, n_vocab, n_pairs, window, context, slots, prefill_rows, n_shards;
+    size_t ring;    // slots that positions go round; 0: each has one of its own
+    bool is_placed; // rows of a call lie one after another (--kv slice)
     Shard *shards;
     Embedding embedding; // [n_vocab, d_model]
     double *frequencies; // [n_pairs], radians a position
@@ -164,8 +166,13 @@ static Host host_open(const char *bundle, size_t length) {
     h.context = (size_t)number(options, "context");
     h.slots = (size_t)number(options, "state_rows");
     h.prefill_rows = (size_t)number(options, "prefill_rows");
+    h.is_placed = strcmp(word(options, "kv"), "slice") == 0;
     if (length > h.context) fail("%zu tokens, the context is %zu", length, h.context);
     size_t rows = h.prefill_rows ? h.prefill_rows : 1;
+    if (h.window && (double)(h.window + rows) <= number(options, "ring_slots")) {
+        h.ring = (size_t)number(options, "ring_slots");
+        h.slots = (size_t)number(options, "ring_rows");
+    }
     h.x = memory(h.d_model * rows * sizeof(float));
     h.cosines = memory(h.n_pairs * rows * sizeof(float));
     h.sines = memory(h.n_pairs * rows * sizeof(float));
@@ -197,6 +204,14 @@ static void host_close(Host *h) {
 
 // ---- a step
 
+// Where the row of position `p` lies while rows [position, position + n_rows) are computed. In a ring each
+// slot serves many positions; rows of a call that are placed by one index go on behind its last slot.
+static size_t slot_of(const Host *h, size_t p, size_t n_rows) {
+    bool is_new = p >= h->position && p < h->position + n_rows;
+    if (h->ring == 0) return p;
+    return is_new && h->is_placed ? h->position % h->ring + p - h->position : p % h->ring;
+}
+
 // Tables of rows [position, position + n_rows): cos and sin [n_pairs, n_rows], mask [n_rows, slots] with 0
 // where a row sees a slot, write_mask [slots, n_rows] with 1 where a slot takes a row.
 static void fill_tables(Host *h, size_t n_rows) {
@@ -208,11 +223,10 @@ static void fill_tables(Host *h, size_t n_rows) {
             h->cosines[i * n_rows + t] = (float)(cos(h->frequencies[i] * (double)self) * gain);
             h->sines[i * n_rows + t] = (float)(sin(h->frequencies[i] * (double)self) * gain);
         }
-        for (size_t s = 0; s < h->slots; s++) {
-            bool is_seen = s <= self && (!h->window || s + h->window > self);
-            h->mask[t * h->slots + s] = is_seen ? 0 : -1e4f;
-        }
-        h->write_mask[self * n_rows + t] = 1;
+        for (size_t s = 0; s < h->slots; s++) h->mask[t * h->slots + s] = -1e4f;
+        for (size_t p = h->window && self >= h->window ? self + 1 - h->window : 0; p <= self; p++)
+            h->mask[t * h->slots + slot_of(h, p, n_rows)] = 0;
+        h->write_mask[slot_of(h, self, n_rows) * n_rows + t] = 1;
     }
 }
 
@@ -239,7 +253,8 @@ static void put_indices(const Host *h, LatheFunction *f, float at, float end) {
 }
 
 // Feeds `n` tokens; the rows after them, of a prefill that is wider, repeat the last one: padding has to
-// be real rows. What they write into the caches lies beyond the position and is written again.
+// be real rows. What they write into the caches lies beyond the position and is written again, or behind a
+// ring, where no later call looks.
 static void feed(Host *h, const uint32_t *tokens, size_t n) {
     size_t n_rows = n == 1 ? 1 : h->prefill_rows;
     for (size_t t = 0; t < n_rows; t++) embed(h, tokens[t < n ? t : n - 1], h->x, t, n_rows);
@@ -251,7 +266,9 @@ static void feed(Host *h, const uint32_t *tokens, size_t n) {
         put(f, "sin", h->sines);
         put(f, "mask", h->mask);
         put(f, "write_mask", h->write_mask);
-        put_indices(h, f, (float)h->position, (float)(h->position + n_rows));
+        put(f, "write_mask_ring", h->write_mask);
+        float at = (float)slot_of(h, h->position, n_rows);
+        put_indices(h, f, at, at + (float)n_rows);
         run(f, h->x, h->d_model * n_rows, h->shards[i].residual);
         get(f, 0, h->shards[i].residual, h->x);
     }
@@ -288,9 +305,11 @@ int main(int argc, char **argv) {
         if (tokens[i] >= h.n_vocab) fail("token %u of %zu", tokens[i], h.n_vocab);
     for (; count; count--) {
         while (done < n) { // a wide call where it fits and is worth it
-            size_t left = n - done, width = h.prefill_rows;
-            bool is_wide = width && left >= 4 && h.position + width <= h.context;
-            size_t now = !is_wide ? 1 : left < width ? left : width;
+            size_t now = n - done, width = h.prefill_rows;
+            size_t room = h.ring && h.is_placed ? h.ring - h.position % h.ring : width;
+            if (now > width) now = width;
+            if (now > room) now = room; // later calls look for rows before the end of a ring
+            if (now < 4 || h.position + width > h.context) now = 1;
             feed(&h, tokens + done, now);
             done += now;
         }

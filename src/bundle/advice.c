@@ -78,6 +78,8 @@ static const char *print_convert(Arena *arena, const char *source, const char *d
                    arena_printf(arena, "%u", chain->weight_files).at);
     if (chain->kv.len && !str_is(chain->kv, "overwrite"))
         add_option(arena, &out, "--kv", arena_cstr(arena, chain->kv));
+    if (chain->windows.len && !str_is(chain->windows, "ring"))
+        add_option(arena, &out, "--windows", arena_cstr(arena, chain->windows));
     if (chain->target.len && !str_is(chain->target, "macos27"))
         add_option(arena, &out, "--target", arena_cstr(arena, chain->target));
     if (chain->kv.len && chain->prefill_rows == 0)

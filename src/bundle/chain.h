@@ -18,7 +18,7 @@
 #include "mil/mil.h"
 #include "range/ranges.h"
 
-enum { CHAIN_SCHEMA = 10 };
+enum { CHAIN_SCHEMA = 11 };
 #define CHAIN_NO_LAYER UINT32_MAX
 
 typedef struct {
@@ -97,10 +97,13 @@ typedef struct {
     GgufSettings settings; // what the user stated about the source; lathe always reads it with them
     uint32_t context;      // positions a session holds
     uint32_t state_rows, prefill_rows;
+    // Caches of layers with a window (decoder/rings.h): slots that positions go round, and rows of the
+    // states; both 0 where they hold the context as the others do.
+    uint32_t ring_slots, ring_rows;
     uint32_t head_slice_rows; // maximum, as --head-slice-rows asked; 0: the default
     uint32_t weight_files;    // of each package, as --weight-files asked; 0: the default
     Use use; // how it is to be used, and was proved; use.context is the same as context
-    Str kv, weights, norm, target;
+    Str kv, windows, weights, norm, target; // windows: "ring" or "whole", as was asked
     Str sizes; // what the target's limit counts: "cautious" or "newest"
     uint64_t package_limit;
     // measured ranges that the conditioning is based on; NULL with --range off
@@ -124,6 +127,11 @@ bool chain_refuse(const Chain *chain, const char *dir, const Err *why, Err *err)
 // Rows that `decode` takes in every shard: 1, or prefill_rows where `decode` is the only function
 // with layers.
 uint32_t chain_decode_rows(const Chain *chain);
+// Rows that a call may store.
+uint32_t chain_most_rows(const Chain *chain);
+// Whether the caches of layers of kind `k` are rings; rows of their caches.
+bool chain_has_ring(const Chain *chain, const LayerKind *k);
+uint32_t chain_cache_rows(const Chain *chain, const LayerKind *k);
 // The function of `shard` with that role, or NULL.
 const ChainFunction *chain_function(const ChainShard *shard, const char *role);
 

@@ -251,6 +251,24 @@ static bool check_rows(const Chain *c, const ChainShard *s, Err *err) {
     return true;
 }
 
+// A ring has room for what a call stores behind its last slot, where rows are put in place by one index
+// (decoder/rings.h), and is no longer than what it saves. One that no layer uses would not be there.
+static bool check_ring(const Chain *c, Err *err) {
+    uint64_t behind = str_is(c->kv, "overwrite") ? 0 : chain_most_rows(c);
+    bool is_used = false;
+    for (uint32_t i = 0; i < contract_n_kinds(&c->contract); i++)
+        is_used = is_used || chain_has_ring(c, &c->contract.kinds[i]);
+    bool is_right = c->ring_slots == 0 ? c->ring_rows == 0
+                                       : is_used && str_is(c->windows, "ring") &&
+                                             c->ring_slots + behind <= c->ring_rows &&
+                                             c->ring_rows < c->state_rows;
+    return is_right ||
+           err_set(err, ERR_FORMAT,
+                   "ring_slots %u, ring_rows %u, state_rows %u, windows %.*s and the contract's "
+                   "windows contradict",
+                   c->ring_slots, c->ring_rows, c->state_rows, STR_ARG(c->windows));
+}
+
 // Shards cover the layers and the vocabulary once, in order, and have the functions for it.
 static bool check_cover(const Chain *c, Err *err) {
     uint32_t layer = 0, logit = 0;
@@ -299,10 +317,13 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     const json_t *options = need_object(&n, json, "options");
     c->context = need_u32(&n, options, "context");
     c->state_rows = need_u32(&n, options, "state_rows");
+    c->ring_slots = need_u32(&n, options, "ring_slots");
+    c->ring_rows = need_u32(&n, options, "ring_rows");
     c->prefill_rows = need_u32(&n, options, "prefill_rows");
     c->head_slice_rows = need_u32(&n, options, "head_slice_rows");
     c->weight_files = need_u32(&n, options, "weight_files");
     c->kv = need_str(&n, options, "kv");
+    c->windows = need_str(&n, options, "windows");
     c->weights = need_str(&n, options, "weights");
     c->norm = need_str(&n, options, "norm");
     c->target = need_str(&n, options, "target");
@@ -336,7 +357,7 @@ static bool read_chain(Chain *c, Arena *arena, const json_t *json, Err *err) {
     if (c->context == 0 || c->context > c->state_rows || c->prefill_rows > c->context)
         return err_set(err, ERR_FORMAT, "context %u, state_rows %u, prefill_rows %u contradict",
                        c->context, c->state_rows, c->prefill_rows);
-    return check_cover(c, err);
+    return check_ring(c, err) && check_cover(c, err);
 }
 
 bool chain_read(Chain *chain, Arena *arena, const char *dir, Err *err) {

@@ -87,11 +87,13 @@ bool chain_write(const Chain *c, const char *dir, Err *err) {
     json_t *source = json_pack("{s:o, s:o, s:o}", "name", text(c->source_name), "bytes",
                                number(c->source_bytes), "sha256", text(c->source_sha256));
     json_t *options = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "context", number(c->context),
-        "state_rows", number(c->state_rows), "prefill_rows", number(c->prefill_rows),
-        "head_slice_rows", number(c->head_slice_rows), "weight_files", number(c->weight_files),
-        "kv", text(c->kv), "weights", text(c->weights), "norm", text(c->norm), "target",
-        text(c->target), "sizes", text(c->sizes), "package_limit", number(c->package_limit));
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "context",
+        number(c->context), "state_rows", number(c->state_rows), "ring_slots",
+        number(c->ring_slots), "ring_rows", number(c->ring_rows), "prefill_rows",
+        number(c->prefill_rows), "head_slice_rows", number(c->head_slice_rows), "weight_files",
+        number(c->weight_files), "kv", text(c->kv), "windows", text(c->windows), "weights",
+        text(c->weights), "norm", text(c->norm), "target", text(c->target), "sizes", text(c->sizes),
+        "package_limit", number(c->package_limit));
     json_t *chain = json_pack(
         "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", CHAIN_SCHEMA, "tool",
         text(c->tool_version), "source", source, "settings", gguf_settings_to_json(&c->settings),

@@ -19,18 +19,23 @@ static uint64_t weight_bytes(const ChainShard *s, bool of_head) {
     return n_bytes;
 }
 
-// Read and written a token: whole caches, or the new rows of each layer.
-static uint64_t stored_bytes(const Chain *c, uint64_t slot_bytes) {
-    bool is_whole = str_is(c->kv, kv_form_name(KV_OVERWRITE));
-    return is_whole ? 2 * slot_bytes * c->state_rows : slot_bytes;
+static void count_caches(BundleCosts *costs, const Chain *chain) {
+    const Contract *c = &chain->contract;
+    uint64_t slot_bytes = (uint64_t)c->n_kv_heads * (c->head_dim + c->head_dim_v) * HALF_BYTES;
+    for (uint32_t layer = 0; layer < c->n_layers; layer++) {
+        uint32_t rows = chain_cache_rows(chain, contract_layer(c, layer));
+        costs->kv_bytes += slot_bytes * rows;
+        costs->kv_saved_bytes += slot_bytes * (chain->state_rows - rows);
+        costs->n_rings += chain_has_ring(chain, contract_layer(c, layer));
+    }
+    // Read and written a token: whole caches, or the new rows of each layer.
+    bool is_whole = str_is(chain->kv, kv_form_name(KV_OVERWRITE));
+    costs->kv_token_bytes = is_whole ? 2 * costs->kv_bytes : slot_bytes * c->n_layers;
 }
 
 void bundle_costs(BundleCosts *costs, const Chain *chain) {
-    const Contract *c = &chain->contract;
-    uint64_t slot_bytes =
-        (uint64_t)c->n_layers * c->n_kv_heads * (c->head_dim + c->head_dim_v) * HALF_BYTES;
-    *costs = (BundleCosts){.kv_bytes = slot_bytes * chain->state_rows,
-                           .kv_token_bytes = stored_bytes(chain, slot_bytes)};
+    *costs = (BundleCosts){0};
+    count_caches(costs, chain);
     for (size_t i = 0; i < chain->n_shards; i++) {
         const ChainShard *s = &chain->shards[i];
         uint64_t layers = weight_bytes(s, false), head = weight_bytes(s, true);
@@ -40,4 +45,14 @@ void bundle_costs(BundleCosts *costs, const Chain *chain) {
         costs->wired_bytes_two += 2 * layers + head;
         costs->wired_bytes += layers * (1 + (uint64_t)has_prefill) + head;
     }
+}
+
+void bundle_costs_print_rings(const BundleCosts *costs, const Chain *chain, StrBuf *out) {
+    if (costs->n_rings == 0) return;
+    strbuf_printf(
+        out,
+        "%u of %u layers keep %u positions, their window and one call, not the context of "
+        "%u: KV caches of %.1f MB, %.1f MB saved",
+        costs->n_rings, chain->contract.n_layers, chain->ring_slots, chain->context,
+        (double)costs->kv_bytes / 1e6, (double)costs->kv_saved_bytes / 1e6);
 }

@@ -154,6 +154,7 @@ static bool run(Run *r, const uint32_t *prompt, size_t n_prompt, GeneratorStats 
     Session *s = r->generator->session;
     if (!check_prompt(s, n_prompt, err)) return false;
     size_t n_common = common_tokens(s, prompt, n_prompt);
+    n_common = session_reach(s, (uint32_t)n_common);
     session_rewind(s, (uint32_t)n_common);
     stats->n_reused = n_common;
     stats->n_prompt = n_prompt - n_common;

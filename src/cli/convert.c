@@ -25,8 +25,8 @@
 #include "tokenizer/tokenizer.h"
 
 typedef struct {
-    const char *model, *out, *settings_from, *kv, *weights, *norm, *target, *sizes, *functions,
-        *range, *calibration;
+    const char *model, *out, *settings_from, *kv, *windows, *weights, *norm, *target, *sizes,
+        *functions, *range, *calibration;
     const char *chosen[USE_COUNT];
     uint32_t layers_per_shard, prefill_rows, head_slice_rows, weight_files, threads;
     ConfigFiles second;
@@ -73,6 +73,10 @@ static const Option option_rows[] = {
      "how new rows get into the KV caches: overwrite (default: the whole cache is stored), slice "
      "(only the new rows are stored) or rows (no states: caches are inputs, and the host stores "
      "the rows)"},
+    {"--windows", OPTION_TEXT, offsetof(Arguments, windows), "FORM",
+     "what the KV caches of layers with a window hold: ring (default: the window and the rows of "
+     "one "
+     "call) or whole (the context, as those of other layers)"},
     {"--norm", OPTION_TEXT, offsetof(Arguments, norm), "FORM",
      "how norms are computed: max (default: safe for any row) or l2 (in decode and head two ops "
      "instead of fourteen; the Neural Engine is reported to ignore the eps of l2_norm)"},
@@ -175,6 +179,9 @@ static bool read_options(const Arguments *a, CompileOptions *o, Err *err) {
         return err_set(err, ERR_USAGE, "--weight-files %u: expected 1 to %d", a->weight_files,
                        BLOB_MAX_FILES);
     if (!kv_form_named(str_of(a->kv), &o->kv, err)) return err_prefix(err, "--kv");
+    o->keeps_windows_whole = str_is(str_of(a->windows), "whole");
+    if (!o->keeps_windows_whole && !str_is(str_of(a->windows), "ring"))
+        return err_set(err, ERR_USAGE, "--windows %s: expected ring or whole", a->windows);
     if (!weight_form_named(a->weights, &o->weights))
         return err_set(err, ERR_USAGE, "--weights %s: expected int8, int8-tensor or fp16",
                        a->weights);
@@ -235,12 +242,17 @@ static double mb(uint64_t n_bytes) {
 static void print_costs(const Chain *chain) {
     BundleCosts costs;
     bundle_costs(&costs, chain);
-    print_line(stdout, 2,
-               "a token reads %.1f MB of weights and moves %.3g MB to store its rows in KV caches "
-               "of %.1f MB (--kv %.*s)%s",
-               mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes),
-               STR_ARG(chain->kv),
-               costs.kv_token_bytes > costs.kv_bytes ? "; half the --context halves both" : "");
+    print_line(
+        stdout, 2,
+        "a token reads %.1f MB of weights and moves %.3g MB to store its rows in KV caches "
+        "of %.1f MB (--kv %.*s)%s",
+        mb(costs.weight_bytes), mb(costs.kv_token_bytes), mb(costs.kv_bytes), STR_ARG(chain->kv),
+        costs.kv_token_bytes > costs.kv_bytes && !costs.n_rings ? "; half the --context halves both"
+                                                                : "");
+    StrBuf rings = {0};
+    bundle_costs_print_rings(&costs, chain, &rings);
+    if (rings.len) print_line(stdout, 2, "%s (--windows whole: none)", rings.at);
+    strbuf_free(&rings);
     print_line(stdout, 2,
                "memory wired on a device, where each function keeps its own weights: %.1f MB "
                "(predicted; --functions decode,prefill %.1f MB, decode or one %.1f MB)",
@@ -292,15 +304,17 @@ static void print_json(const Chain *chain, const char *out) {
     BundleCosts costs;
     bundle_costs(&costs, chain);
     json_t *all = json_pack(
-        "{s:s, s:I, s:s%, s:s%, s:I, s:s%, s:s%, s:b, s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+        "{s:s, s:I, s:s%, s:s%, s:I, s:s%, s:s%, s:b, s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:o}",
         "bundle", out, "bytes", (json_int_t)bundle_bytes(chain), "contract_sha256",
         chain->contract_digest.at, chain->contract_digest.len, "source_sha256",
         chain->source_sha256.at, chain->source_sha256.len, "context", (json_int_t)chain->context,
         "weights", chain->weights.at, chain->weights.len, "target", chain->target.at,
         chain->target.len, "ranges_measured", chain->ranges != NULL, "kv", chain->kv.at,
         chain->kv.len, "kv_bytes", (json_int_t)costs.kv_bytes, "kv_bytes_a_token",
-        (json_int_t)costs.kv_token_bytes, "weight_bytes_a_token", (json_int_t)costs.weight_bytes,
-        "wired_bytes", (json_int_t)costs.wired_bytes, "wired_bytes_two_functions",
+        (json_int_t)costs.kv_token_bytes, "kv_bytes_saved", (json_int_t)costs.kv_saved_bytes,
+        "weight_bytes_a_token", (json_int_t)costs.weight_bytes, "wired_bytes",
+        (json_int_t)costs.wired_bytes, "wired_bytes_two_functions",
         (json_int_t)costs.wired_bytes_two, "wired_bytes_one_function",
         (json_int_t)costs.wired_bytes_one, "packages", packages);
     if (!all) die_out_of_memory(0);
@@ -368,6 +382,7 @@ static bool convert(const Arguments *a, Arena *words, Err *err) {
 
 bool command_convert(int argc, char **argv, Err *err) {
     Arguments a = {.kv = kv_form_name(0),
+                   .windows = "ring",
                    .weights = "int8",
                    .norm = "max",
                    .target = "macos27",

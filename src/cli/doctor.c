@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/pool.h"
 #include "bundle/chain.h"
+#include "bundle/costs.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -215,6 +216,12 @@ static bool print_packages(const Chain *c, const char *path, Arena *arena, Err *
         package_close(&judged.package);
     }
     print_verdict(sums);
+    BundleCosts costs;
+    StrBuf rings = {0};
+    bundle_costs(&costs, c);
+    bundle_costs_print_rings(&costs, c, &rings);
+    if (rings.len) printf("%s (from sizes)\n", rings.at);
+    strbuf_free(&rings);
     return true;
 }
 
@@ -287,7 +294,13 @@ static bool print_json(const Machine *m, const Chain *c, const char *bundle, Are
                        Err *err) {
     json_t *all = machine_json(m), *packages = json_array();
     bool ok = !c || packages_json(packages, c, bundle, arena, err);
-    if (c) json_object_set(all, "packages", packages);
+    if (c) {
+        BundleCosts costs;
+        bundle_costs(&costs, c);
+        json_object_set(all, "packages", packages);
+        json_object_set_new(all, "kv_bytes", json_integer((json_int_t)costs.kv_bytes));
+        json_object_set_new(all, "kv_bytes_saved", json_integer((json_int_t)costs.kv_saved_bytes));
+    }
     if (ok) output_json(json_incref(all), JSON_INDENT(1));
     json_decref(packages);
     json_decref(all);

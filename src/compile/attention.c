@@ -74,25 +74,36 @@ static void declare_indices(Graph *g, uint32_t layer) {
         build_input(&g->builder, port_of_layer(g->arena, INPUT_KV_END, layer), vector);
 }
 
+// Whether the caches of the layer that is being built are rings; how many rows they have.
+static bool has_ring(const Graph *g) {
+    return plan_has_ring(g->plan, graph_kind(g));
+}
+
+static uint32_t cache_rows(const Graph *g) {
+    return plan_cache_rows(g->plan, graph_kind(g));
+}
+
 // KV_SLICE. The state [2 layers, kv heads, rows, head_dim] holds keys of layer l at 2l and values
 // at 2l + 1, and each layer puts its new rows in place: the idiom with a shipping record. Three or
-// more states written like this fail at run time, so there is one.
+// more states written like this fail at run time, so there is one, and
+// where windows have rings one of these.
 static void put_slice(Graph *g, ValueId k, ValueId v, uint32_t layer, ValueId *keys,
                       ValueId *values) {
     Builder *b = &g->builder;
-    int32_t pair = 2 * (int32_t)layer;
+    int32_t pair = 2 * (int32_t)g->in_state[layer];
+    ValueId kv = g->kv[has_ring(g)];
     ValueId rows = build_concat(b, graph_name(g, "kv_rows"), (ValueId[]){k, v}, 2, 0);
-    ValueId before = build_read_state(b, graph_name(g, "kv_before"), g->kv);
+    ValueId before = build_read_state(b, graph_name(g, "kv_before"), kv);
     ValueId after = build_slice_update(b, graph_name(g, "kv_update"), before, rows,
                                        g->kv_begin[layer], g->kv_end[layer]);
-    build_write_state(b, graph_name(g, "kv_write"), g->kv, after);
-    ValueId now = build_read_state(b, graph_name(g, "kv_now"), g->kv);
+    build_write_state(b, graph_name(g, "kv_write"), kv, after);
+    ValueId now = build_read_state(b, graph_name(g, "kv_now"), kv);
     *keys = slice4(g, "keys", now, 0, pair, pair + 1);
     *values = slice4(g, "values", now, 0, pair + 1, pair + 2);
 }
 
-uint32_t graph_n_keys(const Graph *g) {
-    return g->plan->state_rows + (g->plan->options.kv == KV_ROWS ? g->n_rows : 0);
+uint32_t graph_n_keys(const Graph *g, const LayerKind *k) {
+    return plan_cache_rows(g->plan, k) + (g->plan->options.kv == KV_ROWS ? g->n_rows : 0);
 }
 
 // How many pieces the rows are cut into so that no piece meets a limit above.
@@ -110,18 +121,19 @@ static uint32_t n_pieces(uint32_t rows, uint32_t keys) {
 // apply.
 static ValueId place_rows(Graph *g, const char *kind, ValueId rows, uint32_t n_dims) {
     Builder *b = &g->builder;
-    uint32_t S = g->plan->state_rows;
+    uint32_t S = cache_rows(g);
+    ValueId write_mask = g->write_mask[has_ring(g)];
 #define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", kind, part).at)
-    if (g->n_rows == 1) return build_binary(b, NAME("placed"), MIL_OP_mul, g->write_mask, rows);
+    if (g->n_rows == 1) return build_binary(b, NAME("placed"), MIL_OP_mul, write_mask, rows);
     uint32_t pieces = n_pieces(S, (uint32_t)max_size(n_dims, g->n_rows));
-    if (pieces == 1) return build_matmul(b, NAME("placed"), g->write_mask, rows, false, false);
+    if (pieces == 1) return build_matmul(b, NAME("placed"), write_mask, rows, false, false);
     uint32_t step = (S + pieces - 1) / pieces, n = 0;
     ValueId *parts = arena_array(g->arena, pieces, ValueId);
     for (uint32_t begin = 0; begin < S; begin += step, n++) {
         uint32_t end = (uint32_t)min_size(S, (size_t)begin + step);
         Str mask = arena_printf(g->arena, "%s_mask_%u", kind, n);
         Str part = arena_printf(g->arena, "placed_%u", n);
-        ValueId to = slice4(g, mask.at, g->write_mask, 2, (int32_t)begin, (int32_t)end);
+        ValueId to = slice4(g, mask.at, write_mask, 2, (int32_t)begin, (int32_t)end);
         parts[n] = build_matmul(b, NAME(part.at), to, rows, false, false);
     }
     return build_concat(b, NAME("placed"), parts, n, 2);
@@ -135,7 +147,7 @@ static ValueId put_overwrite(Graph *g, const char *kind, ValueId state, ValueId 
     Builder *b = &g->builder;
 #define NAME(part) graph_name(g, arena_printf(g->arena, "%s_%s", kind, part).at)
     ValueId before = build_read_state(b, NAME("before"), state);
-    ValueId kept = build_binary(b, NAME("kept"), MIL_OP_mul, before, g->keep);
+    ValueId kept = build_binary(b, NAME("kept"), MIL_OP_mul, before, g->keep[has_ring(g)]);
     ValueId placed = place_rows(g, kind, rows, n_dims);
     ValueId after = build_binary(b, NAME("after"), MIL_OP_add, kept, placed);
     build_write_state(b, NAME("write"), state, after);
@@ -143,23 +155,39 @@ static ValueId put_overwrite(Graph *g, const char *kind, ValueId state, ValueId 
 #undef NAME
 }
 
-void graph_declare_caches(Graph *g, uint32_t n_layers) {
+static void declare_packed(Graph *g, uint32_t first_layer, uint32_t n_layers) {
+    static const char *const names[2] = {STATE_KV, STATE_KV_RING};
     const Contract *c = g->contract;
-    int64_t rows = g->plan->state_rows, heads = c->n_kv_heads;
+    const int64_t rows[2] = {g->plan->state_rows, g->plan->ring_rows};
+    uint32_t n[2] = {0};
+    g->kv_begin = arena_array(g->arena, n_layers, ValueId);
+    g->kv_end = arena_array(g->arena, n_layers, ValueId);
+    g->in_state = arena_array(g->arena, n_layers, uint32_t);
+    for (uint32_t l = 0; l < n_layers; l++) {
+        declare_indices(g, l);
+        g->in_state[l] = n[plan_has_ring(g->plan, contract_layer(c, first_layer + l))]++;
+    }
+    for (int i = 0; i < 2; i++)
+        if (n[i])
+            g->kv[i] = build_state(
+                &g->builder, names[i],
+                MIL_TENSOR(MIL_F16, 2 * (int64_t)n[i], c->n_kv_heads, rows[i], c->head_dim));
+}
+
+void graph_declare_caches(Graph *g, uint32_t first_layer, uint32_t n_layers) {
+    const Contract *c = g->contract;
+    int64_t heads = c->n_kv_heads;
     if (g->plan->options.kv == KV_SLICE) {
-        MilType type = MIL_TENSOR(MIL_F16, 2 * (int64_t)n_layers, heads, rows, c->head_dim);
-        g->kv_begin = arena_array(g->arena, n_layers, ValueId);
-        g->kv_end = arena_array(g->arena, n_layers, ValueId);
-        for (uint32_t l = 0; l < n_layers; l++) declare_indices(g, l);
-        g->kv = build_state(&g->builder, STATE_KV, type);
+        declare_packed(g, first_layer, n_layers);
         return;
     }
     bool is_state = g->plan->options.kv == KV_OVERWRITE;
     if (!is_state) g->new_rows = arena_array(g->arena, 2 * (size_t)n_layers, ValueId);
     g->states = arena_array(g->arena, 2 * (size_t)n_layers, ValueId);
-    MilType keys = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim);
-    MilType values = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim_v);
     for (uint32_t l = 0; l < n_layers; l++) {
+        int64_t rows = plan_cache_rows(g->plan, contract_layer(c, first_layer + l));
+        MilType keys = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim);
+        MilType values = MIL_TENSOR(MIL_F16, 1, heads, rows, c->head_dim_v);
         const char *k = port_of_layer(g->arena, CACHE_K, l);
         const char *v = port_of_layer(g->arena, CACHE_V, l);
         g->states[2 * l] = (is_state ? build_state : build_input)(&g->builder, k, keys);
@@ -186,7 +214,7 @@ static ValueId score(Graph *g, uint32_t piece, ValueId rows, const Attended *a) 
 
 static ValueId mix(Graph *g, uint32_t piece, ValueId shares, const Attended *a) {
     Builder *b = &g->builder;
-    int32_t S = (int32_t)g->plan->state_rows, T = (int32_t)g->n_rows;
+    int32_t S = (int32_t)cache_rows(g), T = (int32_t)g->n_rows;
     if (g->plan->options.kv != KV_ROWS)
         return build_matmul(b, NAME("mixed"), shares, a->values, false, false);
     const char *cached = arena_printf(g->arena, "shares_cached_%u", piece).at;
@@ -329,7 +357,7 @@ ValueId graph_attention(Graph *g, ValueId qkv, const PackedTensor *t, uint32_t l
     ValueId v = new_rows(g, "v", layer, OUTPUT_NEW_V, v_heads, c->head_dim_v);
     Attended attended = take_rows(g, k, v, layer);
 
-    uint32_t rows = group * T, pieces = n_pieces(rows, graph_n_keys(g));
+    uint32_t rows = group * T, pieces = n_pieces(rows, graph_n_keys(g, graph_kind(g)));
     uint32_t step = (rows + pieces - 1) / pieces;
     ValueId *heads = arena_array(g->arena, pieces, ValueId);
     uint32_t n = 0;

@@ -23,9 +23,12 @@ typedef struct {
     float v_factor, up_factor; // of the layer's values and up, where their weights do not hold it
     // inputs by kind of layer; absent for kinds of which the shard has no layer
     ValueId cos[CONTRACT_MAX_KINDS], sin[CONTRACT_MAX_KINDS]; // [1, 1, rope_dim / 2, T]
-    ValueId mask[CONTRACT_MAX_KINDS]; // [1, 1, G * T, state_rows], G query heads share a kv head
-    ValueId write_mask, keep;         // [1, 1, state_rows, T], [1, 1, state_rows, 1] (KV_OVERWRITE)
-    ValueId kv;                       // the packed state (KV_SLICE)
+    ValueId
+        mask[CONTRACT_MAX_KINDS]; // [1, 1, G * T, graph_n_keys()], G query heads share a kv head
+    // Of caches of the whole context and of rings; those that the shard has none of are not there.
+    ValueId write_mask[2], keep[2]; // [1, 1, cache rows, T], [1, 1, cache rows, 1] (KV_OVERWRITE)
+    ValueId kv[2];                  // the packed states (KV_SLICE)
+    uint32_t *in_state;             // [layers of the shard]: how many before it share its state
     ValueId *kv_begin, *kv_end; // [layers of the shard]: where each one's new rows go (KV_SLICE)
     ValueId *states;   // [2 layers of the shard]: keys, values, keys, …; inputs in KV_ROWS
     ValueId *new_rows; // likewise: rows that leave the function (KV_ROWS)
@@ -77,11 +80,11 @@ ValueId graph_head_vector(Graph *g, const PackedTensor *t);
 // outputs [1, heads * head_dim_v, 1, T]. `layer` counts within the shard.
 // `t`: the layer's tensors, by slot.
 ValueId graph_attention(Graph *g, ValueId qkv, const PackedTensor *t, uint32_t layer);
-// The number of keys that a row has scores for: those of the caches, in KV_ROWS also those of the
-// function's own rows.
-uint32_t graph_n_keys(const Graph *g);
-// Declares the caches of a function of `n_layers` layers, and the inputs that place rows in them.
+// The number of keys that a row of layers of kind `k` has scores for: those of the caches, in
+// KV_ROWS also those of the function's own rows.
+uint32_t graph_n_keys(const Graph *g, const LayerKind *k);
+// Declares the caches of a function of `n_layers` layers from `first_layer` on, and the inputs that place rows in them.
 // Call it after the other inputs are declared.
-void graph_declare_caches(Graph *g, uint32_t n_layers);
+void graph_declare_caches(Graph *g, uint32_t first_layer, uint32_t n_layers);
 
 #endif

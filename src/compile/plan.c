@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "compile/compile.h"
+#include "decoder/rings.h"
 
 // Limits of one compiled model by operating system: eeANE 2.1.0 (PyPI), `ne_limits.py`, measured on
 // an M2; Apple documents nothing. A message of Core ML's compiler names 2 GiB.
@@ -141,15 +142,47 @@ static bool is_wrong_axis(uint32_t n) {
 
 // In the rows form scores have a column more for each new row. A function that takes several rows for
 // one stores all of them, in forms that cannot leave some out: there is room for them behind the last.
-static uint32_t state_rows(const CompileOptions *o) {
-    bool stores_padding = o->is_one_function && o->kv != KV_OVERWRITE;
-    uint32_t padding = stores_padding ? o->prefill_rows : 0;
-    uint32_t rows = (uint32_t)round_up((uint64_t)o->context + padding, 32);
+static uint32_t rounded_rows(const CompileOptions *o, uint64_t n) {
+    uint32_t rows = (uint32_t)round_up(n, 32);
     bool adds = o->kv == KV_ROWS;
     while (is_wrong_axis(rows) ||
            (adds && (is_wrong_axis(rows + 1) || is_wrong_axis(rows + o->prefill_rows))))
         rows += 32;
     return rows;
+}
+
+static uint32_t state_rows(const CompileOptions *o) {
+    bool stores_padding = o->is_one_function && o->kv != KV_OVERWRITE;
+    return rounded_rows(o, (uint64_t)o->context + (stores_padding ? o->prefill_rows : 0));
+}
+
+uint32_t plan_most_rows(const CompileOptions *o) {
+    return (uint32_t)max_size(1, o->prefill_rows);
+}
+
+// One ring for all windows: for the longest with which it is still shorter than the whole.
+static void plan_ring(ShardPlan *plan, const Contract *c) {
+    const CompileOptions *o = &plan->options;
+    uint32_t most_rows = plan_most_rows(o), longest = 0;
+    for (uint32_t i = 0; i < contract_n_kinds(c) && !o->keeps_windows_whole; i++) {
+        uint64_t window = c->kinds[i].attn_window, n = round_up(window + most_rows, 32);
+        if (window <= longest || n >= plan->state_rows) continue;
+        bool is_blended = o->kv == KV_OVERWRITE;
+        uint32_t rows = rounded_rows(o, n + (is_blended ? 0 : most_rows));
+        uint32_t slots = is_blended ? rows : (uint32_t)n;
+        if (rows >= plan->state_rows) continue;
+        longest = (uint32_t)window;
+        plan->ring_slots = slots;
+        plan->ring_rows = rows;
+    }
+}
+
+bool plan_has_ring(const ShardPlan *plan, const LayerKind *k) {
+    return ring_holds(plan->ring_slots, k->attn_window, plan_most_rows(&plan->options));
+}
+
+uint32_t plan_cache_rows(const ShardPlan *plan, const LayerKind *k) {
+    return plan_has_ring(plan, k) ? plan->ring_rows : plan->state_rows;
 }
 
 static uint64_t layer_bytes(const Model *model, const CompileOptions *options, uint32_t layer,
@@ -250,6 +283,7 @@ bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *opti
                        "context of %u positions: shorter than one prefill call of %u",
                        options->context, options->prefill_rows);
 
+    plan_ring(plan, c);
     uint64_t limit = plan_limit(options);
     uint64_t row_bytes = (uint64_t)c->d_model * (options->weights == WEIGHTS_F16 ? 2 : 1);
     bool is_plain = c->logit_scale == 1 && c->final_softcap == 0; // shard.c build_head

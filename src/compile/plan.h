@@ -44,6 +44,7 @@ typedef struct {
     uint32_t prefill_rows; // T of `prefill`; 0 for no such function
     // `decode` also takes prefill_rows rows, and is the only function with layers.
     bool is_one_function;
+    bool keeps_windows_whole; // caches of layers with a window hold the context, too
     KvForm kv;
     PackFormat weights;
     NormForm norm;
@@ -68,6 +69,9 @@ typedef struct {
     CompileOptions options;
     // rows of the KV states: the context, rounded up to a size that the ANE accepts
     uint32_t state_rows;
+    // Of layers with a window (decoder/rings.h); 0 where a ring would be no shorter than state_rows.
+    uint32_t ring_slots; // slots that positions go round,
+    uint32_t ring_rows;  // and rows of the states, which hold some behind the last of them
     ShardRange *shards;
     size_t n_shards;
     LayerScaling *layers; // [n_layers]
@@ -92,6 +96,12 @@ uint64_t plan_file_limit(const CompileOptions *options);
 const char *norm_form_name(NormForm form); // "max", "l2"
 bool norm_form_named(Str name, NormForm *form, Err *err);
 bool weight_form_named(const char *name, PackFormat *form);
+
+// Rows a call of the plan's functions may store.
+uint32_t plan_most_rows(const CompileOptions *options);
+// Whether caches of layers of kind `k` are rings; how many rows they have.
+bool plan_has_ring(const ShardPlan *plan, const LayerKind *k);
+uint32_t plan_cache_rows(const ShardPlan *plan, const LayerKind *k);
 
 // Fails, with the sizes in the message, when a single layer or a slice of the head does not fit.
 bool plan_shards(ShardPlan *plan, const Model *model, const CompileOptions *options, Arena *arena,

@@ -134,13 +134,22 @@ static ValueId stack_mask(Graph *g, ValueId mask, uint32_t kind) {
 }
 
 // Which rows of the states stay: those that no column of the write mask names.
-static ValueId kept_rows(Graph *g) {
+static ValueId kept_rows(Graph *g, bool is_ring) {
     Builder *b = &g->builder;
-    ValueId written = g->n_rows == 1
-                          ? g->write_mask
-                          : build_reduce(b, "written", MIL_OP_reduce_sum, g->write_mask, 3, true);
-    ValueId one = build_const_f16(b, "one", 1.0f);
-    return build_binary(b, "keep", MIL_OP_sub, one, written);
+    ValueId written = g->write_mask[is_ring];
+    if (g->n_rows > 1)
+        written = build_reduce(b, is_ring ? "written_ring" : "written", MIL_OP_reduce_sum, written,
+                               3, true);
+    ValueId one = build_const_f16(b, is_ring ? "one_ring" : "one", 1.0f);
+    return build_binary(b, is_ring ? "keep_ring" : "keep", MIL_OP_sub, one, written);
+}
+
+// Whether some of the layers keep the whole context, or a ring.
+static bool has_cache(const Graph *g, uint32_t first_layer, uint32_t n_layers, bool is_ring) {
+    for (uint32_t i = 0; i < n_layers; i++)
+        if (plan_has_ring(g->plan, contract_layer(g->contract, first_layer + i)) == is_ring)
+            return true;
+    return false;
 }
 
 static bool has_kind(const Contract *c, uint32_t first_layer, uint32_t n_layers, uint32_t kind) {
@@ -153,7 +162,7 @@ static bool has_kind(const Contract *c, uint32_t first_layer, uint32_t n_layers,
 static void declare_tables(Graph *g, uint32_t kind) {
     int64_t T = g->n_rows, half = g->contract->kinds[kind].rope_dim / 2;
     MilType rotary = MIL_TENSOR(MIL_F16, 1, 1, half, T);
-    MilType mask = MIL_TENSOR(MIL_F16, 1, 1, T, graph_n_keys(g));
+    MilType mask = MIL_TENSOR(MIL_F16, 1, 1, T, graph_n_keys(g, &g->contract->kinds[kind]));
     Builder *b = &g->builder;
     if (half) {
         g->cos[kind] = build_input(b, port_of_kind(g->arena, INPUT_COS, kind), rotary);
@@ -165,18 +174,24 @@ static void declare_tables(Graph *g, uint32_t kind) {
 static void declare_inputs(Graph *g, uint32_t first_layer, uint32_t n_layers, ValueId *x) {
     Builder *b = &g->builder;
     const Contract *c = g->contract;
-    int64_t T = g->n_rows, S = g->plan->state_rows;
+    int64_t T = g->n_rows;
+    const int64_t rows[2] = {g->plan->state_rows, g->plan->ring_rows};
+    static const char *const write_masks[2] = {INPUT_WRITE_MASK, INPUT_WRITE_RING};
     bool has_mask = g->plan->options.kv == KV_OVERWRITE;
     uint32_t n_kinds = contract_n_kinds(c);
     *x = build_input(b, INPUT_X, activation(c->d_model, T));
     for (uint32_t kind = 0; kind < n_kinds; kind++)
         if (has_kind(c, first_layer, n_layers, kind)) declare_tables(g, kind);
-    if (has_mask) g->write_mask = build_input(b, INPUT_WRITE_MASK, MIL_TENSOR(MIL_F16, 1, 1, S, T));
-    graph_declare_caches(g, n_layers);
+    for (int i = 0; i < 2 && has_mask; i++)
+        if (has_cache(g, first_layer, n_layers, i == 1))
+            g->write_mask[i] =
+                build_input(b, write_masks[i], MIL_TENSOR(MIL_F16, 1, 1, rows[i], T));
+    graph_declare_caches(g, first_layer, n_layers);
     for (uint32_t kind = 0; kind < n_kinds; kind++)
         if (has_kind(c, first_layer, n_layers, kind))
             g->mask[kind] = stack_mask(g, g->mask[kind], kind);
-    if (has_mask) g->keep = kept_rows(g);
+    for (int i = 0; i < 2 && has_mask; i++)
+        if (has_cache(g, first_layer, n_layers, i == 1)) g->keep[i] = kept_rows(g, i == 1);
 }
 
 static bool build_layers(CompiledShard *shard, const Model *model, const ShardPlan *plan,

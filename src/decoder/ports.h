@@ -1,7 +1,8 @@
 // ports.h — the names by which a host drives a shard: its functions, inputs, outputs and states.
 //
 // The compiler makes programs with these names and the runtime fills them; docs/chain-schema.md
-// says what each holds. T is the function's row count, S the rows of the KV states:
+// says what each holds. T is the function's row count, S the rows of the KV states, R those
+// of layers whose window has a ring (rings.h), wherever the two differ:
 //
 //     x           fp16 [1, d_model, 1, T]       hidden rows, or embedding rows for the first shard
 //     cos, sin    fp16 [1, 1, rope_dim / 2, T]  of each row's position, attention factor in them
@@ -9,7 +10,8 @@
 //                                               rows form [1, 1, T, S + T], last the T new rows
 //     kv_begin_NN int32 [4]                     slice form: where the rows of layer NN of the shard
 //     kv_end_NN   int32 [4]                     begin and end in the state
-//     write_mask  fp16 [1, 1, S, T]             1 where slot s takes row t (overwrite form)
+//     write_mask  fp16 [1, 1, S, T]             1 where slot s takes row t (overwrite form);
+//                                               write_mask_ring [1, 1, R, T] the same of rings
 //     k_NN, v_NN  fp16 [1, kv heads, S, dims]   caches of layer NN (rows form; others have states)
 //     hidden      fp16 [1, d_model, 1, T]       after the shard's layers
 //     new_k_NN    fp16 [1, kv heads, T, dims]   rows form: what the host puts into the caches; new_v_NN
@@ -35,13 +37,15 @@
 #define INPUT_KV_BEGIN   "kv_begin"
 #define INPUT_KV_END     "kv_end"
 #define INPUT_WRITE_MASK "write_mask"
+#define INPUT_WRITE_RING "write_mask_ring"
 #define OUTPUT_HIDDEN    "hidden"
 #define OUTPUT_LOGITS    "logits_" // and the number of the slice
 #define OUTPUT_NEW_K     "new_k"   // rows form: new_k_NN and new_v_NN, the new rows of layer NN
 #define OUTPUT_NEW_V     "new_v"
 #define STATE_KV         "kv" // slice form
-#define CACHE_K          "k"  // k_NN and v_NN of layer NN: states of the overwrite form, inputs
-#define CACHE_V          "v"  // of the rows form
+#define STATE_KV_RING    "kv_ring"
+#define CACHE_K          "k" // k_NN and v_NN of layer NN: states of the overwrite form, inputs
+#define CACHE_V          "v" // of the rows form
 
 // Rows per call of prefill by default. Public projects ship 64 (smpanaro/coreml-llm-cli) and 128
 // (kasper0406/gemma-coreml-chat); a matrix product was fastest at 128 rows on an M4 Max and half as

@@ -54,9 +54,9 @@ const EngineTensor *engine_state_find(const EngineState *s, Str name);
 const EngineTensor *engine_state_at(const EngineState *s, uint32_t i);
 // Copies `from` to `to`, states of the same package; rounds to binary16 if `rounds`.
 void engine_state_copy(EngineState *to, const EngineState *from, bool rounds);
-// In every matrix of every state (its last two axes), copies rows [from, from + n) to [to, to + n).
-// The two ranges do not overlap.
-void engine_state_copy_rows(EngineState *s, uint32_t to, uint32_t from, uint32_t n);
+// In every matrix (the last two axes) of every state whose matrices have n_rows rows, replaces rows
+// [0, n) by what rows from[0 … n) held before.
+void engine_state_gather_rows(EngineState *s, size_t n_rows, const uint32_t *from, uint32_t n);
 // In every matrix of the state called `name`, replaces rows [at, at + n) by those of `rows`, which
 // has as many matrices of n rows each. False when there is no such state, or `rows` do not fit into
 // it.

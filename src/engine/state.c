@@ -115,18 +115,32 @@ void engine_state_copy(EngineState *to, const EngineState *from, bool rounds) {
     }
 }
 
-void engine_state_copy_rows(EngineState *s, uint32_t to, uint32_t from, uint32_t n) {
+// Rows of one matrix [slots, width] at `at`; `old` has room for it.
+static void gather(const EngineTensor *t, size_t at, size_t width, size_t slots,
+                   const uint32_t *from, uint32_t n, char *old) {
+    size_t row = width * sizeof(float);
+    char *matrix = (char *)element_at(t, at);
+    memcpy(old, matrix, slots * row);
+    for (uint32_t i = 0; i < n; i++) memcpy(matrix + i * row, old + from[i] * row, row);
+}
+
+void engine_state_gather_rows(EngineState *s, size_t n_rows, const uint32_t *from, uint32_t n) {
     for (uint32_t i = 0; i < s->n_buffers; i++) {
         EngineTensor *t = &s->buffers[i].tensor;
         if (t->type.rank < 2) continue;
         int axis = t->type.rank - 2;
-        size_t width = (size_t)t->type.dims[axis + 1], rows = (size_t)t->type.dims[axis];
-        assert(to + (size_t)n <= rows && from + (size_t)n <= rows);
+        size_t width = (size_t)t->type.dims[axis + 1], slots = (size_t)t->type.dims[axis];
+        if (slots != n_rows) continue;
         size_t *written = &s->buffers[i].written[axis];
-        *written = max_size(*written, to + (size_t)n);
-        for (size_t at = 0; at < t->count; at += rows * width)
-            memcpy((char *)element_at(t, at + to * width), element_at(t, at + from * width),
-                   n * width * sizeof(float));
+        for (uint32_t k = 0; k < n; k++) {
+            assert(from[k] < slots && k < slots);
+            if (from[k] < *written) *written = max_size(*written, (size_t)k + 1);
+        }
+        char *old = malloc(slots * width * sizeof(float));
+        if (!old) die_out_of_memory(slots * width * sizeof(float));
+        for (size_t at = 0; at < t->count; at += slots * width)
+            gather(t, at, width, slots, from, n, old);
+        free(old);
     }
 }
 

@@ -94,7 +94,7 @@ static bool run_packages(Proof *p, Shards *shards, const uint32_t *ids, size_t n
         size_t end = min_size(n, at + chunk);
         shards_reset(shards);
         for (size_t from = at; from < end;) {
-            uint32_t rows = prefill && from + prefill <= end ? (uint32_t)prefill : 1;
+            uint32_t rows = shards_step_rows(shards, (uint32_t)(from - at), end - from);
             shards->host.ops->embed(&shards->host, ids + from, rows, x, rows);
             if (!shards_run_layers(shards, x, (uint32_t)(from - at), rows, err)) return false;
             for (uint32_t t = 0; t < rows; t++)

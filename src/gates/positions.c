@@ -20,7 +20,7 @@ static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, u
     float *x = arena_array(p->arena, (size_t)width * max_size(1, c->prefill_rows), float);
     shards_follow_length(shards, first + n);
     for (size_t at = 0; at < n;) {
-        uint32_t rows = in_chunks && at + c->prefill_rows <= n ? c->prefill_rows : 1;
+        uint32_t rows = in_chunks ? shards_step_rows(shards, first + (uint32_t)at, n - at) : 1;
         shards->host.ops->embed(&shards->host, ids + at, rows, x, rows);
         if (!shards_run_layers(shards, x, first + (uint32_t)at, rows, err)) return false;
         for (uint32_t t = 0; t < rows; t++)
@@ -29,6 +29,19 @@ static bool run_chain(Proof *p, Shards *shards, const uint32_t *ids, size_t n, u
         at += rows;
         progress_report(p->job->progress, "positions: tokens", at, n);
     }
+    return true;
+}
+
+// The same `prefill_rows` tokens in one call, wherever a ring ends.
+static bool run_chunk(Proof *p, Shards *shards, const uint32_t *ids, uint32_t first, float *out,
+                      Err *err) {
+    const Chain *c = &p->bundle.chain;
+    uint32_t width = c->contract.d_model, n = c->prefill_rows;
+    float *x = arena_array(p->arena, (size_t)width * n, float);
+    shards->host.ops->embed(&shards->host, ids, n, x, n);
+    if (!shards_run_layers(shards, x, first, n, err)) return false;
+    for (uint32_t t = 0; t < n; t++)
+        for (uint32_t k = 0; k < width; k++) out[t * width + k] = x[(size_t)k * n + t];
     return true;
 }
 
@@ -47,12 +60,13 @@ static bool check_end(Proof *p, Shards *shards, float *steps, float *chunk, Err 
     uint32_t *ids;
     size_t n;
     uint32_t n_fed = (uint32_t)min_size(2 * (size_t)rows, first);
+    if (c->ring_slots && n_fed > c->ring_slots) n_fed = rows; // copied on out of the ring
     if (!proof_tokens(p, n_fed + rows, &ids, &n, err)) return false;
     float *skipped = arena_array(p->arena, (size_t)n_fed * width, float);
     if (!run_chain(p, shards, ids, n_fed, 0, true, skipped, err)) return false;
     if (n_fed) shards_repeat_states(shards, n_fed, first);
     if (!run_chain(p, shards, ids + n_fed, rows, first, false, steps, err) ||
-        !run_chain(p, shards, ids + n_fed, rows, first, true, chunk, err))
+        !run_chunk(p, shards, ids + n_fed, first, chunk, err))
         return false;
     Metrics m = compare(steps, chunk, rows, width);
     char scope[48];

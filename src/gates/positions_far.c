@@ -70,7 +70,8 @@ static bool run_rows(FarRows *f, uint32_t position, uint32_t n, Err *err) {
            reference_run_layers(f->reference, 0, f->p->model.contract.n_layers, f->rows, n, err);
 }
 
-static bool fill_caches(FarRows *f, bool is_long, Err *err) {
+// With what the context holds below `until`.
+static bool fill_caches(FarRows *f, bool is_long, uint32_t until, Err *err) {
     const Chain *c = &f->p->bundle.chain;
     uint32_t step = c->prefill_rows ? c->prefill_rows : 1;
     reference_rewind(f->reference, 0);
@@ -79,8 +80,8 @@ static bool fill_caches(FarRows *f, bool is_long, Err *err) {
     shards_reset(f->shards);
     for (uint32_t at = 0; at < f->n_filled; at += step)
         if (!run_rows(f, at, step, err)) return false;
-    shards_repeat_states(f->shards, f->n_filled, c->context);
-    reference_repeat(f->reference, f->n_filled, c->context);
+    shards_repeat_states(f->shards, f->n_filled, until);
+    reference_repeat(f->reference, f->n_filled, until);
     return true;
 }
 
@@ -97,7 +98,7 @@ static bool compare_rows(FarRows *f, uint32_t position, uint32_t n, Err *err) {
     return true;
 }
 
-// From high to low: a row that is written spoils nothing below it.
+// From high to low: a row that is written spoils nothing below it, but in rings, which are filled anew.
 static bool compare_at_edges(FarRows *f, const PositionList *edges, uint32_t n, bool is_long,
                              bool *has_any, Err *err) {
     const Chain *c = &f->p->bundle.chain;
@@ -107,7 +108,8 @@ static bool compare_at_edges(FarRows *f, const PositionList *edges, uint32_t n, 
         // The host's own rule decides, as it would in a session; whether it is right is
         // check_host_tables()'s to say.
         if (f->shards->host.ops->is_long(&f->shards->host, (size_t)last + 1) != is_long) continue;
-        if (!*has_any && !fill_caches(f, is_long, err)) return false;
+        uint32_t until = c->ring_slots ? first : c->context;
+        if ((!*has_any || c->ring_slots) && !fill_caches(f, is_long, until, err)) return false;
         *has_any = true;
         if (!compare_rows(f, first, n, err)) return false;
         progress_report(f->p->job->progress, "positions: edges", i + 1, edges->count);
@@ -142,6 +144,8 @@ bool check_far_rows(Proof *p, Shards *shards, const PositionList *edges, size_t 
                                 .rope_factors = p->use.rope_factors,
                                 .weights = packed_weight_row,
                                 .weights_context = packed_weights_open(p, err)};
+    // Rows that are copied on have to lie in a ring, all of them.
+    if (c->ring_slots && f.n_filled > c->ring_slots) f.n_filled -= chunk;
     if (f.n_filled + chunk > c->context) return true; // nothing is far in so short a context
     if (!options.weights_context || !proof_tokens(p, 3 * (size_t)chunk + 64, &f.ids, &f.n_ids, err))
         return false;

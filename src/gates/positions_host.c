@@ -22,7 +22,8 @@
 typedef struct {
     const Contract *contract; // the source's
     const Use *use;
-    uint32_t state_rows;
+    uint32_t state_rows, ring_slots, ring_rows, most_rows;
+    bool is_blended;      // rows go to any slots; else one after another
     bool has_new_columns; // a step's rows have columns of their own, behind those of the slots
     // Of each kind of layers [rope_dim / 2], by the short and the long set.
     double *angles[CONTRACT_MAX_KINDS][2];
@@ -64,35 +65,76 @@ static void check_rotary(HostCheck *h, const HostStep *step, uint32_t kind, bool
         }
 }
 
-// Row t sees slot s when that is itself or one of the window - 1 before it.
-static void check_mask(HostCheck *h, const HostStep *step, uint32_t kind) {
+// How caches of a kind are used: `n` slots take positions in turn, of `rows` that there are. By
+// the definition of decoder/rings.h: no cache of the whole context is shorter than it.
+typedef struct {
+    uint32_t n, rows;
+} Turn;
+
+static Turn turn_of(const HostCheck *h, const LayerKind *k) {
+    bool is_ring =
+        h->ring_slots && k->attn_window && k->attn_window + (uint64_t)h->most_rows <= h->ring_slots;
+    return is_ring ? (Turn){h->ring_slots, h->ring_rows} : (Turn){h->state_rows, h->state_rows};
+}
+
+// The position whose row lies in `column` when the rows of a step see; -1: none that counts. A slot
+// holds the last position that went there: of all before the step, or of those stored by it, too.
+static int64_t held_by(const HostCheck *h, const HostStep *step, Turn turn, uint32_t column) {
+    int64_t begin = step->position % turn.n, behind = (int64_t)column - begin;
+    if (h->has_new_columns && column >= turn.rows)
+        return (int64_t)step->position + column - turn.rows;
+    // Where rows are put in place by one index they go on behind the last slot.
+    if (!h->has_new_columns && !h->is_blended && behind >= 0 && behind < step->n_rows)
+        return step->position + behind;
+    if (column >= turn.n) return -1;
+    int64_t last = (int64_t)step->position - 1;
+    if (h->is_blended) last += step->n_rows;
+    if (last < column) return -1;
+    return last - (last - column) % turn.n;
+}
+
+// Row t sees what is itself or one of the window - 1 positions before it, and all of them: a ring
+// that is too short no longer holds the oldest.
+static void check_mask(HostCheck *h, const Host *host, const HostStep *step, uint32_t kind) {
+    const LayerKind *k = &h->contract->kinds[kind];
     const float *mask = step->kinds[kind].mask;
-    uint32_t window = h->contract->kinds[kind].attn_window;
-    uint32_t n_columns = h->state_rows + (h->has_new_columns ? step->n_rows : 0);
+    Turn turn = turn_of(h, k);
+    uint32_t n_columns = turn.rows + (h->has_new_columns ? step->n_rows : 0);
+    if (kind >= host->n_kinds || host_n_columns(host, kind, step->n_rows) != n_columns) {
+        found_fault(h, step->position, "the mask has other columns than the window asks for");
+        return;
+    }
     for (uint32_t t = 0; t < step->n_rows; t++, mask += n_columns) {
-        uint64_t self = (uint64_t)step->position + t;
+        int64_t self = (int64_t)step->position + t, window = k->attn_window, n_seen = 0;
         for (uint32_t column = 0; column < n_columns; column++) {
-            bool is_new = column >= h->state_rows;
-            uint64_t s = is_new ? (uint64_t)step->position + column - h->state_rows : column;
-            bool is_there = is_new || !h->has_new_columns || s < step->position;
-            bool is_seen = is_there && s <= self && (window == 0 || s + window > self);
+            int64_t p = held_by(h, step, turn, column);
+            bool is_seen = p >= 0 && p <= self && (window == 0 || p + window > self);
+            n_seen += is_seen;
             if (mask[column] == (is_seen ? 0.0f : MASK_OFF)) continue;
             found_fault(h, (uint32_t)self,
                         is_seen ? "the mask hides a slot that it should show"
                                 : "the mask shows a slot that it should hide");
             return;
         }
+        if (n_seen != (window && window <= self ? window : self + 1))
+            found_fault(h, (uint32_t)self, "the caches no longer hold all that the window shows");
     }
 }
 
-static void check_place(HostCheck *h, const HostStep *step) {
-    uint32_t position = step->position, n_rows = step->n_rows;
-    bool ok = step->kv_begin == (int32_t)position && step->kv_end == (int32_t)(position + n_rows);
-    for (uint32_t s = 0; step->write_mask && s < h->state_rows; s++)
+static bool is_placed(const HostStep *step, const HostPlace *place, Turn turn) {
+    uint32_t n_rows = step->n_rows, begin = step->position % turn.n;
+    bool ok = place->begin == (int32_t)begin && place->end == (int32_t)(begin + n_rows);
+    for (uint32_t s = 0; place->write_mask && s < turn.rows; s++)
         for (uint32_t t = 0; t < n_rows; t++)
-            ok =
-                ok && step->write_mask[(size_t)s * n_rows + t] == (s == position + t ? 1.0f : 0.0f);
-    if (!ok) found_fault(h, position, "rows are written to other slots than expected");
+            ok = ok && place->write_mask[(size_t)s * n_rows + t] ==
+                           (s == (step->position + t) % turn.n ? 1.0f : 0.0f);
+    return ok;
+}
+
+static void check_place(HostCheck *h, const HostStep *step) {
+    bool ok = is_placed(step, &step->whole, (Turn){h->state_rows, h->state_rows});
+    if (h->ring_slots) ok = ok && is_placed(step, &step->ring, (Turn){h->ring_slots, h->ring_rows});
+    if (!ok) found_fault(h, step->position, "rows are written to other slots than expected");
 }
 
 static void check_rows(HostCheck *h, Host *host, uint32_t position, uint32_t n_rows) {
@@ -106,7 +148,7 @@ static void check_rows(HostCheck *h, Host *host, uint32_t position, uint32_t n_r
     const HostStep *step = host_fill(host, position, n_rows);
     for (uint32_t kind = 0; kind < contract_n_kinds(h->contract); kind++) {
         check_rotary(h, step, kind, is_long);
-        check_mask(h, step, kind);
+        check_mask(h, host, step, kind);
     }
     check_place(h, step);
     h->n_rows += n_rows;
@@ -131,6 +173,10 @@ bool check_host_tables(Proof *p, Shards *shards, const PositionList *edges, Err 
     HostCheck h = {.contract = &p->model.contract,
                    .use = &p->use,
                    .state_rows = c->state_rows,
+                   .ring_slots = c->ring_slots,
+                   .ring_rows = c->ring_rows,
+                   .most_rows = c->prefill_rows ? c->prefill_rows : 1,
+                   .is_blended = str_is(c->kv, "overwrite"),
                    .has_new_columns = str_is(c->kv, "rows")};
     for (uint32_t kind = 0; kind < contract_n_kinds(h.contract); kind++)
         for (int i = 0; i < 2; i++) {

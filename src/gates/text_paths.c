@@ -19,14 +19,17 @@
 
 enum {
     N_WAYS = 7,
-    ANSWER = 6,      // tokens of an answer: what a turn leaves, not what it says, is asked for
-    SMALL_END = 160, // context of the session whose end is reached
-    ROOMY = 512,     // contexts that hold all of it
-    CROSSING = 2,    // tokens before and after the crossing that are compared
+    ANSWER = 6,        // tokens of an answer: what a turn leaves, not what it says, is asked for
+    SMALL_END = 160,   // context of the session whose end is reached
+    ROOMY = 512,       // contexts that hold all of it
+    RING_COMPARED = 3, // tokens that are compared at each place of rings
+    CROSSING = 2,      // tokens before and after the crossing that are compared
 };
 
 // Weights times tokens that a reference may read for the crossing: some seconds.
 #define MOST_CROSSING_WORK 2e10
+// The same for rings, as long as a bundle whose text is read takes anyway: two minutes of a core.
+#define MOST_RING_WORK 1e12
 
 typedef struct {
     Proof *p;
@@ -152,6 +155,11 @@ static bool begin(Paths *t, const char *system, Err *err) {
 
 // ---- the ways
 
+// Tokens of a conversation that goes twice round the rings and a little further, or to the end.
+static size_t ring_walk_length(const Chain *c) {
+    return min_size(2 * (size_t)c->ring_slots + RING_COMPARED, c->context);
+}
+
 // Some tokens in one call behind what the session holds, taken back afterwards: a chunk that begins
 // late and ends in padding. A conversation without a template reads every turn from its beginning.
 static bool feed_behind(Paths *t, Err *err) {
@@ -251,6 +259,27 @@ static bool walk_to_the_end(Paths *t, Err *err) {
     return step_until(t, session_context(t->session), 2, err);
 }
 
+// A conversation twice round the rings, taken back as far as they remember and further. What the session
+// reads again, or does not, must not show.
+static bool walk_rings(Paths *t, Err *err) {
+    const Chain *c = &t->p->bundle.chain;
+    Str first = STR("What is the capital of France?");
+    size_t end = ring_walk_length(c);
+    if (!begin(t, NULL, err) || !say(t, "first turn", first, err)) return false;
+    t->turn = "round the rings";
+    if (!step_until(t, end, RING_COMPARED, err)) return false;
+    t->turn = "taken back as far as the rings remember";
+    uint32_t within = (uint32_t)end;
+    while (within > 0 && session_reach(t->session, within - 1)) within--;
+    session_rewind(t->session, within);
+    if (!step_until(t, end, RING_COMPARED, err)) return false;
+    t->turn = "taken back further than the rings remember";
+    session_rewind(t->session, (uint32_t)(end - c->ring_slots));
+    if (!step_until(t, end - c->ring_slots + RING_COMPARED, RING_COMPARED, err)) return false;
+    return begin(t, NULL, err) && say(t, "shortened conversation", first, err) &&
+           say(t, "second turn after it", STR("Count from 3 to 9, please."), err);
+}
+
 // ---- the results
 
 static void report(Paths *t, const char *scope, const char *ways) {
@@ -311,12 +340,12 @@ static bool run_way(Proof *p, const Bundle *bundle, uint32_t n_positions, Way *w
     return ok;
 }
 
-static bool check_crossing(Proof *p, size_t *n_ways, Err *err) {
+static bool check_crossing(Proof *p, size_t *n_run, Err *err) {
     const Contract *c = &p->model.contract;
     enum { BEYOND = 96 };
     bool crosses = contract_has_two_factor_sets(c) && p->use.rope_factors == ROPE_FACTORS_AUTO &&
                    c->original_context + BEYOND <= p->bundle.chain.context;
-    *n_ways = N_WAYS;
+    *n_run = N_WAYS;
     if (!crosses) return true;
     double tokens = 3.0 * c->original_context; // short, long, and short again
     if (tokens * proof_n_weights(p) > MOST_CROSSING_WORK && !p->job->is_vote_long) {
@@ -325,16 +354,35 @@ static bool check_crossing(Proof *p, size_t *n_ways, Err *err) {
             "a conversation across position %u, where other rotary factors apply, was not run: it "
             "takes the reference over %u tokens several times; run it with --vote-long",
             c->original_context, c->original_context);
-        --*n_ways;
+        --*n_run;
         return true;
     }
     return run_way(p, &p->bundle, c->original_context + BEYOND, walk_crossing, "crossing",
                    "over the original context and below it again", err);
 }
 
+// Of bundles that have rings: one kind of conversation more.
+static bool check_rings(Proof *p, size_t *n_ways, size_t *n_run, Err *err) {
+    const Chain *c = &p->bundle.chain;
+    if (c->ring_slots == 0) return true;
+    size_t length = ring_walk_length(c);
+    ++*n_ways;
+    if (2.0 * (double)length * proof_n_weights(p) > MOST_RING_WORK && !p->job->is_vote_long) {
+        proof_unproved(
+            p, "text",
+            "a conversation twice round the rings of layers with a window was not run: it "
+            "takes the reference over %zu tokens; run it with --vote-long",
+            2 * length);
+        return true;
+    }
+    ++*n_run;
+    return run_way(p, &p->bundle, (uint32_t)min_size(c->context, length + ROOMY), walk_rings,
+                   "rings", "twice round the rings, taken back within and beyond them", err);
+}
+
 bool check_text_paths(Proof *p, Err *err) {
     uint32_t context = p->bundle.chain.context;
-    size_t n_ways = 0;
+    size_t n_run = 0, n_ways = N_WAYS;
     Bundle small = p->bundle;
     small.chain.context = (uint32_t)min_size(context, SMALL_END);
     uint32_t turns = (uint32_t)min_size(context, 1024);
@@ -342,8 +390,8 @@ bool check_text_paths(Proof *p, Err *err) {
                       "first, second and third turn, shortened, reset, system text", err) &&
               run_way(p, &small, small.chain.context, walk_to_the_end, "end of context",
                       "to the last position", err) &&
-              check_crossing(p, &n_ways, err);
+              check_crossing(p, &n_run, err) && check_rings(p, &n_ways, &n_run, err);
     // A conversation that grows, is shortened, reset, has a system text, ends, and crosses.
-    if (ok) proof_coverage(p, "text", n_ways, N_WAYS, "kinds of conversation run");
+    if (ok) proof_coverage(p, "text", n_run, n_ways, "kinds of conversation run");
     return ok;
 }

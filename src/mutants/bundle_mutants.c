@@ -73,16 +73,22 @@ static bool has_attn_factor(const Contract *c) {
     return false;
 }
 
+bool is_mutant_of_rings(const BundleMutant *mutant) {
+    const HostChanges *h = &mutant->host;
+    return h->ring_slot_shift || h->masks_by_slot || h->has_short_ring || h->keeps_overwritten;
+}
+
 const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract *c,
                                       uint32_t context, uint32_t prefill_rows) {
     const HostChanges *h = &mutant->host;
     // Angles that are all off by as much turn queries and keys alike.
     bool is_of_chunks = h->rope_shift_decode || h->rope_shift_prefill || h->rope_shift_later ||
                         h->counts_padding || h->counts_later_padding || h->reads_last_row;
-    bool is_of_window = h->ignores_window || h->window_shift;
+    bool is_of_window = h->ignores_window || h->window_shift || is_mutant_of_rings(mutant);
     bool is_of_factors =
         h->takes_other_factors || h->factors_by_context || h->crossing_shift || h->keeps_cache;
     if (is_of_window && !has_window_within(c, context)) return "no window lies within the context";
+    if (h->has_short_ring && prefill_rows < 3) return "the bundle has no prefill";
     if (is_of_factors && !h->takes_other_factors && c->original_context + 1 >= context)
         return "the context ends before the long factors apply";
     if (h->rounds_position && context <= 2049) return "fp16 has every position of the context";

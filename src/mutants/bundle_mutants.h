@@ -46,7 +46,10 @@ const BundleMutant *bundle_mutant_at(size_t i); // NULL past the last
 const char *bundle_mutant_idle_reason(const BundleMutant *mutant, const Contract *c,
                                       uint32_t context, uint32_t prefill_rows);
 
-// The same of a bundle whose functions of one row have norms of two ops (--norm l2).
+// Whether the mutant changes nothing where no layer has a ring (decoder/rings.h).
+bool is_mutant_of_rings(const BundleMutant *mutant);
+
+// The idle reason of a bundle whose functions of one row have norms of two ops (--norm l2).
 const char *norm_mutant_idle_reason(const BundleMutant *mutant, uint32_t prefill_rows);
 
 // Puts the edits into the program of `shard` when it has the place; fails when an edit finds no

@@ -105,46 +105,84 @@ static uint32_t n_stale(const Host *h, size_t length) {
 
 // ---- mask and place
 
-// The row of position `self`, of a window of `window` positions (0: none).
-static void change_mask_row(const Host *h, const HostStep *step, uint32_t window, float *mask,
+// A host whose rings are two slots shorter than the longest window and a call ask for: the first row
+// of a call no longer finds the oldest it sees.
+static Host shortened(const Host *h) {
+    Host other = *h;
+    uint32_t longest = 0;
+    for (uint32_t kind = 0; kind < h->n_kinds; kind++)
+        if (host_has_ring(h, kind))
+            longest = (uint32_t)max_size(longest, h->contract->kinds[kind].attn_window);
+    if (!changes_of(h)->has_short_ring || !longest) return other;
+    other.shape.most_rows -= 2;
+    other.shape.ring_slots = longest + other.shape.most_rows;
+    return other;
+}
+
+// The mask of a ring as if slots were positions; columns of a step's own rows stay.
+static void mask_by_slot(const Host *h, const HostStep *step, uint32_t kind, float *mask,
+                         uint32_t self) {
+    uint32_t window = h->contract->kinds[kind].attn_window;
+    for (uint32_t s = 0; s < h->shape.ring_rows; s++)
+        mask[s] = s <= self && (uint64_t)s + window > self ? 0 : MASK_OFF;
+    for (uint32_t p = step->position; p <= self; p++) mask[host_column(h, step, kind, p)] = 0;
+}
+
+// The row of position `self`.
+static void change_mask_row(const Host *h, const HostStep *step, uint32_t kind, float *mask,
                             uint32_t self) {
     const HostChanges *m = changes_of(h);
-    uint32_t oldest = window && self + 1 > window ? self + 1 - window : 0;
-    uint32_t n_slots = h->shape.state_rows;
-    size_t n_columns = host_n_columns(h, step->n_rows);
-    if (m->sees_shift > 0 && self + 1 < n_slots) mask[host_column(h, step, self + 1)] = 0;
-    if (m->sees_shift < 0) mask[host_column(h, step, self)] = MASK_OFF;
-    for (uint32_t p = oldest; p < oldest + m->n_missed && p < n_slots; p++)
-        mask[host_column(h, step, p)] = MASK_OFF;
-    for (uint32_t p = m->hides_from; m->hides_from && p < n_slots; p++)
-        if (p != self) mask[host_column(h, step, p)] = MASK_OFF;
+    uint32_t window = h->contract->kinds[kind].attn_window, n_slots = h->shape.state_rows;
+    uint32_t oldest = window && self + 1 > window ? self + 1 - window : 0, newest = oldest;
+    size_t n_columns = host_n_columns(h, kind, step->n_rows);
+#define COLUMN(p) mask[host_column(h, step, kind, p)]
+    if (host_has_ring(h, kind) && m->masks_by_slot) mask_by_slot(h, step, kind, mask, self);
+    // Windows of another length: as far back as the caches go.
+    uint32_t least = host_has_ring(h, kind) && self + 1 > h->shape.ring_slots
+                         ? self + 1 - h->shape.ring_slots
+                         : 0;
+    if (window && m->ignores_window) newest = least;
+    if (window && m->window_shift > 0 && oldest > least)
+        newest = oldest - (uint32_t)min_size((size_t)m->window_shift, oldest - least);
+    for (uint32_t p = newest; p < oldest; p++) COLUMN(p) = 0;
+    for (uint32_t p = oldest; window && self + 1 >= window && m->window_shift < 0 &&
+                              p < oldest + (uint32_t)-m->window_shift;
+         p++)
+        COLUMN(p) = MASK_OFF;
+    if (m->sees_shift > 0 && self + 1 < n_slots) COLUMN(self + 1) = 0;
+    if (m->sees_shift < 0) COLUMN(self) = MASK_OFF;
+    for (uint32_t p = oldest; p < oldest + m->n_missed && p < n_slots; p++) COLUMN(p) = MASK_OFF;
+    for (uint32_t p = (uint32_t)max_size(m->hides_from, oldest); m->hides_from && p < self; p++)
+        COLUMN(p) = MASK_OFF;
     for (size_t i = 0; m->mask_off != 0 && i < n_columns; i++)
         if (mask[i] != 0) mask[i] = m->mask_off;
+#undef COLUMN
 }
 
 static void fill_mask(const Host *h, HostStep *step, uint32_t kind) {
-    const HostChanges *m = changes_of(h);
-    Contract read = *h->contract;
-    LayerKind *k = &read.kinds[kind];
-    if (k->attn_window) k->attn_window += (uint32_t)m->window_shift;
-    if (m->ignores_window) k->attn_window = 0;
-    Host other = *h;
-    other.contract = &read;
-    host_ops.fill_mask(&other, step, kind);
-    size_t n_columns = host_n_columns(h, step->n_rows);
+    Host used = shortened(h);
+    host_ops.fill_mask(&used, step, kind);
+    size_t n_columns = host_n_columns(h, kind, step->n_rows);
     for (uint32_t t = 0; t < step->n_rows; t++)
-        change_mask_row(h, step, k->attn_window, step->kinds[kind].mask + t * n_columns,
+        change_mask_row(&used, step, kind, step->kinds[kind].mask + t * n_columns,
                         step->position + t);
 }
 
 static void fill_place(const Host *h, HostStep *step) {
-    int64_t shifted = (int64_t)step->position + changes_of(h)->slot_shift;
+    const HostChanges *m = changes_of(h);
+    Host used = shortened(h);
+    int64_t shifted = (int64_t)step->position + m->slot_shift;
     HostStep moved = *step;
     if (shifted >= 0 && shifted + step->n_rows <= h->shape.state_rows)
         moved.position = (uint32_t)shifted;
-    host_ops.fill_place(h, &moved);
-    step->kv_begin = moved.kv_begin;
-    step->kv_end = moved.kv_end;
+    host_ops.fill_place(&used, &moved);
+    step->whole = moved.whole;
+    step->ring = moved.ring;
+    if (!m->ring_slot_shift) return;
+    moved.whole.write_mask = NULL;
+    moved.position += (uint32_t)m->ring_slot_shift;
+    host_ops.fill_place(&used, &moved);
+    step->ring = moved.ring;
 }
 
 // ---- rows in, rows and logits out
@@ -188,6 +226,11 @@ static void rewind_to(Host *h, uint32_t position) {
     host_ops.rewind(h, position + is_short);
 }
 
+static bool remembers(const Host *h, uint32_t position) {
+    Host used = shortened(h);
+    return changes_of(h)->keeps_overwritten || host_ops.remembers(&used, position);
+}
+
 void mutant_host(MutantHost *m, const HostChanges *changes, const Contract *contract) {
     *m = (MutantHost){
         .ops = {.open = open_tables,
@@ -200,7 +243,8 @@ void mutant_host(MutantHost *m, const HostChanges *changes, const Contract *cont
                 .take_row = take_row,
                 .put_logits = put_logits,
                 .advance = advance,
-                .rewind = rewind_to},
+                .rewind = rewind_to,
+                .remembers = remembers},
         .changes = *changes,
         .contract = contract,
     };

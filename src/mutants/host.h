@@ -20,6 +20,10 @@ typedef struct {
     uint32_t n_missed;         // number of the oldest slots that rows do not see
     float mask_off;            // used in place of MASK_OFF; 0: MASK_OFF
     int slot_shift;            // rows are written this many slots further on, where there is room
+    int ring_slot_shift;       // the same, of rings alone
+    bool masks_by_slot;        // masks of rings take slot numbers for positions
+    bool has_short_ring;       // rings are used as if they had two slots fewer than they need
+    bool keeps_overwritten;    // a rewind further than rings remember computes nothing again
     uint32_t token_shift;      // the embedding row is that of the token with this much higher id
     double rope_speed_off;     // relative error of the rotary frequencies
     double rope_gain_off;      // relative error of cos and sin

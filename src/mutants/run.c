@@ -97,6 +97,7 @@ static bool convert(Run *run, const char *out, uint32_t context, const ConvertSt
         .out_path = out,
         .options = {.prefill_rows = (uint32_t)min_size(like->prefill_rows, context),
                     .is_one_function = chain_decode_rows(like) > 1,
+                    .keeps_windows_whole = str_is(like->windows, "whole"),
                     .head_slice_rows = like->head_slice_rows,
                     .weight_files = like->weight_files,
                     .layers_per_shard = like->shards[0].end_layer - like->shards[0].first_layer,
@@ -234,6 +235,10 @@ static bool run_converted(Run *run, const Mutant *m, const Reading *reading, Are
     ContextKind kind = context_kind(m);
     uint32_t context = context_of(run, kind);
     if (!judge_truth(run, kind, context, err)) return false;
+    if (m->bundle && is_mutant_of_rings(m->bundle) && run->truth[kind].ring_slots == 0) {
+        leave_out(run, m, "no layer has a ring at this context");
+        return true;
+    }
     const char *out = path_join(scratch, run->dir, "mutant.lathe");
     bool is_put;
     MutantConversion conversion;

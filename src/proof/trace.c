@@ -114,7 +114,7 @@ bool proof_run_shard(Proof *p, Shards *shards, size_t i, const float *rows, size
     shards_follow_length(shards, n_tokens);
     float *x = arena_array(p->arena, (size_t)width * max_size(1, chunk), float);
     for (size_t at = 0; at < n_tokens;) {
-        uint32_t n = chunk && at + chunk <= n_tokens ? chunk : 1;
+        uint32_t n = shards_step_rows(shards, (uint32_t)at, n_tokens - at);
         for (uint32_t t = 0; t < n; t++)
             for (uint32_t k = 0; k < width; k++) x[(size_t)k * n + t] = rows[(at + t) * width + k];
         if (!shard_run(shards, i, x, x, (uint32_t)at, n, err)) return false;

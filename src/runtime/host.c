@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "decoder/ports.h"
+#include "decoder/rings.h"
 #include "quant/quant.h"
 
 // ---- rotary tables. The reference computes its own; verify compares what comes of both.
@@ -55,7 +56,8 @@ static bool is_long(const Host *h, size_t length) {
 }
 
 static uint32_t n_stale(const Host *h, size_t length) {
-    return h->ops->is_long(h, length) == h->is_long ? 0 : h->position;
+    bool is_kept = h->ops->is_long(h, length) == h->is_long && h->ops->remembers(h, h->position);
+    return is_kept ? 0 : h->position;
 }
 
 void host_take_factors(Host *h, bool is_long) {
@@ -77,36 +79,61 @@ static void fill_rope(const Host *h, HostStep *s, uint32_t kind) {
 
 // ---- mask and place
 
-size_t host_n_columns(const Host *h, uint32_t n_rows) {
-    return h->shape.state_rows + (h->shape.masks_new_rows ? n_rows : 0);
+bool host_has_ring(const Host *h, uint32_t kind) {
+    return ring_holds(h->shape.ring_slots, h->contract->kinds[kind].attn_window,
+                      h->shape.most_rows);
 }
 
-size_t host_column(const Host *h, const HostStep *step, size_t p) {
-    bool is_new =
-        h->shape.masks_new_rows && p >= step->position && p < (size_t)step->position + step->n_rows;
-    return is_new ? h->shape.state_rows + p - step->position : p;
+uint32_t host_room(const Host *h, uint32_t position) {
+    bool may_wrap = h->shape.ring_slots == 0 || h->shape.has_write_mask;
+    return may_wrap ? UINT32_MAX : ring_room(h->shape.ring_slots, position);
+}
+
+static uint32_t n_slots(const Host *h, uint32_t kind) {
+    return host_has_ring(h, kind) ? h->shape.ring_rows : h->shape.state_rows;
+}
+
+size_t host_n_columns(const Host *h, uint32_t kind, uint32_t n_rows) {
+    return n_slots(h, kind) + (h->shape.masks_new_rows ? n_rows : 0);
+}
+
+// Rows of a step follow its first in slots, but where each has a column of the write mask.
+size_t host_column(const Host *h, const HostStep *step, uint32_t kind, size_t p) {
+    bool is_new = p >= step->position && p < (size_t)step->position + step->n_rows;
+    if (is_new && h->shape.masks_new_rows) return n_slots(h, kind) + p - step->position;
+    if (!host_has_ring(h, kind)) return p;
+    if (is_new && !h->shape.has_write_mask)
+        return step->position % h->shape.ring_slots + p - step->position;
+    return p % h->shape.ring_slots;
 }
 
 // Row t is at position + t and sees positions up to itself, within the window of its layer.
 static void fill_mask(const Host *h, HostStep *step, uint32_t kind) {
     uint32_t window = h->contract->kinds[kind].attn_window;
-    size_t n_columns = host_n_columns(h, step->n_rows);
+    size_t n_columns = host_n_columns(h, kind, step->n_rows);
     float *mask = step->kinds[kind].mask;
     for (uint32_t t = 0; t < step->n_rows; t++, mask += n_columns) {
         uint32_t self = step->position + t;
         uint32_t from = window && self + 1 > window ? self + 1 - window : 0;
         for (size_t i = 0; i < n_columns; i++) mask[i] = MASK_OFF;
-        for (uint32_t p = from; p <= self; p++) mask[host_column(h, step, p)] = 0;
+        for (uint32_t p = from; p <= self; p++) mask[host_column(h, step, kind, p)] = 0;
     }
 }
 
-static void fill_place(const Host *h, HostStep *s) {
-    s->kv_begin = (int32_t)s->position;
-    s->kv_end = (int32_t)(s->position + s->n_rows);
-    if (!s->write_mask) return;
-    memset(s->write_mask, 0, (size_t)h->shape.state_rows * s->n_rows * sizeof(float));
+// In caches of `n_slots` rows, of which `n` take positions in turn.
+static void fill_place_in(HostPlace *to, const HostStep *s, uint32_t n, uint32_t n_slots) {
+    if (n == 0) return;
+    to->begin = (int32_t)(s->position % n);
+    to->end = to->begin + (int32_t)s->n_rows;
+    if (!to->write_mask) return;
+    memset(to->write_mask, 0, (size_t)n_slots * s->n_rows * sizeof(float));
     for (uint32_t t = 0; t < s->n_rows; t++)
-        s->write_mask[(size_t)(s->position + t) * s->n_rows + t] = 1.0f;
+        to->write_mask[(size_t)((s->position + t) % n) * s->n_rows + t] = 1.0f;
+}
+
+static void fill_place(const Host *h, HostStep *s) {
+    fill_place_in(&s->whole, s, h->shape.state_rows, h->shape.state_rows);
+    fill_place_in(&s->ring, s, h->shape.ring_slots, h->shape.ring_rows);
 }
 
 const HostStep *host_fill(Host *h, uint32_t position, uint32_t n_rows) {
@@ -146,11 +173,25 @@ static void put_logits(const Host *h, float *logits, size_t first, const float *
 
 static void advance(Host *h, size_t n, size_t n_rows) {
     assert(n <= n_rows);
+    h->written =
+        (uint32_t)max_size(h->written, h->position + max_size(n_rows, h->shape.least_rows));
     h->position += (uint32_t)n;
+}
+
+// What was written behind a position that is gone back to has taken the place of rows before it. A
+// row sees no further than the longest of the windows that have rings.
+static bool remembers(const Host *h, uint32_t position) {
+    uint32_t oldest = ring_oldest(h->shape.ring_slots, h->written);
+    for (uint32_t kind = 0; h->shape.ring_slots && kind < h->n_kinds; kind++) {
+        uint32_t window = h->contract->kinds[kind].attn_window;
+        if (host_has_ring(h, kind) && oldest && position + 1 < oldest + window) return false;
+    }
+    return true;
 }
 
 static void rewind_to(Host *h, uint32_t position) {
     if (position < h->position) h->position = position;
+    if (h->position == 0) h->written = 0;
 }
 
 // ---- opening
@@ -167,19 +208,24 @@ static bool open_kind(Host *h, uint32_t kind, Err *err) {
     }
     t->cosines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
     t->sines = big_alloc((pairs * rows + 1) * sizeof(float), "rotary table", err);
-    t->mask = big_alloc(rows * host_n_columns(h, h->shape.most_rows) * sizeof(float), "mask", err);
+    t->mask =
+        big_alloc(rows * host_n_columns(h, kind, h->shape.most_rows) * sizeof(float), "mask", err);
     return t->cosines && t->sines && t->mask;
 }
 
 static bool open_tables(Host *h, Err *err) {
-    size_t n_mask = (size_t)h->shape.most_rows * h->shape.state_rows;
+    size_t n_mask = (size_t)h->shape.most_rows * h->shape.state_rows; // as rows, then of rings
     h->n_kinds = contract_n_kinds(h->contract);
     for (uint32_t kind = 0; kind < h->n_kinds; kind++)
         if (!open_kind(h, kind, err)) return false;
     h->row = big_alloc(h->contract->d_model * sizeof *h->row, "an embedding row", err);
     if (h->shape.has_write_mask)
-        h->step.write_mask = big_alloc(n_mask * sizeof(float), "write mask", err);
-    return h->row && (!h->shape.has_write_mask || h->step.write_mask);
+        h->step.whole.write_mask = big_alloc(n_mask * sizeof(float), "write mask", err);
+    n_mask = (size_t)h->shape.most_rows * h->shape.ring_rows;
+    if (h->shape.has_write_mask && n_mask)
+        h->step.ring.write_mask = big_alloc(n_mask * sizeof(float), "write mask", err);
+    return h->row && (!h->shape.has_write_mask ||
+                      (h->step.whole.write_mask && (!n_mask || h->step.ring.write_mask)));
 }
 
 const HostOps host_ops = {
@@ -194,6 +240,7 @@ const HostOps host_ops = {
     .put_logits = put_logits,
     .advance = advance,
     .rewind = rewind_to,
+    .remembers = remembers,
 };
 
 bool host_open(Host *h, const HostOps *ops, const Contract *contract, const TensorInfo *embedding,
@@ -215,6 +262,7 @@ void host_close(Host *h) {
         free(h->step.kinds[kind].mask);
     }
     free(h->row);
-    free(h->step.write_mask);
+    free(h->step.whole.write_mask);
+    free(h->step.ring.write_mask);
     *h = (Host){0};
 }

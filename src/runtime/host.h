@@ -15,21 +15,29 @@ typedef struct HostOps HostOps;
 // What layers of one kind take in a step (contract.h: LayerKind).
 typedef struct {
     float *cosines, *sines; // [rope_dim / 2, n_rows]
-    float *mask;            // [n_rows, host_n_columns()]
+    float *mask;            // [n_rows, host_n_columns()] of the kind
 } HostTables;
+
+// Where the rows of a step go in caches of one length.
+typedef struct {
+    int32_t begin, end; // slots, where they lie one after another
+    float *write_mask;  // [rows of the caches, n_rows]; NULL when no package takes it
+} HostPlace;
 
 // One forward pass over rows [position, position + n_rows).
 typedef struct {
     uint32_t position, n_rows;
     HostTables kinds[CONTRACT_MAX_KINDS]; // [contract_n_kinds()]
-    int32_t kv_begin, kv_end;
-    float *write_mask; // [state_rows, n_rows]; NULL when no package takes it
+    HostPlace whole, ring;                // of caches of the whole context, and of rings
 } HostStep;
 
 typedef struct {
     uint32_t context;    // positions that a session may use
     uint32_t state_rows; // slots of the KV states, at least as many
+    uint32_t ring_slots; // of rings (decoder/rings.h): slots that positions go round, and
+    uint32_t ring_rows;  // rows; 0: there is none
     uint32_t most_rows;  // of a step
+    uint32_t least_rows; // that a step of one row stores: more where it is widened (wide_step.h)
     RopeFactors rope_factors;
     bool has_write_mask; // packages are of the overwrite form (--kv)
     bool masks_new_rows; // of the rows form: a step's own rows are not in the caches yet
@@ -41,6 +49,7 @@ typedef struct {
     const TensorInfo *embedding; // [n_vocab, d_model]
     HostShape shape;
     uint32_t position; // tokens fed
+    uint32_t written;  // position up to which rows were stored since it was last 0, padding too
     bool is_long;      // which of LongRoPE's factor sets the tables are made of
     uint32_t n_kinds;  // of layers
     // Of each kind [rope_dim / 2], by the short and the long set: radians a position.
@@ -65,8 +74,9 @@ struct HostOps {
     void (*fill_place)(const Host *h, HostStep *step);
     // Whether a sequence of `length` tokens is rotated by LongRoPE's long factors (contract/use.h).
     bool (*is_long)(const Host *h, size_t length);
-    // How many of the tokens fed lie in the KV states under another factor set than that of a
-    // sequence of `length` tokens: they have to be fed again.
+    // How many of the tokens fed are of no use to a sequence of `length` tokens, and have to be fed
+    // again: they lie in the KV states under another factor set, or rings no longer hold rows that
+    // the next one sees.
     uint32_t (*n_stale)(const Host *h, size_t length);
     // Row `at` of what leaves the last layer, x [d_model, n_rows], for the head: [d_model].
     void (*take_row)(const Host *h, const float *x, size_t n_rows, size_t at, float *row);
@@ -76,6 +86,8 @@ struct HostOps {
     void (*advance)(Host *h, size_t n, size_t n_rows);
     // Tokens from `position` on are forgotten; a position not reached yet changes nothing.
     void (*rewind)(Host *h, uint32_t position);
+    // Whether a row at `position`, tokens fed or fewer, would find all it sees in the rings.
+    bool (*remembers)(const Host *h, uint32_t position);
 };
 extern const HostOps host_ops;
 
@@ -85,16 +97,21 @@ bool host_open(Host *h, const HostOps *ops, const Contract *contract, const Tens
                const HostShape *shape, Err *err);
 void host_close(Host *h); // safe on a zeroed Host
 
-// Columns of a mask: slots, and after them, where masks_new_rows, the step's own rows.
-size_t host_n_columns(const Host *h, uint32_t n_rows);
-// The column of position `p` in the mask of a step.
-size_t host_column(const Host *h, const HostStep *step, size_t p);
+// Whether caches of layers of kind `kind` are rings.
+bool host_has_ring(const Host *h, uint32_t kind);
+// How many rows from `position` on a step may have that later steps are to see: UINT32_MAX, but where
+// rows of rings have to lie one after another (decoder/rings.h).
+uint32_t host_room(const Host *h, uint32_t position);
+// Columns of the mask of a kind: slots, and after them, where masks_new_rows, the step's own rows.
+size_t host_n_columns(const Host *h, uint32_t kind, uint32_t n_rows);
+// The column of position `p`, of the step or one that rings hold, in the mask of a kind.
+size_t host_column(const Host *h, const HostStep *step, uint32_t kind, size_t p);
 
 // Takes a factor set from now on. Rows that lie in a KV state under the other one are wrong after
 // it.
 void host_take_factors(Host *h, bool is_long);
 
-// Computes h->step for `n_rows` rows at `position` and after, which must fit into the state. Good
+// Computes h->step for `n_rows` rows at `position` and after, which must fit into the context. Good
 // until the next call.
 const HostStep *host_fill(Host *h, uint32_t position, uint32_t n_rows);
 

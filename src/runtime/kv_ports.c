@@ -47,9 +47,7 @@ static bool find_new_rows(KvPorts *p, const Runner *r, uint32_t layer, const Con
 
 static bool find_layers(KvPorts *p, const Runner *r, const Contract *c, uint32_t n_rows,
                         Arena *names, Err *err) {
-    p->layers = calloc(p->n_layers + 1, sizeof *p->layers);
-    if (!p->layers) die_out_of_memory(p->n_layers * sizeof *p->layers);
-    for (uint32_t l = 0; l < p->n_layers; l++)
+    for (uint32_t l = 0; l < p->n_layers && p->form != KV_OVERWRITE; l++)
         if (p->form == KV_SLICE ? !find_slice(p, r, l, names, err)
                                 : !find_new_rows(p, r, l, c, n_rows, names, err))
             return false;
@@ -58,11 +56,25 @@ static bool find_layers(KvPorts *p, const Runner *r, const Contract *c, uint32_t
 
 bool kv_ports_find(KvPorts *p, const Runner *r, const Chain *chain, const ChainShard *shard,
                    uint32_t n_rows, Err *err) {
-    *p = (KvPorts){.write_mask = RUNNER_NO_PORT, .n_layers = shard->end_layer - shard->first_layer};
+    uint32_t n[2] = {0}; // layers with caches of the whole context, and with rings
+    *p = (KvPorts){.write_mask = RUNNER_NO_PORT,
+                   .write_ring = RUNNER_NO_PORT,
+                   .n_layers = shard->end_layer - shard->first_layer};
+    p->layers = calloc(p->n_layers + 1, sizeof *p->layers);
+    if (!p->layers) die_out_of_memory(p->n_layers * sizeof *p->layers);
+    for (uint32_t l = 0; l < p->n_layers; l++) {
+        KvLayerPorts *layer = &p->layers[l];
+        layer->has_ring =
+            chain_has_ring(chain, contract_layer(&chain->contract, shard->first_layer + l));
+        layer->in_state = n[layer->has_ring]++;
+    }
     if (!kv_form_named(chain->kv, &p->form, err)) return false;
-    if (p->form == KV_OVERWRITE)
-        return check_input(r, INPUT_WRITE_MASK, (size_t)n_rows * chain->state_rows, true,
-                           &p->write_mask, err);
+    if (p->form == KV_OVERWRITE &&
+        ((n[0] && !check_input(r, INPUT_WRITE_MASK, (size_t)n_rows * chain->state_rows, true,
+                               &p->write_mask, err)) ||
+         (n[1] && !check_input(r, INPUT_WRITE_RING, (size_t)n_rows * chain->ring_rows, true,
+                               &p->write_ring, err))))
+        return false;
     Arena names = {0};
     bool ok = find_layers(p, r, &chain->contract, n_rows, &names, err);
     arena_free(&names);
@@ -74,11 +86,17 @@ void kv_ports_free(KvPorts *p) {
     *p = (KvPorts){0};
 }
 
-// The state of the slice form is [2 layers, kv heads, S, head_dim].
+static const HostPlace *place_of(const KvPorts *p, uint32_t layer, const HostStep *step) {
+    return p->layers[layer].has_ring ? &step->ring : &step->whole;
+}
+
+// A state of the slice form is [2 layers, kv heads, S, head_dim].
 static void write_indices(const KvPorts *p, Runner *r, const Contract *c, const HostStep *step) {
-    for (int32_t l = 0; l < (int32_t)p->n_layers; l++) {
-        int32_t begin[INDEX_AXES] = {2 * l, 0, step->kv_begin, 0};
-        int32_t end[INDEX_AXES] = {2 * l + 2, (int32_t)c->n_kv_heads, step->kv_end,
+    for (uint32_t l = 0; l < p->n_layers; l++) {
+        const HostPlace *place = place_of(p, l, step);
+        int32_t at = 2 * (int32_t)p->layers[l].in_state;
+        int32_t begin[INDEX_AXES] = {at, 0, place->begin, 0};
+        int32_t end[INDEX_AXES] = {at + 2, (int32_t)c->n_kv_heads, place->end,
                                    (int32_t)c->head_dim};
         r->ops->write(r, p->layers[l].begin, begin);
         r->ops->write(r, p->layers[l].end, end);
@@ -86,7 +104,8 @@ static void write_indices(const KvPorts *p, Runner *r, const Contract *c, const 
 }
 
 void kv_ports_write(const KvPorts *p, Runner *r, const Contract *c, const HostStep *step) {
-    if (p->form == KV_OVERWRITE) r->ops->write(r, p->write_mask, step->write_mask);
+    if (p->write_mask != RUNNER_NO_PORT) r->ops->write(r, p->write_mask, step->whole.write_mask);
+    if (p->write_ring != RUNNER_NO_PORT) r->ops->write(r, p->write_ring, step->ring.write_mask);
     if (p->form == KV_SLICE) write_indices(p, r, c, step);
 }
 
@@ -97,7 +116,7 @@ bool kv_ports_place(const KvPorts *p, Runner *r, RunnerState *state, const HostS
     for (uint32_t l = 0; ok && p->form == KV_ROWS && l < p->n_layers; l++) {
         Str k = str_of(port_of_layer(&names, CACHE_K, l));
         Str v = str_of(port_of_layer(&names, CACHE_V, l));
-        uint32_t at = (uint32_t)step->kv_begin;
+        uint32_t at = (uint32_t)place_of(p, l, step)->begin;
         ok = r->ops->put_rows(r, state, k, p->layers[l].new_k, at, err) &&
              r->ops->put_rows(r, state, v, p->layers[l].new_v, at, err);
     }

@@ -10,15 +10,18 @@
 
 // Of one layer of the shard: places of ports among the runner's.
 typedef struct {
-    uint32_t begin, end;   // KV_SLICE: inputs
+    bool has_ring;
+    uint32_t begin, end;   // KV_SLICE: inputs,
+    uint32_t in_state;     // and how many layers before it share its state
     uint32_t new_k, new_v; // KV_ROWS: outputs
 } KvLayerPorts;
 
 typedef struct {
     KvForm form;
-    uint32_t write_mask; // KV_OVERWRITE: input
+    uint32_t write_mask,
+        write_ring; // KV_OVERWRITE: inputs; those that no layer asks for are no ports
     uint32_t n_layers;
-    KvLayerPorts *layers; // [n_layers], but in KV_OVERWRITE
+    KvLayerPorts *layers; // [n_layers]
 } KvPorts;
 
 // Finds the ports of `r`, a function of layers of `shard` for n_rows rows; refuses one that lacks some,

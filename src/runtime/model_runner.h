@@ -36,8 +36,8 @@ struct ModelRunnerOps {
     uint32_t (*position)(const ModelRunner *m); // tokens fed
     // Whether LongRoPE's long factors rotate a sequence of `length` tokens.
     bool (*is_long)(const ModelRunner *m, size_t length);
-    // How many of the tokens fed lie in the states under another factor set than that of a sequence
-    // of `length` tokens.
+    // How many of the tokens fed have to be fed again before a sequence of `length` tokens goes on:
+    // they lie in the states under another factor set, or a rewind went further than rings remember.
     uint32_t (*n_stale)(const ModelRunner *m, size_t length);
     // Feeds until the next rewind are parts of a sequence of `length` tokens: takes its factor set,
     // and forgets everything when tokens are stale under it.
@@ -45,6 +45,8 @@ struct ModelRunnerOps {
     // Forgets what was fed from `position` on; a position not reached yet forgets nothing.
     void (*rewind)(ModelRunner *m, uint32_t position);
     void (*reset)(ModelRunner *m); // forgets everything and zeroes the states
+    // Whether a rewind to `position` would leave all that later tokens see.
+    bool (*remembers)(const ModelRunner *m, uint32_t position);
 };
 
 // The arguments must outlive the runner. NULL and `err` on failure.

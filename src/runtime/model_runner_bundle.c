@@ -31,13 +31,15 @@ static void close_bundle(ModelRunner *m) {
 
 // A chunk goes through prefill when enough tokens are left and the padded rows still fit into the
 // state; a short rest is padded, since one wide call costs less than several narrow ones: less than
-// two, where a single token goes through a call as wide.
+// two, where a single token goes through a call as wide. Padding behind the end of a ring is lost, as it
+// may be.
 static uint32_t chunk(const ModelRunner *m, size_t n_left) {
     enum { WORTH_PADDING = 4 };
     const BundleRunner *b = (const BundleRunner *)m;
     uint32_t rows = b->prefill_rows, least = b->shards.wide.n_rows ? 2 : WORTH_PADDING;
-    bool fits = rows && host_of(m)->position + rows <= m->context;
-    return fits && n_left >= least ? (uint32_t)min_size(rows, n_left) : 1;
+    uint32_t position = host_of(m)->position, room = host_room(host_of(m), position);
+    size_t n = min_size(min_size(rows, room), n_left);
+    return rows && position + rows <= m->context && n >= least ? (uint32_t)n : 1;
 }
 
 // Rows of one chunk see each other's values, masked or not: one that is not finite spoils them all.
@@ -92,6 +94,10 @@ static void rewind_to(ModelRunner *m, uint32_t to) {
     host_of(m)->ops->rewind(host_of(m), to);
 }
 
+static bool remembers(const ModelRunner *m, uint32_t at) {
+    return host_of(m)->ops->remembers(host_of(m), at);
+}
+
 static void reset(ModelRunner *m) {
     host_of(m)->ops->rewind(host_of(m), 0);
     shards_reset(&((BundleRunner *)m)->shards);
@@ -107,6 +113,7 @@ static const ModelRunnerOps ops = {
     .expect = expect,
     .rewind = rewind_to,
     .reset = reset,
+    .remembers = remembers,
 };
 
 ModelRunner *model_runner_open_bundle(const Bundle *bundle, const Execution *how, Err *err) {

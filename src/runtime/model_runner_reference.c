@@ -67,6 +67,12 @@ static void rewind_to(ModelRunner *m, uint32_t to) {
     reference_rewind(reference_of(m), to);
 }
 
+// Its caches hold every position.
+static bool remembers(const ModelRunner *m, uint32_t at) {
+    (void)m, (void)at;
+    return true;
+}
+
 static void reset(ModelRunner *m) {
     reference_rewind(reference_of(m), 0);
 }
@@ -81,6 +87,7 @@ static const ModelRunnerOps ops = {
     .expect = expect,
     .rewind = rewind_to,
     .reset = reset,
+    .remembers = remembers,
 };
 
 ModelRunner *model_runner_open_reference(const Model *model, const ReferenceOptions *options,

@@ -106,8 +106,8 @@ struct RunnerOps {
     void (*state_reset)(RunnerState *s); // back to zeros
     // Both belong to the same package; numbers are rounded as `to` stores them.
     void (*state_copy)(RunnerState *to, const RunnerState *from);
-    // Copies slots [from, from + n) of every state to [to, to + n); the two ranges do not overlap.
-    void (*state_copy_slots)(RunnerState *s, uint32_t to, uint32_t from, uint32_t n);
+    // Of every state of `n_slots` slots, replaces slots [0, n) by what slots from[0 … n) held before.
+    void (*state_gather)(RunnerState *s, uint32_t n_slots, const uint32_t *from, uint32_t n);
 
     // Whether states have to be tested when a bundle is opened (state_test.h): the engine may lose
     // what is written to them.

@@ -272,17 +272,26 @@ static size_t slot_count(const CoremlPort *p) {
     return p->n_dims >= 2 ? p->count / p->dims[p->n_dims - 2] : 0;
 }
 
-static void copy_slots(RunnerState *state, uint32_t to, uint32_t from, uint32_t n) {
+// Rows of one matrix [slots, width]; `old` has room for it.
+static void gather(uint16_t *matrix, size_t width, size_t slots, const uint32_t *from, uint32_t n,
+                   uint16_t *old) {
+    memcpy(old, matrix, slots * width * sizeof *old);
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(matrix + i * width, old + from[i] * width, width * sizeof *old);
+}
+
+static void gather_slots(RunnerState *state, uint32_t n_slots, const uint32_t *from, uint32_t n) {
     DeviceState *s = (DeviceState *)state;
     for (size_t i = 0; i < n_states(s); i++) {
         const CoremlPort *p = port_at(s, i);
-        uint16_t *numbers = slot_count(p) ? read_state(s, i, NULL) : NULL;
-        if (!numbers) continue;
-        size_t width = p->dims[p->n_dims - 1], slots = p->dims[p->n_dims - 2];
-        for (size_t at = 0; at < p->count; at += slots * width)
-            memmove(numbers + at + to * width, numbers + at + from * width,
-                    n * width * sizeof *numbers);
-        write_state(s, i, numbers, NULL);
+        if (!slot_count(p) || p->dims[p->n_dims - 2] != n_slots) continue;
+        size_t width = p->dims[p->n_dims - 1];
+        uint16_t *numbers = read_state(s, i, NULL);
+        uint16_t *old = big_alloc(n_slots * width * sizeof *old, "slots of a state", NULL);
+        for (size_t at = 0; numbers && old && at < p->count; at += n_slots * width)
+            gather(numbers + at, width, n_slots, from, n, old);
+        if (numbers && old) write_state(s, i, numbers, NULL);
+        free(old);
         free(numbers);
     }
 }
@@ -528,7 +537,7 @@ const RunnerOps runner_coreml = {
     .state_close = close_state,
     .state_reset = reset_state,
     .state_copy = copy_state,
-    .state_copy_slots = copy_slots,
+    .state_gather = gather_slots,
     .may_lose_states = true,
     .state_at = state_at,
     .state_read = read_slots,

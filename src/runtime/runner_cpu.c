@@ -109,8 +109,8 @@ static void copy_state(RunnerState *to, const RunnerState *from) {
     engine_state_copy(state->tensors, ((const CpuState *)from)->tensors, state->rounds);
 }
 
-static void copy_slots(RunnerState *s, uint32_t to, uint32_t from, uint32_t n) {
-    engine_state_copy_rows(((CpuState *)s)->tensors, to, from, n);
+static void gather_slots(RunnerState *s, uint32_t n_slots, const uint32_t *from, uint32_t n) {
+    engine_state_gather_rows(((CpuState *)s)->tensors, n_slots, from, n);
 }
 
 // Slots are the dimension before the last.
@@ -149,7 +149,7 @@ const RunnerOps runner_cpu = {
     .state_close = close_state,
     .state_reset = reset_state,
     .state_copy = copy_state,
-    .state_copy_slots = copy_slots,
+    .state_gather = gather_slots,
     .state_at = state_at,
     .state_read = read_slots,
     .tapped = tapped_engine,

@@ -58,6 +58,10 @@ uint32_t session_chunk(const Session *s) {
     return s->model->widest;
 }
 
+uint32_t session_reach(const Session *s, uint32_t position) {
+    return s->model->ops->remembers(s->model, position) ? position : 0;
+}
+
 void session_rewind(Session *s, uint32_t position) {
     s->expected = 0;
     s->model->ops->rewind(s->model, position);
@@ -124,12 +128,20 @@ static bool feed_chunks(Session *s, const uint32_t *tokens, size_t n, const Logi
     return true;
 }
 
-// ---- the factor set of a length
+// ---- what the states hold is that of a length
 
-static void note_crossing(const Session *s, size_t length, uint32_t n_again,
-                          const Progress *progress) {
-    char text[128];
+static void note_reading_again(const Session *s, size_t length, uint32_t n_again,
+                               const Progress *progress) {
+    char text[160];
     const ModelRunner *m = s->model;
+    if (session_reach(s, n_again) < n_again) {
+        snprintf(text, sizeof text,
+                 "layers with a window no longer hold the rows before position %u; reading %u "
+                 "tokens again",
+                 n_again, n_again);
+        progress_note(progress, text);
+        return;
+    }
     bool is_long = m->ops->is_long(m, length);
     size_t from = is_long ? min_size(length, (size_t)m->original_context + 1) : length;
     snprintf(text, sizeof text, "position %zu: the %s factors apply; reading %u tokens again", from,
@@ -142,7 +154,7 @@ static bool settle_factors(Session *s, size_t length, const Progress *progress, 
     ModelRunner *m = s->model;
     length = max_size(length, s->expected);
     uint32_t n_again = m->ops->n_stale(m, length);
-    if (n_again) note_crossing(s, length, n_again, progress);
+    if (n_again) note_reading_again(s, length, n_again, progress);
     LogitsSink none = {.from = n_again, .progress = progress};
     return m->ops->expect(m, (uint32_t)length, err) &&
            feed_chunks(s, s->tokens, n_again, &none, err);

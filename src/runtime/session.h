@@ -45,7 +45,11 @@ bool session_feed_each(Session *s, const uint32_t *tokens, size_t n, size_t from
 bool session_expect(Session *s, uint32_t length, Err *err);
 // Tokens the engine takes at once: feeding in multiples of it costs nothing extra.
 uint32_t session_chunk(const Session *s);
-// Forgets what was fed from `position` on.
+// How much of the first `position` tokens fed is of use to a sequence that goes on from there: all, or
+// none where layers with a window no longer hold what its rows see (decoder/rings.h).
+uint32_t session_reach(const Session *s, uint32_t position);
+// Forgets what was fed from `position` on. Where that is further back than session_reach(), the tokens
+// before it are computed again when tokens are fed; progress has a note of it.
 void session_rewind(Session *s, uint32_t position);
 // Forgets everything, and zeroes the states.
 void session_reset(Session *s);

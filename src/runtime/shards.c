@@ -48,7 +48,7 @@ static bool tables_fit(const ShardFunction *f, const Host *h, uint32_t kind, siz
     size_t n_rope = n_rows * (h->contract->kinds[kind].rope_dim / 2);
     Arena names = {0};
     const PortCheck mask = {port_of_kind(&names, INPUT_MASK, kind), f->kinds[kind].mask,
-                            n_rows * host_n_columns(h, (uint32_t)n_rows), true};
+                            n_rows * host_n_columns(h, kind, (uint32_t)n_rows), true};
     const PortCheck rotary[] = {
         {port_of_kind(&names, INPUT_COS, kind), f->kinds[kind].cosines, n_rope, true},
         {port_of_kind(&names, INPUT_SIN, kind), f->kinds[kind].sines, n_rope, true},
@@ -151,10 +151,13 @@ static bool open_host(Shards *s, Err *err) {
     const Chain *c = &s->bundle->chain;
     HostShape shape = {.context = c->context,
                        .state_rows = c->state_rows,
-                       .most_rows = (uint32_t)max_size(1, c->prefill_rows),
+                       .ring_slots = c->ring_slots,
+                       .ring_rows = c->ring_rows,
+                       .most_rows = chain_most_rows(c),
                        .rope_factors = c->use.rope_factors,
                        .has_write_mask = str_is(c->kv, kv_form_name(KV_OVERWRITE)),
                        .masks_new_rows = str_is(c->kv, kv_form_name(KV_ROWS))};
+    if (!shape.has_write_mask) shape.least_rows = chain_decode_rows(c);
     size_t n_slice = 1;
     for (size_t i = 0; i < c->n_shards; i++) {
         const Shard *shard = &s->shards[i];
@@ -220,12 +223,35 @@ void shards_follow_length(Shards *s, size_t length) {
     host_take_factors(&s->host, s->host.ops->is_long(&s->host, length));
 }
 
+// What each slot of a cache of `slots` takes: the row of the last position below `until` that goes
+// there. Returns how many slots take one.
+static uint32_t repeated_slots(uint32_t *from, uint32_t slots, uint32_t n_fed, uint32_t until) {
+    uint32_t n = (uint32_t)min_size(slots, until);
+    for (uint32_t slot = 0; slot < n; slot++)
+        from[slot] = (slot + (until - 1 - slot) / slots * slots) % n_fed;
+    return n;
+}
+
 void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until) {
-    for (size_t i = 0; i < s->bundle->chain.n_shards; i++) {
+    const Chain *c = &s->bundle->chain;
+    bool has_rings = c->ring_slots && n_fed <= c->ring_slots;
+    uint32_t *whole = calloc((size_t)c->state_rows + c->ring_slots + 1, sizeof *whole);
+    if (!whole) die_out_of_memory(c->state_rows * sizeof *whole);
+    uint32_t *ring = whole + c->state_rows, n_ring = 0;
+    uint32_t n = repeated_slots(whole, c->state_rows, n_fed, until);
+    if (has_rings) n_ring = repeated_slots(ring, c->ring_slots, n_fed, until);
+    for (size_t i = 0; i < c->n_shards; i++) {
         RunnerState *state = s->shards[i].state;
-        for (uint32_t at = n_fed; state && at < until; at += n_fed)
-            state->ops->state_copy_slots(state, at, 0, (uint32_t)min_size(n_fed, until - at));
+        if (!state) continue;
+        state->ops->state_gather(state, c->state_rows, whole, n);
+        if (has_rings) state->ops->state_gather(state, c->ring_rows, ring, n_ring);
     }
+    free(whole);
+}
+
+uint32_t shards_step_rows(const Shards *s, uint32_t position, size_t n_left) {
+    uint32_t rows = s->bundle->chain.prefill_rows;
+    return rows && rows <= n_left && rows <= host_room(&s->host, position) ? rows : 1;
 }
 
 // ---- a step

@@ -73,9 +73,14 @@ void shards_close(Shards *s); // safe on a zeroed or half-opened Shards
 void shards_reset(Shards *s); // states back to zeros
 // Takes LongRoPE's factors as a sequence of `length` tokens has them.
 void shards_follow_length(Shards *s, size_t length);
-// Fills slots [n_fed, until) of every KV state with copies of slots [0, n_fed), again and again: a
-// long context for the price of a short one, for proofs.
+// Makes KV states those of `until` tokens whose rows are those of the first n_fed, which have been fed,
+// again and again: a long context for the price of a short one, for proofs. Rings of fewer than n_fed
+// slots are left as they are.
 void shards_repeat_states(Shards *s, uint32_t n_fed, uint32_t until);
+
+// Rows of the next call of a sequence at `position` that has n_left more: prefill_rows where so many are
+// left and later calls will find them all (host_room()), else 1.
+uint32_t shards_step_rows(const Shards *s, uint32_t position, size_t n_left);
 
 // All rows here are the residual stream itself. A package carries it divided by its own power of
 // two (chain.json, residual_factor): that is put in and taken out where rows are handed over.

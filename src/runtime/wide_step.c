@@ -11,21 +11,24 @@ static size_t n_pairs(const Host *h, uint32_t kind) {
     return h->contract->kinds[kind].rope_dim / 2;
 }
 
+static bool open_place(HostPlace *place, size_t n_slots, uint32_t n_rows, Err *err) {
+    place->write_mask = big_alloc(n_slots * n_rows * sizeof(float), "write mask", err);
+    return place->write_mask != NULL;
+}
+
 bool wide_step_open(WideStep *w, const Host *h, uint32_t n_rows, Err *err) {
     *w = (WideStep){.n_rows = n_rows};
-    size_t n_mask = host_n_columns(h, n_rows) * n_rows * sizeof(float);
     for (uint32_t kind = 0; kind < h->n_kinds; kind++) {
         HostTables *t = &w->step.kinds[kind];
         size_t n_bytes = (n_pairs(h, kind) * n_rows + 1) * sizeof(float);
         t->cosines = big_alloc(n_bytes, "rotary table", err);
         t->sines = big_alloc(n_bytes, "rotary table", err);
-        t->mask = big_alloc(n_mask, "mask", err);
+        t->mask = big_alloc(host_n_columns(h, kind, n_rows) * n_rows * sizeof(float), "mask", err);
         if (!t->cosines || !t->sines || !t->mask) return false;
     }
     if (!h->shape.has_write_mask) return true;
-    n_mask = (size_t)h->shape.state_rows * n_rows * sizeof(float);
-    w->step.write_mask = big_alloc(n_mask, "write mask", err);
-    return w->step.write_mask != NULL;
+    return open_place(&w->step.whole, h->shape.state_rows, n_rows, err) &&
+           (!h->shape.ring_rows || open_place(&w->step.ring, h->shape.ring_rows, n_rows, err));
 }
 
 void wide_step_close(WideStep *w) {
@@ -34,7 +37,8 @@ void wide_step_close(WideStep *w) {
         free(w->step.kinds[kind].sines);
         free(w->step.kinds[kind].mask);
     }
-    free(w->step.write_mask);
+    free(w->step.whole.write_mask);
+    free(w->step.ring.write_mask);
     *w = (WideStep){0};
 }
 
@@ -44,12 +48,23 @@ static void repeat_columns(float *wide, const float *narrow, size_t n, uint32_t 
 }
 
 // Slots, and where a step's own rows have columns, the first of those: the copies see what the row sees.
-static void repeat_mask(float *wide, const float *narrow, const Host *h, uint32_t n_rows) {
-    size_t n_narrow = host_n_columns(h, 1), n_wide = host_n_columns(h, n_rows);
+static void repeat_mask(float *wide, const float *narrow, const Host *h, uint32_t kind,
+                        uint32_t n_rows) {
+    size_t n_narrow = host_n_columns(h, kind, 1), n_wide = host_n_columns(h, kind, n_rows);
     for (uint32_t t = 0; t < n_rows; t++, wide += n_wide) {
         memcpy(wide, narrow, n_narrow * sizeof *wide);
         for (size_t i = n_narrow; i < n_wide; i++) wide[i] = MASK_OFF;
     }
+}
+
+static void repeat_place(HostPlace *wide, const HostPlace *narrow, size_t n_slots,
+                         uint32_t n_rows) {
+    wide->begin = narrow->begin;
+    wide->end = narrow->begin + (int32_t)n_rows;
+    if (!wide->write_mask) return;
+    memset(wide->write_mask, 0, n_slots * n_rows * sizeof(float));
+    for (size_t slot = 0; slot < n_slots; slot++)
+        wide->write_mask[slot * n_rows] = narrow->write_mask[slot];
 }
 
 const HostStep *wide_step_fill(WideStep *w, const Host *h, const HostStep *narrow) {
@@ -61,13 +76,9 @@ const HostStep *wide_step_fill(WideStep *w, const Host *h, const HostStep *narro
         const HostTables *from = &narrow->kinds[kind];
         repeat_columns(s->kinds[kind].cosines, from->cosines, n_pairs(h, kind), w->n_rows);
         repeat_columns(s->kinds[kind].sines, from->sines, n_pairs(h, kind), w->n_rows);
-        repeat_mask(s->kinds[kind].mask, from->mask, h, w->n_rows);
+        repeat_mask(s->kinds[kind].mask, from->mask, h, kind, w->n_rows);
     }
-    s->kv_begin = narrow->kv_begin;
-    s->kv_end = narrow->kv_begin + (int32_t)w->n_rows;
-    if (!s->write_mask) return s;
-    memset(s->write_mask, 0, (size_t)h->shape.state_rows * w->n_rows * sizeof(float));
-    for (size_t slot = 0; slot < h->shape.state_rows; slot++)
-        s->write_mask[slot * w->n_rows] = narrow->write_mask[slot];
+    repeat_place(&s->whole, &narrow->whole, h->shape.state_rows, w->n_rows);
+    repeat_place(&s->ring, &narrow->ring, h->shape.ring_rows, w->n_rows);
     return s;
 }

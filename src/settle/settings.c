@@ -93,6 +93,7 @@ static void add_options_of(Run *run, const Chain *c) {
     snprintf(context, sizeof context, "%u", c->context);
     add_pair(run, "--context", str_of(context));
     add_pair(run, "--kv", c->kv);
+    add_pair(run, "--windows", c->windows);
     add_pair(run, "--weights", c->weights);
     add_pair(run, "--target", c->target);
     snprintf(context, sizeof context, "%u", c->prefill_rows);

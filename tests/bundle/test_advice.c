@@ -109,15 +109,17 @@ static void test_convert_is_told_source_settings_and_weights(void **state) {
     chain.kv = STR("rows");
     chain.target = STR("macos26:m1");
     chain.norm = STR("l2");
+    chain.windows = STR("whole");
     chain.use.from[USE_context].source = STR("option --context");
     chain.use.context = 128;
     chain.use.from[USE_temperature].source = STR("generation_config.json");
     chain.use.temperature = 0.6f; // it is there again
-    assert_string_equal(convert_command(&arena, dir, &chain, NULL),
-                        printed(found,
-                                " --norm l2 --kv rows --target macos26:m1 --functions decode"
-                                " --context 128",
-                                ""));
+    assert_string_equal(
+        convert_command(&arena, dir, &chain, NULL),
+        printed(found,
+                " --norm l2 --kv rows --windows whole --target macos26:m1 --functions decode"
+                " --context 128",
+                ""));
     chain.prefill_rows = 32;
     assert_non_null(strstr(convert_command(&arena, dir, &chain, NULL), " --prefill-rows 32 "));
     chain.prefill_rows = 64;

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/size.h"
 #include "bundle/chain.h"
 #include "convert/convert.h"
 #include "mlpackage/scratch.h"
@@ -94,8 +95,8 @@ static void test_what_convert_writes_is_read(void **state) {
 static const struct {
     const char *path, *value, *message;
 } rows[] = {
-    {"schema", "7", "schema 7, expected 10"},
-    {"schema", "\"10\"", "member \"schema\": another type"},
+    {"schema", "7", "schema 7, expected 11"},
+    {"schema", "\"11\"", "member \"schema\": another type"},
     {"tool", NULL, "member \"tool\": absent"},
     {"source", "[]", "member \"source\": another type, expected an object"},
     {"source.name", "\"../m.gguf\"", "'../m.gguf' does not stay inside the bundle"},
@@ -116,6 +117,10 @@ static const struct {
     {"options.state_rows", "64", "contradict"},
     {"options.sizes", "3", "sizes"},
     {"options.weight_files", NULL, "member \"weight_files\": absent"},
+    {"options.windows", NULL, "member \"windows\": absent"},
+    {"options.ring_slots", NULL, "member \"ring_slots\": absent"},
+    {"options.ring_slots", "64", "ring_slots 64, ring_rows 0, state_rows 128, windows ring and"},
+    {"options.ring_rows", "64", "ring_slots 0, ring_rows 64, state_rows 128, windows ring and"},
     {"options.head_slice_rows", NULL, "member \"head_slice_rows\": absent"},
     {"options.prefill_rows", "129", "contradict"},
     {"host.path", "\"shards/../../etc\"", "does not stay inside the bundle"},
@@ -216,6 +221,46 @@ static void test_one_function_needs_room_for_its_rows(void **state) {
     json_decref(one);
 }
 
+// A ring that is used has room behind it for what a call stores, and is shorter than the context.
+static void test_a_ring_fits_its_use(void **state) {
+    (void)state;
+    static const struct {
+        const char *slots, *rows, *windows;
+        bool is_right;
+    } cases[] = {
+        {"64", "80", "\"ring\"", true},   {"64", "79", "\"ring\"", false},
+        {"64", "80", "\"whole\"", false}, {"56", "80", "\"ring\"", true},
+        {"55", "80", "\"ring\"", false}, // shorter than window and call: no layer would use it
+        {"64", "128", "\"ring\"", false}, {"64", "127", "\"ring\"", true},
+        {"0", "80", "\"ring\"", false},   {"4294967295", "80", "\"ring\"", false},
+    };
+    const char *const set[] = {"phi3.attention.sliding_window=40"};
+    Err err = {0};
+    Chain chain;
+    ConvertJob job = {
+        .model_path = LATHE_MODELS "/hello-phi3-q8_0.gguf",
+        .out_path = bundle,
+        .chosen = {[USE_context] = "128"},
+        .options = {.prefill_rows = 16, .kv = KV_SLICE, .target = target_named("macos27")},
+        .settings = {.set = set, .n_set = 1},
+        .replaces = true,
+        .tool_version = "lathe test",
+    };
+    if (!bundle_convert(&chain, &arena, &job, &err)) fail_msg("%s", err.text);
+    assert_int_equal(chain.ring_slots, 64);
+    assert_int_equal(chain.ring_rows, 96);
+    json_t *ring = json_read_file(path_join(&arena, bundle, "chain.json"), &err);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        edit(ring, "options.ring_slots", cases[i].slots);
+        edit(ring, "options.ring_rows", cases[i].rows);
+        edit(ring, "options.windows", cases[i].windows);
+        bool is_read = read_back(ring, &err);
+        if (is_read != cases[i].is_right) fail_msg("case %zu: %s", i, err.text);
+        if (!is_read) assert_non_null(strstr(err.text, "the contract's windows contradict"));
+    }
+    json_decref(ring);
+}
+
 static void test_every_member_is_needed(void **state) {
     (void)state;
     const char *key;
@@ -288,6 +333,7 @@ int main(void) {
         cmocka_unit_test(test_an_impossible_contract_with_its_own_digest_is_refused),
         cmocka_unit_test(test_a_folder_that_is_not_there_is_an_error_of_the_system),
         cmocka_unit_test(test_one_function_needs_room_for_its_rows),
+        cmocka_unit_test(test_a_ring_fits_its_use),
         cmocka_unit_test(test_a_folder_without_chain_json_is_not_a_bundle),
     };
     scratch = scratch_open("test-chain-read");

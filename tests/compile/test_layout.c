@@ -411,12 +411,81 @@ static void test_inputs_are_those_of_the_kinds_of_layers(void **state) {
     arena_free(&arena);
 }
 
+// Layers of kind 1 have a window, and caches of its length beside those of the context.
+static void test_caches_of_windows_are_rings(void **state) {
+    (void)state;
+    static const uint32_t kinds[] = {0, 1, 1};
+    static const struct {
+        KvForm kv;
+        const char *inputs[14];
+        int64_t rows[14]; // of caches; of masks and write masks the axis of slots; 0: not looked at
+    } cases[] = {
+        {KV_OVERWRITE,
+         {"x", "cos", "sin", "mask", "cos_1", "sin_1", "mask_1", "write_mask", "write_mask_ring",
+          "k_00", "v_00", "k_01", "v_01", "k_02"},
+         {0, 0, 0, 256, 0, 0, 64, 256, 64, 256, 256, 64, 64, 64}},
+        {KV_SLICE,
+         {"x", "cos", "sin", "mask", "cos_1", "sin_1", "mask_1", "kv_begin_00", "kv_end_00",
+          "kv_begin_01", "kv_end_01", "kv_begin_02", "kv_end_02", "kv"},
+         {0, 0, 0, 256, 0, 0, 96, 0, 0, 0, 0, 0, 0, 256}},
+        {KV_ROWS,
+         {"x", "cos", "sin", "mask", "cos_1", "sin_1", "mask_1", "k_00", "v_00", "k_01", "v_01",
+          "k_02", "v_02"},
+         {0, 0, 0, 256 + 16, 0, 0, 96 + 16, 256, 256, 96, 96, 96, 96}},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Arena arena = {0};
+        Err err = {0};
+        Shape s = {.n_layers = 3,
+                   .d_model = 32,
+                   .n_heads = 1,
+                   .n_kv_heads = 1,
+                   .head_dim = 32,
+                   .head_dim_v = 32,
+                   .d_ff = 32,
+                   .n_vocab = 40,
+                   .rope_dim = 32,
+                   .context = 256};
+        Model *model = shape_model(&s, &arena);
+        model->contract.kind_of_layer = (U32List){kinds, 3};
+        model->contract.kinds[1] = model->contract.kinds[0];
+        model->contract.kinds[1].attn_window = 40;
+        CompileOptions options = {.context = 256,
+                                  .prefill_rows = 16,
+                                  .kv = cases[i].kv,
+                                  .target = target_named("macos27")};
+        ShardPlan plan;
+        CompiledShard shard;
+        if (!plan_shards(&plan, model, &options, &arena, &err) ||
+            !compile_shard(&shard, model, &plan, &(ShardRange){.end_layer = 3}, &arena, &err))
+            fail_msg("%s", err.text);
+        const MilFunction *f = mil_find_function(shard.program, STR("prefill"));
+        for (size_t k = 0; k < 14 && cases[i].inputs[k]; k++) {
+            const MilValue *v = mil_value(f, f->inputs[k]);
+            if (!str_is(v->name, cases[i].inputs[k]))
+                fail_msg("case %zu: input %zu is %.*s", i, k, STR_ARG(v->name));
+            int axis = strncmp(cases[i].inputs[k], "mask", 4) == 0 ? 3 : 2;
+            if (cases[i].rows[k]) assert_int_equal(v->type.dims[axis], cases[i].rows[k]);
+        }
+        if (cases[i].kv ==
+            KV_SLICE) { // layers 1 and 2 are the first and second of the rings' state
+            const MilValue *ring = mil_value(f, f->inputs[14]);
+            assert_true(str_is(ring->name, "kv_ring"));
+            assert_int_equal(ring->type.dims[0], 4);
+            assert_int_equal(ring->type.dims[2], 96);
+            assert_int_equal(mil_value(f, f->inputs[13])->type.dims[0], 2);
+        }
+        arena_free(&arena);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_promises_hold_for_random_shapes),
         cmocka_unit_test(test_scores_are_split_below_the_limits),
         cmocka_unit_test(test_what_is_not_built_is_refused),
         cmocka_unit_test(test_inputs_are_those_of_the_kinds_of_layers),
+        cmocka_unit_test(test_caches_of_windows_are_rings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

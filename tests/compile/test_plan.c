@@ -262,6 +262,57 @@ static void test_states_are_as_long_as_the_ane_takes(void **state) {
     }
 }
 
+// The longest window whose ring is shorter than the context decides; others find room in it, or have none.
+static void test_rings_are_window_and_call(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t window, other, context, prefill_rows;
+        KvForm kv;
+        uint32_t slots, rows;
+        bool has_ring, has_other;
+    } cases[] = {
+        {33, 0, 256, 64, KV_OVERWRITE, 128, 128, true, false},
+        {33, 0, 256, 64, KV_SLICE, 128, 192, true, false},
+        {33, 0, 192, 64, KV_SLICE, 0, 0, false, false}, // no shorter than the context
+        {33, 0, 224, 64, KV_ROWS, 128, 192, true, false},
+        {33, 0, 256, 0, KV_SLICE, 64, 96, true, false},
+        {33, 20, 256, 64, KV_OVERWRITE, 128, 128, true, true},
+        {33, 400, 256, 64, KV_OVERWRITE, 128, 128, true, false},
+        {2047, 262144, 4096, 64, KV_OVERWRITE, 2112, 2112, true, false},
+        {2047, 0, 2048, 64, KV_OVERWRITE, 0, 0, false, false},
+        {448, 0, 2048, 64, KV_OVERWRITE, 544, 544, true, false}, // 512 is a wrong axis
+        {384, 0, 2048, 64, KV_ROWS, 448, 544, true, false},      // and the slots need not avoid it
+        {33, 0, 96, 64, KV_OVERWRITE, 0, 0, false, false},       // 97 rows take 128
+    };
+    static const uint32_t kinds[] = {0, 1};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Shape s = shape_phi4_mini;
+        s.n_layers = 2;
+        Arena arena = {0};
+        Err err = {0};
+        Model *model = shape_model(&s, &arena);
+        model->contract.kind_of_layer = (U32List){kinds, 2};
+        model->contract.kinds[0].attn_window = cases[i].window;
+        model->contract.kinds[1] = model->contract.kinds[0];
+        model->contract.kinds[1].attn_window = cases[i].other;
+        CompileOptions options = {.context = cases[i].context,
+                                  .prefill_rows = cases[i].prefill_rows,
+                                  .kv = cases[i].kv,
+                                  .target = target_named("macos27")};
+        ShardPlan plan;
+        if (!plan_shards(&plan, model, &options, &arena, &err)) fail_msg("%s", err.text);
+        if (plan.ring_slots != cases[i].slots || plan.ring_rows != cases[i].rows)
+            fail_msg("case %zu: %u slots of %u rows", i, plan.ring_slots, plan.ring_rows);
+        assert_int_equal(plan_has_ring(&plan, &model->contract.kinds[0]), cases[i].has_ring);
+        assert_int_equal(plan_has_ring(&plan, &model->contract.kinds[1]), cases[i].has_other);
+        options.keeps_windows_whole = true;
+        if (!plan_shards(&plan, model, &options, &arena, &err)) fail_msg("%s", err.text);
+        assert_int_equal(plan.ring_slots, 0);
+        assert_int_equal(plan.ring_rows, 0);
+        arena_free(&arena);
+    }
+}
+
 // ---- refusals
 
 static void assert_says(Planned *p, ErrKind kind, const char *text) {
@@ -549,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_random_shapes_are_covered_once_and_fit),
         cmocka_unit_test(test_planned_bytes_are_an_upper_bound),
         cmocka_unit_test(test_states_are_as_long_as_the_ane_takes),
+        cmocka_unit_test(test_rings_are_window_and_call),
         cmocka_unit_test(test_a_layer_that_does_not_fit_is_counted),
         cmocka_unit_test(test_the_limit_is_exclusive),
         cmocka_unit_test(test_a_head_slice_that_does_not_fit_is_counted),

@@ -53,9 +53,9 @@ static void add_step(StrBuf *all, Host *h, uint32_t position, uint32_t n_rows) {
     add(all, s->kinds[0].cosines, n_rope * sizeof(float));
     add(all, s->kinds[0].sines, n_rope * sizeof(float));
     add(all, s->kinds[0].mask, n_mask * sizeof(float));
-    add(all, s->write_mask, n_mask * sizeof(float));
-    add(all, &s->kv_begin, sizeof s->kv_begin);
-    add(all, &s->kv_end, sizeof s->kv_end);
+    add(all, s->whole.write_mask, n_mask * sizeof(float));
+    add(all, &s->whole.begin, sizeof s->whole.begin);
+    add(all, &s->whole.end, sizeof s->whole.end);
 }
 
 static void add_tables(StrBuf *all, Host *h) {

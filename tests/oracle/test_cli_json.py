@@ -134,6 +134,29 @@ def test_tokenize(text):
     assert joined == text.encode()
 
 
+@pytest.mark.parametrize("kv, rows", [("overwrite", 128), ("slice", 192), ("rows", 192)])
+def test_what_rings_save(kv, rows, tmp_path):
+    """gemma2 of 3 layers, the first and last with a window of 33: 33 and the 64 rows of a call come to 128 slots."""
+    model, out = ROOT / "tests/oracle/family/gemma2.gguf", tmp_path / "m.lathe"
+    options = ("--context", "256", "--range", "off", "--kv", kv)
+    whole = read(done("convert", model, "-o", out, *options, "--windows", "whole", "--json"))
+    text = done("convert", model, "-o", out, "--force", *options).stdout
+    said = read(done("convert", model, "-o", out, "--force", *options, "--json"))
+    slot = 2 * 2 * 2 * 16  # fp16, keys and values of 2 heads of 16
+    chain = BundleEdit(out).chain
+    assert chain["options"]["ring_slots"] == 128 and chain["options"]["ring_rows"] == rows
+    assert said["kv_bytes"] == slot * (256 + 2 * rows) and said["kv_bytes_saved"] == slot * 2 * (256 - rows)
+    assert whole["kv_bytes"] == said["kv_bytes"] + said["kv_bytes_saved"] and whole["kv_bytes_saved"] == 0
+    if kv != "rows":
+        states = chain["shards"][0]["functions"][0]["states"]
+        assert said["kv_bytes"] == sum(math.prod(p["shape"]) * 2 for p in states)
+        assert [p["name"] for p in states] == (["kv", "kv_ring"] if kv == "slice" else [f"{x}_0{i}" for i in range(3) for x in "kv"])
+    line = "2 of 3 layers keep 128 positions, their window and one call, not the context of 256"
+    doctor = read(done("doctor", out, "--json"))
+    assert line in text and line in done("doctor", out).stdout
+    assert doctor["kv_bytes"] == said["kv_bytes"] and doctor["kv_bytes_saved"] == said["kv_bytes_saved"]
+
+
 def test_doctor(hello_sealed):
     machine = read(done("doctor", "--json"))
     text = done("doctor").stdout

@@ -163,6 +163,7 @@ WRONG = [
     (["convert", HELLO, "-o"], "-o needs a value (OUT.lathe)"),
     (["convert", HELLO, "-o", "x", "--weights", "int3"], "--weights int3: expected int8"),
     (["convert", HELLO, "-o", "x", "--kv", "ring"], "--kv: kv form 'ring': expected overwrite, slice or rows"),
+    (["convert", HELLO, "-o", "x", "--windows", "half"], "--windows half: expected ring or whole"),
     (["convert", HELLO, "-o", "x", "--prefill-rows", "24"], "--prefill-rows 24: expected a multiple of 16 up to 256"),
     (["convert", HELLO, "-o", "x", "--prefill-rows", "272"], "--prefill-rows 272: expected a multiple of 16 up to 256"),
     (["convert", HELLO, "-o", "x", "--prefill-rows", "32", "--functions", "decode"], "--functions decode makes no prefill"),

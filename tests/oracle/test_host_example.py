@@ -55,6 +55,8 @@ BUNDLES = {
     "two packages, slices": (HELLO, ["--layers-per-shard", "2", "--kv", "slice"], 75),
     "the long factors": (HELLO, [], 1022),
     "whole states": (HELLO_F16, ["--kv", "overwrite", "--context", "128"], 100),
+    "a ring": (HELLO, ["--set", "phi3.attention.sliding_window=37", "--context", "512", "--prefill-rows", "16"], 301),
+    "a ring in place": (HELLO, ["--set", "phi3.attention.sliding_window=37", "--context", "512", "--prefill-rows", "80", "--kv", "slice"], 301),
     "no prefill": (HELLO, ["--functions", "decode", "--layers-per-shard", "3"], 9),
 }
 
@@ -109,9 +111,9 @@ def test_what_packages_divide_is_multiplied_again(loud, host, tmp_path):
 # Errors that a host can make, each of which changes the logits. (What padding holds does not: its rows are written again.)
 WRONG = {
     "the angle of the next position": ("(double)self) * gain);\n            h->sines", "((double)self + 1)) * gain);\n            h->sines"),
-    "slots of the future seen": ("s <= self && ", "s <= self + 1 && "),
+    "slots of the future seen": ("p <= self; p++", "p <= self + 1; p++"),
     "a residual left divided": ("get(f, 0, h->shards[i].residual, h->x);", "get(f, 0, 1, h->x);"),
-    "the state one slot late": ("h->write_mask[self * n_rows + t] = 1", "h->write_mask[(self + 1) * n_rows + t] = 1"),
+    "the state one slot late": ("h->write_mask[slot_of(h, self, n_rows) * n_rows", "h->write_mask[(slot_of(h, self, n_rows) + 1) * n_rows"),
 }
 
 
@@ -122,6 +124,14 @@ def test_the_comparison_sees_errors_of_a_host(name, loud, tmp_path):
     assert found != session_logits(loud, ids)
 
 
+def test_the_comparison_sees_rows_lost_behind_a_ring(tmp_path):
+    done("convert", HELLO, "-o", tmp_path / "b.lathe", "--range", "off", "--kv", "slice", "--context", "512", "--prefill-rows", "80",
+         "--set", "phi3.attention.sliding_window=37")
+    wrong = compiled(tmp_path, "if (now > room) now = room;", "(void)room;")
+    ids = ids_of(161)  # the ring has 128 slots: calls would go over its end
+    assert logits(wrong, tmp_path / "b.lathe", ids, tmp_path)[0] != session_logits(tmp_path / "b.lathe", ids)
+
+
 def test_what_the_example_does_not_know_is_said(host, tmp_path):
     run = subprocess.run([host, tmp_path / "nowhere", "1", "1"], capture_output=True, text=True)
     assert run.returncode == 1 and "chain.json" in run.stderr
@@ -130,6 +140,6 @@ def test_what_the_example_does_not_know_is_said(host, tmp_path):
     assert run.returncode == 1 and "the context is 64" in run.stderr
 
 
-def test_it_stays_an_example_of_three_hundred_lines():
-    assert len((EXAMPLE / "host.c").read_text().splitlines()) <= 310
+def test_it_stays_an_example():
+    assert len((EXAMPLE / "host.c").read_text().splitlines()) <= 330
     assert not set(pathlib.Path(EXAMPLE / "host.c").read_text().split()) & {'"runtime/host.h"', '"bundle/bundle.h"'}

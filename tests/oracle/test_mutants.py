@@ -23,6 +23,7 @@ NOT_HELLO = {
     "attn_scale_beside_head_dim", "ffn_bias_dropped", "head_bias_dropped", "mean_not_subtracted", "norm_bias_dropped",
     "out_bias_dropped", "post_norm_left_out", "post_norm_weight_dropped", "post_norms_first", "q_norm_weight_dropped",
     "qk_norm_per_head", "rope_scaling_everywhere",
+    "ring_masked_by_slot", "ring_not_read_again", "ring_slot_late", "ring_too_short",
     "branches_in_parallel",  # such a bundle lacks a landmark that chain.json needs: it is refused when it is opened
 }  # fmt: skip
 
@@ -209,6 +210,36 @@ def test_a_sample_on_smollm2(tmp_path):
     rows, left_out = matrix(bundle)
     assert set(rows) == set(names.split(",")) and not left_out
     assert killers(rows["one_weight_negated"]) == {"layer golden"}
+
+
+@pytest.mark.parametrize("kv", ["overwrite", *(pytest.param(kv, marks=pytest.mark.full) for kv in ("slice", "rows"))])
+def test_wrong_rings_are_noticed(kv, tmp_path):
+    """gemma2 of 3 layers, two of them with a window, by the packages' rows; a ring that is a slot too short, by the host's tables."""
+    bundle, model = tmp_path / "gemma2.lathe", ROOT / "tests/oracle/family/gemma2.gguf"
+    names = "ring_slot_late,ring_masked_by_slot,ring_too_short"
+    done("convert", model, "-o", bundle, "--weights", "fp16", "--kv", kv)
+    done("verify", bundle, "--model", model, "--mutants", names, "--gates", "layer-golden,positions", timeout=900)
+    rows, left_out = matrix(bundle)
+    assert set(rows) == set(names.split(",")) and not left_out
+    assert killers(rows["ring_too_short"]) == {"positions"}
+    assert all(killers(rows[name]) == {"layer golden", "positions"} for name in names.split(",")[:2])
+
+
+def test_rings_that_are_not_there_are_not_judged(tmp_path):
+    """A window that no ring is shorter than."""
+    bundle, model = tmp_path / "gemma2.lathe", ROOT / "tests/oracle/family/gemma2.gguf"
+    done("convert", model, "-o", bundle, "--weights", "fp16", "--windows", "whole")
+    run = lathe("verify", bundle, "--model", model, "--mutants", "ring_too_short", "--gates", "positions")
+    assert run.returncode == 1 and "no mutant was judged" in run.stderr
+    assert matrix(bundle)[1] == {"ring_too_short"}
+
+
+@pytest.mark.full
+def test_a_conversation_that_is_not_read_again_is_noticed(tmp_path):
+    bundle, window = tmp_path / "hello.lathe", ("--set", "phi3.attention.sliding_window=40")
+    done("convert", HELLO, "-o", bundle, "--context", "512", *window)
+    done("verify", bundle, "--model", HELLO, "--mutants", "ring_not_read_again", "--gates", "text", timeout=900)
+    assert killers(matrix(bundle)[0]["ring_not_read_again"]) == {"text"}
 
 
 @pytest.mark.parametrize(

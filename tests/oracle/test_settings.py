@@ -109,7 +109,7 @@ def test_it_stands_in_chain_seal_and_report(bundle, odd, tmp_path):
     run = done("verify", m, "--model", odd, "--verbose")
     settings = {"set": {WINDOW: "262144"}, "ignored": [UNKNOWN]}
     chain, seal, report = (json.loads((m / f).read_text()) for f in ("chain.json", "seal.json", "verify/report.json"))
-    assert chain["schema"] == 9 and chain["settings"] == settings == seal["settings"]
+    assert chain["schema"] == 11 and chain["settings"] == settings == seal["settings"]
     lines = [f"--set {SET} (the file has no such key): no publisher's file confirms this value",
              f"--ignore-key {UNKNOWN}: no publisher's file confirms that this key changes nothing"]
     for line in lines:

@@ -130,6 +130,15 @@ def test_a_row_of_weights_that_both_readers_take(bad):
     assert any(found and float(found[1]) > float(found[2]) for found in shown), lines
 
 
+@pytest.mark.parametrize("kv", ["overwrite", *(pytest.param(kv, marks=pytest.mark.full) for kv in ("slice", "rows"))])
+def test_a_conversation_round_the_rings(kv, tmp_path):
+    """The bundled model with a window of 40: 2 · 128 tokens and some more, taken back within and beyond what the rings remember."""
+    done("convert", HELLO, "-o", tmp_path / "m.lathe", "--context", "512", "--kv", kv, "--set", "phi3.attention.sliding_window=40")
+    code, lines = judged(tmp_path / "m.lathe")
+    assert code == 0 and lines["rings"][0] and lines["rings"][2]["compared"] == 12
+    assert "8 of 8 kinds of conversation" in lines["coverage"][1]
+
+
 @pytest.mark.parametrize("context", [1, 16])
 def test_a_context_without_room_for_a_prompt_is_no_proof(context, tmp_path):
     done("convert", HELLO, "-o", tmp_path / "tiny.lathe", "--context", context, "--functions", "decode", "--range", "off")

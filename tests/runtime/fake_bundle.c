@@ -129,10 +129,10 @@ static void copy_state(RunnerState *to, const RunnerState *from) {
     (void)to, (void)from;
 }
 
-static void copy_slots(RunnerState *s, uint32_t to, uint32_t from, uint32_t n) {
+static void gather_slots(RunnerState *s, uint32_t n_slots, const uint32_t *from, uint32_t n) {
     (void)s;
-    assert_true(from + n <= to && to + n <= FAKE_SLOTS);
-    the_bundle->n_copied_slots += n;
+    assert_true(n <= n_slots && n_slots == FAKE_SLOTS);
+    for (uint32_t i = 0; i < n; i++) the_bundle->n_copied_slots += from[i] != i;
 }
 
 typedef struct {
@@ -191,7 +191,7 @@ static const RunnerOps ops = {
     .state_close = close_state,
     .state_reset = reset_state,
     .state_copy = copy_state,
-    .state_copy_slots = copy_slots,
+    .state_gather = gather_slots,
 };
 
 static const RunnerOps device_ops = {
@@ -204,7 +204,7 @@ static const RunnerOps device_ops = {
     .state_close = close_state,
     .state_reset = reset_state,
     .state_copy = copy_state,
-    .state_copy_slots = copy_slots,
+    .state_gather = gather_slots,
     .may_lose_states = true,
     .state_at = state_at,
     .state_read = read_state,

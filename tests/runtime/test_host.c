@@ -99,9 +99,9 @@ static void test_place_in_slice_form(void **state) {
     Fixture t;
     open_fixture(&t, false, 0);
     const HostStep *step = host_fill(&t.host, 28, ROWS);
-    assert_int_equal(step->kv_begin, 28);
-    assert_int_equal(step->kv_end, 32);
-    assert_null(step->write_mask);
+    assert_int_equal(step->whole.begin, 28);
+    assert_int_equal(step->whole.end, 32);
+    assert_null(step->whole.write_mask);
     close_fixture(&t);
 }
 
@@ -114,7 +114,7 @@ static void test_mask_of_new_rows(void **state) {
     for (uint32_t kind = 0; kind < t.host.n_kinds; kind++) {
         free(t.host.step.kinds[kind].mask);
         t.host.step.kinds[kind].mask =
-            calloc((size_t)ROWS * host_n_columns(&t.host, ROWS), sizeof(float));
+            calloc((size_t)ROWS * host_n_columns(&t.host, kind, ROWS), sizeof(float));
     }
     const HostStep *step = host_fill(&t.host, 7, ROWS);
     for (uint32_t row = 0; row < ROWS; row++)
@@ -134,7 +134,7 @@ static void test_place_in_overwrite_form(void **state) {
     Fixture t;
     open_fixture(&t, true, 0);
     host_fill(&t.host, 3, ROWS);
-    const float *writes = host_fill(&t.host, 28, ROWS)->write_mask;
+    const float *writes = host_fill(&t.host, 28, ROWS)->whole.write_mask;
     for (uint32_t s = 0; s < STATE; s++)
         for (uint32_t r = 0; r < ROWS; r++)
             assert_true(writes[s * ROWS + r] == (s == 28 + r ? 1.0f : 0.0f));
@@ -152,8 +152,8 @@ static void test_a_step_of_one_row_made_wider(void **state) {
     const HostStep *narrow = host_fill(&t.host, STATE - 1, 1);
     const HostStep *wide = wide_step_fill(&w, &t.host, narrow);
     assert_int_equal(wide->n_rows, ROWS);
-    assert_int_equal(wide->kv_begin, STATE - 1);
-    assert_int_equal(wide->kv_end, STATE - 1 + ROWS);
+    assert_int_equal(wide->whole.begin, STATE - 1);
+    assert_int_equal(wide->whole.end, STATE - 1 + ROWS);
     for (uint32_t r = 0; r < ROWS; r++) {
         for (uint32_t pair = 0; pair < 2; pair++) {
             assert_true(wide->kinds[0].cosines[pair * ROWS + r] == narrow->kinds[0].cosines[pair]);
@@ -162,7 +162,7 @@ static void test_a_step_of_one_row_made_wider(void **state) {
         for (uint32_t s = 0; s < STATE; s++) {
             bool is_place = r == 0 && s == STATE - 1;
             assert_true(wide->kinds[0].mask[r * STATE + s] == narrow->kinds[0].mask[s]);
-            assert_true(wide->write_mask[s * ROWS + r] == (is_place ? 1.0f : 0.0f));
+            assert_true(wide->whole.write_mask[s * ROWS + r] == (is_place ? 1.0f : 0.0f));
         }
     }
     wide_step_close(&w);
@@ -177,7 +177,7 @@ static void test_mask_of_new_rows_made_wider(void **state) {
     open_fixture(&t, false, 0);
     t.host.shape.masks_new_rows = true;
     free(t.host.step.kinds[0].mask);
-    t.host.step.kinds[0].mask = calloc(host_n_columns(&t.host, ROWS) * ROWS, sizeof(float));
+    t.host.step.kinds[0].mask = calloc(host_n_columns(&t.host, 0, ROWS) * ROWS, sizeof(float));
     assert_true(wide_step_open(&w, &t.host, ROWS, NULL));
     const float *mask = wide_step_fill(&w, &t.host, host_fill(&t.host, 7, 1))->kinds[0].mask;
     for (uint32_t r = 0; r < ROWS; r++)

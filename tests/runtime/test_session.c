@@ -18,7 +18,7 @@ enum { WIDEST = 4, VOCAB = 3, CONTEXT = 32, ORIGINAL = 9 };
 
 typedef struct {
     ModelRunner model;
-    uint32_t position;
+    uint32_t position, oldest; // a rewind below `oldest` leaves nothing of use
     bool is_long;
     char log[512];
     size_t n_closed, n_left; // chunks until reading is stopped (0: never)
@@ -71,12 +71,13 @@ static bool is_long(const ModelRunner *m, size_t length) {
 }
 
 static uint32_t n_stale(const ModelRunner *m, size_t length) {
-    return is_long(m, length) == of(m)->is_long ? 0 : of(m)->position;
+    bool is_kept = is_long(m, length) == of(m)->is_long && of(m)->position >= of(m)->oldest;
+    return is_kept ? 0 : of(m)->position;
 }
 
 static bool expect(ModelRunner *m, uint32_t length, Err *err) {
     (void)err;
-    if (n_stale(m, length)) of(m)->position = 0;
+    if (n_stale(m, length)) of(m)->position = of(m)->oldest = 0;
     if (is_long(m, length) != of(m)->is_long) log_line(of(m), "factors of", length);
     of(m)->is_long = is_long(m, length);
     return true;
@@ -87,13 +88,17 @@ static void rewind_to(ModelRunner *m, uint32_t to) {
     if (to < of(m)->position) of(m)->position = to;
 }
 
+static bool remembers(const ModelRunner *m, uint32_t at) {
+    return at >= of(m)->oldest;
+}
+
 static void reset(ModelRunner *m) {
     log_line(of(m), "reset", of(m)->position);
     of(m)->position = 0;
 }
 
 static const ModelRunnerOps ops = {close_recorder, chunk,  feed,      position, is_long,
-                                   n_stale,        expect, rewind_to, reset};
+                                   n_stale,        expect, rewind_to, reset,    remembers};
 
 static const uint32_t ids[CONTEXT] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2};
 
@@ -195,6 +200,31 @@ static void test_tokens_are_fed_again_when_the_factor_set_changes(void **state) 
     session_close(s);
 }
 
+// A rewind further than the model's rings remember: everything before it is fed again, once.
+static void test_tokens_are_fed_again_when_rings_have_lost_them(void **state) {
+    (void)state;
+    Recorder r;
+    Session *s = open_session(&r);
+    Progress progress = {.context = &r, .note = keep_note};
+    assert_true(session_feed(s, ids, 8, NULL, &progress, NULL));
+    r.oldest = 6;
+    assert_int_equal(session_reach(s, 6), 6);
+    assert_int_equal(session_reach(s, 5), 0);
+    session_rewind(s, 6);
+    r.log[0] = '\0';
+    assert_true(session_feed(s, ids + 6, 1, NULL, &progress, NULL));
+    expect_log(&r, "feed 1");
+    session_rewind(s, 5);
+    assert_int_equal(session_position(s), 5);
+    r.log[0] = '\0';
+    assert_true(session_feed(s, ids + 5, 1, NULL, &progress, NULL));
+    expect_log(&r, "feed 4, feed 1, feed 1");
+    assert_string_equal(r.note, "layers with a window no longer hold the rows before position 5; "
+                                "reading 5 tokens again");
+    assert_memory_equal(r.seen, ids, 6 * sizeof *ids);
+    session_close(s);
+}
+
 static void test_an_announced_length_decides_until_a_rewind(void **state) {
     (void)state;
     Recorder r;
@@ -282,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_logits_of_each_token_from_one_on),
         cmocka_unit_test(test_rewind_and_reset),
         cmocka_unit_test(test_tokens_are_fed_again_when_the_factor_set_changes),
+        cmocka_unit_test(test_tokens_are_fed_again_when_rings_have_lost_them),
         cmocka_unit_test(test_an_announced_length_decides_until_a_rewind),
         cmocka_unit_test(test_stopped_between_chunks),
         cmocka_unit_test(test_a_token_of_an_answer_is_no_prefill),
