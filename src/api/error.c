@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/file.h"
+#include "huggingface/folder.h"
 
 static LatheErrorKind kind_of(ErrKind kind) {
     switch (kind) {
@@ -65,5 +66,6 @@ const Progress *api_progress(ProgressAdapter *a, const LatheProgress *from) {
 }
 
 bool api_open_vocabulary(Gguf *g, Arena *arena, const char *path, Err *err) {
-    return gguf_open(g, arena, path_is_dir(path) ? path_join(arena, path, "host.gguf") : path, err);
+    return model_open(g, arena, path_is_bundle(path) ? path_join(arena, path, "host.gguf") : path,
+                      err);
 }

@@ -84,7 +84,7 @@ static json_t *parts_json(const Gguf *g) {
 }
 
 static json_t *memory_json(const Chain *chain, const Gguf *g) {
-    char *path = realpath(g->parts[0].path, NULL);
+    char *path = realpath(g->path, NULL);
     json_t *memory =
         json_pack("{s:o, s:s%, s:o, s:s}", "path", path ? json_of_str(str_of(path)) : json_null(),
                   "source_sha256", chain->source_sha256.at, chain->source_sha256.len, "parts",
@@ -128,7 +128,7 @@ bool source_check(const char *dir, const Chain *chain, const Gguf *source, const
         return err_set(err, ERR_GATE,
                        "%s is not the file %s was converted from: its sha256 is %.16s…, expected "
                        "%.16s…",
-                       source->parts[0].path, dir, found.hex, chain->source_sha256.at);
+                       source->path, dir, found.hex, chain->source_sha256.at);
     if (source_holds(source, NULL)) source_remember(dir, chain, source, NULL);
     return true;
 }

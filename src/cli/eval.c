@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/settings.h"
 #include "cli/text_input.h"
+#include "huggingface/folder.h"
 #include "proof/eval.h"
 #include "runtime/loaded_model.h"
 
@@ -120,7 +121,7 @@ static bool open_work(Work *w, Arguments *a, Err *err) {
     meter_start(&w->meter);
     w->progress = meter_progress(&w->meter);
     LoadOptions options = a->open;
-    bool is_bundle = path_is_dir(options.path);
+    bool is_bundle = path_is_bundle(options.path);
     if (!is_bundle && options.model)
         return err_set(err, ERR_USAGE, "--model applies to bundles; %s is a model file",
                        options.path);

@@ -4,6 +4,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/meter.h"
+#include "huggingface/folder.h"
 
 static bool is_wanted(void *context) {
     (void)context;
@@ -54,6 +55,7 @@ bool hub_model_path(const char **path, bool is_offline, Arena *arena, Err *err) 
 
 void hub_model_files(ConfigFiles *files, const char *model, Arena *arena) {
     StoredModel m;
+    hf_companions(files, model, arena);
     if (has_config_files(files) || !store_of_file(&m, arena, model) || !m.base.len) return;
     *files = (ConfigFiles){
         .config = store_companion_path(arena, &m, COMPANION_config),

@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/settings.h"
 #include "contract/evidence.h"
+#include "huggingface/folder.h"
 #include "tokenizer/tokenizer.h"
 
 enum { MAX_KEY_VALUE = 44 };
@@ -255,7 +256,7 @@ static void print_unsupported_json(const Gguf *g, const Err *err) {
 // The model file of what was named: of a bundle its source, read with the bundle's settings.
 static const char *find_model(const Arguments *a, Chain *chain, GgufSettings *settings,
                               Arena *arena, Err *err) {
-    if (!path_is_dir(a->path)) return a->path;
+    if (!path_is_bundle(a->path)) return a->path;
     if (!chain_read(chain, arena, a->path, err)) return NULL;
     if (has_settings(settings)) {
         err_set(err, ERR_USAGE, "--set and --ignore-key apply to a model file; %s keeps its own",
@@ -275,7 +276,8 @@ static const char *find_model(const Arguments *a, Chain *chain, GgufSettings *se
 // The file beside a bundle may have been replaced by another of its name.
 static bool is_source(const Arguments *a, const Chain *chain, const Model *m, const char *model,
                       Err *err) {
-    if (!path_is_dir(a->path) || str_is(chain->contract_digest, contract_digest(&m->contract).hex))
+    if (!path_is_bundle(a->path) ||
+        str_is(chain->contract_digest, contract_digest(&m->contract).hex))
         return true;
     return err_set(err, ERR_FORMAT, "%s has another contract than %s, so it is not its source",
                    model, a->path);
@@ -295,7 +297,7 @@ bool command_inspect(int argc, char **argv, Err *err) {
                            ? find_model(&a, &chain, &settings, &arena, err)
                            : NULL;
     if (path) hub_model_files(&a.files, path, &arena);
-    bool is_open = path && gguf_open(&g, &arena, path, err);
+    bool is_open = path && model_open(&g, &arena, path, err);
     bool ok = is_open && gguf_apply_settings(&g, &arena, &settings, err);
     bool is_known = ok && model_read(&m, &g, &arena, err) && has_tokenizer(&g, err);
     if (is_open && !is_known) err_prefix(err, "%s", path);

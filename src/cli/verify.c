@@ -21,6 +21,7 @@
 #include "cli/output.h"
 #include "cli/settings.h"
 #include "cli/verify_screen.h"
+#include "huggingface/folder.h"
 #include "mutants/mutants.h"
 #include "report/journal.h"
 #include "report/report.h"
@@ -212,9 +213,9 @@ const CommandLine verify_line = {
 
 // The publisher's files that came with the source, which lies where a bundle remembers it.
 static void find_files(Arguments *a, Arena *arena) {
-    const char *source = path_is_dir(a->given) ? a->job.model_path : a->given;
+    const char *source = path_is_bundle(a->given) ? a->job.model_path : a->given;
     Chain chain;
-    if (path_is_dir(a->given) && chain_read(&chain, arena, a->given, NULL))
+    if (path_is_bundle(a->given) && chain_read(&chain, arena, a->given, NULL))
         source = source_find(a->given, &chain, source, arena);
     if (source) hub_model_files(&a->job.second, source, arena);
 }
@@ -245,7 +246,7 @@ static bool check_arguments(const Arguments *a, Err *err) {
     if (a->as_json && a->mutants)
         return err_set(err, ERR_USAGE,
                        "--json with --mutants: read the matrix from verify/mutants.json instead");
-    bool is_bundle = path_is_dir(a->name);
+    bool is_bundle = path_is_bundle(a->name);
     for (int i = 0; is_bundle && i < USE_COUNT; i++)
         if (a->job.chosen[i])
             return err_set(err, ERR_USAGE,
@@ -264,7 +265,7 @@ static bool check_arguments(const Arguments *a, Err *err) {
                       {"--resume", a->job.resumes},
                       {"--report", a->page != NULL},
                       {"--blame", a->job.blames}};
-    if (path_is_dir(a->name) || !path_exists(a->name)) return true;
+    if (path_is_bundle(a->name) || !path_exists(a->name)) return true;
     for (size_t i = 0; i < sizeof of_bundles / sizeof of_bundles[0]; i++)
         if (of_bundles[i].is_given) return refuse_model(of_bundles[i].option, a->name, err);
     return true;
@@ -294,7 +295,7 @@ static bool choose_engine(Arguments *a, bool *is_device, Err *err) {
             return err_set(err, ERR_USAGE,
                            "%s does not apply to the gates of a device; leave --engine %s out",
                            of_proofs[i].option, a->engine);
-    if (!path_is_dir(a->name))
+    if (!path_is_bundle(a->name))
         return err_set(err, ERR_USAGE, "--engine %s runs bundles; %s is not a bundle", a->engine,
                        a->name);
     a->job.engine = engine;
@@ -333,7 +334,7 @@ static bool check_page(const char *page, Err *err) {
 }
 
 static bool run(Arguments *a, Screen *screen, Err *err) {
-    bool is_model = !path_is_dir(a->name), has_report = false, is_sealed = false;
+    bool is_model = !path_is_bundle(a->name), has_report = false, is_sealed = false;
     VerifyJob *job = &a->job;
     job->bundle_dir = a->name;
     if (is_model) job->model_path = a->name;
@@ -386,7 +387,7 @@ static bool run_on_device(Arguments *a, Screen *screen, Err *err) {
 
 // What Ctrl-C says: the command again, and that it goes on where it was.
 static char *last_words(const Arguments *a, int argc, char **argv) {
-    bool is_kept = path_is_dir(a->name) && !a->mutants && !a->engine;
+    bool is_kept = path_is_bundle(a->name) && !a->mutants && !a->engine;
     Arena arena = {0};
     StrBuf text = {0};
     strbuf_add(&text, STR("\nlathe verify: stopped. "));

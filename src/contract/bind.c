@@ -88,8 +88,7 @@ static Rows bind_own(ContractReader *r, int role, const LayerKind *k, const char
 
 // The tensor that holds nothing but the weight.
 static const char *own_tensor(const ContractReader *r, int role) {
-    bool is_named = role == WEIGHT_ffn_norm && r->arch->ffn_norm;
-    return is_named ? r->arch->ffn_norm : weight_infos[role].tensor;
+    return weight_tensor(r->model->contract.architecture, (WeightRole)role);
 }
 
 // Weights of one stack are there together or not at all.

@@ -22,6 +22,7 @@ static const HarmlessRow harmless_keys[] = {
      "no runtime reads it: branches are parallel if a layer has one norm"},
     {"ARCH.tensor_data_layout", "names the row order that the architecture has anyway"},
     {"tokenizer.ggml.unknown_token_id", "read by the tokenizer"},
+    {"tokenizer.lathe.strips_right", "read by the tokenizer"},
     {"tokenizer.ggml.padding_token_id", "lathe never pads with tokens"},
     {"tokenizer.ggml.add_padding_token", "lathe never pads with tokens"},
     {"tokenizer.ggml.add_unknown_token", "no text begins or ends with it, in any runtime"},

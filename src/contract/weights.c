@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contract/arch.h"
 #include "quant/quant.h"
 
 const WeightInfo weight_infos[WEIGHT_COUNT] = {
@@ -50,6 +51,11 @@ bool weight_is_in(WeightRole role, const LayerKind *k) {
     case CLAIM_GATE: return k->is_gated;
     }
     return false;
+}
+
+const char *weight_tensor(Architecture architecture, WeightRole role) {
+    const char *ffn_norm = arch_infos[architecture].ffn_norm;
+    return role == WEIGHT_ffn_norm && ffn_norm ? ffn_norm : weight_infos[role].tensor;
 }
 
 // The two tables of Qwen2.5-Coder-0.5B (Q5_0, Q8_0) have a cosine of 0.9990 over these rows.

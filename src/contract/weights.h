@@ -54,6 +54,8 @@ extern const WeightInfo weight_infos[WEIGHT_COUNT];
 
 // Whether layers of kind `k` have the weight, as the kind's fields say.
 bool weight_is_in(WeightRole role, const LayerKind *k);
+// The tensor that holds nothing but the weight in a GGUF file of the architecture, of a layer after "blk.N.".
+const char *weight_tensor(Architecture architecture, WeightRole role);
 // Whether output.weight is the embedding table in another quantisation: publishers of tied models
 // have stored both.
 bool model_head_is_copy(const Model *m);

@@ -13,6 +13,7 @@
 #include "compile/compile.h"
 #include "contract/evidence.h"
 #include "gguf/writer.h"
+#include "huggingface/folder.h"
 #include "mlpackage/package.h"
 #include "range/measure.h"
 #include "tokenizer/tokenizer.h"
@@ -303,6 +304,12 @@ static bool write_host(Conversion *c, Err *err) {
            describe_file(c, &c->chain->host, "host.gguf", err);
 }
 
+static const char *without_slash(Arena *arena, const char *path) {
+    Str s = str_of(path);
+    while (s.len > 1 && s.at[s.len - 1] == '/') s.len--;
+    return arena_cstr(arena, s);
+}
+
 static Str file_name(const char *path) {
     return str_of(path_file_name(path));
 }
@@ -332,7 +339,7 @@ static bool write_all(Conversion *c, Err *err) {
         .tool_version = str_of(c->job->tool_version),
         .contract = c->model.contract,
         .contract_digest = arena_str(c->arena, str_of(contract.hex)),
-        .source_name = arena_str(c->arena, file_name(c->job->model_path)),
+        .source_name = arena_str(c->arena, file_name(without_slash(c->arena, c->job->model_path))),
         .source_sha256 = arena_str(c->arena, str_of(source.hex)),
         .source_bytes = c->gguf.n_bytes,
         .settings = c->job->settings,
@@ -362,12 +369,6 @@ static bool write_all(Conversion *c, Err *err) {
 }
 
 // ---- taking the place of an older bundle
-
-static const char *without_slash(Arena *arena, const char *path) {
-    Str s = str_of(path);
-    while (s.len > 1 && s.at[s.len - 1] == '/') s.len--;
-    return arena_cstr(arena, s);
-}
 
 static bool check_place(Conversion *c, Err *err) {
     if (!dir_recover(c->dir, c->out, err)) return false;
@@ -488,7 +489,7 @@ bool bundle_convert(Chain *chain, Arena *arena, const ConvertJob *job, Err *err)
     if (!check_names(&c, err) || !check_place(&c, err)) return false;
     DirLock older = {0}, fresh = {0};
     bool ok = lock_dir(&older, c.out, err) && lock_dir(&fresh, c.dir, err) &&
-              gguf_open(&c.gguf, arena, job->model_path, err);
+              model_open(&c.gguf, arena, job->model_path, err);
 
     CompileOptions options = job->options;
     // Planned before it is measured: what cannot be converted is refused at once.

@@ -31,14 +31,20 @@ bool gguf_open(Gguf *g, Arena *arena, const char *path, Err *err) {
         ok = gguf_open_part(g, &file, arena, path, 0, err) &&
              adopt_whole(g, arena, &file, path, err);
     }
-    if (!ok) gguf_close(g);
+    if (ok)
+        g->path = g->parts[0].path;
+    else
+        gguf_close(g);
     return ok;
 }
 
 bool gguf_open_bytes(Gguf *g, Arena *arena, const void *bytes, size_t n, const char *name,
                      Err *err) {
     GgufFile file = {0};
-    *g = (Gguf){.parts = arena_new(arena, GgufPart), .n_parts = 1, .n_bytes = n};
+    *g = (Gguf){.path = arena_cstr(arena, str_of(name)),
+                .parts = arena_new(arena, GgufPart),
+                .n_parts = 1,
+                .n_bytes = n};
     g->parts[0] = (GgufPart){arena_cstr(arena, str_of(name)), {bytes, n}, .is_borrowed = true};
     bool ok = (gguf_read_file(&file, arena, bytes, n, err) || err_prefix(err, "%s", name)) &&
               adopt_whole(g, arena, &file, name, err);

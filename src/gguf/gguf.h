@@ -69,6 +69,7 @@ typedef struct {
 } GgufPart;
 
 typedef struct {
+    const char *path; // of the first file, or of the folder that the model is
     unsigned version; // of the first file
     size_t alignment;
     size_t n_keys;

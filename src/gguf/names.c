@@ -74,6 +74,14 @@ void gguf_replace_keys(Gguf *g, Arena *arena, const GgufKey *keys, size_t n) {
     gguf_set_index(g, arena, rows, index ? index->tensors : NULL);
 }
 
+void gguf_replace_tensors(Gguf *g, Arena *arena, const TensorInfo *tensors, size_t n,
+                          NameRow *rows) {
+    const Index *index = g->index;
+    g->tensors = tensors;
+    g->n_tensors = n;
+    gguf_set_index(g, arena, index ? index->keys : NULL, rows);
+}
+
 const GgufKey *gguf_find_key(const Gguf *g, Str name) {
     const Index *index = g->index;
     const NameRow *row = index ? name_rows_find(index->keys, g->n_keys, name) : NULL;

@@ -69,6 +69,9 @@ void gguf_adopt(Gguf *g, Arena *arena, const GgufFile *file);
 void gguf_set_index(Gguf *g, Arena *arena, NameRow *key_rows, NameRow *tensor_rows);
 // Replaces the keys of `g` by others, among which no name occurs twice.
 void gguf_replace_keys(Gguf *g, Arena *arena, const GgufKey *keys, size_t n);
+// Likewise tensors; `rows` are their names, sorted.
+void gguf_replace_tensors(Gguf *g, Arena *arena, const TensorInfo *tensors, size_t n,
+                          NameRow *rows);
 
 // "STEM-00002-of-00005.gguf"
 typedef struct {

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "huggingface/folder.h"
 #include "huggingface/impl.h"
 #include "prompt/template_key.h"
 
@@ -18,14 +19,15 @@ typedef struct {
 } Export;
 
 static bool open_model(Export *e, Err *err) {
-    if (!gguf_open(&e->gguf, &e->arena, e->job->model_path, err)) return false;
+    if (!model_open(&e->gguf, &e->arena, e->job->model_path, err)) return false;
     if (!gguf_apply_settings(&e->gguf, &e->arena, &e->job->settings, err) ||
         !model_read(&e->model, &e->gguf, &e->arena, err))
         return false;
     e->form = hf_form(e->model.contract.architecture);
-    return e->form || err_set(err, ERR_FORMAT,
-                              "lathe does not know how checkpoints of this architecture name their "
-                              "weights");
+    return (e->form && e->form->is_written) ||
+           err_set(err, ERR_FORMAT,
+                   "lathe does not know how config.json states a model of this "
+                   "architecture");
 }
 
 static bool write_json(const Export *e, json_t *value, const char *name, Err *err) {

@@ -4,6 +4,7 @@
 //     config_file.c     config.json, generation_config.json
 //     rope.c            rotary settings in the form of config.json
 //     tokenizer_file.c  tokenizer.json, tokenizer_config.json
+//     names.c           weights by their names in a checkpoint
 //     tensors.c         which rows of the model's tensors make which tensor of the checkpoint
 //     safetensors.c     the files of weights
 #ifndef LATHE_HUGGINGFACE_IMPL_H
@@ -18,16 +19,23 @@
 
 typedef struct {
     bool is_known;
+    bool is_written; // lathe export-hf writes its folders
     // rotated pairs of q and k are neighbouring rows in the file, and rows of two halves in the
     // checkpoint
     bool permutes_pairs;
-    bool stacks_qkv, stacks_gate_up;
-    bool has_head_dim;       // its config has the key head_dim
+    bool norms_lack_one; // the class adds 1 to the weights of its norms, which the file has in them
+    bool has_head_dim;   // its config has the key head_dim
     bool has_attention_bias; // and attention_bias, of all four projections
     bool has_window;         // and sliding_window
 } HfForm;
 
 const HfForm *hf_form(Architecture architecture); // NULL: unknown
+// What names.def has for a weight: its name in the checkpoint, of a layer after "model.layers.N."; the name of
+// the tensor that holds it and those that follow it in a stack. NULL where the class has none.
+const char *hf_weight_name(Architecture architecture, WeightRole role);
+const char *hf_stack_name(Architecture architecture, WeightRole first);
+// The weight of a name, of a stack the first of its weights; WEIGHT_COUNT when none has it.
+WeightRole hf_weight_named(Architecture architecture, bool is_layer, Str name, bool *is_stack);
 
 // config.json and generation_config.json as objects; NULL when the class cannot express the contract.
 json_t *hf_config(const Contract *c, const HfForm *form, HfFloat number, Arena *arena, Err *err);

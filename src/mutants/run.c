@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "bundle/gates.h"
 #include "contract/mutants.h"
+#include "huggingface/folder.h"
 #include "mutants/conversion.h"
 #include "mutants/mutants.h"
 #include "verify/verify.h"
@@ -368,7 +369,7 @@ static bool open_run(Run *run, Err *err) {
     run->model_path =
         verify_find_source(job->bundle_dir, &run->chain, job->model_path, run->arena, err);
     run->dir = arena_printf(run->arena, "%s.mutants", job->bundle_dir).at;
-    return run->model_path && gguf_open(&run->gguf, run->arena, run->model_path, err) &&
+    return run->model_path && model_open(&run->gguf, run->arena, run->model_path, err) &&
            ((gguf_apply_settings(&run->gguf, run->arena, &run->chain.settings, err) &&
              model_read(&run->model, &run->gguf, run->arena, err)) ||
             err_prefix(err, "%s", run->model_path)) &&

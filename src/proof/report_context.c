@@ -158,7 +158,7 @@ static json_t *run_json(const Proof *p, bool is_sealed) {
 // Commands for who reads the report in the folder that holds the bundle.
 static json_t *commands_json(const Proof *p) {
     CommandWords w =
-        command_words_beside(p->arena, p->bundle.dir, &p->bundle.chain, p->source.parts[0].path);
+        command_words_beside(p->arena, p->bundle.dir, &p->bundle.chain, p->source.path);
     return json_pack("{s:o, s:o, s:o}", "bundle", json_of_str(str_of(w.bundle)), "source",
                      json_of_str(str_of(w.source)), "convert", json_of_str(str_of(w.convert)));
 }

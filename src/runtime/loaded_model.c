@@ -5,6 +5,7 @@
 #include "bundle/advice.h"
 #include "bundle/seal.h"
 #include "bundle/source.h"
+#include "huggingface/folder.h"
 #include "runtime/engines.h"
 
 static bool check_seal(LoadedModel *o, const LoadOptions *options, const Progress *progress,
@@ -38,7 +39,7 @@ static bool check_source(LoadedModel *o, const LoadOptions *options, const Progr
     const Chain *chain = &o->bundle.chain;
     const char *path = source_find(options->path, chain, options->model, &scratch);
     bool ok = true;
-    if (path && (!gguf_open(&source, &scratch, path, &why) ||
+    if (path && (!model_open(&source, &scratch, path, &why) ||
                  !gguf_apply_settings(&source, &scratch, &chain->settings, &why) ||
                  !model_read(&model, &source, &scratch, &why)))
         ok = err_set(err, ERR_GATE,
@@ -61,7 +62,7 @@ static bool check_source(LoadedModel *o, const LoadOptions *options, const Progr
 }
 
 static bool open_reference(LoadedModel *o, const LoadOptions *options, const char *path, Err *err) {
-    if (!gguf_open(&o->source, &o->arena, path, err)) return false;
+    if (!model_open(&o->source, &o->arena, path, err)) return false;
     const GgufSettings *settings = o->has_bundle ? &o->bundle.chain.settings : &options->settings;
     if (!gguf_apply_settings(&o->source, &o->arena, settings, err) ||
         !model_read(&o->model, &o->source, &o->arena, err))
@@ -75,8 +76,10 @@ static bool open_reference(LoadedModel *o, const LoadOptions *options, const cha
                            path);
     }
     o->use = o->bundle.chain.use;
+    ConfigFiles files = {.generation = options->generation};
+    hf_companions(&files, path, &o->arena);
     if (!o->has_bundle &&
-        !use_of_model(&o->use, &o->model, &o->source, options->generation, &o->arena, err))
+        !use_of_model(&o->use, &o->model, &o->source, files.generation, &o->arena, err))
         return false;
     if (!use_choose_all(&o->use, options->use, &o->model.contract, &o->arena, err)) return false;
     o->contract = &o->model.contract;
@@ -166,7 +169,7 @@ static bool choose_engine(LoadedModel *o, const LoadOptions *options, Err *err) 
 
 bool loaded_model_open(LoadedModel *o, const LoadOptions *options, const Progress *progress,
                        Err *err) {
-    *o = (LoadedModel){.has_bundle = path_is_dir(options->path), .plan.arena = &o->arena};
+    *o = (LoadedModel){.has_bundle = path_is_bundle(options->path), .plan.arena = &o->arena};
     if (!choose_engine(o, options, err)) return false;
     if (options->is_strict && !(o->has_bundle && o->engine->runner && o->engine->runner->plan))
         return device_plan_is_whole(&o->plan, err); // said before a model is read

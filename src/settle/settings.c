@@ -11,6 +11,7 @@
 #include "base/size.h"
 #include "bundle/chain.h"
 #include "bundle/source.h"
+#include "huggingface/folder.h"
 #include "settle/log.h"
 
 enum { MAX_SETTINGS = 96, MAX_WORDS = 64, CONVERT_HOURS = 6 };
@@ -115,7 +116,7 @@ static void add_options_of(Run *run, const Chain *c) {
 
 static bool find_model(Run *run, Err *err) {
     const SettleJob *job = run->job;
-    run->has_bundle = path_is_dir(job->subject);
+    run->has_bundle = path_is_bundle(job->subject);
     if (!run->has_bundle) {
         run->model = job->subject;
         return path_exists(job->subject) ||

@@ -170,6 +170,8 @@ bool pre_open(PreTokenizer *pre, Str name, Err *err);
 bool pre_open_row(PreTokenizer *pre, size_t row, Err *err);
 // the names of a row of the table, separated by spaces; NULL past the last
 const char *pre_names(size_t row);
+// the cuts of a row of the table; false past the last
+bool pre_row_cuts(size_t row, TokenizerCuts *out);
 void pre_close(PreTokenizer *pre);
 bool pre_split(Encoder *e, Str text, Err *err); // calls bpe_encode_word for each word
 

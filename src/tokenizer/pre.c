@@ -214,6 +214,19 @@ bool pre_open_row(PreTokenizer *pre, size_t at, Err *err) {
     return true;
 }
 
+bool pre_row_cuts(size_t at, TokenizerCuts *out) {
+    if (at >= COUNT_OF(rows)) return false;
+    const PreRow *row = &rows[at];
+    *out = (TokenizerCuts){.ignores_merges = row->traits & IGNORES_MERGES,
+                           .is_nfc = row->traits & NFC,
+                           .is_raw = row->traits & RAW};
+    while (out->n_patterns < PRE_MAX_PATTERNS && row->patterns[out->n_patterns]) {
+        out->patterns[out->n_patterns] = row->patterns[out->n_patterns];
+        out->n_patterns++;
+    }
+    return true;
+}
+
 void pre_close(PreTokenizer *pre) {
     for (size_t i = 0; i < pre->n_patterns; i++) pcre2_code_free(pre->patterns[i]);
     pre->n_patterns = 0;

@@ -65,6 +65,10 @@ typedef struct {
 } TokenizerCuts;
 // False for a SentencePiece vocabulary, whose text is not cut.
 bool tokenizer_cuts(const Tokenizer *t, TokenizerCuts *out);
+// The first name of `tokenizer.ggml.pre` that stands for these cuts, whose patterns are spelt as in a
+// tokenizer.json (`\s` for white space) or as here; empty when none does. Names that differ in nothing but
+// their patterns' traits are told apart by those.
+Str tokenizer_cuts_name(const TokenizerCuts *cuts);
 // The token's text as the file spells it.
 Str tokenizer_text(const Tokenizer *t, uint32_t id);
 float tokenizer_score(const Tokenizer *t, uint32_t id);

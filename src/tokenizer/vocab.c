@@ -255,8 +255,16 @@ static bool check_policy(bool is_added, uint32_t id, const char *what, Err *err)
 // template writes a newline after each mark; GGUF has no key for it. The family is known by its own
 // tokens. Checked against the "rstrip" fields of microsoft/Phi-3-mini-4k-instruct's
 // tokenizer_config.json: all but the three named here.
-static void mark_strips(Tokenizer *t) {
+//
+// A folder of Hugging Face states it token by token; it is kept in a key of lathe's own.
+static void mark_strips(Tokenizer *t, const Gguf *g) {
     static const char *const plain[] = {"<unk>", "<s>", "<|endoftext|>"};
+    const GgufKey *stated = gguf_find_key(g, STR("tokenizer.lathe.strips_right"));
+    for (size_t i = 0; stated && i < stated->n_items; i++) {
+        uint64_t id;
+        if (gguf_u64(stated, i, &id) && id < t->n_tokens) t->tokens[id].strips_right = true;
+    }
+    if (stated) return;
     if (t->kind != VOCAB_SPM || index_find(t, &t->by_text, STR("<|placeholder1|>")) == NO_TOKEN ||
         index_find(t, &t->by_text, STR("<|assistant|>")) == NO_TOKEN)
         return;
@@ -299,7 +307,7 @@ bool vocab_read(Tokenizer *t, const Gguf *g, Err *err) {
     if (!check_policy(t->adds_bos, t->bos, "bos", err) ||
         !check_policy(t->adds_eos, t->eos, "eos", err))
         return false;
-    mark_strips(t);
+    mark_strips(t, g);
     special_build(&t->user_defined, t, 1u << TOKEN_USER_DEFINED);
     special_build(&t->special, t,
                   1u << TOKEN_USER_DEFINED | 1u << TOKEN_CONTROL | 1u << TOKEN_UNKNOWN);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "bundle/advice.h"
 #include "bundle/source.h"
+#include "huggingface/folder.h"
 #include "kernels/kernels.h"
 #include "verify/verify.h"
 
@@ -26,7 +27,7 @@ static bool open_all(Proof *p, Err *err) {
     if (!bundle_open(&p->bundle, p->arena, p->job->bundle_dir, err)) return false;
     const char *model =
         verify_find_source(p->bundle.dir, &p->bundle.chain, p->job->model_path, p->arena, err);
-    if (!model || !gguf_open(&p->source, p->arena, model, err)) return false;
+    if (!model || !model_open(&p->source, p->arena, model, err)) return false;
     if (!gguf_apply_settings(&p->source, p->arena, &p->bundle.chain.settings, err) ||
         !model_read(&p->model, &p->source, p->arena, err))
         return err_prefix(err, "%s", model);
@@ -60,7 +61,7 @@ static bool check_source(Proof *p, Err *err) {
     const Chain *c = &p->bundle.chain;
     Sha256 found = proof_source_sha256(p);
     if (str_is(c->source_sha256, found.hex)) return true;
-    const char *path = p->source.parts[0].path;
+    const char *path = p->source.path;
     return err_set(err, ERR_GATE,
                    "%s is another file than %s was converted from: sha256=%.16s…, expected %.16s…; "
                    "no gate has run, and the bundle did not change. Name the right file with "

@@ -14,6 +14,7 @@
 #include "bundle/seal.h"
 #include "bundle/source.h"
 #include "gates/gates.h"
+#include "huggingface/folder.h"
 #include "proof/proof.h"
 #include "proof/resume.h"
 #include "verify/open.h"
@@ -173,7 +174,7 @@ static bool say_failure(const Proof *p, Err *err) {
     const GateInfo *first = list_failed(p, &names);
     add_votes(p, &votes);
     const char *dir = p->bundle.dir;
-    CommandWords words = command_words(p->arena, dir, &p->bundle.chain, p->source.parts[0].path);
+    CommandWords words = command_words(p->arena, dir, &p->bundle.chain, p->source.path);
     err_set(err, ERR_GATE,
             "%s: a gate failed; the bundle is not sealed. Failed: %s; see %s/verify/report.html. "
             "%s%s %s",
@@ -285,7 +286,7 @@ bool verify_model(const VerifyJob *job, Err *err) {
                .section_gates = json_object(),
                .seconds = json_object()};
     bool ok = check_model_list(job->gates, job->model_path, &arena, err) &&
-              gguf_open(&p.source, &arena, job->model_path, err) &&
+              model_open(&p.source, &arena, job->model_path, err) &&
               ((gguf_apply_settings(&p.source, &arena, &job->settings, err) &&
                 model_read(&p.model, &p.source, &arena, err)) ||
                err_prefix(err, "%s", job->model_path)) &&

@@ -15,7 +15,7 @@ IS_FULL = os.environ.get("LATHE_FULL") == "1"
 SYSTEM = os.environ.get("LATHE_TEST_SYSTEM", sys.platform)  # a test of this file says another
 LEFT_OUT = collections.Counter()  # why -> how many tests of Linux
 # What asks the publisher's code itself needs torch; otherwise its figures stand in (test_publisher.py).
-collect_ignore = [] if IS_FULL else ["test_export_hf_live.py", "test_families.py", "test_publisher_live.py", "test_qwen_live.py"]
+collect_ignore = [] if IS_FULL else ["test_export_hf_live.py", "test_families.py", "test_hf_folder_live.py", "test_publisher_live.py", "test_qwen_live.py"]
 
 
 def pytest_configure(config):

@@ -9,7 +9,8 @@ of 8 bits can hold exactly, so that a file of them and the publisher's class hav
                                        there is gelu, OUT/FAMILY.gelu16.npy; those of the class in fp16:
                                        OUT/FAMILY.half.npy; OUT/FAMILY.f32.gguf for llama.cpp, which rounds activations
                                        where weights are in blocks
-    python families.py --keep FAMILY…  makes them, or all, and puts what the default tier needs into tests/oracle/family/
+    python families.py --keep FAMILY…  makes them, or all, and puts what the default tier needs into tests/oracle/family/: of each
+                                       those files, and its line of names.txt, the tensors that transformers saves
 
 The vocabulary is random_models' own: what a converter makes of one is tokenizers' business (test_tokenizer_*)."""
 
@@ -284,12 +285,22 @@ def make(out, names):
             numpy.save(out / f"{name}.gelu16.npy", logits(model))
 
 
+def names_of(folder):
+    """Of the tensors that transformers saves: of the model, and of its first layer."""
+    data = (folder / "model.safetensors").read_bytes()
+    names = sorted(set(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])) - {"__metadata__"})
+    return [n for n in names if ".layers." not in n], [n for n in names if ".layers.0." in n]
+
+
 def keep(names):
     with tempfile.TemporaryDirectory() as out:
         make(pathlib.Path(out), names)
         for name in names:
             for end in ("gguf", "json", "logits"):
                 shutil.copy(pathlib.Path(out) / f"{name}.{end}", HERE)
+        kept = dict(line.split(": ", 1) for line in (HERE / "names.txt").read_text().splitlines())
+        kept |= {name: " ".join(sum(names_of(pathlib.Path(out) / name), [])) for name in names}
+        (HERE / "names.txt").write_text("".join(f"{name}: {kept[name]}\n" for name in sorted(kept)))
 
 
 if __name__ == "__main__":

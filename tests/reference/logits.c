@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "huggingface/folder.h"
 #include "reference/reference.h"
 
 enum { MAX_IDS = 1 << 16 };
@@ -62,7 +63,7 @@ int main(int argc, char **argv) {
     Arena arena = {0};
     Gguf g;
     Model m;
-    if (argc < 4 || !gguf_open(&g, &arena, argv[1], &err) || !model_read(&m, &g, &arena, &err))
+    if (argc < 4 || !model_open(&g, &arena, argv[1], &err) || !model_read(&m, &g, &arena, &err))
         return fail(&err);
     Pool *pool = pool_open(0, &err);
     char *end;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/reader.h"
+#include "huggingface/folder.h"
 #include "tokenizer/tokenizer.h"
 
 static void read_stdin(StrBuf *in) {
@@ -34,7 +35,7 @@ int main(int argc, char **argv) {
     Gguf g = {0};
     Err err = {0};
     Tokenizer *t = NULL;
-    if (argc != 2 || !gguf_open(&g, &arena, argv[1], &err) || !(t = tokenizer_open(&g, &err))) {
+    if (argc != 2 || !model_open(&g, &arena, argv[1], &err) || !(t = tokenizer_open(&g, &err))) {
         fprintf(stderr, "tokenize_many: %s\n", err.text);
         return 3;
     }
