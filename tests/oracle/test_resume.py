@@ -248,6 +248,7 @@ def test_another_text_for_the_vote(sealed, tmp_path):
     assert results(sealed.path)["inputs"] == inputs_of(sealed.path, vote=(sha256(text.read_bytes()), "0"))
 
 
+@pytest.mark.full
 def test_a_longer_vote(sealed):
     _, ran, _ = resume(sealed.path, "--vote-long", "--gates", "vote")
     report = results(sealed.path)

@@ -310,9 +310,9 @@ CASES = [(number, way, what, check, arguments) for way, (check, table) in TABLES
 CASES += [(number, way, check.__name__, check, ()) for number, way, check in OTHERS]
 
 
-# These files are byte by byte those of test_vote.py or of another row, and a vote takes a quarter of a minute.
+# These files are byte by byte those of test_vote.py or of another row, or much like one of them, and a vote takes a quarter of a minute.
 ELSEWHERE = {"a tenth of the base", "ten times the base", "short and long factors exchanged", "attention factor 1",
-             "rope_dim taken for head_dim", "rows of q and k in the other order", "eps times 1000", "scores over sqrt(24)"}
+             "rope_dim taken for head_dim", "rows of q and k in the other order", "eps times 1000", "scores over sqrt(24)", "1 added to norms twice"}
 
 
 @pytest.mark.parametrize("case", [
