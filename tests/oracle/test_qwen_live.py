@@ -114,3 +114,10 @@ def test_contract(tmp_path):
     run = lathe("verify", misread, "--gates", "contract", "--config", config)
     failed = [line.split()[1] for line in run.stdout.splitlines() if line.startswith("contract ") and line.endswith("FAILED")]
     assert run.returncode == 1 and failed == ["rope_base", "publisher"]
+
+
+def test_all_gates_seal_it(tmp_path):
+    """A quarter of an hour on two cores, most of it the vote's."""
+    done("convert", qwen_gguf(), "-o", tmp_path / "qwen.lathe", timeout=1200)
+    run = done("verify", tmp_path / "qwen.lathe", timeout=7200)
+    assert "all gates passed, sealed" in run.stdout
