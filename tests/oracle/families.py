@@ -7,8 +7,9 @@ of 8 bits can hold exactly, so that a file of them and the publisher's class hav
                                        transformers' logits [N, N_VOCAB] of IDS, computed in fp64: OUT/FAMILY.npy, those
                                        of the positions KEPT: OUT/FAMILY.logits, and with gelu through fp16, where
                                        there is gelu, OUT/FAMILY.gelu16.npy; those of the class in fp16:
-                                       OUT/FAMILY.half.npy; OUT/FAMILY.f32.gguf for llama.cpp, which rounds activations
-                                       where weights are in blocks
+                                       OUT/FAMILY.half.npy, and with the steps of LayerNorm rounded one by one:
+                                       OUT/FAMILY.stepwise.npy; OUT/FAMILY.f32.gguf for llama.cpp, which rounds
+                                       activations where weights are in blocks
     python families.py --keep FAMILY…  makes them, or all, and puts what the default tier needs into tests/oracle/family/: of each
                                        those files, and its line of names.txt, the tensors that transformers saves
 
@@ -266,6 +267,30 @@ def convert(name, model, folder, files):
         own(pathlib.Path(folder), getattr(gguf.LlamaFileType, size), out, hparams=given).write()
 
 
+class StepwiseLayerNorm(torch.nn.Module):
+    """LayerNorm of fp16 with each of its steps rounded, as ops of their own round; torch computes it whole in fp32."""
+
+    def __init__(self, own):
+        super().__init__()
+        self.own = own
+
+    def forward(self, x):
+        x = x - x.float().mean(-1, keepdim=True).half()
+        largest = x.abs().amax(-1, keepdim=True)  # whose square fp16 may not hold
+        x = x / largest
+        square = (x * x).float().mean(-1, keepdim=True).half() + torch.tensor(self.own.eps).half() / (largest * largest)
+        x = x * square.float().rsqrt().half() * self.own.weight
+        return x if self.own.bias is None else x + self.own.bias
+
+
+def stepwise(model):
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, torch.nn.LayerNorm):
+                setattr(module, name, StepwiseLayerNorm(child))
+    return model
+
+
 def logits(model):
     with torch.no_grad():
         return model(torch.tensor([IDS]), use_cache=False).logits[0].numpy()
@@ -277,7 +302,9 @@ def make(out, names):
         model = make_model(name)
         convert(name, model, out / name, {out / f"{name}.gguf": "MOSTLY_Q8_0", out / f"{name}.f32.gguf": "ALL_F32"})
         (out / name / "config.json").rename(out / f"{name}.json")
-        numpy.save(out / f"{name}.half.npy", logits(copy.deepcopy(model).half()))
+        half = copy.deepcopy(model).half()
+        numpy.save(out / f"{name}.half.npy", logits(half))
+        numpy.save(out / f"{name}.stepwise.npy", logits(stepwise(half)))
         model = model.double()
         numpy.save(out / f"{name}.npy", found := logits(model))
         (out / f"{name}.logits").write_text(as_text(found[KEPT]))
