@@ -1,6 +1,8 @@
 // Functions that several passes use, and the text form of nodes.
 #include "engine/pass.h"
 
+#include <math.h>
+
 static bool works(const Node *n) {
     return n->row->run && !n->is_view;
 }
@@ -34,6 +36,12 @@ Span *pass_new_span(Engine *e, const char *pass, uint32_t first, uint32_t n_ops)
     *s = (Span){.pass = pass, .first = first, .n_ops = n_ops};
     e->nodes[first].span = s;
     return s;
+}
+
+bool pass_all_finite(const EngineTensor *t) {
+    bool is_finite = true;
+    for (size_t i = 0; i < t->count; i++) is_finite = is_finite && isfinite(t->f32[i]);
+    return is_finite;
 }
 
 size_t pass_written_rows(const Engine *e, uint32_t v, size_t slots) {

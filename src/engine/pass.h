@@ -37,6 +37,9 @@ Span *pass_new_span(Engine *e, const char *pass, uint32_t first, uint32_t n_ops)
 // when that is not known.
 size_t pass_written_rows(const Engine *e, uint32_t v, size_t slots);
 
+// While running: whether a tensor has no infinity and no NaN.
+bool pass_all_finite(const EngineTensor *t);
+
 // ---- the passes, each in pass_<name>.c
 void pass_attend_written(Engine *e);
 void pass_blend_rows(Engine *e);

@@ -130,12 +130,6 @@ static uint32_t match(Engine *e, const ValueUse *uses, uint32_t first, AttendPla
 
 // ---- how much of it a run needs
 
-static bool all_finite(const EngineTensor *t) {
-    bool is_finite = true;
-    for (size_t i = 0; i < t->count; i++) is_finite = is_finite && isfinite(t->f32[i]);
-    return is_finite;
-}
-
 // The largest number of x[0, n); NaN where there is one. Several at a time, so that none waits.
 static float largest_or_nan(const float *x, size_t n) {
     enum { PARTS = 16 };
@@ -172,7 +166,7 @@ static size_t n_live_columns(const Engine *e, const AttendPlan *p) {
            values = pass_written_rows(e, p->values, p->slots);
     size_t n = (size_t)round_up(max_size(max_size(keys, values), 1), SOFTMAX_COLUMNS);
     const Product *scores = p->scores->plan;
-    return n < p->slots && all_finite(scores->x->tensor) ? n : p->slots;
+    return n < p->slots && pass_all_finite(scores->x->tensor) ? n : p->slots;
 }
 
 // Whether all columns from `n` on have probability 0, whose largest mask is `hidden`.

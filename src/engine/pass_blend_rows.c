@@ -133,12 +133,6 @@ static bool keeps_the_others(const BlendPlan *p) {
     return n_zero == p->n_rows;
 }
 
-static bool all_finite(const EngineTensor *t) {
-    bool is_finite = true;
-    for (size_t i = 0; i < t->count; i++) is_finite = is_finite && isfinite(t->f32[i]);
-    return is_finite;
-}
-
 // Row `t` into slot `slot`: before · 0 + row.
 static void put_row(const BlendPlan *p, StateBuffer *state, size_t t, size_t slot) {
     for (size_t m = 0; m < p->n_matrices; m++) {
@@ -162,7 +156,8 @@ static bool run_whole(const Engine *e, const BlendPlan *p, Err *err) {
 static bool run_blend_rows(const Engine *e, const Span *s, Err *err) {
     const BlendPlan *p = s->plan;
     StateBuffer *state = e->states[p->state].bound;
-    bool is_plain = !state->may_hold_negative_zero && keeps_the_others(p) && all_finite(p->rows);
+    bool is_plain =
+        !state->may_hold_negative_zero && keeps_the_others(p) && pass_all_finite(p->rows);
     for (size_t t = 0; is_plain && t < p->n_rows; t++) is_plain = slot_of(p, t) < p->slots;
     if (!is_plain) return run_whole(e, p, err);
     int rank = state->tensor.type.rank;

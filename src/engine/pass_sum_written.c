@@ -45,12 +45,6 @@ static bool adds_nothing(const Product *p, size_t from) {
     return is_plain;
 }
 
-static bool all_finite(const EngineTensor *t) {
-    bool is_finite = true;
-    for (size_t i = 0; i < t->count; i++) is_finite = is_finite && isfinite(t->f32[i]);
-    return is_finite;
-}
-
 static void zero_columns(const Product *p, size_t from) {
     for (size_t at = 0; at < p->out->count; at += p->n)
         memset(p->out->f32 + at + from, 0, (p->n - from) * sizeof(float));
@@ -63,7 +57,7 @@ static bool run_sum_written(const Engine *e, const Span *s, Err *err) {
     size_t slots = p->transpose_y ? p->n : p->k;
     size_t n = max_size(pass_written_rows(e, plan->cache, slots), 1);
     n = min_size((size_t)round_up(n, SOFTMAX_COLUMNS), slots);
-    if (p->transpose_y && n < slots && all_finite(p->x->tensor)) {
+    if (p->transpose_y && n < slots && pass_all_finite(p->x->tensor)) {
         product_run_part(e, plan->node, p, n, p->k);
         zero_columns(p, n);
     } else if (!p->transpose_y && n < slots && adds_nothing(p, n)) {
